@@ -1,0 +1,26 @@
+//! Building blocks of a virtual-network driver.
+//!
+//! The default features are pure: addresses, MAC addresses, an XML element tree with libvirt's
+//! output rules, libvirt's `.conf` grammar, typed firewall rules with their renderers, atomic
+//! files. What talks to the kernel or to other programs is opt-in: `netlink` (links, addresses,
+//! routes, the nftables executor), `exec` (processes, dnsmasq), `nft-json` (rules as `nft` JSON).
+//!
+//! This crate knows nothing of networks or of remote calls.
+
+pub mod chain;
+pub mod file;
+pub mod firewall;
+pub mod ip;
+pub mod keyfile;
+pub mod mac;
+pub mod macmap;
+pub mod pidfile;
+pub mod xml;
+
+#[cfg(feature = "exec")]
+pub mod command;
+#[cfg(feature = "exec")]
+pub mod dnsmasq;
+#[cfg(feature = "netlink")]
+pub mod netlink;
+pub mod sys;

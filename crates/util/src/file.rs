@@ -1,1 +1,206 @@
-//! To be written.
+//! Files that are never seen half-written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Why a file operation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The new content could not be written beside the file; the file is unchanged.
+    #[error("cannot write '{path}'")]
+    Write {
+        /// The file that was to be replaced.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A directory could not be made.
+    #[error("cannot create directory '{path}'")]
+    CreateDir {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be removed.
+    #[error("cannot remove '{path}'")]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read '{path}'")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than its kind may be.
+    #[error("'{path}' is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl FileError {
+    /// The system's reason, if there is one.
+    #[must_use]
+    pub fn io(&self) -> Option<&io::Error> {
+        match self {
+            Self::Write { source, .. }
+            | Self::CreateDir { source, .. }
+            | Self::Remove { source, .. }
+            | Self::Read { source, .. } => Some(source),
+            Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Whether content must survive a power failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Written to the disk, with its directory entry, before the call returns.
+    Synced,
+    /// Made anew whenever it is needed; only has to be complete for whoever reads it.
+    Regenerated,
+}
+
+/// Replaces a file: whoever opens `path` finds the old content or the new, never a mixture.
+///
+/// The content goes to `path` with `.new` appended, which is then renamed (libvirt:
+/// `virFileRewrite`). The mode is set exactly, whatever the process's umask.
+///
+/// # Errors
+/// [`FileError::Write`]; the file is then unchanged and no `.new` is left.
+pub fn replace(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> Result<(), FileError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let write = || {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(content)?;
+        if durability == Durability::Synced {
+            file.sync_all()?;
+        }
+        fs::rename(&new, path)?;
+        if durability == Durability::Synced {
+            sync_parent(path)?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| {
+        if let Err(error) = fs::remove_file(&new)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(path = %new.display(), %error, "left behind");
+        }
+        FileError::Write { path: path.to_owned(), source }
+    })
+}
+
+/// Writes the directory entry of `path` to the disk.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes a directory and those above it; mode 0777 less the umask, as libvirt does.
+///
+/// # Errors
+/// [`FileError::CreateDir`].
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path)
+        .map_err(|source| FileError::CreateDir { path: path.to_owned(), source })
+}
+
+/// Removes a file; tells whether there was one.
+///
+/// # Errors
+/// [`FileError::Remove`] for any reason but the file's absence.
+pub fn remove(path: &Path) -> Result<bool, FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(FileError::Remove { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a file of at most `limit` bytes; `None` if it does not exist.
+///
+/// # Errors
+/// [`FileError::Read`], [`FileError::TooLarge`].
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    use std::io::Read as _;
+    let fail = |source| FileError::Read { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(fail(source)),
+    };
+    let mut content = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(fail)?;
+    if u64::try_from(content.len()).is_ok_and(|length| length > limit) {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(Some(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_content_and_mode_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.xml");
+        replace(&path, b"one", 0o600, Durability::Synced).unwrap();
+        replace(&path, b"two", 0o644, Durability::Regenerated).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn failure_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("occupied");
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(
+            replace(&path, b"x", 0o600, Durability::Synced),
+            Err(FileError::Write { .. })
+        ));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn reading_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        replace(&path, b"12345", 0o600, Durability::Regenerated).unwrap();
+        assert_eq!(read(&path, 5).unwrap().as_deref(), Some(&b"12345"[..]));
+        assert!(matches!(read(&path, 4), Err(FileError::TooLarge { .. })));
+        assert!(read(&dir.path().join("none"), 4).unwrap().is_none());
+    }
+}

@@ -12,6 +12,7 @@ pub mod file;
 pub mod firewall;
 pub mod ip;
 pub mod keyfile;
+pub mod link_name;
 pub mod mac;
 pub mod macmap;
 pub mod pidfile;
@@ -23,4 +24,3 @@ pub mod command;
 pub mod dnsmasq;
 #[cfg(feature = "netlink")]
 pub mod netlink;
-pub mod sys;

@@ -1,1 +1,149 @@
-//! To be written.
+//! The file that tells who holds a resource, and holds it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+/// Why a pid file could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PidFileError {
+    /// Somebody else holds it.
+    #[error("'{path}' is held by {holder}")]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// Pid and program name, as far as they can be told.
+        holder: String,
+    },
+    /// The file cannot be opened, locked or written.
+    #[error("cannot use '{path}'")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A locked pid file; released and removed on drop, released by the kernel if the process dies.
+///
+/// The lock is on byte 0. It is owned by the open file, not by the process, so that it also excludes
+/// others in the same process; it excludes libvirt's process-owned lock and is excluded by it
+/// (libvirt: `virPidFileAcquirePath`; fcntl(2), "Open file description locks").
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl PidFile {
+    /// Takes the file and writes the pid of this process into it: decimal, no line end.
+    ///
+    /// # Errors
+    /// [`PidFileError::Held`] names the holder.
+    pub fn acquire(path: &Path) -> Result<Self, PidFileError> {
+        let fail = |source| PidFileError::Io { path: path.to_owned(), source };
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .open(path)
+                .map_err(fail)?;
+            if !lock(&file).map_err(fail)? {
+                return Err(PidFileError::Held {
+                    path: path.to_owned(),
+                    holder: holder(&mut file),
+                });
+            }
+            // Its former holder may have removed it between our opening and locking.
+            let ours = file.metadata().map_err(fail)?;
+            match fs::metadata(path) {
+                Ok(named) if named.ino() == ours.ino() && named.dev() == ours.dev() => {}
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(fail(source)),
+            }
+            file.set_len(0).map_err(fail)?;
+            file.write_all(std::process::id().to_string().as_bytes()).map_err(fail)?;
+            return Ok(Self { path: path.to_owned(), _file: file });
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "pid file left behind");
+        }
+    }
+}
+
+/// Locks byte 0 for writing; `false` if somebody else has.
+fn lock(file: &File) -> io::Result<bool> {
+    let request = libc::flock {
+        l_type: lock_constant(libc::F_WRLCK),
+        l_whence: lock_constant(libc::SEEK_SET),
+        l_start: 0,
+        l_len: 1,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&request)) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The constants fit; the field types differ between C libraries.
+fn lock_constant<T: TryInto<i16>>(value: T) -> i16 {
+    value.try_into().unwrap_or_default()
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.read_to_string(&mut text);
+    let pid: Option<u32> = read.ok().and_then(|_| text.trim().parse().ok());
+    match pid {
+        None => "another process".to_owned(),
+        Some(pid) => match fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => format!("{} (pid {pid})", name.trim_end()),
+            Err(_) => format!("pid {pid}"),
+        },
+    }
+}
+
+/// Reads a pid file that somebody else wrote; `None` if there is none or it holds no pid.
+#[must_use]
+pub fn read(path: &Path) -> Option<u32> {
+    let content = super::file::read(path, 64).ok()??;
+    std::str::from_utf8(&content).ok()?.trim().parse().ok().filter(|pid| *pid > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excludes_a_second_holder_by_name_and_releases() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("driver.pid");
+        let first = PidFile::acquire(&path).unwrap();
+        assert_eq!(read(&path), Some(std::process::id()));
+        let Err(PidFileError::Held { holder, .. }) = PidFile::acquire(&path) else {
+            panic!("a second holder got it");
+        };
+        assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+        drop(first);
+        assert!(!path.exists());
+        PidFile::acquire(&path).unwrap();
+    }
+}

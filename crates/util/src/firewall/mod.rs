@@ -1,1 +1,21 @@
-//! To be written.
+//! Firewall rules as values.
+//!
+//! A [`Transaction`] is a list of changes to one nftables table that the kernel carries out
+//! completely or not at all. The same value is rendered as text and as argument words
+//! ([`text`]), as `nft` JSON (`json`, feature `nft-json`) and as nfnetlink messages
+//! ([`crate::netlink::nftables`], feature `netlink`); what `nft list` shows afterwards is equal in all
+//! cases. [`removal`] derives from the objects of a transaction the words that take them away
+//! again in every state of the kernel, and reads such words back.
+//!
+//! Start reading at [`model`]. This module decides nothing about networks and does no I/O.
+
+#[cfg(feature = "nft-json")]
+pub mod json;
+pub mod model;
+pub mod removal;
+pub mod text;
+
+pub use model::{
+    Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,
+};
+pub use removal::Removal;

@@ -1,0 +1,129 @@
+//! What the kernel lists of a table.
+//!
+//! Listings are read attribute by attribute without building the netlink crate's types: those
+//! format the whole buffer for an error text at every nested attribute, which is quadratic.
+
+use std::collections::BTreeMap;
+
+/// Chains, maps and elements of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableState {
+    /// The chains by name.
+    pub chains: BTreeMap<String, ChainState>,
+    /// The elements of each named set or map.
+    pub sets: BTreeMap<String, Vec<ElementState>>,
+}
+
+/// A chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainState {
+    /// Number of its rules plus the number of references to it.
+    pub n_uses: u32,
+    /// Its comment.
+    pub comment: Option<String>,
+}
+
+/// An element of a set or map; an interval is two of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ElementState {
+    /// The key in the kernel's byte order.
+    pub key: Vec<u8>,
+    /// Chain that the verdict names, if it names one.
+    pub chain: Option<String>,
+    /// Whether this is the end of an interval.
+    pub is_interval_end: bool,
+}
+
+/// Iterates over netlink attributes; damaged ones end the iteration.
+pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    /// Kind without flags, value.
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (header, _) = self.0.split_first_chunk::<4>()?;
+        let [len0, len1, kind0, kind1] = *header;
+        let length = usize::from(u16::from_ne_bytes([len0, len1]));
+        let kind = u16::from_ne_bytes([kind0, kind1]) & netlink_packet_core::NLA_TYPE_MASK;
+        let value = self.0.get(4..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
+pub(super) fn text(value: &[u8]) -> String {
+    let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(value).into_owned()
+}
+
+pub(super) fn number(value: &[u8]) -> u32 {
+    value.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// Name of the table and of the object, for messages whose first two attributes are these.
+pub(super) fn chain(message: &[u8]) -> Option<(String, String, ChainState)> {
+    let (mut table, mut name, mut state) = (None, None, ChainState::default());
+    for (kind, value) in Attributes(message) {
+        match kind {
+            1 => table = Some(text(value)),
+            3 => name = Some(text(value)),
+            6 => state.n_uses = number(value),
+            12 => state.comment = comment(value),
+            _ => {}
+        }
+    }
+    Some((table?, name?, state))
+}
+
+/// Name of the table and of the set.
+pub(super) fn set(message: &[u8]) -> Option<(String, String)> {
+    let (mut table, mut name) = (None, None);
+    for (kind, value) in Attributes(message) {
+        match kind {
+            1 => table = Some(text(value)),
+            2 => name = Some(text(value)),
+            _ => {}
+        }
+    }
+    Some((table?, name?))
+}
+
+/// The elements of a set element message.
+pub(super) fn elements(message: &[u8]) -> Vec<ElementState> {
+    let list = Attributes(message).find(|(kind, _)| *kind == 3).map_or(&[][..], |(_, list)| list);
+    Attributes(list).map(|(_, item)| element(item)).collect()
+}
+
+fn element(item: &[u8]) -> ElementState {
+    let mut state = ElementState::default();
+    for (kind, value) in Attributes(item) {
+        match kind {
+            1 => {
+                state.key =
+                    Attributes(value).next().map(|(_, data)| data.to_vec()).unwrap_or_default();
+            }
+            2 => state.chain = verdict_chain(value),
+            3 => state.is_interval_end = number(value) & 1 != 0,
+            _ => {}
+        }
+    }
+    state
+}
+
+fn verdict_chain(data: &[u8]) -> Option<String> {
+    let (_, verdict) = Attributes(data).find(|(kind, _)| *kind == 2)?;
+    Attributes(verdict).find(|(kind, _)| *kind == 2).map(|(_, name)| text(name))
+}
+
+/// The comment in user data, a list of one-byte kinds and lengths.
+fn comment(mut data: &[u8]) -> Option<String> {
+    while let [kind, length, rest @ ..] = data {
+        let value = rest.get(..usize::from(*length))?;
+        if *kind == 0 {
+            return Some(text(value));
+        }
+        data = rest.get(usize::from(*length)..)?;
+    }
+    None
+}

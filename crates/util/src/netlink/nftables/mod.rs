@@ -1,0 +1,242 @@
+//! nftables over one kept nfnetlink socket.
+//!
+//! [`Nftables`] owns a thread with one socket that stays open as long as the handle: closing such
+//! a socket after a deletion waits for a grace period of the kernel (8 to 17 ms), which is what
+//! makes short-lived `nft` processes slow. Operations that wait in the queue are merged into
+//! one transaction.
+//!
+//! [`encode`] turns a [`Transaction`] into messages and [`dump`] reads what the
+//! kernel lists; both are pure. Nothing here knows what the rules are for.
+
+pub mod dump;
+pub mod encode;
+mod socket;
+
+use std::fmt;
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
+
+pub use dump::{ChainState, ElementState, TableState};
+
+use crate::firewall::{Removal, Transaction};
+
+/// What can go wrong with a transaction or a listing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NftError {
+    /// The socket cannot be opened, for example for lack of privileges or of nfnetlink in the kernel.
+    #[error("cannot open an nfnetlink socket")]
+    Open(#[source] std::io::Error),
+    /// Sending or receiving failed.
+    #[error("cannot talk to nftables")]
+    Socket(#[source] std::io::Error),
+    /// The kernel refused a change; nothing of the transaction was carried out.
+    #[error("nftables refuses '{change}'")]
+    Refused {
+        /// The change in the language of `nft(8)`.
+        change: String,
+        /// The kernel's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Somebody else changed the rules at every attempt.
+    #[error("nftables rules are being changed by somebody else all the time")]
+    Contended,
+    /// The answer of the kernel is no valid netlink.
+    #[error("cannot understand the answer of nftables")]
+    Answer,
+    /// The thread that owns the socket has ended.
+    #[error("the nftables thread has ended")]
+    Ended,
+}
+
+impl NftError {
+    /// The kernel's error number, if the kernel refused the transaction.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Refused { source, .. } | Self::Socket(source) | Self::Open(source) => {
+                source.raw_os_error()
+            }
+            _ => None,
+        }
+    }
+}
+
+enum Job {
+    Apply(Transaction, oneshot::Sender<Result<(), NftError>>),
+    Remove(Removal, oneshot::Sender<Result<(), NftError>>),
+    DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
+    Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
+}
+
+/// Deletes a table if nothing but shared objects is left in it.
+#[derive(Debug, Clone)]
+pub struct DeleteTableIf {
+    /// Name of the table (family `inet`).
+    pub table: String,
+    /// Whether a chain of this name is shared and no reason to keep the table.
+    pub is_shared: fn(&str) -> bool,
+}
+
+/// Handle of the nftables thread of one network namespace.
+#[derive(Clone)]
+pub struct Nftables {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl fmt::Debug for Nftables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nftables").finish_non_exhaustive()
+    }
+}
+
+impl Nftables {
+    /// Opens the socket, in the network namespace of the calling thread, and starts its thread.
+    ///
+    /// # Errors
+    /// [`NftError::Open`] if the socket or the thread cannot be had.
+    pub fn open() -> Result<Self, NftError> {
+        let socket = socket::Socket::open().map_err(NftError::Open)?;
+        let (jobs, queue) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("nftables".to_owned())
+            .spawn(move || run(&socket, &queue))
+            .map_err(NftError::Open)?;
+        Ok(Self { jobs })
+    }
+
+    /// Carries out a transaction, completely or not at all.
+    ///
+    /// # Errors
+    /// [`NftError::Refused`] names the change the kernel refused.
+    pub async fn apply(&self, transaction: Transaction) -> Result<(), NftError> {
+        self.ask(|answer| Job::Apply(transaction, answer)).await
+    }
+
+    /// Removes objects in whatever state they are; succeeds if they are gone afterwards.
+    ///
+    /// # Errors
+    /// [`NftError::Refused`] if something foreign still refers to them.
+    pub async fn remove(&self, removal: Removal) -> Result<(), NftError> {
+        self.ask(|answer| Job::Remove(removal, answer)).await
+    }
+
+    /// Deletes a table of which only shared objects are left; tells whether it is gone.
+    ///
+    /// Looking and deleting are one step: if anybody changes rules in between, it looks again.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel refuses or somebody changes rules all the time.
+    pub async fn delete_table_if(&self, what: DeleteTableIf) -> Result<bool, NftError> {
+        self.ask(|answer| Job::DeleteTableIf(what, answer)).await
+    }
+
+    /// Reads chains, maps and elements of a table; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn observe(&self, table: &str) -> Result<Option<TableState>, NftError> {
+        let table = table.to_owned();
+        self.ask(|answer| Job::Observe(table, answer)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, NftError>>) -> Job,
+    ) -> Result<T, NftError> {
+        let (answer, reply) = oneshot::channel();
+        self.jobs.send(job(answer)).map_err(|_| NftError::Ended)?;
+        reply.await.map_err(|_| NftError::Ended)?
+    }
+}
+
+/// How many waiting transactions are merged into one; more would only make errors dearer.
+const MERGE_LIMIT: usize = 256;
+
+fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
+    let mut pushed_back = None;
+    while let Some(job) = pushed_back.take().or_else(|| queue.recv().ok()) {
+        match job {
+            Job::Apply(transaction, answer) => {
+                let mut batch = vec![(transaction, answer)];
+                while batch.len() < MERGE_LIMIT {
+                    match queue.try_recv() {
+                        Ok(Job::Apply(transaction, answer)) => batch.push((transaction, answer)),
+                        Ok(other) => {
+                            pushed_back = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                apply_all(socket, batch);
+            }
+            // A caller that no longer waits is no reason to leave anything undone.
+            Job::Remove(removal, answer) => drop(answer.send(remove(socket, &removal))),
+            Job::DeleteTableIf(what, answer) => drop(answer.send(delete_table_if(socket, &what))),
+            Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
+        }
+    }
+}
+
+/// Applies transactions as one; if that is refused, one by one, so that each gets its own answer.
+fn apply_all(
+    socket: &socket::Socket,
+    batch: Vec<(Transaction, oneshot::Sender<Result<(), NftError>>)>,
+) {
+    if let [_, _, ..] = batch.as_slice() {
+        let all: Vec<&Transaction> = batch.iter().map(|(transaction, _)| transaction).collect();
+        if socket.commit(&all, None).is_ok() {
+            for (_, answer) in batch {
+                drop(answer.send(Ok(())));
+            }
+            return;
+        }
+    }
+    for (transaction, answer) in batch {
+        drop(answer.send(socket.commit(&[&transaction], None)));
+    }
+}
+
+fn remove(socket: &socket::Socket, removal: &Removal) -> Result<(), NftError> {
+    if socket.commit(&[&removal.destroy()], None).is_ok() {
+        return Ok(());
+    }
+    // Kernels before 6.3, and a table that lost a map.
+    match socket.commit(&[&removal.saved()], None) {
+        Err(error)
+            if error.errno() == Some(nix::libc::ENOENT)
+                && socket.observe(&removal.table)?.is_none() =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Attempts before a delete-if-unused gives up because others keep committing.
+const ATTEMPTS: usize = 50;
+
+fn delete_table_if(socket: &socket::Socket, what: &DeleteTableIf) -> Result<bool, NftError> {
+    for _ in 0..ATTEMPTS {
+        let generation = socket.generation()?;
+        let Some(state) = socket.observe(&what.table)? else {
+            return Ok(true);
+        };
+        if state.chains.keys().any(|name| !(what.is_shared)(name)) {
+            return Ok(false);
+        }
+        let delete = Transaction {
+            table: what.table.clone(),
+            changes: vec![crate::firewall::Change::DeleteTable],
+        };
+        match socket.commit(&[&delete], Some(generation)) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(NftError::Contended)
+}

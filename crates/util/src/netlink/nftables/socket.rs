@@ -1,0 +1,317 @@
+//! The nfnetlink socket: commits of batches, listings.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
+use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_NETFILTER};
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::NftError;
+use super::dump::{self, TableState};
+use super::encode::{Batch, n_messages};
+use crate::firewall::{Change, Transaction, text};
+
+/// Messages of subsystem nftables have this in the high byte of their type.
+const NFTABLES: u16 = 10 << 8;
+const GET_TABLE: u16 = NFTABLES | 1;
+const GET_CHAIN: u16 = NFTABLES | 4;
+const GET_SET: u16 = NFTABLES | 10;
+const GET_SET_ELEMENT: u16 = NFTABLES | 13;
+const GET_GENERATION: u16 = NFTABLES | 16;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// `NLM_F_DUMP_INTR`: the listing is inconsistent because of a change in between.
+const DUMP_INTERRUPTED: u16 = 0x10;
+/// A listing that is interrupted this often is given up.
+const DUMP_ATTEMPTS: usize = 20;
+
+/// Room for the messages of about 5,000 networks and for the answers to them.
+const BUFFER: usize = 32 << 20;
+
+pub(super) struct Socket {
+    socket: Netlink,
+}
+
+impl Socket {
+    /// Opens and connects the socket.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Netlink::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // Needs CAP_NET_ADMIN, without which nothing else works either; a refusal only limits the
+        // size of a transaction.
+        let force = |result: nix::Result<()>| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "nfnetlink buffers keep their default size");
+            }
+        };
+        force(setsockopt(&socket.as_fd(), sockopt::SndBufForce, &BUFFER));
+        force(setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &BUFFER));
+        Ok(Self { socket })
+    }
+
+    /// Carries out transactions as one, if `generation` is given only if it is still current.
+    pub(super) fn commit(
+        &self,
+        transactions: &[&Transaction],
+        generation: Option<u32>,
+    ) -> Result<(), NftError> {
+        let mut all = transactions
+            .iter()
+            .flat_map(|t| t.changes.iter().map(|change| (t.table.as_str(), change)));
+        let Some(mut last) = all.next() else {
+            return Ok(());
+        };
+        let mut batch = Batch::begin(generation);
+        for next in all {
+            batch.change(last.0, last.1);
+            last = next;
+        }
+        let (bytes, acknowledged) = batch.end(Some(last));
+        self.send(&bytes)?;
+        self.await_acknowledgement(acknowledged)
+            .map_err(|(sequence, source)| refused(transactions, sequence, source))?
+    }
+
+    /// Reads until the answer to message `last`, or the first refusal.
+    ///
+    /// Once a message failed the whole batch is void; what else was refused is read and dropped.
+    fn await_acknowledgement(&self, last: u32) -> Result<Result<(), NftError>, (u32, io::Error)> {
+        let mut failure = None;
+        loop {
+            let answer = match self.receive(failure.is_some()) {
+                Ok(Some(answer)) => answer,
+                // Nothing more to read after a failure.
+                Ok(None) => break,
+                // The answers did not fit: the batch failed in many places.
+                Err(NftError::Socket(error))
+                    if error.raw_os_error() == Some(nix::libc::ENOBUFS) =>
+                {
+                    failure.get_or_insert((0, error));
+                    continue;
+                }
+                Err(error) => return Ok(Err(error)),
+            };
+            for message in Messages(&answer) {
+                if message.kind != NLMSG_ERROR {
+                    continue;
+                }
+                let code = message.body.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+                if code != 0 {
+                    failure.get_or_insert_with(|| {
+                        (message.sequence, io::Error::from_raw_os_error(-code))
+                    });
+                } else if message.sequence == last && failure.is_none() {
+                    return Ok(Ok(()));
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| (0, io::Error::from(io::ErrorKind::UnexpectedEof))))
+    }
+
+    /// Id of the current generation of rules; every commit of anyone increases it.
+    pub(super) fn generation(&self) -> Result<u32, NftError> {
+        self.send(&request(GET_GENERATION, 0, 0, &[]))?;
+        loop {
+            let answer = self.receive(false)?.ok_or(NftError::Answer)?;
+            for message in Messages(&answer) {
+                if message.kind == NFTABLES | 15 {
+                    let id = dump::Attributes(message.attributes()).find(|(kind, _)| *kind == 1);
+                    return id.map(|(_, value)| dump::number(value)).ok_or(NftError::Answer);
+                }
+            }
+        }
+    }
+
+    /// Chains, sets and elements of a table.
+    pub(super) fn observe(&self, table: &str) -> Result<Option<TableState>, NftError> {
+        if !self.has_table(table)? {
+            return Ok(None);
+        }
+        let mut state = TableState::default();
+        for message in self.dump(GET_CHAIN, &[])? {
+            if let Some((of, name, chain)) = dump::chain(&message)
+                && of == table
+            {
+                state.chains.insert(name, chain);
+            }
+        }
+        for message in self.dump(GET_SET, &attribute(1, table))? {
+            if let Some((of, name)) = dump::set(&message)
+                && of == table
+            {
+                let names = [attribute(1, table), attribute(2, &name)].concat();
+                let lists = self.dump(GET_SET_ELEMENT, &names)?;
+                let mut elements: Vec<_> =
+                    lists.iter().flat_map(|list| dump::elements(list)).collect();
+                elements.sort();
+                state.sets.insert(name, elements);
+            }
+        }
+        Ok(Some(state))
+    }
+
+    fn has_table(&self, table: &str) -> Result<bool, NftError> {
+        self.send(&request(GET_TABLE, 0, 0, &attribute(1, table)))?;
+        loop {
+            let answer = self.receive(false)?.ok_or(NftError::Answer)?;
+            for message in Messages(&answer) {
+                if message.kind == NFTABLES {
+                    return Ok(true);
+                }
+                if message.kind == NLMSG_ERROR {
+                    return match message.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
+                    {
+                        Some(code) if code == -nix::libc::ENOENT => Ok(false),
+                        Some(code) => Err(NftError::Socket(io::Error::from_raw_os_error(-code))),
+                        None => Err(NftError::Answer),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The attributes of all objects a listing returns; repeated if a change interrupted it.
+    fn dump(&self, kind: u16, attributes: &[u8]) -> Result<Vec<Vec<u8>>, NftError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            if let Some(found) = self.try_dump(kind, attributes)? {
+                return Ok(found);
+            }
+        }
+        Err(NftError::Contended)
+    }
+
+    fn try_dump(&self, kind: u16, attributes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, NftError> {
+        self.send(&request(kind, NLM_F_DUMP, 0, attributes))?;
+        let mut found = Vec::new();
+        let mut interrupted = false;
+        loop {
+            let answer = self.receive(false)?.ok_or(NftError::Answer)?;
+            for message in Messages(&answer) {
+                interrupted |= message.flags & DUMP_INTERRUPTED != 0;
+                match message.kind {
+                    NLMSG_DONE => return Ok((!interrupted).then_some(found)),
+                    NLMSG_ERROR => {
+                        let code = message
+                            .body
+                            .first_chunk()
+                            .map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+                        return if code == -nix::libc::ENOENT {
+                            Ok(Some(Vec::new()))
+                        } else {
+                            Err(NftError::Socket(io::Error::from_raw_os_error(-code)))
+                        };
+                    }
+                    _ => found.push(message.attributes().to_vec()),
+                }
+            }
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), NftError> {
+        // A batch must be one send: a second one would be taken for a batch of its own.
+        match self.socket.send(bytes, 0) {
+            Ok(sent) if sent == bytes.len() => Ok(()),
+            Ok(_) => Err(NftError::Socket(io::Error::from(io::ErrorKind::WriteZero))),
+            Err(error) => Err(NftError::Socket(error)),
+        }
+    }
+
+    /// The next datagram; with `only_waiting`, `None` if there is none.
+    fn receive(&self, only_waiting: bool) -> Result<Option<Vec<u8>>, NftError> {
+        let flags = if only_waiting { nix::libc::MSG_DONTWAIT } else { 0 };
+        loop {
+            let mut buffer = Vec::with_capacity(1 << 16);
+            match self.socket.recv(&mut buffer, flags) {
+                Ok(_) => return Ok(Some(buffer)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if only_waiting && error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(NftError::Socket(error)),
+            }
+        }
+    }
+}
+
+/// Finds the change that message number `sequence` belongs to; message 0 begins the batch.
+fn refused(transactions: &[&Transaction], sequence: u32, source: io::Error) -> NftError {
+    let mut first = 1;
+    for transaction in transactions {
+        for change in &transaction.changes {
+            let after = first + n_messages(change);
+            if (first..after).contains(&sequence) {
+                return NftError::Refused { change: describe(&transaction.table, change), source };
+            }
+            first = after;
+        }
+    }
+    NftError::Refused { change: "the transaction".to_owned(), source }
+}
+
+fn describe(table: &str, change: &Change) -> String {
+    let one = Transaction { table: table.to_owned(), changes: vec![change.clone()] };
+    text::words(&one).join(" ")
+}
+
+fn attribute(kind: u16, value: &str) -> Vec<u8> {
+    let length = 4 + value.len() + 1;
+    let mut bytes = Vec::with_capacity(length.next_multiple_of(4));
+    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value.as_bytes());
+    bytes.resize(length.next_multiple_of(4), 0);
+    bytes
+}
+
+/// A request: netlink header, nfnetlink header for family inet, attributes.
+fn request(kind: u16, flags: u16, sequence: u32, attributes: &[u8]) -> Vec<u8> {
+    const NFPROTO_INET: u8 = 1;
+    let mut header = NetlinkHeader::default();
+    header.length = u32::try_from(16 + 4 + attributes.len()).unwrap_or(u32::MAX);
+    header.message_type = kind;
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = sequence;
+    let mut bytes = vec![0; 16];
+    netlink_packet_core::Emitable::emit(&header, &mut bytes);
+    bytes.extend([NFPROTO_INET, 0, 0, 0]);
+    bytes.extend(attributes);
+    bytes
+}
+
+/// A message of a datagram.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// What follows the nfnetlink header.
+    fn attributes(&self) -> &'a [u8] {
+        self.body.get(4..).unwrap_or_default()
+    }
+}
+
+/// Iterates over the messages of a datagram; a damaged one ends the iteration.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Message<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let header: &[u8; 16] = self.0.first_chunk()?;
+        let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *header;
+        let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
+        let body = self.0.get(16..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Message {
+            kind: u16::from_ne_bytes([k0, k1]),
+            flags: u16::from_ne_bytes([f0, f1]),
+            sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+            body,
+        })
+    }
+}

@@ -1,1 +1,55 @@
-//! To be written.
+//! Virtual networks as a library: connections, networks, ports, leases, events.
+//!
+//! The shape is libvirt's, so that whoever knows one knows the other: [`Connect::open`] gives a
+//! connection, a connection gives [`Network`]s, and every failure is an [`Error`] with libvirt's
+//! number and domain. What is behind a connection is a [`NetworkDriver`]: the networks of this
+//! host, an in-memory world for tests, a daemon elsewhere. A program says which it has by
+//! filling a [`Registry`].
+//!
+//! This crate does not know how any driver works, what travels over a wire, how the XML reads,
+//! or where configuration lies; it starts no thread and reads no environment. It needs no
+//! particular async runtime; a driver may, and says so.
+//!
+//! Where to start reading: [`driver`] is the contract between the two sides, [`connect`] and
+//! [`network`] are what programs call, [`error`] is the table scripts depend on.
+//!
+//! ```
+//! # use oxivirt::{Connect, ListFlags, OpenOptions, Registry, Result};
+//! /// Prints the name of every running network.
+//! async fn running(registry: &Registry) -> Result<Vec<String>> {
+//!     let connect = Connect::open("network:///system", registry, &OpenOptions::default()).await?;
+//!     let networks = connect.list_all_networks(ListFlags::ACTIVE).await?;
+//!     Ok(networks.iter().map(|network| network.name().to_owned()).collect())
+//! }
+//! ```
+
+pub mod connect;
+pub mod driver;
+pub mod error;
+pub mod event;
+pub mod flags;
+pub mod network;
+pub mod port;
+pub mod registry;
+pub mod types;
+pub mod uri;
+
+pub use connect::Connect;
+pub use driver::{CloseCallback, MetadataChange, NetworkDriver, Update};
+pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
+pub use event::{CallbackId, Callbacks, Event, EventCallback};
+pub use flags::{
+    Activity, Autostart, CloseReason, CreateFlags, DefineFlags, EventId, IpAddrType,
+    LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PortCreateFlags,
+    UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
+};
+pub use network::Network;
+pub use port::Port;
+pub use registry::{
+    Access, Authenticator, Credential, CredentialKind, DriverOpener, OpenOptions, Registry,
+};
+pub use types::{
+    CpuMap, DhcpLease, NetworkRef, NodeInfo, PortRef, TypedParam, TypedValue, Version, parse_uuid,
+};
+pub use uri::Uri;
+pub use uuid::Uuid;

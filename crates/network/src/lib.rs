@@ -1,1 +1,2 @@
-//! To be written.
+//! to be written
+pub mod plan;

@@ -230,7 +230,11 @@ impl Process {
     pub async fn ended(self, patience: Duration) -> Result<(), DnsmasqError> {
         let pid = self.pid();
         let error = |source| DnsmasqError::Process { pid, source };
-        let pidfd = AsyncFd::register(self.pidfd).map_err(error)?;
+        #[expect(
+            deprecated,
+            reason = "an OwnedFd stays open; the replacement is an unsafe function"
+        )]
+        let pidfd = AsyncFd::new(self.pidfd).map_err(error)?;
         if let Ok(ready) = tokio::time::timeout(patience, pidfd.readable()).await {
             return ready.map(drop).map_err(error);
         }

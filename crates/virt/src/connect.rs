@@ -222,10 +222,7 @@ impl Connect {
     /// Number 8 for an unknown flag.
     pub async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<Network>> {
         let references = self.driver.list_all_networks(flags).await?;
-        Ok(references
-            .into_iter()
-            .map(|reference| self.network(reference))
-            .collect())
+        Ok(references.into_iter().map(|reference| self.network(reference)).collect())
     }
 
     /// Names of at most `max` running networks.
@@ -250,11 +247,7 @@ impl Connect {
 
     async fn names(&self, flags: ListFlags, max: usize) -> Result<Vec<String>> {
         let references = self.driver.list_all_networks(flags).await?;
-        Ok(references
-            .into_iter()
-            .take(max)
-            .map(|reference| reference.name)
-            .collect())
+        Ok(references.into_iter().take(max).map(|reference| reference.name).collect())
     }
 
     /// The network of this name.
@@ -322,9 +315,7 @@ impl Connect {
         callback: EventCallback,
     ) -> Result<CallbackId> {
         let network = network.map(Network::reference);
-        self.driver
-            .network_event_register(network, id, callback)
-            .await
+        self.driver.network_event_register(network, id, callback).await
     }
 
     /// Forgets a registration.
@@ -348,11 +339,7 @@ fn refuse_missing_slash(uri: &Uri) -> Result<()> {
             uri.driver(),
             uri.host().unwrap_or_default()
         );
-        return Err(Error::new(
-            ErrorCode::INTERNAL_ERROR,
-            ErrorDomain::NONE,
-            detail,
-        ));
+        return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, detail));
     }
     Ok(())
 }
@@ -383,10 +370,7 @@ mod tests {
         }
 
         async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkRef> {
-            Ok(NetworkRef {
-                name: name.to_owned(),
-                uuid: Uuid::nil(),
-            })
+            Ok(NetworkRef { name: name.to_owned(), uuid: Uuid::nil() })
         }
 
         async fn network_destroy(&self, _network: &NetworkRef) -> Result<()> {
@@ -415,10 +399,7 @@ mod tests {
         let mut registry = Registry::new();
         registry.register(EchoOpener("first"));
         registry.register(EchoOpener("second"));
-        let options = OpenOptions {
-            access,
-            authenticator: None,
-        };
+        let options = OpenOptions { access, authenticator: None };
         block_on(Connect::open(uri, &registry, &options))
     }
 
@@ -463,11 +444,7 @@ mod tests {
     fn a_driver_lacks_what_it_does_not_write() {
         let network = network(Access::ReadWrite);
         let lacks = "this function is not supported by the connection driver: ";
-        check(
-            block_on(network.create()),
-            3,
-            &format!("{lacks}virNetworkCreate"),
-        );
+        check(block_on(network.create()), 3, &format!("{lacks}virNetworkCreate"));
         let xml = network.xml_desc(XmlFlags::NONE);
         check(block_on(xml), 3, &format!("{lacks}virNetworkGetXMLDesc"));
         let error = block_on(network.connect().hostname()).unwrap_err();
@@ -493,26 +470,11 @@ mod tests {
             ("Destroy", block_on(network.destroy()).unwrap_err()),
             ("Undefine", block_on(network.undefine()).unwrap_err()),
             ("Update", block_on(network.update(&update)).unwrap_err()),
-            (
-                "SetAutostart",
-                block_on(network.set_autostart(Autostart::Enabled)).unwrap_err(),
-            ),
-            (
-                "SetMetadata",
-                block_on(network.set_metadata(&change)).unwrap_err(),
-            ),
-            (
-                "PortCreateXML",
-                block_on(network.port_create_xml("", port)).unwrap_err(),
-            ),
-            (
-                "DefineXML",
-                block_on(connect.network_define_xml("", DefineFlags::NONE)).unwrap_err(),
-            ),
-            (
-                "CreateXML",
-                block_on(connect.network_create_xml("", CreateFlags::NONE)).unwrap_err(),
-            ),
+            ("SetAutostart", block_on(network.set_autostart(Autostart::Enabled)).unwrap_err()),
+            ("SetMetadata", block_on(network.set_metadata(&change)).unwrap_err()),
+            ("PortCreateXML", block_on(network.port_create_xml("", port)).unwrap_err()),
+            ("DefineXML", block_on(connect.network_define_xml("", DefineFlags::NONE)).unwrap_err()),
+            ("CreateXML", block_on(connect.network_create_xml("", CreateFlags::NONE)).unwrap_err()),
             (
                 "DefineXMLFlags",
                 block_on(connect.network_define_xml("", DefineFlags::VALIDATE)).unwrap_err(),
@@ -533,13 +495,7 @@ mod tests {
     ) -> MetadataChange {
         let own = |text: Option<&str>| text.map(str::to_owned);
         let (metadata, key, uri) = (own(metadata), own(key), own(uri));
-        MetadataChange {
-            kind,
-            metadata,
-            key,
-            uri,
-            flags: UpdateFlags::NONE,
-        }
+        MetadataChange { kind, metadata, key, uri, flags: UpdateFlags::NONE }
     }
 
     #[test]
@@ -561,11 +517,7 @@ mod tests {
         let error = block_on(network.metadata(Title, None, both)).unwrap_err();
         assert_eq!(error.code().0, 8);
         let uri = "uri in virNetworkGetMetadata must not be NULL";
-        check(
-            block_on(network.metadata(Element, None, UpdateFlags::NONE)),
-            8,
-            uri,
-        );
+        check(block_on(network.metadata(Element, None, UpdateFlags::NONE)), 8, uri);
     }
 
     #[test]

@@ -70,10 +70,7 @@ fn no_host_call<T>(api: &str) -> Result<T> {
 ///
 /// libvirt: `virNetworkDriver`, `virHypervisorDriver`, src/driver-network.h
 #[async_trait]
-#[expect(
-    unused_variables,
-    reason = "the defaults answer without looking at their parameters"
-)]
+#[expect(unused_variables, reason = "the defaults answer without looking at their parameters")]
 pub trait NetworkDriver: Send + Sync + Debug {
     // ---- connection ----
 

@@ -225,9 +225,7 @@ impl Error {
 impl From<ErrorParts> for Error {
     /// An error as it is: nothing is derived, not even the message.
     fn from(parts: ErrorParts) -> Self {
-        Self {
-            parts: Box::new(parts),
-        }
+        Self { parts: Box::new(parts) }
     }
 }
 
@@ -239,12 +237,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ErrorParts {
-            code,
-            domain,
-            message,
-            ..
-        } = &*self.parts;
+        let ErrorParts { code, domain, message, .. } = &*self.parts;
         write!(f, "Error({code:?}, {domain:?}, {message:?})")
     }
 }
@@ -284,11 +277,7 @@ mod tests {
         for (code, number, message) in [
             (C::INTERNAL_ERROR, 1, "internal error: @"),
             (C::NO_MEMORY, 2, "out of memory: @"),
-            (
-                C::NO_SUPPORT,
-                3,
-                "this function is not supported by the connection driver: @",
-            ),
+            (C::NO_SUPPORT, 3, "this function is not supported by the connection driver: @"),
             (C::NO_CONNECT, 5, "no connection driver available for @"),
             (C::INVALID_CONN, 6, "invalid connection pointer in @"),
             (C::INVALID_ARG, 8, "invalid argument: @"),
@@ -302,11 +291,7 @@ mod tests {
             (C::NO_NETWORK, 43, "Network not found: @"),
             (C::INVALID_MAC, 44, "invalid MAC address: @"),
             (C::AUTH_FAILED, 45, "authentication failed: @"),
-            (
-                C::OPERATION_INVALID,
-                55,
-                "Requested operation is not valid: @",
-            ),
+            (C::OPERATION_INVALID, 55, "Requested operation is not valid: @"),
             (C::CONFIG_UNSUPPORTED, 67, "unsupported configuration: @"),
             (C::OPERATION_TIMEOUT, 68, "Timed out during operation: @"),
             (C::HOOK_SCRIPT_FAILED, 70, "Hook script execution failed: @"),
@@ -317,17 +302,9 @@ mod tests {
             (C::RESOURCE_BUSY, 87, "resource busy: @"),
             (C::ACCESS_DENIED, 88, "access denied: @"),
             (C::DBUS_SERVICE, 89, "error from service: @"),
-            (
-                C::XML_INVALID_SCHEMA,
-                92,
-                "XML document failed to validate against schema: @",
-            ),
+            (C::XML_INVALID_SCHEMA, 92, "XML document failed to validate against schema: @"),
             (C::AUTH_UNAVAILABLE, 94, "authentication unavailable: @"),
-            (
-                C::INVALID_NETWORK_PORT,
-                105,
-                "Invalid network port pointer: @",
-            ),
+            (C::INVALID_NETWORK_PORT, 105, "Invalid network port pointer: @"),
             (C::NETWORK_PORT_EXIST, 106, "network port @ exists already"),
             (C::NO_NETWORK_PORT, 107, "network port not found: @"),
             (C::NO_HOSTNAME, 108, "no hostname found: @"),
@@ -345,10 +322,7 @@ mod tests {
     fn a_number_without_detail_has_a_text_of_its_own() {
         let error = Error::bare(ErrorCode::NO_NAME, ErrorDomain::NETWORK);
         assert_eq!(error.message(), "missing name information");
-        assert_eq!(
-            error.parts().str1.as_deref(),
-            Some("missing name information")
-        );
+        assert_eq!(error.parts().str1.as_deref(), Some("missing name information"));
         assert_eq!(error.parts().str2, None);
     }
 
@@ -364,10 +338,7 @@ mod tests {
     #[test]
     fn a_system_error_keeps_its_errno() {
         let error = Error::system(ErrorDomain::NONE, 2, "cannot open 'a'");
-        assert_eq!(
-            error.message(),
-            "cannot open 'a': No such file or directory"
-        );
+        assert_eq!(error.message(), "cannot open 'a': No such file or directory");
         assert_eq!(error.code(), ErrorCode::SYSTEM_ERROR);
         assert_eq!(error.parts().int1, 2);
     }
@@ -375,10 +346,7 @@ mod tests {
     #[test]
     fn rejected_flags_name_the_function() {
         let error = Error::unsupported_flags(ErrorDomain::NETWORK, 0x18, "networkGetXMLDesc");
-        assert_eq!(
-            error.message(),
-            "unsupported flags (0x18) in function networkGetXMLDesc"
-        );
+        assert_eq!(error.message(), "unsupported flags (0x18) in function networkGetXMLDesc");
         assert_eq!(error.code(), ErrorCode::INVALID_ARG);
         assert_eq!((error.parts().int1, error.parts().int2), (0, 0));
     }

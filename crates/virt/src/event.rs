@@ -39,11 +39,7 @@ impl Event {
     /// A lifecycle event with the usual detail.
     #[must_use]
     pub fn lifecycle(network: NetworkRef, event: LifecycleEvent) -> Self {
-        Self::Lifecycle {
-            network,
-            event,
-            detail: 0,
-        }
+        Self::Lifecycle { network, event, detail: 0 }
     }
 
     /// Which kind of registration hears of it.
@@ -109,14 +105,7 @@ impl Callbacks {
         let key = CallbackId(inner.next);
         inner.next = inner.next.wrapping_add(1);
         let network = network.map(|network| network.uuid);
-        inner.entries.insert(
-            key,
-            Entry {
-                id,
-                network,
-                callback: Arc::from(callback),
-            },
-        );
+        inner.entries.insert(key, Entry { id, network, callback: Arc::from(callback) });
         key
     }
 
@@ -132,9 +121,7 @@ impl Callbacks {
             let inner = self.lock();
             let wants = |entry: &&Entry| {
                 entry.id == event.id()
-                    && entry
-                        .network
-                        .is_none_or(|uuid| uuid == event.network().uuid)
+                    && entry.network.is_none_or(|uuid| uuid == event.network().uuid)
             };
             inner.entries.values().filter(wants).cloned().collect()
         };
@@ -161,10 +148,7 @@ mod tests {
     use std::sync::mpsc;
 
     fn network(name: &str, id: u128) -> NetworkRef {
-        NetworkRef {
-            name: name.to_owned(),
-            uuid: Uuid::from_u128(id),
-        }
+        NetworkRef { name: name.to_owned(), uuid: Uuid::from_u128(id) }
     }
 
     fn recorder(tag: &'static str, sender: &mpsc::Sender<String>) -> EventCallback {
@@ -189,11 +173,7 @@ mod tests {
         assert!(!callbacks.deregister(all));
         callbacks.emit(&Event::lifecycle(a, LifecycleEvent::Stopped));
         let kind = MetadataType::Title;
-        callbacks.emit(&Event::MetadataChange {
-            network: b,
-            kind,
-            uri: None,
-        });
+        callbacks.emit(&Event::MetadataChange { network: b, kind, uri: None });
 
         let heard: Vec<String> = receiver.try_iter().collect();
         assert_eq!(heard, ["all a", "a a", "all b", "a a", "meta b"]);

@@ -151,19 +151,9 @@ impl ListFlags {
         let pair = |set: Self, clear: Self, value: bool| {
             !self.intersects(set | clear) || self.contains(if value { set } else { clear })
         };
-        pair(
-            Self::ACTIVE,
-            Self::INACTIVE,
-            state.activity == Activity::Active,
-        ) && pair(
-            Self::PERSISTENT,
-            Self::TRANSIENT,
-            state.lifetime == Lifetime::Persistent,
-        ) && pair(
-            Self::AUTOSTART,
-            Self::NO_AUTOSTART,
-            state.autostart == Autostart::Enabled,
-        )
+        pair(Self::ACTIVE, Self::INACTIVE, state.activity == Activity::Active)
+            && pair(Self::PERSISTENT, Self::TRANSIENT, state.lifetime == Lifetime::Persistent)
+            && pair(Self::AUTOSTART, Self::NO_AUTOSTART, state.autostart == Autostart::Enabled)
     }
 }
 
@@ -373,16 +363,8 @@ mod tests {
     #[track_caller]
     fn check(flags: u32, state: (Activity, Lifetime, Autostart), expect: bool) {
         let (activity, lifetime, autostart) = state;
-        let state = NetworkState {
-            activity,
-            lifetime,
-            autostart,
-        };
-        assert_eq!(
-            ListFlags::from_bits(flags).matches(state),
-            expect,
-            "{flags} {state:?}"
-        );
+        let state = NetworkState { activity, lifetime, autostart };
+        assert_eq!(ListFlags::from_bits(flags).matches(state), expect, "{flags} {state:?}");
     }
 
     #[test]
@@ -417,20 +399,14 @@ mod tests {
         let flags = ListFlags::from_bits(0x42);
         assert_eq!(flags.bits(), 0x42);
         let error = flags
-            .check(
-                ListFlags::ALL,
-                ErrorDomain::NETWORK,
-                "networkConnectListAllNetworks",
-            )
+            .check(ListFlags::ALL, ErrorDomain::NETWORK, "networkConnectListAllNetworks")
             .unwrap_err();
         assert_eq!(
             error.message(),
             "unsupported flags (0x40) in function networkConnectListAllNetworks"
         );
         assert_eq!(error.code().0, 8);
-        ListFlags::ALL
-            .check(ListFlags::ALL, ErrorDomain::NETWORK, "f")
-            .unwrap();
+        ListFlags::ALL.check(ListFlags::ALL, ErrorDomain::NETWORK, "f").unwrap();
         assert_eq!(ListFlags::ALL.bits(), 63);
     }
 
@@ -439,10 +415,7 @@ mod tests {
         for (number, section) in (1..).zip(UpdateSection::ALL) {
             assert_eq!(section.number(), number);
             assert_eq!(UpdateSection::from_number(number), *section);
-            assert_eq!(
-                UpdateSection::from_word(section.word().unwrap()),
-                Some(*section)
-            );
+            assert_eq!(UpdateSection::from_word(section.word().unwrap()), Some(*section));
         }
         assert_eq!(UpdateSection::ALL.len(), 12);
         assert_eq!(UpdateSection::from_number(13).number(), 13);

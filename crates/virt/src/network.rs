@@ -72,10 +72,7 @@ impl Network {
     /// Number 29 on a read-only connection, 55 if it is transient, else what the driver says.
     pub async fn undefine(&self) -> Result<()> {
         self.connect.may_change("virNetworkUndefine")?;
-        self.connect
-            .driver()
-            .network_undefine(&self.reference)
-            .await
+        self.connect.driver().network_undefine(&self.reference).await
     }
 
     /// Changes one part of it.
@@ -84,10 +81,7 @@ impl Network {
     /// Number 29 on a read-only connection, else what the driver says.
     pub async fn update(&self, update: &Update) -> Result<()> {
         self.connect.may_change("virNetworkUpdate")?;
-        self.connect
-            .driver()
-            .network_update(&self.reference, update)
-            .await
+        self.connect.driver().network_update(&self.reference, update).await
     }
 
     /// The network as XML, ending in a newline.
@@ -95,10 +89,7 @@ impl Network {
     /// # Errors
     /// Number 8 for a flag the driver does not know.
     pub async fn xml_desc(&self, flags: XmlFlags) -> Result<String> {
-        self.connect
-            .driver()
-            .network_xml_desc(&self.reference, flags)
-            .await
+        self.connect.driver().network_xml_desc(&self.reference, flags).await
     }
 
     /// Name of its bridge.
@@ -106,10 +97,7 @@ impl Network {
     /// # Errors
     /// Number 1 if it has none.
     pub async fn bridge_name(&self) -> Result<String> {
-        self.connect
-            .driver()
-            .network_bridge_name(&self.reference)
-            .await
+        self.connect.driver().network_bridge_name(&self.reference).await
     }
 
     /// Whether it starts with the host.
@@ -117,10 +105,7 @@ impl Network {
     /// # Errors
     /// What the driver says.
     pub async fn autostart(&self) -> Result<Autostart> {
-        self.connect
-            .driver()
-            .network_autostart(&self.reference)
-            .await
+        self.connect.driver().network_autostart(&self.reference).await
     }
 
     /// Says whether it starts with the host.
@@ -129,10 +114,7 @@ impl Network {
     /// Number 29 on a read-only connection, 55 if it is transient, else what the driver says.
     pub async fn set_autostart(&self, autostart: Autostart) -> Result<()> {
         self.connect.may_change("virNetworkSetAutostart")?;
-        self.connect
-            .driver()
-            .network_set_autostart(&self.reference, autostart)
-            .await
+        self.connect.driver().network_set_autostart(&self.reference, autostart).await
     }
 
     /// Whether it runs.
@@ -140,10 +122,7 @@ impl Network {
     /// # Errors
     /// What the driver says.
     pub async fn is_active(&self) -> Result<bool> {
-        self.connect
-            .driver()
-            .network_is_active(&self.reference)
-            .await
+        self.connect.driver().network_is_active(&self.reference).await
     }
 
     /// Whether it has a stored definition.
@@ -151,10 +130,7 @@ impl Network {
     /// # Errors
     /// What the driver says.
     pub async fn is_persistent(&self) -> Result<bool> {
-        self.connect
-            .driver()
-            .network_is_persistent(&self.reference)
-            .await
+        self.connect.driver().network_is_persistent(&self.reference).await
     }
 
     /// The addresses handed out and not expired, of one MAC address or all.
@@ -162,10 +138,7 @@ impl Network {
     /// # Errors
     /// Number 44 if `mac` is no MAC address, else what the driver says.
     pub async fn dhcp_leases(&self, mac: Option<&str>) -> Result<Vec<DhcpLease>> {
-        self.connect
-            .driver()
-            .network_dhcp_leases(&self.reference, mac, 0)
-            .await
+        self.connect.driver().network_dhcp_leases(&self.reference, mac, 0).await
     }
 
     /// A piece of metadata, elements without their prefix.
@@ -187,10 +160,7 @@ impl Network {
                  are mutually exclusive",
             ));
         }
-        self.connect
-            .driver()
-            .network_metadata(&self.reference, kind, uri, flags)
-            .await
+        self.connect.driver().network_metadata(&self.reference, kind, uri, flags).await
     }
 
     /// Changes or removes a piece of metadata.
@@ -204,10 +174,7 @@ impl Network {
         check_argument("uri", change.uri.as_deref(), change.kind, API)?;
         match change.kind {
             MetadataType::Title
-                if change
-                    .metadata
-                    .as_ref()
-                    .is_some_and(|text| text.contains('\n')) =>
+                if change.metadata.as_ref().is_some_and(|text| text.contains('\n')) =>
             {
                 return Err(invalid("metadata title can't contain newlines"));
             }
@@ -215,10 +182,7 @@ impl Network {
             MetadataType::Element if change.metadata.is_none() => {}
             kind => check_argument("key", change.key.as_deref(), kind, API)?,
         }
-        self.connect
-            .driver()
-            .network_set_metadata(&self.reference, change)
-            .await
+        self.connect.driver().network_set_metadata(&self.reference, change).await
     }
 
     /// Its ports, in no particular order.
@@ -226,11 +190,7 @@ impl Network {
     /// # Errors
     /// Number 55 if it does not run.
     pub async fn list_all_ports(&self) -> Result<Vec<Port>> {
-        let ports = self
-            .connect
-            .driver()
-            .network_list_all_ports(&self.reference, 0)
-            .await?;
+        let ports = self.connect.driver().network_list_all_ports(&self.reference, 0).await?;
         Ok(ports.into_iter().map(|port| self.port(port)).collect())
     }
 
@@ -240,11 +200,7 @@ impl Network {
     /// Number 107 if there is none.
     pub async fn port_lookup_by_uuid(&self, uuid: Uuid) -> Result<Port> {
         let driver = self.connect.driver();
-        Ok(self.port(
-            driver
-                .network_port_lookup_by_uuid(&self.reference, uuid)
-                .await?,
-        ))
+        Ok(self.port(driver.network_port_lookup_by_uuid(&self.reference, uuid).await?))
     }
 
     /// The port with this UUID, given as text.
@@ -265,11 +221,7 @@ impl Network {
     pub async fn port_create_xml(&self, xml: &str, flags: PortCreateFlags) -> Result<Port> {
         self.connect.may_change("virNetworkPortCreateXML")?;
         let driver = self.connect.driver();
-        Ok(self.port(
-            driver
-                .network_port_create_xml(&self.reference, xml, flags)
-                .await?,
-        ))
+        Ok(self.port(driver.network_port_create_xml(&self.reference, xml, flags).await?))
     }
 
     fn port(&self, reference: PortRef) -> Port {

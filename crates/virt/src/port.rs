@@ -34,10 +34,7 @@ impl Port {
     /// # Errors
     /// Number 107 if it is gone.
     pub async fn xml_desc(&self) -> Result<String> {
-        self.connect
-            .driver()
-            .network_port_xml_desc(&self.reference, 0)
-            .await
+        self.connect.driver().network_port_xml_desc(&self.reference, 0).await
     }
 
     /// Its rate limits.
@@ -45,10 +42,7 @@ impl Port {
     /// # Errors
     /// Number 107 if it is gone.
     pub async fn parameters(&self) -> Result<Vec<TypedParam>> {
-        self.connect
-            .driver()
-            .network_port_parameters(&self.reference, 0)
-            .await
+        self.connect.driver().network_port_parameters(&self.reference, 0).await
     }
 
     /// Replaces its rate limits.
@@ -57,10 +51,7 @@ impl Port {
     /// Number 29 on a read-only connection, else what the driver says.
     pub async fn set_parameters(&self, params: &[TypedParam]) -> Result<()> {
         self.connect.may_change("virNetworkPortSetParameters")?;
-        self.connect
-            .driver()
-            .network_port_set_parameters(&self.reference, params, 0)
-            .await
+        self.connect.driver().network_port_set_parameters(&self.reference, params, 0).await
     }
 
     /// Removes it.
@@ -69,9 +60,6 @@ impl Port {
     /// Number 29 on a read-only connection, else what the driver says.
     pub async fn delete(&self) -> Result<()> {
         self.connect.may_change("virNetworkPortDelete")?;
-        self.connect
-            .driver()
-            .network_port_delete(&self.reference, 0)
-            .await
+        self.connect.driver().network_port_delete(&self.reference, 0).await
     }
 }

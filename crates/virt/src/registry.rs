@@ -69,9 +69,7 @@ pub struct OpenOptions {
 
 impl fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenOptions")
-            .field("access", &self.access)
-            .finish_non_exhaustive()
+        f.debug_struct("OpenOptions").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
@@ -121,11 +119,7 @@ impl Registry {
     pub fn opener(&self, uri: &Uri) -> Result<&dyn DriverOpener> {
         match self.openers.iter().find(|opener| opener.accepts(uri)) {
             Some(opener) => Ok(&**opener),
-            None => Err(Error::new(
-                ErrorCode::NO_CONNECT,
-                ErrorDomain::NONE,
-                uri.as_str(),
-            )),
+            None => Err(Error::new(ErrorCode::NO_CONNECT, ErrorDomain::NONE, uri.as_str())),
         }
     }
 }

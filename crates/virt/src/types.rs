@@ -123,20 +123,12 @@ pub struct Version {
 
 impl Version {
     /// The libvirt release whose behaviour this library has.
-    pub const LIBVIRT: Self = Self {
-        major: 11,
-        minor: 3,
-        release: 0,
-    };
+    pub const LIBVIRT: Self = Self { major: 11, minor: 3, release: 0 };
 
     /// The version in one number.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
-        Self {
-            major: number / 1_000_000,
-            minor: number / 1_000 % 1_000,
-            release: number % 1_000,
-        }
+        Self { major: number / 1_000_000, minor: number / 1_000 % 1_000, release: number % 1_000 }
     }
 
     /// The one number of the version.
@@ -214,11 +206,7 @@ mod tests {
 
     #[test]
     fn versions_travel_as_one_number() {
-        for (number, text) in [
-            (11_003_000, "11.3.0"),
-            (2, "0.0.2"),
-            (1_999_999, "1.999.999"),
-        ] {
+        for (number, text) in [(11_003_000, "11.3.0"), (2, "0.0.2"), (1_999_999, "1.999.999")] {
             let version = Version::from_number(number);
             assert_eq!(version.to_string(), text);
             assert_eq!(version.number(), number);

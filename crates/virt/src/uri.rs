@@ -24,9 +24,7 @@ impl Uri {
     /// Driver part of the scheme: `network` of `network+tls`.
     #[must_use]
     pub fn driver(&self) -> &str {
-        self.scheme
-            .split_once('+')
-            .map_or(&*self.scheme, |(driver, _)| driver)
+        self.scheme.split_once('+').map_or(&*self.scheme, |(driver, _)| driver)
     }
 
     /// Transport part of the scheme: `tls` of `network+tls`.
@@ -68,10 +66,7 @@ impl Uri {
     /// First parameter with this name.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| &**value)
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
     /// The text it was parsed from.
@@ -144,14 +139,8 @@ fn split_scheme(text: &str) -> std::result::Result<(&str, &str), Problem> {
         return Err(Problem::NoScheme);
     };
     let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
-    let goes_on_well = scheme
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    if starts_well && goes_on_well {
-        Ok((scheme, rest))
-    } else {
-        Err(Problem::Syntax)
-    }
+    let goes_on_well = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    if starts_well && goes_on_well { Ok((scheme, rest)) } else { Err(Problem::Syntax) }
 }
 
 type Authority = (Option<String>, Option<String>, Option<u16>);
@@ -218,11 +207,7 @@ fn unescape(text: &str) -> Option<String> {
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         bytes.extend_from_slice(rest.as_bytes());
     }
-    if bytes.contains(&0) {
-        None
-    } else {
-        String::from_utf8(bytes).ok()
-    }
+    if bytes.contains(&0) { None } else { String::from_utf8(bytes).ok() }
 }
 
 #[cfg(test)]
@@ -239,8 +224,7 @@ mod tests {
             uri.transport().unwrap_or("-"),
             uri.user().unwrap_or("-"),
             uri.host().unwrap_or("-"),
-            uri.port()
-                .map_or_else(|| "-".to_owned(), |port| port.to_string()),
+            uri.port().map_or_else(|| "-".to_owned(), |port| port.to_string()),
             uri.path(),
         );
         assert_eq!(shown, expect, "{text}");
@@ -264,10 +248,7 @@ mod tests {
             "network ssh root lab.example 2222 /system",
         );
         check("network://lab", "network - - lab - ");
-        check(
-            "network+tls://[fe80::1]:16514/system",
-            "network tls - fe80::1 16514 /system",
-        );
+        check("network+tls://[fe80::1]:16514/system", "network tls - fe80::1 16514 /system");
         check("network://[::1]/system", "network - - ::1 - /system");
         check("network://lab:/system", "network - - lab - /system");
         check("test:///a%20b", "test - - - - /a b");
@@ -277,9 +258,7 @@ mod tests {
 
     #[test]
     fn parameters_keep_their_order() {
-        let uri: Uri = "network:///embed?root=%2Ftmp%2Fx&b=;c&=d&root=2#end"
-            .parse()
-            .unwrap();
+        let uri: Uri = "network:///embed?root=%2Ftmp%2Fx&b=;c&=d&root=2#end".parse().unwrap();
         assert_eq!(uri.path(), "/embed");
         assert_eq!(uri.param("root"), Some("/tmp/x"));
         assert_eq!(uri.param("c"), Some(""));
@@ -293,11 +272,7 @@ mod tests {
         let no_driver =
             "no connection driver available for URI 'lab' does not include a driver name";
         check_error("lab", 5, no_driver);
-        check_error(
-            "te%st:///default",
-            1,
-            "internal error: Unable to parse URI te%st:///default",
-        );
+        check_error("te%st:///default", 1, "internal error: Unable to parse URI te%st:///default");
         for text in [
             ":",
             "1a://x/",
@@ -313,11 +288,7 @@ mod tests {
             "a:///%ff",
             "a:///\u{7}",
         ] {
-            check_error(
-                text,
-                1,
-                &format!("internal error: Unable to parse URI {text}"),
-            );
+            check_error(text, 1, &format!("internal error: Unable to parse URI {text}"));
         }
     }
 }

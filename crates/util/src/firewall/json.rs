@@ -176,23 +176,14 @@ fn map_object<'a>(table: &'a str, name: &'a str, map: Map) -> NfMap<'a> {
 }
 
 fn set_object<'a>(table: &'a str, name: &'a str, set: &'a Set) -> NfSet<'a> {
-    let (set_type, flags, elements) = match set {
-        Set::L4Protocols(numbers) => {
-            let elements =
-                numbers.iter().map(|number| Expression::Number(u32::from(*number))).collect();
-            (SetType::InetProto, None, elements)
-        }
-        Set::Prefixes(family, prefixes) => {
-            let elements: Vec<_> = prefixes.iter().map(prefix).collect();
-            (address_type(*family), Some(HashSet::from([SetFlag::Interval])), elements)
-        }
-    };
+    let Set::Prefixes(family, prefixes) = set;
+    let elements: Vec<_> = prefixes.iter().map(prefix).collect();
     NfSet {
         family: NfFamily::INet,
         table: table.into(),
         name: name.into(),
-        set_type: SetTypeValue::Single(set_type),
-        flags,
+        set_type: SetTypeValue::Single(address_type(*family)),
+        flags: Some(HashSet::from([SetFlag::Interval])),
         elem: Some(Cow::Owned(elements)),
         ..NfSet::default()
     }
@@ -307,11 +298,9 @@ fn condition(item: &Match) -> Statement<'_> {
                 Family::Ipv6 => "ipv6",
             }),
         ),
-        Match::L4ProtocolIn(set) => equal(
-            meta(MetaKey::L4proto),
-            Operator::EQ,
-            Expression::String(format!("@{set}").into()),
-        ),
+        Match::L4Protocol(protocol) => {
+            equal(meta(MetaKey::L4proto), Operator::EQ, text(protocol.name()))
+        }
     }
 }
 

@@ -155,8 +155,6 @@ pub enum Map {
 /// A set whose content never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Set {
-    /// `type inet_proto`: protocol numbers.
-    L4Protocols(Vec<u8>),
     /// `type ipv4_addr; flags interval` or its IPv6 form; the prefixes do not overlap.
     Prefixes(Family, Vec<IpNet>),
 }
@@ -213,8 +211,37 @@ pub enum Match {
     Established,
     /// `meta nfproto ipv4`
     Family(Family),
-    /// `meta l4proto @SET`
-    L4ProtocolIn(String),
+    /// `meta l4proto tcp`
+    L4Protocol(L4Protocol),
+}
+
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum L4Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl L4Protocol {
+    /// Its number in the IP header.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// Inclusive range of port numbers.

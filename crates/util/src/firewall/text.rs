@@ -107,24 +107,16 @@ fn change_words(table: &str, change: &Change) -> Vec<String> {
 }
 
 fn add_set(out: &mut Words, set: &Set) {
-    let elements = match set {
-        Set::L4Protocols(numbers) => {
-            out.words("{ type inet_proto ; elements = {");
-            numbers.iter().map(ToString::to_string).collect::<Vec<_>>()
-        }
-        Set::Prefixes(family, prefixes) => {
-            out.words(match family {
-                Family::Ipv4 => "{ type ipv4_addr ; flags interval ; elements = {",
-                Family::Ipv6 => "{ type ipv6_addr ; flags interval ; elements = {",
-            });
-            prefixes.iter().map(prefix_text).collect()
-        }
-    };
-    for (index, element) in elements.into_iter().enumerate() {
+    let Set::Prefixes(family, prefixes) = set;
+    out.words(match family {
+        Family::Ipv4 => "{ type ipv4_addr ; flags interval ; elements = {",
+        Family::Ipv6 => "{ type ipv6_addr ; flags interval ; elements = {",
+    });
+    for (index, prefix) in prefixes.iter().enumerate() {
         if index > 0 {
             out.words(",");
         }
-        out.word(element);
+        out.word(prefix_text(prefix));
     }
     out.words("} ; }");
 }
@@ -160,7 +152,7 @@ fn add_rule(out: &mut Words, rule: &Rule) {
             Match::Established => out.words("ct state established,related"),
             Match::Family(Family::Ipv4) => out.words("meta nfproto ipv4"),
             Match::Family(Family::Ipv6) => out.words("meta nfproto ipv6"),
-            Match::L4ProtocolIn(set) => out.words("meta l4proto").word(format!("@{set}")),
+            Match::L4Protocol(protocol) => out.words("meta l4proto").words(protocol.name()),
         };
     }
     if rule.is_counted() {
@@ -243,6 +235,7 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::firewall::model::L4Protocol;
     use crate::link_name::LinkName;
 
     #[track_caller]
@@ -275,8 +268,11 @@ mod tests {
             "add map inet t m { type ipv6_addr : verdict ; flags interval ; }",
         );
         check(
-            Change::AddSet { name: "s".into(), set: Set::L4Protocols(vec![6, 17]) },
-            "add set inet t s { type inet_proto ; elements = { 6 , 17 } ; }",
+            Change::AddSet {
+                name: "s".into(),
+                set: Set::Prefixes(Family::Ipv4, vec![net("10.0.0.0/8"), net("1.2.3.4/32")]),
+            },
+            "add set inet t s { type ipv4_addr ; flags interval ; elements = { 10.0.0.0/8 , 1.2.3.4 } ; }",
         );
         check(
             Change::AddElement {
@@ -305,10 +301,10 @@ mod tests {
         );
         check(
             rule(
-                vec![Match::NotDestination(net("10.0.0.0/24")), Match::L4ProtocolIn("p".into())],
+                vec![Match::NotDestination(net("10.0.0.0/24")), Match::L4Protocol(L4Protocol::Tcp)],
                 Action::Masquerade(Some(PortRange { start: 1024, end: 65535 })),
             ),
-            "add rule inet t c ip daddr != 10.0.0.0/24 meta l4proto @p counter masquerade to :1024-65535",
+            "add rule inet t c ip daddr != 10.0.0.0/24 meta l4proto tcp counter masquerade to :1024-65535",
         );
         check(
             rule(

@@ -35,7 +35,6 @@ const BATCH_GENERATION: u16 = 1;
 /// nft's data types, which it stores with a set (`enum datatypes` of nftables).
 const TYPE_IPV4_ADDR: u32 = 7;
 const TYPE_IPV6_ADDR: u32 = 8;
-const TYPE_INET_PROTO: u32 = 12;
 const TYPE_IFNAME: u32 = 41;
 /// `NFT_DATA_VERDICT`
 const DATA_VERDICT: u32 = 0xffff_ff00;
@@ -255,9 +254,6 @@ fn map_message(table: &str, name: &str, map: Map, id: u32) -> SetMessage {
 
 fn set_message(table: &str, name: &str, set: &Set, id: u32) -> SetMessage {
     match set {
-        Set::L4Protocols(_) => {
-            set_attributes(table, name, id, SetFlags::empty(), TYPE_INET_PROTO, 1, BYTE_ORDER_HOST)
-        }
         Set::Prefixes(Family::Ipv4, _) => set_attributes(
             table,
             name,
@@ -368,12 +364,8 @@ pub(super) fn octets(address: &IpAddr) -> Vec<u8> {
 }
 
 fn set_items(set: &Set) -> Vec<Item> {
-    match set {
-        Set::L4Protocols(numbers) => {
-            numbers.iter().map(|number| item(vec![*number], None, None)).collect()
-        }
-        Set::Prefixes(_, prefixes) => prefixes.iter().flat_map(|net| interval(net, None)).collect(),
-    }
+    let Set::Prefixes(_, prefixes) = set;
+    prefixes.iter().flat_map(|net| interval(net, None)).collect()
 }
 
 type Expression = ListAttribute<ExpressionAttribute>;
@@ -415,9 +407,9 @@ fn condition(out: &mut Vec<Expression>, family: &mut Option<Family>, item: &Matc
             out.push(compare(Operator::NotEqual, vec![0; 4]));
         }
         Match::Family(version) => need_family(out, family, *version),
-        Match::L4ProtocolIn(set) => {
+        Match::L4Protocol(protocol) => {
             out.push(meta(MetaKey::L4Proto, Register::Reg1));
-            out.push(lookup(set, None));
+            out.push(compare(Operator::Equal, vec![protocol.number()]));
         }
     }
 }

@@ -1,0 +1,84 @@
+//! Shows or loads the firewall rules of a few kinds of networks.
+//!
+//! `rules text | json | words` prints them in the language of `nft(8)`, as a document for
+//! `nft -j -f -`, or as the words of the saved removal; `rules load` and `rules remove` change the
+//! kernel of the current network namespace (try `unshare -n`).
+
+use std::error::Error;
+
+use oxivirt_network::plan::nftables::{self, Outside, Subnet, Traffic};
+use oxivirt_util::firewall::{PortRange, Removal, json, text};
+use oxivirt_util::link_name::LinkName;
+use oxivirt_util::netlink::nftables::{DeleteTableIf, Nftables};
+
+fn networks() -> Result<Vec<Traffic>, Box<dyn Error>> {
+    let ports = PortRange { start: 1024, end: 65535 };
+    let masquerade = |layer| Outside::Translated { addresses: None, ports, layer };
+    let snat = Outside::Translated {
+        addresses: Some(("198.51.100.1".parse()?, "198.51.100.9".parse()?)),
+        ports,
+        layer: 0,
+    };
+    let kinds = [
+        (
+            "virbr0",
+            None,
+            true,
+            vec![("192.168.122.0/24", masquerade(0)), ("fd01::/64", masquerade(0))],
+        ),
+        (
+            "virbr1",
+            None,
+            true,
+            vec![("192.168.123.0/24", Outside::Routed), ("fd02::/64", Outside::Routed)],
+        ),
+        ("virbr2", None, true, vec![("192.168.124.0/24", Outside::None)]),
+        ("virbr3", Some("ext1"), false, vec![("192.168.125.0/24", masquerade(0))]),
+        ("br-snat", Some("ext1"), false, vec![("10.9.4.0/22", snat)]),
+        (
+            "overlap",
+            None,
+            false,
+            vec![("192.168.0.0/16", masquerade(1)), ("10.200.0.1/32", masquerade(0))],
+        ),
+    ];
+    let mut networks = Vec::new();
+    for (number, (bridge, uplink, regulates_ipv6, nets)) in (1_u128..).zip(kinds) {
+        let subnets =
+            nets.into_iter().map(|(net, outside)| Ok(Subnet { net: net.parse()?, outside }));
+        networks.push(Traffic {
+            uuid: uuid::Uuid::from_u128(number),
+            bridge: LinkName::new(bridge)?,
+            uplink: uplink.map(LinkName::new).transpose()?,
+            regulates_ipv6,
+            subnets: subnets.collect::<Result<_, Box<dyn Error>>>()?,
+        });
+    }
+    Ok(networks)
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "printing is what the example is for")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let what = std::env::args().nth(1).unwrap_or_else(|| "text".to_owned());
+    let networks = networks()?;
+    let nft = if what == "load" || what == "remove" { Some(Nftables::open()?) } else { None };
+    for network in &networks {
+        let transaction = nftables::load(network);
+        match (what.as_str(), &nft) {
+            ("load", Some(nft)) => nft.apply(transaction).await?,
+            ("remove", Some(nft)) => nft.remove(Removal::of(&transaction)).await?,
+            ("json", _) => println!("{}", json::document(&transaction)?),
+            ("words", _) => println!("{}", Removal::of(&transaction).words().join(" ")),
+            _ => print!("{}", text::script(&transaction)),
+        }
+    }
+    if let ("remove", Some(nft)) = (what.as_str(), &nft) {
+        let table = DeleteTableIf {
+            table: nftables::TABLE.to_owned(),
+            is_shared: nftables::is_shared_chain,
+        };
+        println!("table gone: {}", nft.delete_table_if(table).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,551 @@
+//! Reads a document into an element tree.
+//!
+//! One pass over the bytes with an explicit stack, in the order in which libxml2 looks at
+//! things, so that a text with several faults is refused for the same one. Namespace mistakes
+//! (an unbound prefix) are not errors: the prefix stays part of the name, as libxml2 has it.
+
+use std::borrow::Cow;
+
+use super::chars::{is_blank, is_name_start};
+use super::doctype::{Entities, Use};
+use super::error::XmlErrorKind::{self, Syntax};
+use super::error::{XmlError, line_of};
+use super::tree::{Attribute, Element, Namespace, Node};
+
+/// The deepest nesting of elements read.
+pub const MAX_DEPTH: usize = 256;
+
+/// The largest text read, in bytes.
+///
+/// libvirt 11.3.0: `virFileReadAll` in `virXMLParseHelper`, src/util/virxml.c
+pub const MAX_SIZE: usize = 10 * 1024 * 1024;
+
+const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+
+/// What happens to text that only separates elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blanks {
+    /// Dropped where libxml2 considers it insignificant.
+    Drop,
+    /// Kept as text.
+    Keep,
+}
+
+/// Reads `text` as one document and returns its root.
+///
+/// # Errors
+/// [`XmlError`] if the text is not well-formed or exceeds [`MAX_DEPTH`], [`MAX_SIZE`] or the bound on
+/// entity expansion.
+pub fn parse(text: &str, blanks: Blanks) -> Result<Element<'_>, XmlError> {
+    if text.len() > MAX_SIZE {
+        return Err(XmlError::new(
+            XmlErrorKind::TooLarge { limit: MAX_SIZE },
+            text,
+            0,
+        ));
+    }
+    Reader::new(text, blanks, Entities::default()).document()
+}
+
+pub(super) type Result<T, E = XmlError> = std::result::Result<T, E>;
+
+#[derive(Debug)]
+pub(super) struct Reader<'i> {
+    pub(super) text: &'i str,
+    pub(super) pos: usize,
+    blanks: Blanks,
+    pub(super) entities: Entities,
+    scope: Vec<Namespace<'i>>,
+}
+
+/// An element whose end tag is still to come.
+#[derive(Debug)]
+struct Open<'i> {
+    element: Element<'i>,
+    /// The name as written, prefix included.
+    tag: &'i str,
+    /// Offset of its `<`.
+    start: usize,
+    /// Length of the namespace scope outside of it.
+    scope: usize,
+    /// Set once a text that begins with a blank was kept: every later blank is then content.
+    mixed: bool,
+}
+
+impl<'i> Reader<'i> {
+    pub(super) const fn new(text: &'i str, blanks: Blanks, entities: Entities) -> Self {
+        Self {
+            text,
+            pos: 0,
+            blanks,
+            entities,
+            scope: Vec::new(),
+        }
+    }
+
+    fn document(mut self) -> Result<Element<'i>> {
+        if self.text.is_empty() {
+            return self.fail(XmlErrorKind::Empty);
+        }
+        self.eat("\u{feff}");
+        if self.starts_with("<?xml") && self.byte_at(5).is_some_and(is_blank) {
+            self.declaration()?;
+        }
+        self.misc()?;
+        if self.eat("<!DOCTYPE") {
+            self.doctype()?;
+            self.misc()?;
+        }
+        if self.peek() != Some(b'<') {
+            return self.syntax("Start tag expected, '<' not found");
+        }
+        let root = self.element()?;
+        self.misc()?;
+        if self.pos < self.text.len() {
+            return self.syntax("Extra content at the end of the document");
+        }
+        Ok(root)
+    }
+
+    /// The XML declaration. Its version is taken as read; the text is UTF-8 already.
+    fn declaration(&mut self) -> Result<()> {
+        let start = self.pos;
+        let Some(length) = self.rest().find("?>") else {
+            return self.syntax("parsing XML declaration: '?>' expected");
+        };
+        let declaration = self.slice(start, start + length);
+        if let Some((_, tail)) = declaration.split_once("encoding") {
+            let name = tail.split(['\'', '"']).nth(1).unwrap_or_default();
+            let known = ["UTF-8", "UTF8", "US-ASCII", "ASCII"];
+            let ascii = self.text.is_ascii() && !name.to_ascii_uppercase().starts_with("UTF-16");
+            if !ascii && !known.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+                return self.fail(XmlErrorKind::Encoding {
+                    name: name.to_owned(),
+                });
+            }
+        }
+        self.pos = start + length + 2;
+        Ok(())
+    }
+
+    /// Comments, processing instructions and blanks outside of the root.
+    pub(super) fn misc(&mut self) -> Result<()> {
+        loop {
+            self.skip_blanks();
+            if self.eat("<!--") {
+                self.comment()?;
+            } else if self.eat("<?") {
+                self.instruction()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One element with everything in it; `pos` is at its `<`.
+    pub(super) fn element(&mut self) -> Result<Element<'i>> {
+        let mut stack: Vec<Open<'i>> = Vec::new();
+        if let Some(element) = self.start_tag(&mut stack)? {
+            return Ok(element);
+        }
+        loop {
+            let node = match self.peek() {
+                None => return self.premature_end(&stack),
+                Some(b'<') if self.eat("</") => {
+                    let element = self.end_tag(&mut stack)?;
+                    if stack.is_empty() {
+                        return Ok(element);
+                    }
+                    Some(Node::Element(element))
+                }
+                Some(b'<') if self.eat("<!--") => Some(Node::Comment(self.comment()?)),
+                Some(b'<') if self.eat("<![CDATA[") => Some(Node::CData(self.cdata()?)),
+                Some(b'<') if self.eat("<?") => {
+                    let (target, data) = self.instruction()?;
+                    Some(Node::Instruction { target, data })
+                }
+                Some(b'<') => self.start_tag(&mut stack)?.map(Node::Element),
+                Some(_) => match stack.last_mut() {
+                    Some(open) => self.text(open)?.map(Node::Text),
+                    None => None,
+                },
+            };
+            if let (Some(node), Some(open)) = (node, stack.last_mut()) {
+                open.element.nodes.push(node);
+            }
+        }
+    }
+
+    fn premature_end<T>(&self, stack: &[Open<'i>]) -> Result<T> {
+        let Some(open) = stack.last() else {
+            return self.syntax("Premature end of data");
+        };
+        let line = line_of(self.text, open.start);
+        self.fail(XmlErrorKind::PrematureEnd {
+            open: local(open.tag).to_owned(),
+            line,
+        })
+    }
+
+    /// Reads a start tag: returns the element if it is empty, else puts it on the stack.
+    fn start_tag(&mut self, stack: &mut Vec<Open<'i>>) -> Result<Option<Element<'i>>> {
+        let start = self.pos;
+        if stack.len() > MAX_DEPTH {
+            return self.fail(XmlErrorKind::TooDeep { depth: stack.len() });
+        }
+        self.pos += 1;
+        let Some(tag) = self.name() else {
+            return self.syntax("StartTag: invalid element name");
+        };
+        self.skip_blanks();
+        let scope = self.scope.len();
+        let mut element = Element::new("");
+        let mut raw: Vec<(&'i str, Cow<'i, str>)> = Vec::new();
+        while !matches!(self.peek(), None | Some(b'>')) && !self.starts_with("/>") {
+            if self.byte_at(0).is_some_and(|byte| byte < b' ') {
+                break;
+            }
+            let (name, value) = self.attribute()?;
+            self.file_attribute(name, value, &mut element, &mut raw)?;
+            if self.peek() == Some(b'>') || self.starts_with("/>") {
+                break;
+            }
+            if self.skip_blanks() == 0 {
+                return self.syntax("attributes construct error");
+            }
+        }
+        self.check_duplicates(&raw)?;
+        self.resolve(tag, raw, &mut element);
+        if self.eat("/>") {
+            self.scope.truncate(scope);
+            return Ok(Some(element));
+        }
+        if !self.eat(">") {
+            let line = line_of(self.text, start);
+            return self.fail(XmlErrorKind::StartTagEnd {
+                name: local(tag).to_owned(),
+                line,
+            });
+        }
+        stack.push(Open {
+            element,
+            tag,
+            start,
+            scope,
+            mixed: false,
+        });
+        Ok(None)
+    }
+
+    fn attribute(&mut self) -> Result<(&'i str, Cow<'i, str>)> {
+        let Some(name) = self.name() else {
+            return self.syntax("error parsing attribute name");
+        };
+        self.skip_blanks();
+        if !self.eat("=") {
+            let name = local(name).to_owned();
+            return self.fail(XmlErrorKind::AttributeValue { name });
+        }
+        self.skip_blanks();
+        Ok((name, self.attribute_value()?))
+    }
+
+    /// Sorts namespace declarations out; they take effect for the whole element at once.
+    fn file_attribute(
+        &mut self,
+        name: &'i str,
+        value: Cow<'i, str>,
+        element: &mut Element<'i>,
+        raw: &mut Vec<(&'i str, Cow<'i, str>)>,
+    ) -> Result<()> {
+        let prefix = match name.split_once(':') {
+            None if name == "xmlns" => None,
+            Some(("xmlns", "xml" | "xmlns")) => return Ok(()),
+            Some(("xmlns", _)) if value.is_empty() => return Ok(()),
+            Some(("xmlns", prefix)) if !prefix.is_empty() => Some(Cow::Borrowed(prefix)),
+            _ => {
+                raw.push((name, value));
+                return Ok(());
+            }
+        };
+        if element
+            .declarations
+            .iter()
+            .any(|declared| declared.prefix == prefix)
+        {
+            return self.fail(XmlErrorKind::Redefined {
+                name: name.to_owned(),
+            });
+        }
+        let declaration = Namespace { prefix, uri: value };
+        self.scope.push(declaration.clone());
+        element.declarations.push(declaration);
+        Ok(())
+    }
+
+    fn check_duplicates(&self, raw: &[(&'i str, Cow<'i, str>)]) -> Result<()> {
+        // Elements have a handful of attributes; beyond that a sorted copy keeps hostile ones cheap.
+        let duplicate = if raw.len() <= 16 {
+            let earlier = |at: usize, name| raw.iter().take(at).any(|(other, _)| *other == name);
+            raw.iter()
+                .enumerate()
+                .find(|&(at, &(name, _))| earlier(at, name))
+                .map(|(_, a)| a.0)
+        } else {
+            let mut names: Vec<&str> = raw.iter().map(|&(name, _)| name).collect();
+            names.sort_unstable();
+            names.windows(2).find_map(|pair| match pair {
+                [a, b] if a == b => Some(*a),
+                _ => None,
+            })
+        };
+        duplicate.map_or(Ok(()), |name| {
+            self.fail(XmlErrorKind::Redefined {
+                name: name.to_owned(),
+            })
+        })
+    }
+
+    /// Gives names their namespaces, now that all declarations of the tag are known.
+    fn resolve(&self, tag: &'i str, raw: Vec<(&'i str, Cow<'i, str>)>, element: &mut Element<'i>) {
+        element.name = Cow::Borrowed(tag);
+        match split_name(tag) {
+            Some((prefix, name)) => {
+                if let Some(uri) = self.lookup(Some(prefix)) {
+                    element.name = Cow::Borrowed(name);
+                    element.prefix = Some(Cow::Borrowed(prefix));
+                    element.namespace = Some(uri);
+                }
+            }
+            None => element.namespace = self.lookup(None).filter(|uri| !uri.is_empty()),
+        }
+        element.attributes = Vec::with_capacity(raw.len());
+        for (name, value) in raw {
+            let bound = split_name(name).filter(|(prefix, _)| self.lookup(Some(prefix)).is_some());
+            let (prefix, name) = match bound {
+                Some((prefix, name)) => (Some(Cow::Borrowed(prefix)), name),
+                None => (None, name),
+            };
+            element.attributes.push(Attribute {
+                name: Cow::Borrowed(name),
+                prefix,
+                value,
+            });
+        }
+    }
+
+    fn lookup(&self, prefix: Option<&str>) -> Option<Cow<'i, str>> {
+        if prefix == Some("xml") {
+            return Some(Cow::Borrowed(XML_NAMESPACE));
+        }
+        let mut scope = self.scope.iter().rev();
+        scope
+            .find(|declared| declared.prefix.as_deref() == prefix)
+            .map(|found| found.uri.clone())
+    }
+
+    /// Reads the rest of an end tag and returns the element it closes.
+    fn end_tag(&mut self, stack: &mut Vec<Open<'i>>) -> Result<Element<'i>> {
+        let close = self.name();
+        self.skip_blanks();
+        if !self.eat(">") {
+            return self.syntax("expected '>'");
+        }
+        let Some(open) = stack.pop() else {
+            return self.syntax("Extra content at the end of the document");
+        };
+        if close != Some(open.tag) {
+            return self.fail(XmlErrorKind::TagMismatch {
+                open: local(open.tag).to_owned(),
+                line: line_of(self.text, open.start),
+                close: close.unwrap_or("unparsable").to_owned(),
+            });
+        }
+        self.scope.truncate(open.scope);
+        Ok(open.element)
+    }
+
+    fn attribute_value(&mut self) -> Result<Cow<'i, str>> {
+        let Some(quote @ (b'"' | b'\'')) = self.peek() else {
+            return self.syntax("AttValue: \" or ' expected");
+        };
+        self.pos += 1;
+        let start = self.pos;
+        let mut value: Option<String> = None;
+        let mut copied = start;
+        loop {
+            match self.peek() {
+                None => return self.syntax("AttValue: ' expected"),
+                Some(byte) if byte == quote => break,
+                Some(b'<') => {
+                    return self.syntax("Unescaped '<' not allowed in attributes values");
+                }
+                Some(byte @ (b'\t' | b'\n' | b'\r')) => {
+                    let out = value.get_or_insert_default();
+                    out.push_str(self.slice(copied, self.pos));
+                    out.push(' ');
+                    self.pos += 1;
+                    if byte == b'\r' {
+                        self.eat("\n");
+                    }
+                    copied = self.pos;
+                }
+                Some(b'&') => {
+                    let head = self.slice(copied, self.pos);
+                    let out = value.get_or_insert_default();
+                    out.push_str(head);
+                    self.reference(out, Use::Attribute)?;
+                    copied = self.pos;
+                }
+                Some(byte) => {
+                    self.step(byte, |_| Syntax("invalid character in attribute value"))?;
+                }
+            }
+        }
+        let tail = self.slice(copied, self.pos);
+        self.pos += 1;
+        Ok(match value {
+            Some(value) => Cow::Owned(value + tail),
+            None => Cow::Borrowed(tail),
+        })
+    }
+
+    /// Character data up to the next markup; nothing if it is an insignificant blank.
+    fn text(&mut self, open: &mut Open<'i>) -> Result<Option<Cow<'i, str>>> {
+        let start = self.pos;
+        let mut text: Option<String> = None;
+        let mut copied = start;
+        let mut blank = true;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'<' => break,
+                b'&' => {
+                    blank = false;
+                    let head = self.slice(copied, self.pos);
+                    let out = text.get_or_insert_default();
+                    out.push_str(head);
+                    self.reference(out, Use::Content)?;
+                    copied = self.pos;
+                }
+                b'\r' => {
+                    let out = text.get_or_insert_default();
+                    out.push_str(self.slice(copied, self.pos));
+                    out.push('\n');
+                    self.pos += 1;
+                    self.eat("\n");
+                    copied = self.pos;
+                }
+                b']' if self.starts_with("]]>") => {
+                    return self.syntax("Sequence ']]>' not allowed in content");
+                }
+                _ => {
+                    blank = blank && is_blank(byte);
+                    self.step(byte, |value| XmlErrorKind::CharacterData { value })?;
+                }
+            }
+        }
+        if self.blanks == Blanks::Drop && blank && self.is_insignificant(open) {
+            return Ok(None);
+        }
+        open.mixed |= self
+            .text
+            .as_bytes()
+            .get(start)
+            .copied()
+            .is_some_and(is_blank);
+        let tail = self.slice(copied, self.pos);
+        Ok(Some(match text {
+            Some(text) => Cow::Owned(text + tail),
+            None => Cow::Borrowed(tail),
+        }))
+    }
+
+    /// Whether a blank text at this place separates elements only.
+    ///
+    /// libxml2: `areBlanks`, parser.c
+    fn is_insignificant(&self, open: &Open<'i>) -> bool {
+        let is_text = |node: &Node<'_>| matches!(node, Node::Text(_) | Node::CData(_));
+        let nodes = &open.element.nodes;
+        let lone = nodes.is_empty() && self.starts_with("</");
+        let ends = [nodes.first(), nodes.last()];
+        !(open.mixed || lone || ends.into_iter().flatten().any(is_text))
+    }
+
+    /// A comment after its opening; returns what is inside.
+    pub(super) fn comment(&mut self) -> Result<Cow<'i, str>> {
+        let start = self.pos;
+        while let Some(byte) = self.peek() {
+            if self.starts_with("--") {
+                let text = self.slice(start, self.pos);
+                if self.eat("-->") {
+                    return Ok(normalize_lines(text));
+                }
+                return self.fail(XmlErrorKind::DoubleHyphen);
+            }
+            self.step(byte, |_| Syntax("xmlParseComment: invalid xmlChar value"))?;
+        }
+        self.syntax("Comment not terminated")
+    }
+
+    fn cdata(&mut self) -> Result<Cow<'i, str>> {
+        let start = self.pos;
+        while let Some(byte) = self.peek() {
+            let text = self.slice(start, self.pos);
+            if self.eat("]]>") {
+                return Ok(normalize_lines(text));
+            }
+            self.step(byte, |_| Syntax("CData section not finished"))?;
+        }
+        self.syntax("CData section not finished")
+    }
+
+    /// A processing instruction after its `<?`.
+    pub(super) fn instruction(&mut self) -> Result<(Cow<'i, str>, Option<Cow<'i, str>>)> {
+        let Some(target) = self.name() else {
+            return self.syntax("xmlParsePI : no target name");
+        };
+        if target.eq_ignore_ascii_case("xml") {
+            return self.syntax(if target == "xml" {
+                "XML declaration allowed only at the start of the document"
+            } else {
+                "xmlParsePITarget: invalid name prefix 'xml'"
+            });
+        }
+        if self.eat("?>") {
+            return Ok((Cow::Borrowed(target), None));
+        }
+        if self.skip_blanks() == 0 {
+            return self.syntax("ParsePI: PI space expected");
+        }
+        let start = self.pos;
+        while let Some(byte) = self.peek() {
+            let data = self.slice(start, self.pos);
+            if self.eat("?>") {
+                let data = Some(normalize_lines(data)).filter(|data| !data.is_empty());
+                return Ok((Cow::Borrowed(target), data));
+            }
+            self.step(byte, |_| Syntax("ParsePI: PI never end ..."))?;
+        }
+        self.syntax("ParsePI: PI never end ...")
+    }
+}
+
+/// Splits a qualified name, unless a half of it would be no name of its own.
+fn split_name(name: &str) -> Option<(&str, &str)> {
+    let (prefix, local) = name.split_once(':')?;
+    let valid = !prefix.is_empty() && local.chars().next().is_some_and(is_name_start);
+    valid.then_some((prefix, local))
+}
+
+fn local(tag: &str) -> &str {
+    split_name(tag).map_or(tag, |(_, local)| local)
+}
+
+/// Every line end is a line feed to whoever reads the content.
+fn normalize_lines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}

@@ -1,2 +1,15 @@
-//! to be written
+//! The virtual-network driver.
+//!
+//! A network start is *plan → journal → apply → status*: a pure planner ([`plan`]) turns the
+//! definition and facts about the host into steps; what undoes them goes to disk ([`journal`]); a
+//! thin executor ([`apply`]) carries them out; the status file makes it final. [`Driver`] puts
+//! this behind [`oxivirt::NetworkDriver`].
+//!
+//! The driver knows the kernel only through [`apply::Host`], and knows nothing of sockets, remote
+//! calls or command lines.
+
+pub mod apply;
+pub mod journal;
+pub mod layout;
+pub mod leases;
 pub mod plan;

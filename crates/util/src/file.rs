@@ -91,9 +91,7 @@ pub fn replace(
     mode: u32,
     durability: Durability,
 ) -> Result<(), FileError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
+    let new = temporary(path);
     let write = || {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
@@ -116,6 +114,14 @@ pub fn replace(
         }
         FileError::Write { path: path.to_owned(), source }
     })
+}
+
+/// Where [`replace`] writes the new content first; left behind only if the process dies there.
+#[must_use]
+pub fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
 }
 
 /// Writes the directory entry of `path` to the disk.

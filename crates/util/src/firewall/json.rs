@@ -328,7 +328,7 @@ fn action(action: &Action) -> Statement<'_> {
             ];
             Statement::SNAT(Some(NAT {
                 addr: Some(Expression::Range(Box::new(Range { range: bounds }))),
-                family: Some(match Family::of(start) {
+                family: Some(match Family::of(*start) {
                     Family::Ipv4 => NATFamily::IP,
                     Family::Ipv6 => NATFamily::IP6,
                 }),

@@ -4,36 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use crate::ip::Family;
 use crate::link_name::LinkName;
-
-/// An IP version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-}
-
-impl Family {
-    /// The version of an address.
-    #[must_use]
-    pub const fn of(address: &IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::Ipv4,
-            IpAddr::V6(_) => Self::Ipv6,
-        }
-    }
-
-    /// The version of a network.
-    #[must_use]
-    pub const fn of_net(net: &IpNet) -> Self {
-        match net {
-            IpNet::V4(_) => Self::Ipv4,
-            IpNet::V6(_) => Self::Ipv6,
-        }
-    }
-}
 
 /// Changes to the table `inet NAME`, carried out in order and atomically.
 #[derive(Debug, Clone, PartialEq, Eq)]

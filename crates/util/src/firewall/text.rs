@@ -165,7 +165,7 @@ fn add_rule(out: &mut Words, rule: &Rule) {
         Action::Masquerade(None) => out.words("masquerade"),
         Action::Masquerade(Some(ports)) => out.words("masquerade to").word(ports_text(*ports)),
         Action::Snat { start, end, ports } => {
-            out.words(match Family::of(start) {
+            out.words(match Family::of(*start) {
                 Family::Ipv4 => "snat ip to",
                 Family::Ipv6 => "snat ip6 to",
             });

@@ -77,6 +77,23 @@ impl Handle {
         }
     }
 
+    /// The link with this index, or `None`.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] if the kernel cannot be asked.
+    pub async fn link_by_index(&self, index: u32) -> Result<Option<Link>, NetlinkError> {
+        let mut found = self.route.link().get().match_index(index).execute();
+        match found.try_next().await {
+            Ok(message) => Ok(message.as_ref().map(read)),
+            Err(rtnetlink::Error::NetlinkError(error))
+                if error.raw_code() == -nix::libc::ENODEV =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(refused(format!("look up link {index}"))(error)),
+        }
+    }
+
     /// All links.
     ///
     /// # Errors

@@ -55,6 +55,12 @@ impl NetlinkError {
             Self::Answer { .. } => None,
         }
     }
+
+    /// Whether the link that the request was about does not exist.
+    #[must_use]
+    pub fn is_no_device(&self) -> bool {
+        self.errno() == Some(nix::libc::ENODEV)
+    }
 }
 
 /// Access to links, addresses and routes of one network namespace.

@@ -23,6 +23,8 @@ pub struct Route {
     pub link: Option<u32>,
     /// Among routes to the same destination the smallest wins.
     pub metric: u32,
+    /// Who made it, an `RTPROT_…` number; only read, routes of ours get `RTPROT_BOOT`.
+    pub protocol: u8,
 }
 
 /// `RT_TABLE_MAIN`
@@ -91,7 +93,7 @@ fn read(message: &RouteMessage, family: Family) -> Route {
     }
     let destination = IpNet::new(destination, message.header.destination_prefix_length)
         .unwrap_or_else(|_| IpNet::from(destination));
-    Route { destination, gateway, link, metric }
+    Route { destination, gateway, link, metric, protocol: message.header.protocol.into() }
 }
 
 fn address(address: &RouteAddress) -> Option<IpAddr> {

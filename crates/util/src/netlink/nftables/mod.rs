@@ -68,6 +68,7 @@ enum Job {
     Apply(Transaction, oneshot::Sender<Result<(), NftError>>),
     Remove(Removal, oneshot::Sender<Result<(), NftError>>),
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
+    Generation(oneshot::Sender<Result<u32, NftError>>),
     Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
 }
 
@@ -133,6 +134,14 @@ impl Nftables {
         self.ask(|answer| Job::DeleteTableIf(what, answer)).await
     }
 
+    /// Id of the current generation of rules; every commit of anyone increases it.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel has no nftables or the process no privileges.
+    pub async fn generation(&self) -> Result<u32, NftError> {
+        self.ask(Job::Generation).await
+    }
+
     /// Reads chains, maps and elements of a table; `None` if it does not exist.
     ///
     /// # Errors
@@ -176,6 +185,7 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             // A caller that no longer waits is no reason to leave anything undone.
             Job::Remove(removal, answer) => drop(answer.send(remove(socket, &removal))),
             Job::DeleteTableIf(what, answer) => drop(answer.send(delete_table_if(socket, &what))),
+            Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
         }
     }

@@ -116,6 +116,11 @@ impl Socket {
         loop {
             let answer = self.receive(false)?.ok_or(NftError::Answer)?;
             for message in Messages(&answer) {
+                if message.kind == NLMSG_ERROR {
+                    let code =
+                        message.body.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+                    return Err(NftError::Socket(io::Error::from_raw_os_error(-code)));
+                }
                 if message.kind == NFTABLES | 15 {
                     let id = dump::Attributes(message.attributes()).find(|(kind, _)| *kind == 1);
                     return id.map(|(_, value)| dump::number(value)).ok_or(NftError::Answer);

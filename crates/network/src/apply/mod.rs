@@ -1,0 +1,188 @@
+//! Carrying out plans.
+//!
+//! [`run`] and [`undo`] walk a plan; what a step means is the business of a [`Host`]: the kernel
+//! ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]). Nothing is decided here but to
+//! stop at the first failure when doing, and to go on when undoing.
+
+pub mod linux;
+pub mod recorder;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::PathBuf;
+
+use futures::future::join_all;
+use oxivirt_util::command::CommandError;
+use oxivirt_util::dnsmasq::DnsmasqError;
+use oxivirt_util::file::FileError;
+use oxivirt_util::netlink::NetlinkError;
+use oxivirt_util::netlink::nftables::NftError;
+
+use crate::plan::{FactsQuery, HostFacts, Plan, Step, Undo};
+
+/// A host on which plans are carried out.
+pub trait Host: Debug + Send + Sync + 'static {
+    /// What a planner needs to know.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host cannot be asked.
+    fn facts(
+        &self,
+        query: &FactsQuery,
+    ) -> impl Future<Output = Result<HostFacts, HostError>> + Send;
+
+    /// Carries out a step, completely or not at all.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host refuses.
+    fn run(&self, step: &Step) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Takes a step back; succeeds if there is nothing to take back.
+    ///
+    /// # Errors
+    /// [`HostError`] if something is still there afterwards.
+    fn undo(&self, undo: &Undo) -> impl Future<Output = Result<(), HostError>> + Send;
+}
+
+/// Why a host refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// A link, an address or a route.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// Firewall rules.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    /// dnsmasq.
+    #[error(transparent)]
+    Dnsmasq(#[from] DnsmasqError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another program.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A kernel setting.
+    #[error("cannot set '{key}' to '{value}'")]
+    Sysctl {
+        /// Path below `/proc/sys`.
+        key: String,
+        /// The value.
+        value: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A link that a step names does not exist.
+    #[error("there is no link '{link}'")]
+    NoLink {
+        /// Its name.
+        link: String,
+    },
+    /// A saved removal command names a program that is not known.
+    #[error("'{program}' is no firewall program")]
+    UnknownProgram {
+        /// The program.
+        program: String,
+    },
+    /// A program that was needed is not installed.
+    #[error("cannot find '{program}' in path")]
+    NoProgram {
+        /// The program.
+        program: String,
+    },
+    /// What a step left could not be confirmed as gone.
+    #[error("'{path}' is still there")]
+    StillThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A worker thread ended unexpectedly.
+    #[error("a worker thread ended unexpectedly")]
+    Worker,
+}
+
+/// A plan that stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The step that failed, as text.
+    pub step: String,
+    /// Why.
+    pub error: HostError,
+    /// What takes back the steps that were done.
+    pub undo: Vec<Undo>,
+}
+
+/// Carries out a plan, up to the first failure.
+///
+/// # Errors
+/// [`Stopped`] tells what was done and how to take it back; steps that ran at the same time as the
+/// one that failed have ended.
+pub async fn run<H: Host>(host: &H, plan: &Plan<Step>) -> Result<(), Stopped> {
+    let mut done = Vec::new();
+    for stage in &plan.stages {
+        let lanes = join_all(stage.lanes.iter().map(|lane| run_lane(host, lane))).await;
+        let mut failure = None;
+        for lane in lanes {
+            done.extend(lane.done);
+            if let Some((step, error)) = lane.failure {
+                if failure.is_none() {
+                    failure = Some((step, error));
+                } else {
+                    tracing::warn!(
+                        step,
+                        error = oxivirt_util::chain::text(&error),
+                        "failed as well"
+                    );
+                }
+            }
+        }
+        if let Some((step, error)) = failure {
+            return Err(Stopped { step, error, undo: done });
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Lane {
+    done: Vec<Undo>,
+    failure: Option<(String, HostError)>,
+}
+
+async fn run_lane<H: Host>(host: &H, steps: &[Step]) -> Lane {
+    let mut lane = Lane::default();
+    for step in steps {
+        tracing::debug!(%step, "step");
+        match host.run(step).await {
+            Ok(()) => lane.done.extend(step.undo()),
+            Err(error) => {
+                // A dnsmasq that failed may have left a process that is still starting.
+                if matches!(step, Step::StartDnsmasq { .. }) {
+                    lane.done.extend(step.undo());
+                }
+                lane.failure = Some((step.to_string(), error));
+                break;
+            }
+        }
+    }
+    lane
+}
+
+/// Carries out an undo list to its end, whatever fails on the way.
+pub async fn undo<H: Host>(host: &H, plan: &Plan<Undo>) -> Vec<HostError> {
+    let mut errors = Vec::new();
+    for stage in &plan.stages {
+        let lanes = stage.lanes.iter().map(async |lane| {
+            let mut errors = Vec::new();
+            for undo in lane {
+                tracing::debug!(?undo, "undo");
+                errors.extend(host.undo(undo).await.err());
+            }
+            errors
+        });
+        errors.extend(join_all(lanes).await.into_iter().flatten());
+    }
+    errors
+}

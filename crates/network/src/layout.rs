@@ -1,0 +1,172 @@
+//! Where things are on disk.
+//!
+//! All of libvirt's places, below a root directory (`/` for the system's own driver), and our
+//! own below `run/oxivirt`, which libvirt never looks at.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// The directories of a driver.
+///
+/// libvirt: `networkStateInitialize`, src/network/bridge_driver.c
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The directories below `root`.
+    #[must_use]
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Definitions: `NAME.xml`.
+    #[must_use]
+    pub fn config_dir(&self) -> PathBuf {
+        self.root.join("etc/libvirt/qemu/networks")
+    }
+
+    /// Definition of a network.
+    #[must_use]
+    pub fn config_file(&self, name: &str) -> PathBuf {
+        self.config_dir().join(format!("{name}.xml"))
+    }
+
+    /// Links to the definitions that start with the host.
+    #[must_use]
+    pub fn autostart_dir(&self) -> PathBuf {
+        self.config_dir().join("autostart")
+    }
+
+    /// Link that makes a network start with the host.
+    #[must_use]
+    pub fn autostart_link(&self, name: &str) -> PathBuf {
+        self.autostart_dir().join(format!("{name}.xml"))
+    }
+
+    /// State of running networks; also where dnsmasq's pid files are.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.root.join("run/libvirt/network")
+    }
+
+    /// Status of a running network.
+    #[must_use]
+    pub fn status_file(&self, name: &str) -> PathBuf {
+        self.state_dir().join(format!("{name}.xml"))
+    }
+
+    /// Held by the driver for as long as it lives.
+    #[must_use]
+    pub fn driver_pid(&self) -> PathBuf {
+        self.state_dir().join("driver.pid")
+    }
+
+    /// Exists once networks were started with the host.
+    #[must_use]
+    pub fn autostarted(&self) -> PathBuf {
+        self.state_dir().join("autostarted")
+    }
+
+    /// dnsmasq's pid file. The name is escaped as in XML, as libvirt does it.
+    #[must_use]
+    pub fn dnsmasq_pid(&self, name: &str) -> PathBuf {
+        self.state_dir().join(format!("{}.pid", escaped(name)))
+    }
+
+    /// dnsmasq's configuration, leases and hosts.
+    #[must_use]
+    pub fn dnsmasq_dir(&self) -> PathBuf {
+        self.root.join("var/lib/libvirt/dnsmasq")
+    }
+
+    /// dnsmasq's configuration of a network; the name is not escaped.
+    #[must_use]
+    pub fn dnsmasq_conf(&self, name: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{name}.conf"))
+    }
+
+    /// Static DHCP hosts; the name is escaped as in XML.
+    #[must_use]
+    pub fn dnsmasq_hostsfile(&self, name: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{}.hostsfile", escaped(name)))
+    }
+
+    /// Extra DNS hosts; the name is escaped as in XML.
+    #[must_use]
+    pub fn dnsmasq_addnhosts(&self, name: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{}.addnhosts", escaped(name)))
+    }
+
+    /// Lease file of older versions; only ever removed.
+    #[must_use]
+    pub fn old_leases(&self, name: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{name}.leases"))
+    }
+
+    /// Leases, as the lease helper keeps them.
+    #[must_use]
+    pub fn leases(&self, bridge: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{bridge}.status"))
+    }
+
+    /// Which guest has which MAC addresses.
+    #[must_use]
+    pub fn macs(&self, bridge: &str) -> PathBuf {
+        self.dnsmasq_dir().join(format!("{bridge}.macs"))
+    }
+
+    /// Undo lists of operations that have not ended.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.root.join("run/oxivirt/network/journal")
+    }
+
+    /// Undo list of the operation on a network that has not ended.
+    #[must_use]
+    pub fn journal_file(&self, network: Uuid) -> PathBuf {
+        self.journal_dir().join(format!("{network}.json"))
+    }
+}
+
+/// The text with the five special characters of XML as entities.
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        // Writing to a String cannot fail.
+        let _ = match c {
+            '<' => out.write_str("&lt;"),
+            '>' => out.write_str("&gt;"),
+            '&' => out.write_str("&amp;"),
+            '"' => out.write_str("&quot;"),
+            '\'' => out.write_str("&apos;"),
+            c => out.write_char(c),
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files() {
+        let layout = Layout::below("/r");
+        let check = |path: PathBuf, expect: &str| assert_eq!(path, Path::new(expect));
+        check(layout.config_file("a&b"), "/r/etc/libvirt/qemu/networks/a&b.xml");
+        check(layout.dnsmasq_conf("a&b"), "/r/var/lib/libvirt/dnsmasq/a&b.conf");
+        check(layout.dnsmasq_hostsfile("a&b"), "/r/var/lib/libvirt/dnsmasq/a&amp;b.hostsfile");
+        check(layout.dnsmasq_pid("a<b"), "/r/run/libvirt/network/a&lt;b.pid");
+        check(Layout::below("/").status_file("default"), "/run/libvirt/network/default.xml");
+    }
+}

@@ -1,0 +1,240 @@
+//! Plans: what is done to the host, complete and in order, before anything is done.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use oxivirt_util::dnsmasq::Launch;
+use oxivirt_util::file::Durability;
+use oxivirt_util::firewall::{Removal, Transaction};
+use oxivirt_util::link_name::LinkName;
+use oxivirt_util::netlink::Bridge;
+use serde::{Deserialize, Serialize};
+
+/// Steps in stages: a stage begins when the one before has ended; its lanes run at the same time,
+/// the steps of a lane one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Plan<S> {
+    /// The stages in order.
+    pub stages: Vec<Stage<S>>,
+}
+
+/// Lanes that run at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stage<S> {
+    /// Each a list of steps.
+    pub lanes: Vec<Vec<S>>,
+}
+
+impl<S> Default for Plan<S> {
+    fn default() -> Self {
+        Self { stages: Vec::new() }
+    }
+}
+
+impl<S> Plan<S> {
+    /// Adds a stage with one lane, unless it would be empty.
+    pub fn then(&mut self, steps: impl IntoIterator<Item = S>) {
+        self.then_at_once([steps.into_iter().collect()]);
+    }
+
+    /// Adds a stage, without its empty lanes.
+    pub fn then_at_once(&mut self, lanes: impl IntoIterator<Item = Vec<S>>) {
+        let lanes: Vec<_> = lanes.into_iter().filter(|lane| !lane.is_empty()).collect();
+        if !lanes.is_empty() {
+            self.stages.push(Stage { lanes });
+        }
+    }
+
+    /// All steps, in the order in which they could run one by one.
+    pub fn steps(&self) -> impl Iterator<Item = &S> {
+        self.stages.iter().flat_map(|stage| stage.lanes.iter().flatten())
+    }
+
+    /// The plan without the steps that `keep` does not want.
+    #[must_use]
+    pub fn filtered(self, keep: impl Fn(&S) -> bool) -> Self {
+        let mut plan = Self::default();
+        for stage in self.stages {
+            let lanes = stage.lanes.into_iter();
+            plan.then_at_once(lanes.map(|lane| lane.into_iter().filter(&keep).collect()));
+        }
+        plan
+    }
+}
+
+/// One change to the host, so complete that carrying it out needs no decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Create a bridge, down; fails if a link of that name exists.
+    CreateBridge(Bridge),
+    /// Set a link's MTU in bytes.
+    SetMtu {
+        /// The link.
+        link: LinkName,
+        /// The MTU.
+        mtu: u32,
+    },
+    /// Write a kernel setting.
+    Sysctl(Sysctl),
+    /// Load firewall rules, as one transaction.
+    LoadRules(Transaction),
+    /// Give a link an address; the prefix length is that of its network.
+    AddAddress {
+        /// The link.
+        link: LinkName,
+        /// The address.
+        address: IpNet,
+    },
+    /// Raise a link.
+    SetUp(LinkName),
+    /// Add a route through a link. A refusal is logged and does not stop the plan, as in libvirt.
+    AddRoute {
+        /// The link.
+        link: LinkName,
+        /// Where packets go to.
+        destination: IpNet,
+        /// The next router.
+        gateway: std::net::IpAddr,
+        /// Among routes to the same destination the smallest wins.
+        metric: u32,
+    },
+    /// Replace a file.
+    WriteFile(FileImage),
+    /// Start dnsmasq and wait until it serves.
+    StartDnsmasq {
+        /// How it is started.
+        launch: Launch,
+        /// Where it writes its pid.
+        pid_file: PathBuf,
+    },
+}
+
+/// A file as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileImage {
+    /// Where.
+    pub path: PathBuf,
+    /// Permissions.
+    pub mode: u32,
+    /// Content.
+    pub content: Vec<u8>,
+    /// Whether it must survive a power failure.
+    pub durability: Durability,
+}
+
+/// A kernel setting below `/proc/sys`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sysctl {
+    /// Path below `/proc/sys`, for example `net/ipv4/ip_forward`.
+    pub key: String,
+    /// The value.
+    pub value: &'static str,
+    /// What to do if the kernel has no such setting.
+    pub if_missing: IfMissing,
+}
+
+/// What the absence of a kernel setting means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// The kernel lacks the whole feature; nothing to set.
+    Skip,
+    /// The plan fails.
+    Fail,
+}
+
+/// One change that takes a [`Step`] back. Succeeds if there is nothing to take back, so that it can
+/// be repeated after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Undo {
+    /// Stop the dnsmasq with this configuration file, wait for its end, remove its pid file.
+    StopDnsmasq {
+        /// Its configuration file.
+        conf_file: PathBuf,
+        /// Where it wrote its pid.
+        pid_file: PathBuf,
+    },
+    /// Delete the bridge with this name and hardware address; any other link is left alone.
+    DeleteBridge {
+        /// Its name.
+        name: String,
+        /// Its hardware address; `None` accepts any bridge of that name.
+        address: Option<[u8; 6]>,
+    },
+    /// Remove firewall rules by name, given as the words of the saved removal; then the table if no
+    /// network has rules in it any more.
+    RemoveRules {
+        /// The arguments of one `nft` call.
+        words: Vec<String>,
+    },
+    /// Run a removal command that somebody else saved, whatever its exit status.
+    RunRemoval {
+        /// `nft`, `tc`, `iptables`, `ip6tables` or `ebtables`.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// Remove a file.
+    RemoveFile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Remove a lease or MAC file that holds nothing; one that holds leases stays for the next start.
+    RemoveIfEmpty {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+impl Step {
+    /// What takes this step back, if something outlives the bridge.
+    ///
+    /// Addresses, routes through the bridge, its MTU and its settings go with the bridge. The
+    /// host-wide forwarding settings stay: others may rely on them by now.
+    #[must_use]
+    pub fn undo(&self) -> Option<Undo> {
+        match self {
+            Self::CreateBridge(bridge) => Some(Undo::DeleteBridge {
+                name: bridge.name.to_string(),
+                address: Some(bridge.address),
+            }),
+            Self::LoadRules(transaction) => {
+                Some(Undo::RemoveRules { words: Removal::of(transaction).words() })
+            }
+            Self::WriteFile(file) => Some(Undo::RemoveFile { path: file.path.clone() }),
+            Self::StartDnsmasq { launch, pid_file } => Some(Undo::StopDnsmasq {
+                conf_file: launch.conf_file.clone(),
+                pid_file: pid_file.clone(),
+            }),
+            Self::SetMtu { .. }
+            | Self::Sysctl(_)
+            | Self::AddAddress { .. }
+            | Self::SetUp(_)
+            | Self::AddRoute { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CreateBridge(bridge) => write!(f, "create bridge {}", bridge.name),
+            Self::SetMtu { link, mtu } => write!(f, "set MTU of {link} to {mtu}"),
+            Self::Sysctl(sysctl) => write!(f, "set {} to {}", sysctl.key, sysctl.value),
+            Self::LoadRules(rules) => write!(f, "load {} firewall changes", rules.changes.len()),
+            Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
+            Self::SetUp(link) => write!(f, "raise {link}"),
+            Self::AddRoute { link, destination, gateway, metric } => {
+                write!(f, "add route to {destination} via {gateway} dev {link} metric {metric}")
+            }
+            Self::WriteFile(file) => write!(f, "write {}", file.path.display()),
+            Self::StartDnsmasq { launch, .. } => {
+                write!(f, "start dnsmasq with {}", launch.conf_file.display())
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `<network>`: the definition of a virtual network.
 //!
-//! Owns types, reader and writer of every element, the rules across elements. Knows neither the host nor other networks: what a rule needs from
+//! Owns types, reader and writer of every element, the rules at define time ([`validate`]) and the
+//! partial change ([`update`]). Knows neither the host nor other networks: what a rule needs from
 //! them is a parameter. Start reading at [`NetworkDef`].
 
 mod bridge;
@@ -13,6 +14,8 @@ mod nat;
 mod portgroup;
 mod records;
 mod route;
+pub mod update;
+pub mod validate;
 
 pub use bridge::{Bridge, BridgeError, MacTableManager};
 pub(crate) use def::check_root;

@@ -164,7 +164,6 @@ pub struct SrvPattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Completeness {
     Full,
-    #[expect(dead_code, reason = "updates name records partially")]
     Partial,
 }
 

@@ -1,11 +1,7 @@
 //! Reads a network, port or status document from standard input and prints it as libvirt would.
 //!
 //! `cargo run -p oxivirt-conf --example format -- network < default.xml`
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "an example talks to its terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -26,9 +22,7 @@ fn format(kind: &str, text: &str) -> Option<Result<String, ParseError>> {
 }
 
 fn main() -> ExitCode {
-    let kind = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| String::from("network"));
+    let kind = std::env::args().nth(1).unwrap_or_else(|| String::from("network"));
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
         eprintln!("cannot read standard input: {error}");

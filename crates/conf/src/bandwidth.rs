@@ -79,11 +79,7 @@ impl Bandwidth {
     }
 
     pub(crate) fn parse_rates(node: &Element<'_>, floor: Floor) -> Result<Option<Self>> {
-        let rate = |name, floor| {
-            node.child(name)
-                .map(|node| Rate::parse(node, floor))
-                .transpose()
-        };
+        let rate = |name, floor| node.child(name).map(|node| Rate::parse(node, floor)).transpose();
         let inbound = rate("inbound", floor)?;
         let outbound = rate("outbound", Floor::Refused)?;
         Ok((inbound.is_some() || outbound.is_some()).then_some(Self { inbound, outbound }))
@@ -91,9 +87,7 @@ impl Bandwidth {
 
     /// Writes the element, with a class id if it is not 0.
     pub(crate) fn format(&self, class_id: u32, out: &mut Writer) {
-        out.begin("bandwidth")
-            .display_opt("classID", Some(class_id).filter(|&id| id != 0))
-            .open();
+        out.begin("bandwidth").display_opt("classID", Some(class_id).filter(|&id| id != 0)).open();
         for (name, rate) in [("inbound", self.inbound), ("outbound", self.outbound)] {
             if let Some(rate) = rate.filter(|rate| rate.average != 0 || rate.floor != 0) {
                 let given = |value: u64| Some(value).filter(|&value| value != 0);

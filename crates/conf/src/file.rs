@@ -53,14 +53,8 @@ mod tests {
     #[track_caller]
     fn check(name: &str, expect: &str) {
         let text = wrap_file(EditCommand::NetEdit, name, "UUID", "<a/>\n");
-        assert_eq!(
-            text.lines().nth(3),
-            Some(format!("  virsh net-edit {expect}").as_str())
-        );
-        assert_eq!(
-            text.lines().skip(4).collect::<Vec<_>>().last(),
-            Some(&"<a/>")
-        );
+        assert_eq!(text.lines().nth(3), Some(format!("  virsh net-edit {expect}").as_str()));
+        assert_eq!(text.lines().skip(4).collect::<Vec<_>>().last(), Some(&"<a/>"));
         assert!(text.ends_with("-->\n\n<a/>\n"));
     }
 

@@ -7,10 +7,7 @@ pub(crate) trait Keyword: Copy + 'static {
 
     /// The variant spelled `word`, compared case-sensitively.
     fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS
-            .iter()
-            .find(|(_, known)| *known == word)
-            .map(|&(variant, _)| variant)
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|&(variant, _)| variant)
     }
 }
 

@@ -78,22 +78,14 @@ fn collect_undeclared(
     missing: &mut Vec<Namespace<'static>>,
 ) {
     let outer = scope.len();
-    scope.extend(
-        element
-            .declarations
-            .iter()
-            .map(|declaration| declaration.prefix.clone()),
-    );
+    scope.extend(element.declarations.iter().map(|declaration| declaration.prefix.clone()));
     let attributes = element.attributes.iter().map(|a| (&a.prefix, &a.namespace));
     for (prefix, namespace) in attributes.chain([(&element.prefix, &element.namespace)]) {
         if let Some(uri) = namespace
             && !scope.contains(prefix)
             && prefix.as_deref() != Some("xml")
         {
-            missing.push(Namespace {
-                prefix: prefix.clone(),
-                uri: uri.clone(),
-            });
+            missing.push(Namespace { prefix: prefix.clone(), uri: uri.clone() });
         }
     }
     for node in &element.nodes {

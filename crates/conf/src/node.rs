@@ -89,24 +89,21 @@ impl Node for Element<'_> {
     }
 
     fn required(&self, attribute: &'static str) -> Result<&str> {
-        self.property(attribute)
-            .ok_or_else(|| AttributeError::Missing {
-                attribute,
-                element: self.name.clone().into_owned(),
-            })
+        self.property(attribute).ok_or_else(|| AttributeError::Missing {
+            attribute,
+            element: self.name.clone().into_owned(),
+        })
     }
 
     fn keyword<T: Keyword>(&self, attribute: &'static str) -> Result<Option<T>> {
         let Some(value) = self.property(attribute) else {
             return Ok(None);
         };
-        T::from_word(value)
-            .map(Some)
-            .ok_or_else(|| AttributeError::Keyword {
-                attribute,
-                element: self.name.clone().into_owned(),
-                value: value.to_owned(),
-            })
+        T::from_word(value).map(Some).ok_or_else(|| AttributeError::Keyword {
+            attribute,
+            element: self.name.clone().into_owned(),
+            value: value.to_owned(),
+        })
     }
 
     fn number<T: TryFrom<u64>>(&self, attribute: &'static str, base: Base) -> Result<Option<T>> {

@@ -75,12 +75,7 @@ impl PciAddress {
             function: part("function")?,
         };
         node.keyword::<Multifunction>("multifunction")?;
-        let Self {
-            domain,
-            bus,
-            slot,
-            function,
-        } = address;
+        let Self { domain, bus, slot, function } = address;
         if (domain, bus, slot) != (0, 0, 0) {
             match () {
                 () if bus > 0xff => return Err(PciError::Bus { bus }.into()),
@@ -109,12 +104,7 @@ impl PciAddress {
 impl fmt::Display for PciAddress {
     /// `0000:01:00.0`, as sysfs has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            domain,
-            bus,
-            slot,
-            function,
-        } = self;
+        let Self { domain, bus, slot, function } = self;
         write!(f, "{domain:04x}:{bus:02x}:{slot:02x}.{function}")
     }
 }

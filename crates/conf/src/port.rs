@@ -192,8 +192,7 @@ impl NetworkPortDef {
     fn from_root(root: &Element<'_>) -> Result<Self> {
         crate::network::check_root(root, "networkport")?;
         let text = |node: Option<&Element<'_>>| {
-            node.map(|node| node.text().into_owned())
-                .filter(|text| !text.is_empty())
+            node.map(|node| node.text().into_owned()).filter(|text| !text.is_empty())
         };
         let uuid = parse_identity(text(root.child("uuid")), PortError::NoUuid)?;
         let owner = root.child("owner");
@@ -208,9 +207,7 @@ impl NetworkPortDef {
         };
         let mac = root.child("mac").and_then(|node| node.string("address"));
         let mac = mac.ok_or(PortError::NoMac)?;
-        let mac = mac.parse().map_err(|_| PortError::Mac {
-            mac: mac.to_owned(),
-        })?;
+        let mac = mac.parse().map_err(|_| PortError::Mac { mac: mac.to_owned() })?;
         let (bandwidth, class_id) = match root.child("bandwidth") {
             Some(node) => (
                 Bandwidth::parse_rates(node, Floor::Allowed)?,
@@ -296,19 +293,13 @@ impl Plug {
             PlugType::Network => Self::Network(BridgePlug::parse(node)?),
             PlugType::Bridge => Self::Bridge(BridgePlug::parse(node)?),
             PlugType::Direct => {
-                let dev = node.string("dev").ok_or(PortError::NoTarget {
-                    part: "link device",
-                })?;
+                let dev = node.string("dev").ok_or(PortError::NoTarget { part: "link device" })?;
                 let mode = match node.string("mode") {
-                    Some(word) => MacvlanMode::from_word(word).ok_or_else(|| PortError::Mode {
-                        mode: word.to_owned(),
-                    })?,
+                    Some(word) => MacvlanMode::from_word(word)
+                        .ok_or_else(|| PortError::Mode { mode: word.to_owned() })?,
                     None => MacvlanMode::Vepa,
                 };
-                Self::Direct {
-                    dev: dev.to_owned(),
-                    mode,
-                }
+                Self::Direct { dev: dev.to_owned(), mode }
             }
             PlugType::HostdevPci => Self::parse_hostdev(node)?,
         })
@@ -324,11 +315,7 @@ impl Plug {
             None => HostdevDriver::default(),
         };
         let address = node.child("address").ok_or(PortError::NoAddress)?;
-        Ok(Self::HostdevPci {
-            managed,
-            driver,
-            address: PciAddress::parse(address)?,
-        })
+        Ok(Self::HostdevPci { managed, driver, address: PciAddress::parse(address)? })
     }
 
     fn format(&self, out: &mut Writer) {
@@ -340,11 +327,7 @@ impl Plug {
                 let tag = out.begin("plug").display("type", PlugType::Direct);
                 tag.attr("dev", dev).display("mode", mode).empty();
             }
-            Self::HostdevPci {
-                managed,
-                driver,
-                address,
-            } => {
+            Self::HostdevPci { managed, driver, address } => {
                 let tag = out.begin("plug").display("type", PlugType::HostdevPci);
                 tag.display_opt("managed", *managed).open();
                 driver.format(out);
@@ -357,21 +340,15 @@ impl Plug {
 
 impl BridgePlug {
     fn parse(node: &Element<'_>) -> Result<Self> {
-        let bridge = node
-            .string("bridge")
-            .ok_or(PortError::NoTarget { part: "bridge" })?;
+        let bridge = node.string("bridge").ok_or(PortError::NoTarget { part: "bridge" })?;
         let mac_table_manager = match node.string("macTableManager") {
-            Some(word) => Some(MacTableManager::from_word(word).ok_or_else(|| {
-                PortError::MacTableManager {
-                    value: word.to_owned(),
-                }
-            })?),
+            Some(word) => Some(
+                MacTableManager::from_word(word)
+                    .ok_or_else(|| PortError::MacTableManager { value: word.to_owned() })?,
+            ),
             None => None,
         };
-        Ok(Self {
-            bridge: bridge.to_owned(),
-            mac_table_manager,
-        })
+        Ok(Self { bridge: bridge.to_owned(), mac_table_manager })
     }
 
     fn format(&self, kind: PlugType, out: &mut Writer) {

@@ -29,20 +29,14 @@ pub(crate) fn wrapping(text: &str, base: Base) -> Option<u64> {
 }
 
 fn magnitude(digits: &str, base: Base) -> Option<u64> {
-    let hex = digits
-        .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"));
+    let hex = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     let (digits, radix) = match (base, hex) {
         (Base::Auto, Some(hex)) => (hex, 16),
         (Base::Auto, None) if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
         _ => (digits, 10),
     };
     // from_str_radix takes a sign of its own.
-    if digits.starts_with(['+', '-']) {
-        None
-    } else {
-        u64::from_str_radix(digits, radix).ok()
-    }
+    if digits.starts_with(['+', '-']) { None } else { u64::from_str_radix(digits, radix).ok() }
 }
 
 /// isspace(3) in the C locale.

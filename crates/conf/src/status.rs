@@ -193,26 +193,17 @@ impl NetworkStatus {
         if root.name != "networkstatus" {
             return Ok(status);
         }
-        if let Some(bitmap) = root
-            .child("class_id")
-            .and_then(|node| node.string("bitmap"))
-        {
-            status.class_ids = parse_class_ids(bitmap).ok_or_else(|| StatusError::ClassIds {
-                bitmap: bitmap.to_owned(),
-            })?;
+        if let Some(bitmap) = root.child("class_id").and_then(|node| node.string("bitmap")) {
+            status.class_ids = parse_class_ids(bitmap)
+                .ok_or_else(|| StatusError::ClassIds { bitmap: bitmap.to_owned() })?;
         }
         if let Some(sum) = root.child("floor").and_then(|node| node.string("sum")) {
-            status.floor_sum = wrapping(sum, Base::Ten).ok_or_else(|| StatusError::FloorSum {
-                sum: sum.to_owned(),
-            })?;
+            status.floor_sum = wrapping(sum, Base::Ten)
+                .ok_or_else(|| StatusError::FloorSum { sum: sum.to_owned() })?;
         }
-        for flag in root
-            .children("taint")
-            .filter_map(|node| node.property("flag"))
-        {
-            let taint = Taint::from_word(flag).ok_or_else(|| StatusError::Taint {
-                flag: flag.to_owned(),
-            })?;
+        for flag in root.children("taint").filter_map(|node| node.property("flag")) {
+            let taint = Taint::from_word(flag)
+                .ok_or_else(|| StatusError::Taint { flag: flag.to_owned() })?;
             status.taint.insert(taint);
         }
         if let Some(node) = root.child("firewall") {
@@ -229,9 +220,7 @@ impl NetworkStatus {
     pub fn format(&self, counters: &Counters) -> String {
         let mut out = Writer::new();
         out.begin("networkstatus").open();
-        out.begin("class_id")
-            .attr("bitmap", &format_class_ids(&self.class_ids))
-            .empty();
+        out.begin("class_id").attr("bitmap", &format_class_ids(&self.class_ids)).empty();
         out.begin("floor").display("sum", self.floor_sum).empty();
         for taint in &self.taint {
             out.begin("taint").display("flag", taint).empty();
@@ -279,11 +268,7 @@ fn class_id(text: &str) -> Option<u32> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    text.parse::<u64>()
-        .ok()
-        .filter(|&id| id <= CLASS_ID_MAX)?
-        .try_into()
-        .ok()
+    text.parse::<u64>().ok().filter(|&id| id <= CLASS_ID_MAX)?.try_into().ok()
 }
 
 fn format_class_ids(ids: &BTreeSet<u32>) -> String {
@@ -321,10 +306,7 @@ impl FirewallRemoval {
 
     /// libvirt 11.3.0: `virFirewallFormat`, src/util/virfirewall.c
     fn write(&self, out: &mut Writer) {
-        let tag = out
-            .begin("firewall")
-            .attr("name", REMOVAL_NAME)
-            .display("backend", self.backend);
+        let tag = out.begin("firewall").attr("name", REMOVAL_NAME).display("backend", self.backend);
         if self.groups.is_empty() {
             tag.empty();
             return;
@@ -350,26 +332,17 @@ impl RemovalAction {
         let Some(args) = node.child("args") else {
             return Ok(None);
         };
-        let args: Vec<String> = args
-            .children("item")
-            .map(|item| item.text().into_owned())
-            .collect();
+        let args: Vec<String> =
+            args.children("item").map(|item| item.text().into_owned()).collect();
         if args.is_empty() {
             return Err(StatusError::NoArguments.into());
         }
-        Ok(Some(Self {
-            layer,
-            errors,
-            args,
-        }))
+        Ok(Some(Self { layer, errors, args }))
     }
 
     fn write(&self, group: Errors, out: &mut Writer) {
         let ignored = (self.errors == Errors::Ignore && group == Errors::Report).then_some("yes");
-        out.begin("action")
-            .display("layer", self.layer)
-            .attr_opt("ignoreErrors", ignored)
-            .open();
+        out.begin("action").display("layer", self.layer).attr_opt("ignoreErrors", ignored).open();
         out.begin("args").open();
         for arg in &self.args {
             out.text("item", arg);
@@ -390,9 +363,8 @@ fn required_keyword<T: crate::keyword::Keyword>(
     node: &Element<'_>,
     attribute: &'static str,
 ) -> Result<T, AttributeError> {
-    node.keyword(attribute)?
-        .ok_or_else(|| AttributeError::Missing {
-            attribute,
-            element: node.name.clone().into_owned(),
-        })
+    node.keyword(attribute)?.ok_or_else(|| AttributeError::Missing {
+        attribute,
+        element: node.name.clone().into_owned(),
+    })
 }

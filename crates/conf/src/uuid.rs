@@ -15,11 +15,7 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
             rest = tail;
         }
         let (&[high, low], tail) = rest.split_first_chunk::<2>()?;
-        let digit = |byte: u8| {
-            char::from(byte)
-                .to_digit(16)
-                .and_then(|d| u8::try_from(d).ok())
-        };
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
         *byte = digit(high)? << 4 | digit(low)?;
         rest = tail;
     }
@@ -33,11 +29,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, accepted: bool) {
         let expect = accepted.then_some("81ff0d90-c91e-6742-64da-4a736edb9a9b");
-        assert_eq!(
-            parse_uuid(text).map(|uuid| uuid.to_string()).as_deref(),
-            expect,
-            "{text:?}"
-        );
+        assert_eq!(parse_uuid(text).map(|uuid| uuid.to_string()).as_deref(), expect, "{text:?}");
     }
 
     #[test]

@@ -144,14 +144,7 @@ impl VirtualPortType {
             Some(Self::Qbh) => &[ProfileId],
             Some(Self::OpenVSwitch) => &[InterfaceId, ProfileId],
             Some(Self::Midonet) => &[InterfaceId],
-            None => &[
-                ManagerId,
-                TypeId,
-                TypeIdVersion,
-                InstanceId,
-                InterfaceId,
-                ProfileId,
-            ],
+            None => &[ManagerId, TypeId, TypeIdVersion, InstanceId, InterfaceId, ProfileId],
         }
     }
 }
@@ -161,20 +154,15 @@ impl VirtualPort {
     ///
     /// libvirt 11.3.0: `virNetDevVPortProfileParse`, src/conf/netdev_vport_profile_conf.c
     pub(crate) fn parse(node: &Element<'_>, type_is: TypeIs) -> Result<Self> {
-        let kind =
-            match node.property("type") {
-                Some(word) => Some(VirtualPortType::from_word(word).ok_or_else(|| {
-                    VirtualPortError::Type {
-                        kind: word.to_owned(),
-                    }
-                })?),
-                None if type_is == TypeIs::Required => return Err(VirtualPortError::NoType.into()),
-                None => None,
-            };
-        let mut port = Self {
-            kind,
-            ..Self::default()
+        let kind = match node.property("type") {
+            Some(word) => Some(
+                VirtualPortType::from_word(word)
+                    .ok_or_else(|| VirtualPortError::Type { kind: word.to_owned() })?,
+            ),
+            None if type_is == TypeIs::Required => return Err(VirtualPortError::NoType.into()),
+            None => None,
         };
+        let mut port = Self { kind, ..Self::default() };
         if let Some(parameters) = node.child("parameters") {
             port.parse_parameters(parameters)?;
         }
@@ -201,9 +189,7 @@ impl VirtualPort {
         let octet =
             |parameter| Ok(number(parameter, 0xff)?.and_then(|value| u8::try_from(value).ok()));
         let uuid = |parameter: Parameter| match node.property(parameter.as_str()) {
-            Some(text) => parse_uuid(text)
-                .map(Some)
-                .ok_or(VirtualPortError::Uuid { parameter }),
+            Some(text) => parse_uuid(text).map(Some).ok_or(VirtualPortError::Uuid { parameter }),
             None => Ok(None),
         };
         self.manager_id = octet(Parameter::ManagerId)?;
@@ -232,9 +218,7 @@ impl VirtualPort {
     }
 
     fn has_any(&self) -> bool {
-        Parameter::WORDS
-            .iter()
-            .any(|&(parameter, _)| self.has(parameter))
+        Parameter::WORDS.iter().any(|&(parameter, _)| self.has(parameter))
     }
 
     /// Writes the element; without type and parameters there is nothing to say.

@@ -93,11 +93,7 @@ impl Vlan {
         for tag in node.children("tag") {
             let Some(id) = tag.number::<u64>("id", Base::Ten)? else {
                 let element = tag.name.clone().into_owned();
-                return Err(AttributeError::Missing {
-                    attribute: "id",
-                    element,
-                }
-                .into());
+                return Err(AttributeError::Missing { attribute: "id", element }.into());
             };
             let Some(id) = u16::try_from(id).ok().filter(|_| id <= ID_MAX) else {
                 return Err(VlanError::TooLarge { id }.into());
@@ -120,15 +116,11 @@ impl Vlan {
         let several = tags.len() > 1;
         match word {
             Some(word) if word.eq_ignore_ascii_case("yes") => Ok(true),
-            Some(word) if several => Err(VlanError::TrunkRequired {
-                trunk: word.to_owned(),
-            }),
-            Some(word) if has_native => Err(VlanError::NativeNeedsTrunk {
-                trunk: word.to_owned(),
-            }),
-            Some(word) if !word.eq_ignore_ascii_case("no") => Err(VlanError::Trunk {
-                trunk: word.to_owned(),
-            }),
+            Some(word) if several => Err(VlanError::TrunkRequired { trunk: word.to_owned() }),
+            Some(word) if has_native => Err(VlanError::NativeNeedsTrunk { trunk: word.to_owned() }),
+            Some(word) if !word.eq_ignore_ascii_case("no") => {
+                Err(VlanError::Trunk { trunk: word.to_owned() })
+            }
             _ => Ok(several),
         }
     }
@@ -137,9 +129,7 @@ impl Vlan {
         if self.tags.is_empty() {
             return;
         }
-        out.begin("vlan")
-            .attr_opt("trunk", self.trunk.then_some("yes"))
-            .open();
+        out.begin("vlan").attr_opt("trunk", self.trunk.then_some("yes")).open();
         for tag in &self.tags {
             out.begin("tag")
                 .display("id", tag.id)

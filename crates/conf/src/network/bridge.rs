@@ -132,13 +132,7 @@ impl BridgeError {
 impl Default for Bridge {
     /// No name, the spanning tree protocol on, no delay.
     fn default() -> Self {
-        Self {
-            name: None,
-            zone: None,
-            stp: true,
-            delay: 0,
-            mac_table_manager: None,
-        }
+        Self { name: None, zone: None, stp: true, delay: 0, mac_table_manager: None }
     }
 }
 
@@ -157,17 +151,13 @@ impl Bridge {
         let attribute = |name| node.and_then(|node| node.string(name));
         let owned = |name| attribute(name).map(str::to_owned);
         let delay = match attribute("delay") {
-            Some(text) => unsigned(text, Base::Ten).ok_or_else(|| BridgeError::Delay {
-                network: network.to_owned(),
-            })?,
+            Some(text) => unsigned(text, Base::Ten)
+                .ok_or_else(|| BridgeError::Delay { network: network.to_owned() })?,
             None => 0,
         };
         let mac_table_manager = match attribute("macTableManager") {
             Some(word) => Some(MacTableManager::from_word(word).ok_or_else(|| {
-                BridgeError::MacTableManager {
-                    network: network.to_owned(),
-                    value: word.to_owned(),
-                }
+                BridgeError::MacTableManager { network: network.to_owned(), value: word.to_owned() }
             })?),
             None => None,
         };
@@ -179,14 +169,7 @@ impl Bridge {
             delay,
             mac_table_manager,
         };
-        Ok((
-            bridge,
-            if stp.is_some() {
-                Stp::Given
-            } else {
-                Stp::Absent
-            },
-        ))
+        Ok((bridge, if stp.is_some() { Stp::Given } else { Stp::Absent }))
     }
 
     pub(super) fn format(&self, mode: ForwardMode, out: &mut Writer) {
@@ -199,12 +182,9 @@ impl Bridge {
             .attr_opt("name", self.name.as_deref())
             .attr_opt("zone", self.zone.as_deref());
         if owned {
-            tag = tag
-                .attr("stp", if self.stp { "on" } else { "off" })
-                .display("delay", self.delay);
+            tag = tag.attr("stp", if self.stp { "on" } else { "off" }).display("delay", self.delay);
         }
-        tag.display_opt("macTableManager", self.mac_table_manager)
-            .empty();
+        tag.display_opt("macTableManager", self.mac_table_manager).empty();
     }
 }
 
@@ -221,10 +201,7 @@ pub(super) fn parse_mtu(
     }
     match unsigned(text, Base::Ten).and_then(|size| u32::try_from(size).ok()) {
         Some(size) => Ok(NonZeroU32::new(size)),
-        None => Err(BridgeError::Mtu {
-            network: network.to_owned(),
-            value: text.to_owned(),
-        }),
+        None => Err(BridgeError::Mtu { network: network.to_owned(), value: text.to_owned() }),
     }
 }
 

@@ -97,10 +97,7 @@ pub enum Form<'a> {
 
 impl Counters {
     /// No ports at all.
-    pub const NONE: &'static Self = &Self {
-        connections: 0,
-        devices: BTreeMap::new(),
-    };
+    pub const NONE: &'static Self = &Self { connections: 0, devices: BTreeMap::new() };
 }
 
 impl Form<'static> {
@@ -263,11 +260,7 @@ impl NetworkDef {
             ForwardMode::None => {}
             ForwardMode::Nat | ForwardMode::Route => {
                 if self.ips.is_empty() {
-                    return Err(ForwardError::NoAddress {
-                        network: network(),
-                        mode,
-                    }
-                    .into());
+                    return Err(ForwardError::NoAddress { network: network(), mode }.into());
                 }
                 if self.forward.devices.len() > 1 {
                     return Err(ForwardError::SeveralDevices { network: network() }.into());
@@ -275,11 +268,7 @@ impl NetworkDef {
             }
             ForwardMode::Open => {
                 if !self.forward.devices.is_empty() {
-                    return Err(ForwardError::DeviceNotAllowed {
-                        network: network(),
-                        mode,
-                    }
-                    .into());
+                    return Err(ForwardError::DeviceNotAllowed { network: network(), mode }.into());
                 }
             }
             ForwardMode::Private
@@ -289,38 +278,22 @@ impl NetworkDef {
                 let parts = [
                     (self.bridge.name.is_some(), "name"),
                     (self.bridge.zone.is_some(), "zone"),
-                    (
-                        self.bridge.mac_table_manager.is_some(),
-                        "macTableManager setting",
-                    ),
+                    (self.bridge.mac_table_manager.is_some(), "macTableManager setting"),
                 ];
                 if let Some((_, part)) = parts.into_iter().find(|&(given, _)| given) {
-                    return Err(BridgeError::NotInMode {
-                        network: network(),
-                        part,
-                        mode,
-                    }
-                    .into());
+                    return Err(BridgeError::NotInMode { network: network(), part, mode }.into());
                 }
                 self.check_not_owned(stp)?;
             }
             ForwardMode::Bridge => {
                 self.check_not_owned(stp)?;
                 if self.bridge.name.is_some() && has_device {
-                    return Err(BridgeError::BridgeAndDevice {
-                        network: network(),
-                        mode,
-                    }
-                    .into());
+                    return Err(BridgeError::BridgeAndDevice { network: network(), mode }.into());
                 }
             }
         }
         if self.mtu.is_some() && !mode.owns_bridge() {
-            return Err(BridgeError::MtuNotOwned {
-                network: network(),
-                mode,
-            }
-            .into());
+            return Err(BridgeError::MtuNotOwned { network: network(), mode }.into());
         }
         Ok(())
     }
@@ -358,11 +331,7 @@ impl NetworkDef {
             .open();
         out.text("name", &self.name);
         if let Some(uuid) = self.uuid {
-            out.text(
-                "uuid",
-                uuid.as_hyphenated()
-                    .encode_lower(&mut Uuid::encode_buffer()),
-            );
+            out.text("uuid", uuid.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
         }
         for (name, text) in [("title", &self.title), ("description", &self.description)] {
             if let Some(text) = text {
@@ -423,10 +392,7 @@ pub(crate) fn check_root(root: &Element<'_>, expected: &'static str) -> Result<(
     if root.name == expected {
         return Ok(());
     }
-    Err(ParseError::Root {
-        expected,
-        found: root.name.clone().into_owned(),
-    })
+    Err(ParseError::Root { expected, found: root.name.clone().into_owned() })
 }
 
 /// Options of all `options` elements, merged.
@@ -439,10 +405,6 @@ fn parse_dnsmasq_options(root: &Element<'_>) -> Result<Vec<String>, GeneralError
     root.elements()
         .filter(|node| ours(node, "options"))
         .flat_map(|node| node.elements().filter(|node| ours(node, "option")))
-        .map(|node| {
-            node.property("value")
-                .map(str::to_owned)
-                .ok_or(GeneralError::NoOptionValue)
-        })
+        .map(|node| node.property("value").map(str::to_owned).ok_or(GeneralError::NoOptionValue))
         .collect()
 }

@@ -108,8 +108,7 @@ impl Dhcp {
             dhcp.ranges.push(DhcpRange::parse(node, network, ip)?);
         }
         for node in node.elements().filter(|child| child.name == "host") {
-            dhcp.hosts
-                .push(DhcpHost::parse(node, network, ip.family())?);
+            dhcp.hosts.push(DhcpHost::parse(node, network, ip.family())?);
         }
         if ip.family() == Family::Ipv4
             && let Some(node) = node.subelement("bootp")
@@ -125,10 +124,7 @@ impl Dhcp {
         }
         out.begin("dhcp").open();
         for range in &self.ranges {
-            let tag = out
-                .begin("range")
-                .display("start", range.start)
-                .display("end", range.end);
+            let tag = out.begin("range").display("start", range.start).display("end", range.end);
             end_with_lease(tag, "range", range.lease);
         }
         for host in &self.hosts {
@@ -163,11 +159,7 @@ impl DhcpRange {
         let (start, end) = (end("start")?, end("end")?);
         range_size(start, end, Some((ip.address, ip.effective_prefix())))
             .map_err(AddressingError::Range)?;
-        Ok(Self {
-            start,
-            end,
-            lease: Lease::parse(node)?,
-        })
+        Ok(Self { start, end, lease: Lease::parse(node)? })
     }
 
     /// How many addresses the range holds.
@@ -206,20 +198,8 @@ impl DhcpHost {
         let Some(ip) = pattern.ip else {
             return Err(AddressingError::NoHostAddress { network }.into());
         };
-        let DhcpHostPattern {
-            mac,
-            id,
-            name,
-            lease,
-            ..
-        } = pattern;
-        Ok(Self {
-            mac,
-            id,
-            name,
-            ip,
-            lease,
-        })
+        let DhcpHostPattern { mac, id, name, lease, .. } = pattern;
+        Ok(Self { mac, id, name, ip, lease })
     }
 }
 
@@ -230,11 +210,7 @@ impl DhcpHostPattern {
         let mac = match node.property("mac") {
             Some(mac) if family == Family::Ipv6 => {
                 let mac = mac.to_owned();
-                return Err(AddressingError::Ipv6HostMac {
-                    network: net(),
-                    mac,
-                }
-                .into());
+                return Err(AddressingError::Ipv6HostMac { network: net(), mac }.into());
             }
             Some(text) => {
                 let mac: HostMac = text.parse().map_err(|_| AddressingError::HostMac {
@@ -242,10 +218,7 @@ impl DhcpHostPattern {
                     mac: text.to_owned(),
                 })?;
                 if mac.mac.is_multicast() {
-                    let error = AddressingError::HostMulticastMac {
-                        network: net(),
-                        mac: mac.text,
-                    };
+                    let error = AddressingError::HostMulticastMac { network: net(), mac: mac.text };
                     return Err(error.into());
                 }
                 Some(mac)
@@ -257,40 +230,21 @@ impl DhcpHostPattern {
             && let Some(character) = id.chars().find(|c| !c.is_ascii_hexdigit() && *c != ':')
         {
             let id = id.clone();
-            return Err(AddressingError::HostId {
-                network: net(),
-                id,
-                character,
-            }
-            .into());
+            return Err(AddressingError::HostId { network: net(), id, character }.into());
         }
         let name = node.property("name").map(str::to_owned);
         if let Some(name) = &name
-            && !name
-                .bytes()
-                .next()
-                .is_some_and(|byte| byte.is_ascii_alphanumeric())
+            && !name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         {
-            return Err(AddressingError::HostName {
-                network: net(),
-                name: name.clone(),
-            }
-            .into());
+            return Err(AddressingError::HostName { network: net(), name: name.clone() }.into());
         }
         let ip = match node.property("ip") {
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|_| AddressingError::HostAddress { network: net() })?,
-            ),
+            Some(text) => {
+                Some(text.parse().map_err(|_| AddressingError::HostAddress { network: net() })?)
+            }
             None => None,
         };
-        Ok(Self {
-            mac,
-            id,
-            name,
-            ip,
-            lease: Lease::parse(node)?,
-        })
+        Ok(Self { mac, id, name, ip, lease: Lease::parse(node)? })
     }
 }
 
@@ -310,10 +264,7 @@ impl HostMac {
 
 impl From<MacAddr> for HostMac {
     fn from(mac: MacAddr) -> Self {
-        Self {
-            text: mac.to_string(),
-            mac,
-        }
+        Self { text: mac.to_string(), mac }
     }
 }
 
@@ -321,10 +272,7 @@ impl std::str::FromStr for HostMac {
     type Err = MacError;
 
     fn from_str(text: &str) -> Result<Self, MacError> {
-        Ok(Self {
-            text: text.to_owned(),
-            mac: text.parse()?,
-        })
+        Ok(Self { text: text.to_owned(), mac: text.parse()? })
     }
 }
 

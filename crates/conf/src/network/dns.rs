@@ -224,10 +224,7 @@ impl Domain {
             register: node.yes_no("register")?,
         };
         if domain.register == Some(YesNo::Yes) && domain.local_only != Some(YesNo::Yes) {
-            return Err(DnsError::RegisterNotLocal {
-                network: network.to_owned(),
-            }
-            .into());
+            return Err(DnsError::RegisterNotLocal { network: network.to_owned() }.into());
         }
         Ok(domain)
     }
@@ -273,10 +270,7 @@ impl Dns {
             dns.txts.push(TxtRecord::parse(node, network)?);
         }
         if !dns.is_enabled() && !dns.is_empty() {
-            return Err(DnsError::Disabled {
-                network: network.to_owned(),
-            }
-            .into());
+            return Err(DnsError::Disabled { network: network.to_owned() }.into());
         }
         Ok(dns)
     }
@@ -308,10 +302,7 @@ impl Dns {
                 .empty();
         }
         for txt in &self.txts {
-            out.begin("txt")
-                .attr("name", &txt.name)
-                .attr("value", &txt.value)
-                .empty();
+            out.begin("txt").attr("name", &txt.name).attr("value", &txt.value).empty();
         }
         for srv in &self.srvs {
             srv.format(out);

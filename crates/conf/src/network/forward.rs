@@ -294,17 +294,13 @@ impl Forward {
             return Ok(Self::default());
         };
         let mode = match node.string("mode") {
-            Some(word) => ForwardMode::from_word(word).ok_or_else(|| ForwardError::Mode {
-                mode: word.to_owned(),
-            })?,
+            Some(word) => ForwardMode::from_word(word)
+                .ok_or_else(|| ForwardError::Mode { mode: word.to_owned() })?,
             None => ForwardMode::Nat,
         };
         let yes = |word: &str| word.eq_ignore_ascii_case("yes");
-        let mut forward = Self {
-            mode,
-            managed: node.string("managed").is_some_and(yes),
-            ..Self::default()
-        };
+        let mut forward =
+            Self { mode, managed: node.string("managed").is_some_and(yes), ..Self::default() };
         if let Some(driver) = node.subelement("driver") {
             forward.driver = HostdevDriver {
                 name: driver.keyword("name")?,
@@ -327,12 +323,7 @@ impl Forward {
         }
         if elements.next().is_some() {
             let (element, place) = ("<nat>", "<forward> of");
-            return Err(ForwardError::Repeated {
-                network: net(),
-                element,
-                place,
-            }
-            .into());
+            return Err(ForwardError::Repeated { network: net(), element, place }.into());
         }
         self.nat = Nat::parse(nat, network)?;
         Ok(())
@@ -357,16 +348,9 @@ impl Forward {
         if let Some(pf) = elements.next() {
             if elements.next().is_some() {
                 let (element, place) = ("<pf>", "<forward> of");
-                return Err(ForwardError::Repeated {
-                    network: net(),
-                    element,
-                    place,
-                }
-                .into());
+                return Err(ForwardError::Repeated { network: net(), element, place }.into());
             }
-            let dev = pf
-                .property("dev")
-                .ok_or_else(|| ForwardError::NoPf { network: net() })?;
+            let dev = pf.property("dev").ok_or_else(|| ForwardError::NoPf { network: net() })?;
             self.pf = Some(dev.to_owned());
         }
         Ok(())
@@ -380,10 +364,7 @@ impl Forward {
     ) -> Result<()> {
         for node in node.children("interface") {
             let Some(name) = node.property("dev") else {
-                return Err(ForwardError::NoInterface {
-                    network: network.to_owned(),
-                }
-                .into());
+                return Err(ForwardError::NoInterface { network: network.to_owned() }.into());
             };
             if let (Some(dev), true) = (dev, self.devices.is_empty())
                 && dev != name
@@ -424,10 +405,7 @@ impl Forward {
 
     fn add_device(&mut self, device: ForwardDevice, network: &str) -> Result<(), ForwardError> {
         if self.devices.contains(&device) {
-            return Err(ForwardError::DuplicateDevice {
-                network: network.to_owned(),
-                device,
-            });
+            return Err(ForwardError::DuplicateDevice { network: network.to_owned(), device });
         }
         self.devices.push(device);
         Ok(())

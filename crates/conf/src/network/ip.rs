@@ -324,10 +324,7 @@ impl IpDef {
         }
         if let Some(node) = node.subelement("tftp") {
             if ip.family() == Family::Ipv6 {
-                return Err(AddressingError::Ipv6Tftp {
-                    network: network.to_owned(),
-                }
-                .into());
+                return Err(AddressingError::Ipv6Tftp { network: network.to_owned() }.into());
             }
             ip.tftp_root = node.string("root").map(str::to_owned);
         }
@@ -342,27 +339,21 @@ impl IpDef {
         let Some(text) = node.string("address") else {
             return Err(AddressingError::NoAddress { network: net() }.into());
         };
-        let address: Address = text.parse().map_err(|_| AddressingError::Address {
-            network: net(),
-            address: text.to_owned(),
-        })?;
+        let address: Address = text
+            .parse()
+            .map_err(|_| AddressingError::Address { network: net(), address: text.to_owned() })?;
         let netmask = match node.string("netmask") {
-            Some(text) => Some(
-                text.parse::<Address>()
-                    .map_err(|_| AddressingError::Netmask {
-                        network: net(),
-                        netmask: text.to_owned(),
-                    })?,
-            ),
+            Some(text) => Some(text.parse::<Address>().map_err(|_| AddressingError::Netmask {
+                network: net(),
+                netmask: text.to_owned(),
+            })?),
             None => None,
         };
         let given = match family {
-            Some(word) => Some(
-                Family::from_word(word).ok_or_else(|| AddressingError::Family {
-                    network: net(),
-                    family: word.to_owned(),
-                })?,
-            ),
+            Some(word) => Some(Family::from_word(word).ok_or_else(|| AddressingError::Family {
+                network: net(),
+                family: word.to_owned(),
+            })?),
             None => None,
         };
         let mut ip = Self {
@@ -390,11 +381,7 @@ impl IpDef {
         let (network, address) = (network.to_owned(), address.to_owned());
         let family = self.family.unwrap_or(Family::Ipv4);
         if self.address.family() != family {
-            return Err(AddressingError::Mismatch {
-                network,
-                address,
-                given: self.family,
-            });
+            return Err(AddressingError::Mismatch { network, address, given: self.family });
         }
         if let Some(netmask) = netmask {
             if family == Family::Ipv6 {
@@ -402,11 +389,7 @@ impl IpDef {
             }
             let Some(netmask) = netmask.ipv4() else {
                 let netmask = netmask_text.unwrap_or_default().to_owned();
-                return Err(AddressingError::NetmaskFamily {
-                    network,
-                    address,
-                    netmask,
-                });
+                return Err(AddressingError::NetmaskFamily { network, address, netmask });
             };
             if prefix > 0 {
                 return Err(AddressingError::PrefixAndNetmask { network });
@@ -418,11 +401,7 @@ impl IpDef {
                 self.prefix = Some(bits).filter(|&bits| bits > 0);
                 Ok(())
             }
-            _ => Err(AddressingError::Prefix {
-                network,
-                family,
-                prefix,
-            }),
+            _ => Err(AddressingError::Prefix { network, family, prefix }),
         }
     }
 

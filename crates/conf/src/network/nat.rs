@@ -47,28 +47,18 @@ impl Nat {
             let first = elements.next();
             if elements.next().is_some() {
                 let (network, place) = (network.to_owned(), "<nat> in <forward> in");
-                return Err(ForwardError::Repeated {
-                    network,
-                    element,
-                    place,
-                });
+                return Err(ForwardError::Repeated { network, element, place });
             }
             Ok(first)
         };
         let ipv6 = node.yes_no("ipv6")?;
         let addresses = only("address", "<address>")?;
-        let addresses = addresses
-            .map(|node| NatAddresses::parse(node, network))
-            .transpose()?;
+        let addresses = addresses.map(|node| NatAddresses::parse(node, network)).transpose()?;
         let ports = match only("port", "<port>")? {
             Some(node) => NatPorts::parse(node, network)?,
             None => None,
         };
-        Ok(Self {
-            ipv6,
-            addresses,
-            ports,
-        })
+        Ok(Self { ipv6, addresses, ports })
     }
 
     pub(super) fn format(&self, out: &mut Writer) {
@@ -82,16 +72,10 @@ impl Nat {
         }
         let out = tag.open();
         if let Some(NatAddresses { start, end }) = self.addresses {
-            out.begin("address")
-                .display("start", start)
-                .display("end", end)
-                .empty();
+            out.begin("address").display("start", start).display("end", end).empty();
         }
         if let Some(NatPorts { start, end }) = self.ports {
-            out.begin("port")
-                .display("start", start)
-                .display("end", end)
-                .empty();
+            out.begin("port").display("start", start).display("end", end).empty();
         }
         out.end("nat");
     }
@@ -100,21 +84,19 @@ impl Nat {
 impl NatAddresses {
     fn parse(node: &Element<'_>, network: &str) -> Result<Self, ForwardError> {
         let text = |attribute| {
-            node.property(attribute)
-                .ok_or_else(|| ForwardError::NatAddressEnd {
-                    network: network.to_owned(),
-                    attribute,
-                })
+            node.property(attribute).ok_or_else(|| ForwardError::NatAddressEnd {
+                network: network.to_owned(),
+                attribute,
+            })
         };
         let parse = |attribute, text: &str| {
-            text.parse::<Address>()
-                .ok()
-                .and_then(|address| address.ipv4())
-                .ok_or_else(|| ForwardError::NatAddress {
+            text.parse::<Address>().ok().and_then(|address| address.ipv4()).ok_or_else(|| {
+                ForwardError::NatAddress {
                     network: network.to_owned(),
                     attribute,
                     address: text.to_owned(),
-                })
+                }
+            })
         };
         let (start, end) = (text("start")?, text("end")?);
         let (start, end) = (parse("start", start)?, parse("end", end)?);
@@ -127,22 +109,14 @@ impl NatPorts {
     /// Nothing for 0–0, which is how libvirt keeps the absence of a range.
     fn parse(node: &Element<'_>, network: &str) -> Result<Option<Self>, ForwardError> {
         let port = |attribute| {
-            let value = node
-                .string(attribute)
-                .and_then(|text| unsigned(text, Base::Ten));
+            let value = node.string(attribute).and_then(|text| unsigned(text, Base::Ten));
             value
                 .and_then(|port| u16::try_from(port).ok())
-                .ok_or_else(|| ForwardError::NatPort {
-                    network: network.to_owned(),
-                    attribute,
-                })
+                .ok_or_else(|| ForwardError::NatPort { network: network.to_owned(), attribute })
         };
         let (start, end) = (port("start")?, port("end")?);
         if end < start {
-            return Err(ForwardError::NatPort {
-                network: network.to_owned(),
-                attribute: "end",
-            });
+            return Err(ForwardError::NatPort { network: network.to_owned(), attribute: "end" });
         }
         Ok(Some(Self { start, end }).filter(|ports| ports.end != 0))
     }

@@ -30,10 +30,7 @@ pub struct PortGroup {
 impl PortGroup {
     /// libvirt 11.3.0: `virNetworkPortGroupParseXML`, src/conf/network_conf.c
     pub(super) fn parse(node: &Element<'_>) -> Result<Self> {
-        let name = node
-            .string("name")
-            .ok_or(GeneralError::NoPortGroupName)?
-            .to_owned();
+        let name = node.string("name").ok_or(GeneralError::NoPortGroupName)?.to_owned();
         let yes = |word: &str| word.eq_ignore_ascii_case("yes");
         let default = node.string("default").is_some_and(yes);
         let trust_guest_rx_filters = node.yes_no("trustGuestRxFilters")?;
@@ -46,14 +43,7 @@ impl PortGroup {
             None => None,
         };
         let vlan = node.child("vlan").map(Vlan::parse).transpose()?;
-        Ok(Self {
-            name,
-            default,
-            trust_guest_rx_filters,
-            virtual_port,
-            bandwidth,
-            vlan,
-        })
+        Ok(Self { name, default, trust_guest_rx_filters, virtual_port, bandwidth, vlan })
     }
 
     pub(super) fn format(&self, out: &mut Writer) {

@@ -65,13 +65,8 @@ impl DnsHost {
         if pattern.hostnames.is_empty() {
             return Err(DnsError::NoHostname { network: network() });
         }
-        let ip = pattern
-            .ip
-            .ok_or_else(|| DnsError::NoHostAddress { network: network() })?;
-        Ok(Self {
-            ip,
-            hostnames: pattern.hostnames,
-        })
+        let ip = pattern.ip.ok_or_else(|| DnsError::NoHostAddress { network: network() })?;
+        Ok(Self { ip, hostnames: pattern.hostnames })
     }
 }
 
@@ -89,10 +84,9 @@ impl DnsHostPattern {
             hostnames.push(text.into_owned());
         }
         let ip = match address {
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|_| DnsError::HostAddress { network: network() })?,
-            ),
+            Some(text) => {
+                Some(text.parse().map_err(|_| DnsError::HostAddress { network: network() })?)
+            }
             None => None,
         };
         Ok(Self { ip, hostnames })
@@ -116,10 +110,7 @@ impl TxtPattern {
             return Err(DnsError::NoTxtName { network: network() });
         };
         if name.contains([' ', ',']) {
-            return Err(DnsError::TxtName {
-                network: network(),
-                name,
-            });
+            return Err(DnsError::TxtName { network: network(), name });
         }
         let value = node.property("value").map(str::to_owned);
         refuse_line_end(&network(), "name", Some(&name))?;
@@ -133,10 +124,7 @@ impl TxtRecord {
         let TxtPattern { name, value } = TxtPattern::parse(node, network)?;
         match value {
             Some(value) => Ok(Self { name, value }),
-            None => Err(DnsError::NoTxtValue {
-                network: network.to_owned(),
-                name,
-            }),
+            None => Err(DnsError::NoTxtValue { network: network.to_owned(), name }),
         }
     }
 }
@@ -218,42 +206,19 @@ impl SrvPattern {
             };
             let Some(value) = unsigned(text, Base::Ten).filter(|&value| value <= u32::MAX.into())
             else {
-                return Err(DnsError::Number {
-                    network,
-                    service,
-                    attribute,
-                });
+                return Err(DnsError::Number { network, service, attribute });
             };
             if target.is_none() {
-                return Err(DnsError::NoTarget {
-                    network,
-                    service,
-                    attribute,
-                });
+                return Err(DnsError::NoTarget { network, service, attribute });
             }
             match u16::try_from(value) {
                 Ok(number) if value >= least => Ok(number),
-                _ => Err(DnsError::Number {
-                    network,
-                    service,
-                    attribute,
-                }),
+                _ => Err(DnsError::Number { network, service, attribute }),
             }
         };
-        let (port, priority, weight) = (
-            number("port", 1)?,
-            number("priority", 0)?,
-            number("weight", 0)?,
-        );
-        Ok(Self {
-            service,
-            protocol,
-            domain,
-            target,
-            port,
-            priority,
-            weight,
-        })
+        let (port, priority, weight) =
+            (number("port", 1)?, number("priority", 0)?, number("weight", 0)?);
+        Ok(Self { service, protocol, domain, target, port, priority, weight })
     }
 }
 
@@ -261,14 +226,12 @@ fn check_service(service: Option<&str>, network: &str, completeness: Completenes
     let network = network.to_owned();
     match service {
         None if completeness == Completeness::Full => Err(DnsError::NoService { network }),
-        Some(service) if service.len() > SERVICE_MAX => Err(DnsError::ServiceTooLong {
-            network,
-            service: service.to_owned(),
-        }),
-        Some(service) if !service.bytes().all(is_service) => Err(DnsError::Service {
-            network,
-            service: service.to_owned(),
-        }),
+        Some(service) if service.len() > SERVICE_MAX => {
+            Err(DnsError::ServiceTooLong { network, service: service.to_owned() })
+        }
+        Some(service) if !service.bytes().all(is_service) => {
+            Err(DnsError::Service { network, service: service.to_owned() })
+        }
         _ => Ok(()),
     }
 }
@@ -281,24 +244,19 @@ fn check_protocol(
 ) -> Result<()> {
     let network = network.to_owned();
     match protocol {
-        None if completeness == Completeness::Full => Err(DnsError::NoProtocol {
-            network,
-            service: service.to_owned(),
-        }),
-        Some(protocol) if !protocol.bytes().all(is_protocol) => Err(DnsError::Protocol {
-            network,
-            protocol: protocol.to_owned(),
-        }),
+        None if completeness == Completeness::Full => {
+            Err(DnsError::NoProtocol { network, service: service.to_owned() })
+        }
+        Some(protocol) if !protocol.bytes().all(is_protocol) => {
+            Err(DnsError::Protocol { network, protocol: protocol.to_owned() })
+        }
         _ => Ok(()),
     }
 }
 
 fn refuse_line_end(network: &str, attribute: &'static str, text: Option<&str>) -> Result<()> {
     if text.is_some_and(|text| text.contains(['\r', '\n'])) {
-        return Err(DnsError::LineEnd {
-            network: network.to_owned(),
-            attribute,
-        });
+        return Err(DnsError::LineEnd { network: network.to_owned(), attribute });
     }
     Ok(())
 }

@@ -176,53 +176,36 @@ impl RouteDef {
             })?),
             None => None,
         };
-        let missing = |attribute| RouteError::Missing {
-            network: net(),
-            attribute,
-        };
+        let missing = |attribute| RouteError::Missing { network: net(), attribute };
         let address_text = node.property("address").ok_or_else(|| missing("address"))?;
         let address = parse_address(address_text, "network", network)?;
         let netmask_text = node.property("netmask");
-        let netmask = netmask_text
-            .map(|text| parse_address(text, "netmask", network))
-            .transpose()?;
+        let netmask =
+            netmask_text.map(|text| parse_address(text, "netmask", network)).transpose()?;
         let gateway_text = node.property("gateway").ok_or_else(|| missing("gateway"))?;
         let gateway = parse_address(gateway_text, "gateway", network)?;
-        let family = match node.property("family") {
-            Some(word) => Some(Family::from_word(word).ok_or_else(|| RouteError::Family {
-                network: net(),
-                family: word.to_owned(),
-            })?),
-            None => None,
-        };
-        let mut route = Self {
-            family,
-            address,
-            netmask: None,
-            prefix: None,
-            gateway,
-            metric,
-        };
+        let family =
+            match node.property("family") {
+                Some(word) => Some(Family::from_word(word).ok_or_else(|| RouteError::Family {
+                    network: net(),
+                    family: word.to_owned(),
+                })?),
+                None => None,
+            };
+        let mut route = Self { family, address, netmask: None, prefix: None, gateway, metric };
         route.check_families(network, address_text)?;
         if let Some(netmask) = netmask {
             let (address, netmask_text) = (address_text.to_owned(), netmask_text.unwrap_or(""));
             route.netmask = Some(match (family, netmask.ipv4()) {
                 (Some(Family::Ipv6), _) => {
-                    return Err(RouteError::Ipv6Netmask {
-                        network: net(),
-                        address,
-                    }
-                    .into());
+                    return Err(RouteError::Ipv6Netmask { network: net(), address }.into());
                 }
                 (_, Some(netmask)) => netmask,
                 (_, None) => {
                     let netmask = netmask_text.to_owned();
-                    return Err(RouteError::NetmaskFamily {
-                        network: net(),
-                        address,
-                        netmask,
-                    }
-                    .into());
+                    return Err(
+                        RouteError::NetmaskFamily { network: net(), address, netmask }.into()
+                    );
                 }
             });
             if prefix.is_some() {
@@ -232,21 +215,14 @@ impl RouteDef {
         route.set_prefix(prefix, network)?;
         if !route.is_network_address() {
             let address = address_text.to_owned();
-            return Err(RouteError::HostBits {
-                network: net(),
-                address,
-            }
-            .into());
+            return Err(RouteError::HostBits { network: net(), address }.into());
         }
         Ok(route)
     }
 
     fn check_families(&self, network: &str, address_text: &str) -> Result<(), RouteError> {
         let family = self.family.unwrap_or(Family::Ipv4);
-        for (part, address) in [
-            ("address ", self.address),
-            ("gateway address ", self.gateway),
-        ] {
+        for (part, address) in [("address ", self.address), ("gateway address ", self.gateway)] {
             if address.family() == family {
                 continue;
             }
@@ -279,11 +255,7 @@ impl RouteDef {
                 self.prefix = Some(bits);
                 Ok(())
             }
-            _ => Err(RouteError::Prefix {
-                network: network.to_owned(),
-                prefix,
-                family,
-            }),
+            _ => Err(RouteError::Prefix { network: network.to_owned(), prefix, family }),
         }
     }
 
@@ -291,9 +263,7 @@ impl RouteDef {
     fn is_network_address(&self) -> bool {
         match (self.netmask, self.address.ipv4()) {
             (Some(netmask), Some(address)) => address & netmask == address,
-            _ => self
-                .destination()
-                .is_some_and(|net| net.addr() == net.network()),
+            _ => self.destination().is_some_and(|net| net.addr() == net.network()),
         }
     }
 
@@ -308,10 +278,7 @@ impl RouteDef {
         if ips.iter().any(holds) {
             return Ok(());
         }
-        Err(RouteError::Unreachable {
-            network: network.to_owned(),
-            gateway: self.gateway,
-        })
+        Err(RouteError::Unreachable { network: network.to_owned(), gateway: self.gateway })
     }
 
     pub(super) fn format(&self, out: &mut Writer) {

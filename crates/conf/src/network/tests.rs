@@ -26,11 +26,7 @@ fn check_same(content: &str) {
 fn check_error(content: &str, code: i32, domain: i32, message: &str) {
     let error = NetworkDef::parse(&network(content)).unwrap_err();
     assert_eq!(
-        (
-            error.code().number(),
-            error.domain().number(),
-            error.to_string().as_str()
-        ),
+        (error.code().number(), error.domain().number(), error.to_string().as_str()),
         (code, domain, message)
     );
 }
@@ -47,34 +43,18 @@ fn general() {
         "<title/><description>a\nb</description>",
         "<description>ab</description><bridge stp='on' delay='0'/>",
     );
-    check_error(
-        "<uuid>x</uuid>",
-        1,
-        19,
-        "internal error: malformed uuid element",
-    );
-    check_error(
-        "<title>a\nb</title>",
-        27,
-        19,
-        "XML error: Network title can't contain newlines",
-    );
+    check_error("<uuid>x</uuid>", 1, 19, "internal error: malformed uuid element");
+    check_error("<title>a\nb</title>", 27, 19, "XML error: Network title can't contain newlines");
     let error = NetworkDef::parse("<network/>").unwrap_err();
     assert_eq!(
         (error.code().number(), error.to_string().as_str()),
         (21, "missing name information")
     );
     let error = NetworkDef::parse("<net/>").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "XML error: expecting root element of 'network', not 'net'"
-    );
+    assert_eq!(error.to_string(), "XML error: expecting root element of 'network', not 'net'");
     let error = NetworkDef::parse_file("/x/n.xml", "<network>").unwrap_err();
     assert_eq!(error.code().number(), 35);
-    assert!(
-        error.to_string().starts_with("/x/n.xml:1: Premature end"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("/x/n.xml:1: Premature end"), "{error}");
 }
 
 #[test]
@@ -82,12 +62,7 @@ fn bridges() {
     check_same("<bridge name='br0' zone='z' stp='off' delay='7' macTableManager='libvirt'/>");
     check("<bridge stp='maybe'/>", BRIDGE);
     check_same("<forward mode='bridge'/><bridge name='br0'/>");
-    check_error(
-        "<bridge delay='x'/>",
-        27,
-        19,
-        "XML error: Invalid delay value in network 'n'",
-    );
+    check_error("<bridge delay='x'/>", 27, 19, "XML error: Invalid delay value in network 'n'");
     check_error(
         "<forward mode='vepa'/><bridge name='b'/>",
         27,
@@ -100,12 +75,7 @@ fn bridges() {
         19,
         "XML error: Invalid multicast bridge mac address '53:00:00:00:00:00' in network 'n'",
     );
-    check_error(
-        "<mtu size='-1'/>",
-        27,
-        19,
-        "XML error: Invalid mtu size '-1' in network 'n'",
-    );
+    check_error("<mtu size='-1'/>", 27, 19, "XML error: Invalid mtu size '-1' in network 'n'");
 }
 
 #[test]
@@ -114,10 +84,7 @@ fn dns_records() {
         "<dns><host ip='1.2'><hostname>a</hostname><hostname>b</hostname></host><txt name='t' value=''/></dns>",
         "<bridge stp='on' delay='0'/><dns><txt name='t' value=''/><host ip='1.0.0.2'><hostname>a</hostname><hostname>b</hostname></host></dns>",
     );
-    check(
-        "<dns enable='yes'/>",
-        "<bridge stp='on' delay='0'/><dns enable='yes'/>",
-    );
+    check("<dns enable='yes'/>", "<bridge stp='on' delay='0'/><dns enable='yes'/>");
     check_error(
         "<dns enable='no'><txt name='a' value='b'/></dns>",
         27,
@@ -132,14 +99,8 @@ fn dns_records() {
     );
     for (attribute, record) in [
         ("value", "<txt name='a' value='b&#10;dhcp-script=/x'/>"),
-        (
-            "domain",
-            "<srv service='s' protocol='tcp' domain='b&#13;x' target='t'/>",
-        ),
-        (
-            "target",
-            "<srv service='s' protocol='tcp' target='b&#10;x'/>",
-        ),
+        ("domain", "<srv service='s' protocol='tcp' domain='b&#13;x' target='t'/>"),
+        ("target", "<srv service='s' protocol='tcp' target='b&#10;x'/>"),
     ] {
         let message = format!("prohibited line end in {attribute} of a DNS record of network n");
         check_error(&format!("<dns>{record}</dns>"), 35, 19, &message);
@@ -176,26 +137,15 @@ fn subnets() {
     fn check(attributes: &str, expect: Option<(u8, &str)>) {
         let def = NetworkDef::parse(&network(&format!("<ip {attributes}/>"))).unwrap();
         let ip = &def.ips[0];
-        let found = ip
-            .effective_prefix()
-            .zip(ip.subnet().map(|net| net.network().to_string()));
+        let found = ip.effective_prefix().zip(ip.subnet().map(|net| net.network().to_string()));
         assert_eq!(found, expect.map(|(prefix, net)| (prefix, net.to_owned())));
     }
     check("address='192.168.122.1'", Some((24, "192.168.122.0")));
-    check(
-        "address='192.168.122.1' prefix='0'",
-        Some((24, "192.168.122.0")),
-    );
-    check(
-        "address='10.1.2.3' netmask='255.255.0.0'",
-        Some((16, "10.1.0.0")),
-    );
+    check("address='192.168.122.1' prefix='0'", Some((24, "192.168.122.0")));
+    check("address='10.1.2.3' netmask='255.255.0.0'", Some((16, "10.1.0.0")));
     check("address='10.1.2.3' netmask='255.0.255.0'", None);
     check("address='230.1.2.3'", None);
-    check(
-        "family='ipv6' address='2001:db8::7'",
-        Some((64, "2001:db8::")),
-    );
+    check("family='ipv6' address='2001:db8::7'", Some((64, "2001:db8::")));
 }
 
 #[test]
@@ -209,10 +159,7 @@ fn dhcp() {
     ] {
         check_same_after_bridge(&ip(same));
     }
-    check(
-        &ip("<bootp file='f'/>"),
-        &format!("{BRIDGE}<ip address='10.0.0.1' prefix='24'></ip>"),
-    );
+    check(&ip("<bootp file='f'/>"), &format!("{BRIDGE}<ip address='10.0.0.1' prefix='24'></ip>"));
     check_error(
         &ip("<range start='10.0.0.2' end='10.0.0.9'><lease expiry='1'/></range>"),
         67,
@@ -263,16 +210,11 @@ fn forward_pools() {
 
 #[test]
 fn live_form_shows_counters_and_functions() {
-    let mut def = NetworkDef::parse(&network(
-        "<forward mode='passthrough'><pf dev='e'/></forward>",
-    ))
-    .unwrap();
+    let mut def =
+        NetworkDef::parse(&network("<forward mode='passthrough'><pf dev='e'/></forward>")).unwrap();
     let device = ForwardDevice::Interface(String::from("e_0"));
     def.forward.devices.push(device.clone());
-    let counters = Counters {
-        connections: 2,
-        devices: [(device, 1)].into(),
-    };
+    let counters = Counters { connections: 2, devices: [(device, 1)].into() };
     let live = def.format(Form::Live(&counters));
     assert!(live.starts_with("<network connections='2'>\n"), "{live}");
     assert!(
@@ -288,19 +230,13 @@ fn metadata() {
         "<metadata>t<a:x xmlns:a='urn:1'><a:y> </a:y></a:x><b:x xmlns:b='urn:1'/><plain/></metadata>",
         "<metadata><a:x xmlns:a=\"urn:1\"><a:y> </a:y></a:x></metadata><bridge stp='on' delay='0'/>",
     );
-    check(
-        "<metadata><plain/></metadata>",
-        "<metadata/><bridge stp='on' delay='0'/>",
-    );
+    check("<metadata><plain/></metadata>", "<metadata/><bridge stp='on' delay='0'/>");
     check("<metadata>text</metadata>", BRIDGE);
     let def = NetworkDef::parse(
         "<network xmlns:a='urn:1'><name>n</name><metadata><a:x/></metadata></network>",
     )
     .unwrap();
-    assert!(
-        def.format(Form::Inactive)
-            .contains("<metadata xmlns:a=\"urn:1\">\n    <a:x/>\n")
-    );
+    assert!(def.format(Form::Inactive).contains("<metadata xmlns:a=\"urn:1\">\n    <a:x/>\n"));
 }
 
 #[test]

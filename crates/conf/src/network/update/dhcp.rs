@@ -39,10 +39,7 @@ pub(super) fn parse_host(
     if context.is(Command::Delete) {
         let pattern = DhcpHostPattern::parse(root, context.network, ip.family())?;
         if pattern.mac.is_none() && pattern.name.is_none() && pattern.ip.is_none() {
-            return Err(AddressingError::EmptyHost {
-                network: context.network(),
-            }
-            .into());
+            return Err(AddressingError::EmptyHost { network: context.network() }.into());
         }
         return Ok(Change::DhcpHost(index, DhcpHostChange::Delete(pattern)));
     }
@@ -67,10 +64,7 @@ pub(super) fn parse_range(
     context.check_element(root, "range")?;
     let (index, ip) = find_ip(def, parent_index)?;
     if context.is(Command::Modify) {
-        return Err(Refusal::NoModify {
-            entries: "dhcp ranges",
-        }
-        .into());
+        return Err(Refusal::NoModify { entries: "dhcp ranges" }.into());
     }
     let range = DhcpRange::parse(root, context.network, ip)?;
     let change = match (context.place(), context.is(Command::Delete)) {
@@ -88,10 +82,9 @@ fn find_ip(def: &NetworkDef, parent_index: i32) -> Result<(usize, &IpDef), Refus
     let network = || def.name.clone();
     if let Ok(index) = usize::try_from(parent_index) {
         let ip = def.ips.get(index);
-        return ip.map(|ip| (index, ip)).ok_or_else(|| Refusal::NoIp {
-            network: network(),
-            index: parent_index,
-        });
+        return ip
+            .map(|ip| (index, ip))
+            .ok_or_else(|| Refusal::NoIp { network: network(), index: parent_index });
     }
     let find =
         |wanted: &dyn Fn(&IpDef) -> bool| def.ips.iter().enumerate().find(|(_, ip)| wanted(ip));
@@ -127,11 +120,7 @@ impl DhcpHostChange {
                 if hosts.iter().any(|entry| shares_key(entry, host)) {
                     let [mac, name, ip] = spell(host);
                     let entry = format!("<host {mac} {name} {ip}/>");
-                    return Err(Refusal::Exists {
-                        network,
-                        kind: "dhcp host",
-                        entry,
-                    });
+                    return Err(Refusal::Exists { network, kind: "dhcp host", entry });
                 }
                 insert(hosts, *place, host.clone());
             }
@@ -145,10 +134,7 @@ impl DhcpHostChange {
             Self::Delete(pattern) => match hosts.iter().position(|entry| fits(entry, pattern)) {
                 Some(at) => drop(hosts.remove(at)),
                 None => {
-                    return Err(Refusal::NoDhcpEntry {
-                        network,
-                        kind: "dhcp host",
-                    });
+                    return Err(Refusal::NoDhcpEntry { network, kind: "dhcp host" });
                 }
             },
         }
@@ -173,19 +159,12 @@ impl DhcpRangeChange {
         match (self, found) {
             (Self::Add(..), Some(_)) => {
                 let entry = format!("<range start='{}' end='{}'/>", range.start, range.end);
-                return Err(Refusal::Exists {
-                    network,
-                    kind: "dhcp range",
-                    entry,
-                });
+                return Err(Refusal::Exists { network, kind: "dhcp range", entry });
             }
             (Self::Add(place, range), None) => insert(ranges, *place, *range),
             (Self::Delete(_), Some(at)) => drop(ranges.remove(at)),
             (Self::Delete(_), None) => {
-                return Err(Refusal::NoDhcpEntry {
-                    network,
-                    kind: "dhcp range",
-                });
+                return Err(Refusal::NoDhcpEntry { network, kind: "dhcp range" });
             }
         }
         Ok(())
@@ -203,10 +182,8 @@ fn mac(host: Option<&HostMac>) -> Option<oxivirt_util::mac::MacAddr> {
 /// Whether two hosts have hardware address, name or address in common.
 fn shares_key(entry: &DhcpHost, host: &DhcpHost) -> bool {
     let both = |a: bool, b: bool| a && b;
-    both(
-        host.mac.is_some(),
-        mac(entry.mac.as_ref()) == mac(host.mac.as_ref()),
-    ) || both(host.name.is_some(), entry.name == host.name)
+    both(host.mac.is_some(), mac(entry.mac.as_ref()) == mac(host.mac.as_ref()))
+        || both(host.name.is_some(), entry.name == host.name)
         || entry.ip == host.ip
 }
 
@@ -225,9 +202,5 @@ fn fits(entry: &DhcpHost, pattern: &DhcpHostPattern) -> bool {
 fn spell(host: &DhcpHost) -> [String; 3] {
     let mac = host.mac.as_ref().map_or("unknown", HostMac::as_str);
     let name = host.name.as_deref().unwrap_or("(null)");
-    [
-        format!("mac='{mac}'"),
-        format!("name='{name}'"),
-        format!("ip='{}'", host.ip),
-    ]
+    [format!("mac='{mac}'"), format!("name='{name}'"), format!("ip='{}'", host.ip)]
 }

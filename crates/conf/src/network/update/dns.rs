@@ -46,10 +46,7 @@ pub(super) fn parse_host(root: &Element<'_>, context: Context<'_>) -> Result<Cha
     } else {
         let pattern = DnsHostPattern::parse(root, context.network)?;
         if pattern.ip.is_none() && pattern.hostnames.is_empty() {
-            return Err(DnsError::EmptyHost {
-                network: context.network(),
-            }
-            .into());
+            return Err(DnsError::EmptyHost { network: context.network() }.into());
         }
         match Command::from_number(context.command) {
             Some(Command::Modify) => DnsHostChange::Modify(pattern),
@@ -77,10 +74,7 @@ pub(super) fn parse_txt(root: &Element<'_>, context: Context<'_>) -> Result<Chan
 
 pub(super) fn parse_srv(root: &Element<'_>, context: Context<'_>) -> Result<Change> {
     if context.is(Command::Modify) {
-        return Err(Refusal::NoModify {
-            entries: "DNS SRV records",
-        }
-        .into());
+        return Err(Refusal::NoModify { entries: "DNS SRV records" }.into());
     }
     context.check_element(root, "srv")?;
     let change = if let Some(place) = context.place() {
@@ -112,10 +106,7 @@ impl DnsHostChange {
                 let mut matching = hosts.iter_mut().filter(found);
                 match (matching.next(), matching.next()) {
                     (None, _) => {
-                        return Err(Refusal::NoRecord {
-                            network,
-                            kind: "HOST",
-                        });
+                        return Err(Refusal::NoRecord { network, kind: "HOST" });
                     }
                     (Some(_), Some(_)) => return Err(Refusal::SeveralDnsHosts { network }),
                     (Some(entry), None) => entry.hostnames.clone_from(&pattern.hostnames),
@@ -124,19 +115,11 @@ impl DnsHostChange {
             Self::Delete(pattern) => {
                 let found = |entry: &DnsHost| {
                     Some(entry.ip) == pattern.ip
-                        || entry
-                            .hostnames
-                            .iter()
-                            .any(|name| pattern.hostnames.contains(name))
+                        || entry.hostnames.iter().any(|name| pattern.hostnames.contains(name))
                 };
                 let at = only(hosts, found).map_err(|count| match count {
-                    Count::None => Refusal::NoRecord {
-                        network: network.clone(),
-                        kind: "HOST",
-                    },
-                    Count::Several => Refusal::SeveralDnsHosts {
-                        network: network.clone(),
-                    },
+                    Count::None => Refusal::NoRecord { network: network.clone(), kind: "HOST" },
+                    Count::Several => Refusal::SeveralDnsHosts { network: network.clone() },
                 })?;
                 drop(hosts.remove(at));
             }
@@ -150,17 +133,11 @@ impl DnsTxtChange {
     pub(super) fn apply(&self, def: &mut NetworkDef) -> Result<(), Refusal> {
         let network = def.name.clone();
         let txts = &mut def.dns.txts;
-        let missing = |network| Refusal::NoRecord {
-            network,
-            kind: "TXT",
-        };
+        let missing = |network| Refusal::NoRecord { network, kind: "TXT" };
         match self {
             Self::Add(place, record) => {
                 if txts.iter().any(|entry| entry.name == record.name) {
-                    return Err(Refusal::TxtExists {
-                        network,
-                        name: record.name.clone(),
-                    });
+                    return Err(Refusal::TxtExists { network, name: record.name.clone() });
                 }
                 insert(txts, *place, record.clone());
             }
@@ -203,13 +180,8 @@ impl DnsSrvChange {
             }
             Self::Delete(pattern) => {
                 let at = only(srvs, |entry| has(entry, pattern)).map_err(|count| match count {
-                    Count::None => Refusal::NoRecord {
-                        network: network.clone(),
-                        kind: "SRV",
-                    },
-                    Count::Several => Refusal::SeveralSrvs {
-                        network: network.clone(),
-                    },
+                    Count::None => Refusal::NoRecord { network: network.clone(), kind: "SRV" },
+                    Count::Several => Refusal::SeveralSrvs { network: network.clone() },
                 })?;
                 drop(srvs.remove(at));
             }

@@ -27,18 +27,12 @@ pub enum PortGroupChange {
 
 pub(super) fn parse_interface(root: &Element<'_>, context: Context<'_>) -> Result<Change> {
     context.check_element(root, "interface")?;
-    let dev = root
-        .property("dev")
-        .ok_or(Refusal::NoInterfaceDev)?
-        .to_owned();
+    let dev = root.property("dev").ok_or(Refusal::NoInterfaceDev)?.to_owned();
     let change = match (context.place(), context.is(Command::Delete)) {
         (Some(place), _) => InterfaceChange::Add(place, dev),
         (None, true) => InterfaceChange::Delete(dev),
         (None, false) if context.is(Command::Modify) => {
-            return Err(Refusal::NoModify {
-                entries: "forward interface entries",
-            }
-            .into());
+            return Err(Refusal::NoModify { entries: "forward interface entries" }.into());
         }
         (None, false) => return Err(context.unknown_command().into()),
     };
@@ -68,31 +62,19 @@ impl InterfaceChange {
         match (self, found) {
             (Self::Add(..), Some(_)) => {
                 let entry = format!("<interface dev='{dev}'>");
-                return Err(Refusal::Exists {
-                    network,
-                    kind: "interface",
-                    entry,
-                });
+                return Err(Refusal::Exists { network, kind: "interface", entry });
             }
             (Self::Add(place, _), None) => insert(devices, *place, device),
             (Self::Delete(_), Some(at)) => {
                 let connections = counters.devices.get(&device).copied().unwrap_or(0);
                 if connections > 0 {
-                    return Err(Refusal::InUse {
-                        network,
-                        device: dev.clone(),
-                        connections,
-                    });
+                    return Err(Refusal::InUse { network, device: dev.clone(), connections });
                 }
                 drop(devices.remove(at));
             }
             (Self::Delete(_), None) => {
                 let entry = format!("interface dev='{dev}'");
-                return Err(Refusal::NotFound {
-                    network,
-                    kind: "an interface",
-                    entry,
-                });
+                return Err(Refusal::NotFound { network, kind: "an interface", entry });
             }
         }
         Ok(())
@@ -112,25 +94,15 @@ impl PortGroupChange {
         match (self, found) {
             (Self::Modify(_) | Self::Delete(_), None) => {
                 let entry = format!("portgroup name='{name}'");
-                return Err(Refusal::NotFound {
-                    network,
-                    kind: "a portgroup",
-                    entry,
-                });
+                return Err(Refusal::NotFound { network, kind: "a portgroup", entry });
             }
             (Self::Add(..), Some(_)) => {
                 let entry = format!("<portgroup name='{name}'>");
-                return Err(Refusal::Exists {
-                    network,
-                    kind: "portgroup",
-                    entry,
-                });
+                return Err(Refusal::Exists { network, kind: "portgroup", entry });
             }
             _ => {}
         }
-        let another_default = groups
-            .iter()
-            .any(|entry| entry.default && entry.name != *name);
+        let another_default = groups.iter().any(|entry| entry.default && entry.name != *name);
         if let Self::Add(_, group) | Self::Modify(group) = self
             && group.default
             && another_default

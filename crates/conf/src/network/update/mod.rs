@@ -433,18 +433,12 @@ impl Context<'_> {
             return Ok(());
         }
         let found = root.name.clone().into_owned();
-        Err(Refusal::Element {
-            network: self.network(),
-            expected,
-            found,
-        })
+        Err(Refusal::Element { network: self.network(), expected, found })
     }
 
     /// What is left once no known command applied.
     const fn unknown_command(&self) -> Refusal {
-        Refusal::UnknownCommand {
-            command: self.command,
-        }
+        Refusal::UnknownCommand { command: self.command }
     }
 }
 
@@ -459,14 +453,8 @@ impl Change {
     pub fn parse(def: &NetworkDef, request: &Request<'_>) -> Result<Self> {
         let root = xml::parse(request.payload, Blanks::Keep)
             .map_err(|error: XmlError| UpdateError::Parse(error.into()))?;
-        let context = Context {
-            network: &def.name,
-            command: request.command,
-        };
-        let fixed = |section| Refusal::Section {
-            network: context.network(),
-            section,
-        };
+        let context = Context { network: &def.name, command: request.command };
+        let fixed = |section| Refusal::Section { network: context.network(), section };
         match Section::from_number(request.section) {
             None => Err(Refusal::UnknownSection.into()),
             Some(Section::Bridge) => Err(fixed("bridge").into()),

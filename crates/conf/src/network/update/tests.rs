@@ -14,33 +14,21 @@ const BASE: &str = "<network><name>n</name><forward mode='bridge'><interface dev
 fn run(section: Section, command: u32, index: i32, payload: &str) -> Result<NetworkDef> {
     let def = NetworkDef::parse(BASE).unwrap();
     let section = section.number();
-    let request = Request {
-        section,
-        command,
-        parent_index: index,
-        payload,
-    };
+    let request = Request { section, command, parent_index: index, payload };
     update(&def, &Change::parse(&def, &request)?, Form::Inactive)
 }
 
 #[track_caller]
 fn check(section: Section, command: Command, payload: &str, expect: &str) {
     let def = run(section, command.number(), -1, payload).unwrap_or_else(|error| panic!("{error}"));
-    let text: String = def
-        .format(Form::Inactive)
-        .lines()
-        .map(str::trim_start)
-        .collect();
+    let text: String = def.format(Form::Inactive).lines().map(str::trim_start).collect();
     assert!(text.contains(expect), "{text}");
 }
 
 #[track_caller]
 fn check_error(section: Section, command: u32, index: i32, payload: &str, code: i32, text: &str) {
     let error = run(section, command, index, payload).unwrap_err();
-    assert_eq!(
-        (error.code().number(), error.to_string().as_str()),
-        (code, text)
-    );
+    assert_eq!((error.code().number(), error.to_string().as_str()), (code, text));
 }
 
 #[test]
@@ -58,12 +46,7 @@ fn dhcp_hosts() {
         "<host name='h' ip='192.168.122.33'/>",
         "end='192.168.122.9'/><host name='h' ip='192.168.122.33'/>",
     );
-    check(
-        S,
-        Command::Delete,
-        "<host name='h'/>",
-        "end='192.168.122.9'/><host mac=",
-    );
+    check(S, Command::Delete, "<host name='h'/>", "end='192.168.122.9'/><host mac=");
     check(
         S,
         Command::Delete,
@@ -114,13 +97,7 @@ fn dhcp_hosts() {
 
 #[test]
 fn a_delete_by_mac_spares_hosts_without_one() {
-    let error = run(
-        Section::IpDhcpHost,
-        2,
-        -1,
-        "<host mac='52:54:00:00:00:99'/>",
-    )
-    .unwrap_err();
+    let error = run(Section::IpDhcpHost, 2, -1, "<host mac='52:54:00:00:00:99'/>").unwrap_err();
     assert_eq!(
         error.to_string(),
         "Requested operation is not valid: couldn't locate a matching dhcp host entry in network 'n'"
@@ -169,12 +146,7 @@ fn interfaces() {
         "<interface dev='e1'/>",
         "<forward dev='e1' mode='bridge'><interface dev='e1'/><interface dev='e0'/>",
     );
-    check(
-        S,
-        Command::Delete,
-        "<interface dev='e0'/>",
-        "<forward mode='bridge'/>",
-    );
+    check(S, Command::Delete, "<interface dev='e0'/>", "<forward mode='bridge'/>");
     check_error(
         S,
         1,
@@ -196,22 +168,11 @@ fn interfaces() {
 #[test]
 fn a_device_in_use_stays() {
     let def = NetworkDef::parse(BASE).unwrap();
-    let request = Request {
-        section: 7,
-        command: 2,
-        parent_index: -1,
-        payload: "<interface dev='e0'/>",
-    };
+    let request =
+        Request { section: 7, command: 2, parent_index: -1, payload: "<interface dev='e0'/>" };
     let change = Change::parse(&def, &request).unwrap();
-    let devices = [(
-        crate::network::ForwardDevice::Interface(String::from("e0")),
-        2,
-    )]
-    .into();
-    let counters = Counters {
-        connections: 2,
-        devices,
-    };
+    let devices = [(crate::network::ForwardDevice::Interface(String::from("e0")), 2)].into();
+    let counters = Counters { connections: 2, devices };
     let error = update(&def, &change, Form::Live(&counters)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::OperationInvalid);
     assert!(update(&def, &change, Form::Inactive).is_ok());
@@ -226,18 +187,8 @@ fn port_groups() {
         "<portgroup name='z'/>",
         "<portgroup name='g' default='yes'></portgroup><portgroup name='z'>",
     );
-    check(
-        S,
-        Command::Modify,
-        "<portgroup name='g'/>",
-        "<portgroup name='g'></portgroup>",
-    );
-    check(
-        S,
-        Command::Delete,
-        "<portgroup name='g'/>",
-        "</ip></network>",
-    );
+    check(S, Command::Modify, "<portgroup name='g'/>", "<portgroup name='g'></portgroup>");
+    check(S, Command::Delete, "<portgroup name='g'/>", "</ip></network>");
     check_error(
         S,
         3,
@@ -278,12 +229,7 @@ fn dns_records() {
         35,
         "Missing ip and hostname in network 'n' DNS HOST record",
     );
-    check(
-        Section::DnsTxt,
-        Command::Modify,
-        "<txt name='t' value=''/>",
-        "<txt name='t' value=''/>",
-    );
+    check(Section::DnsTxt, Command::Modify, "<txt name='t' value=''/>", "<txt name='t' value=''/>");
     check_error(
         Section::DnsTxt,
         1,
@@ -298,12 +244,7 @@ fn dns_records() {
         "<srv service='q' protocol='tcp'/>",
         "<srv service='q' protocol='tcp'/><srv service='s'",
     );
-    check(
-        Section::DnsSrv,
-        Command::Delete,
-        "<srv/>",
-        "<txt name='t' value='v'/><host",
-    );
+    check(Section::DnsSrv, Command::Delete, "<srv/>", "<txt name='t' value='v'/><host");
     check_error(
         Section::DnsSrv,
         3,
@@ -341,12 +282,7 @@ fn sections_that_cannot_change() {
         "at line 1: Couldn't find end of Start Tag x line 1\n<x\n--^",
     );
     let def = NetworkDef::parse(BASE).unwrap();
-    let request = Request {
-        section: 13,
-        command: 3,
-        parent_index: -1,
-        payload: "<x/>",
-    };
+    let request = Request { section: 13, command: 3, parent_index: -1, payload: "<x/>" };
     let error = Change::parse(&def, &request).unwrap_err();
     assert_eq!(
         error.to_string(),

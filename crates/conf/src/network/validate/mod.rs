@@ -47,9 +47,7 @@ pub struct Surroundings<'a> {
 
 impl fmt::Debug for Surroundings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings")
-            .field("bridges", self.bridges)
-            .finish_non_exhaustive()
+        f.debug_struct("Surroundings").field("bridges", self.bridges).finish_non_exhaustive()
     }
 }
 
@@ -76,11 +74,7 @@ pub fn validate(def: &mut NetworkDef, around: Surroundings<'_>) -> Result<()> {
     if def.bandwidth.is_some() && !limits_allowed {
         let element = "network-wide <bandwidth>";
         let (network, mode) = (def.name.clone(), def.forward.mode);
-        return Err(ValidateError::Element {
-            element,
-            network,
-            mode,
-        });
+        return Err(ValidateError::Element { element, network, mode });
     }
     if let Some(bandwidth) = &def.bandwidth {
         check_limits(bandwidth)?;
@@ -123,11 +117,7 @@ pub fn complete_loaded(
     } else {
         def.mac = None;
     }
-    if complete {
-        Rewrite::NotNeeded
-    } else {
-        Rewrite::Needed
-    }
+    if complete { Rewrite::NotNeeded } else { Rewrite::Needed }
 }
 
 /// The bridge name in effect: as given, or the first free one of the template.
@@ -137,9 +127,7 @@ fn choose_bridge(def: &NetworkDef, around: Surroundings<'_>) -> Result<String> {
     let given = def.bridge.name.as_deref().unwrap_or(BRIDGE_TEMPLATE);
     if !given.contains("%d") {
         if around.bridges.contains(given) {
-            return Err(ValidateError::BridgeInUse {
-                bridge: given.to_owned(),
-            });
+            return Err(ValidateError::BridgeInUse { bridge: given.to_owned() });
         }
         return Ok(given.to_owned());
     }
@@ -157,20 +145,13 @@ fn check_unowned(def: &NetworkDef) -> Result<()> {
     let elements = [
         (def.mac.is_some(), "<mac>"),
         (!def.ips.is_empty(), "<ip>"),
-        (
-            !(dns.txts.is_empty() && dns.hosts.is_empty() && dns.srvs.is_empty()),
-            "<dns>",
-        ),
+        (!(dns.txts.is_empty() && dns.hosts.is_empty() && dns.srvs.is_empty()), "<dns>"),
         (def.domain.name.is_some(), "<domain>"),
     ];
     match elements.into_iter().find(|&(given, _)| given) {
         Some((_, element)) => {
             let (network, mode) = (def.name.clone(), def.forward.mode);
-            Err(ValidateError::Element {
-                element,
-                network,
-                mode,
-            })
+            Err(ValidateError::Element { element, network, mode })
         }
         None => Ok(()),
     }
@@ -183,14 +164,8 @@ fn limits_allowed(def: &NetworkDef) -> bool {
 
 /// libvirt 11.3.0: `virNetDevBandwidthValidate`, src/conf/netdev_bandwidth_conf.c
 fn check_limits(bandwidth: &Bandwidth) -> Result<()> {
-    for Rate {
-        average,
-        peak,
-        burst,
-        floor,
-    } in [bandwidth.inbound, bandwidth.outbound]
-        .into_iter()
-        .flatten()
+    for Rate { average, peak, burst, floor } in
+        [bandwidth.inbound, bandwidth.outbound].into_iter().flatten()
     {
         let limits = [
             ("average", average, RATE_MAX),
@@ -201,11 +176,7 @@ fn check_limits(bandwidth: &Bandwidth) -> Result<()> {
         if let Some((attribute, value, max)) =
             limits.into_iter().find(|&(_, value, max)| value > max)
         {
-            return Err(ValidateError::Overflow {
-                attribute,
-                value,
-                max,
-            });
+            return Err(ValidateError::Overflow { attribute, value, max });
         }
     }
     Ok(())
@@ -218,26 +189,17 @@ fn check_pool(def: &NetworkDef, around: Surroundings<'_>) -> Result<()> {
         match (device, mode) {
             (ForwardDevice::Interface(device), ForwardMode::Hostdev) => {
                 let device = device.clone();
-                return Err(ValidateError::NamesInHostdev {
-                    network: network(),
-                    device,
-                });
+                return Err(ValidateError::NamesInHostdev { network: network(), device });
             }
             (ForwardDevice::Pci(address), ForwardMode::Hostdev) => {
                 if !(around.is_virtual_function)(*address) {
                     let address = *address;
-                    return Err(ValidateError::NotVirtualFunction {
-                        network: network(),
-                        address,
-                    });
+                    return Err(ValidateError::NotVirtualFunction { network: network(), address });
                 }
             }
             (ForwardDevice::Interface(_), _) => {}
             (ForwardDevice::Pci(_), _) => {
-                return Err(ValidateError::AddressInPool {
-                    network: network(),
-                    mode,
-                });
+                return Err(ValidateError::AddressInPool { network: network(), mode });
             }
         }
     }
@@ -281,20 +243,13 @@ fn check_port_groups(def: &NetworkDef, limits_allowed: bool) -> Result<()> {
             }
             default = Some(group);
         }
-        if def
-            .port_groups
-            .iter()
-            .skip(at + 1)
-            .any(|other| other.name == group.name)
-        {
+        if def.port_groups.iter().skip(at + 1).any(|other| other.name == group.name) {
             let (network, group) = (def.name.clone(), group.name.clone());
             return Err(ValidateError::DuplicatePortGroup { network, group });
         }
     }
     if misused || (network_tagged && !tags_allowed && default.is_none()) {
-        return Err(ValidateError::Vlan {
-            network: def.name.clone(),
-        });
+        return Err(ValidateError::Vlan { network: def.name.clone() });
     }
     Ok(())
 }

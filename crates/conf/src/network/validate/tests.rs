@@ -28,10 +28,7 @@ fn check_bridge(given: &str, expect: &str) {
 #[track_caller]
 fn check_error(content: &str, code: i32, message: &str) {
     let error = run("n", content).1.unwrap_err();
-    assert_eq!(
-        (error.code().number(), error.to_string().as_str()),
-        (code, message)
-    );
+    assert_eq!((error.code().number(), error.to_string().as_str()), (code, message));
 }
 
 #[test]
@@ -41,11 +38,7 @@ fn bridge_names() {
     check_bridge("a%db%d", "virbr2");
     check_bridge("y%%d", "virbr2");
     check_bridge("x%5d", "x%5d");
-    check_error(
-        "<bridge name='taken'/>",
-        1,
-        "internal error: bridge name 'taken' already in use.",
-    );
+    check_error("<bridge name='taken'/>", 1, "internal error: bridge name 'taken' already in use.");
 }
 
 #[test]
@@ -64,21 +57,14 @@ fn elements_of_unowned_bridges() {
             ),
         );
     }
-    assert_eq!(
-        run("n", "<forward mode='vepa'/><domain localOnly='yes'/>").1,
-        Ok(())
-    );
+    assert_eq!(run("n", "<forward mode='vepa'/><domain localOnly='yes'/>").1, Ok(()));
     assert_eq!(run("a\nb", "").1, Err(ValidateError::NameNewline));
 }
 
 #[test]
 fn pools() {
     assert_eq!(
-        run(
-            "n",
-            "<forward mode='hostdev'><address type='pci' bus='5'/></forward>"
-        )
-        .1,
+        run("n", "<forward mode='hostdev'><address type='pci' bus='5'/></forward>").1,
         Ok(())
     );
     check_error(
@@ -95,14 +81,7 @@ fn limits() {
         82,
         "numerical overflow: value '18014398509481985' is too big for 'average' parameter, maximum is '18014398509481984'",
     );
-    assert_eq!(
-        run(
-            "n",
-            "<bandwidth><inbound average='1' burst='4194303'/></bandwidth>"
-        )
-        .1,
-        Ok(())
-    );
+    assert_eq!(run("n", "<bandwidth><inbound average='1' burst='4194303'/></bandwidth>").1, Ok(()));
 }
 
 #[test]
@@ -127,14 +106,8 @@ fn tags() {
         ),
         true,
     );
-    check(
-        &format!("<forward mode='bridge'/>{vlan}<portgroup name='a'>{qbh}</portgroup>"),
-        false,
-    );
-    check(
-        &format!("<forward mode='vepa'/>{vlan}<portgroup name='a' default='yes'/>"),
-        false,
-    );
+    check(&format!("<forward mode='bridge'/>{vlan}<portgroup name='a'>{qbh}</portgroup>"), false);
+    check(&format!("<forward mode='vepa'/>{vlan}<portgroup name='a' default='yes'/>"), false);
     check(&format!("<portgroup name='a'>{vlan}</portgroup>"), false);
 }
 
@@ -161,18 +134,13 @@ fn loaded_files() {
     };
     let uuid = "<uuid>81ff0d90-c91e-6742-64da-4a736edb9a9b</uuid>";
     let mac = "<mac address='52:54:00:00:00:01'/>";
-    assert_eq!(
-        complete("<network><name>n</name></network>"),
-        (Rewrite::Needed, true)
-    );
+    assert_eq!(complete("<network><name>n</name></network>"), (Rewrite::Needed, true));
     assert_eq!(
         complete(&format!("<network><name>n</name>{uuid}{mac}</network>")),
         (Rewrite::NotNeeded, true)
     );
     assert_eq!(
-        complete(&format!(
-            "<network><name>n</name>{uuid}{mac}<forward mode='bridge'/></network>"
-        )),
+        complete(&format!("<network><name>n</name>{uuid}{mac}<forward mode='bridge'/></network>")),
         (Rewrite::NotNeeded, false)
     );
 }

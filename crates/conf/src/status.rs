@@ -167,8 +167,7 @@ impl NetworkStatus {
     /// Reads a status document.
     ///
     /// The definition is the first element called `network` anywhere, so that a bare definition and
-    /// foreign roots load, too, without status data. Whether the name fits the file is left to the
-    /// caller.
+    /// foreign roots load, too, without status data.
     ///
     /// # Errors
     /// [`ParseError`](crate::ParseError), for the definition as well as for what surrounds it.
@@ -178,13 +177,18 @@ impl NetworkStatus {
         Self::from_root(&xml::parse(text, Blanks::Keep)?)
     }
 
-    /// Reads a status document from a file; faults of its form are reported as `path:LINE:`.
+    /// Reads a status document from a file, which has to be called `NAME.xml`.
+    ///
+    /// Faults of the document's form are reported as `path:LINE:`.
     ///
     /// # Errors
-    /// As [`NetworkStatus::parse`].
+    /// As [`NetworkStatus::parse`], and
+    /// [`GeneralError::FileName`](crate::network::GeneralError::FileName).
     pub fn parse_file(path: &str, text: &str) -> Result<Self> {
         let root = xml::parse(text, Blanks::Keep).map_err(|error| error.in_file(path))?;
-        Self::from_root(&root)
+        let status = Self::from_root(&root)?;
+        status.def.check_file_name(path)?;
+        Ok(status)
     }
 
     fn from_root(root: &Element<'_>) -> Result<Self> {

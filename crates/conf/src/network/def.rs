@@ -129,6 +129,14 @@ pub enum GeneralError {
         /// The value given.
         value: String,
     },
+    /// A file that is called after another network.
+    #[error("Network config filename '{path}' does not match network name '{network}'")]
+    FileName {
+        /// The file.
+        path: String,
+        /// The network.
+        network: String,
+    },
     /// A port group without name.
     #[error("Missing required name attribute in portgroup")]
     NoPortGroupName,
@@ -142,7 +150,7 @@ impl GeneralError {
         match self {
             Self::NoName => (ErrorCode::NoName, ErrorDomain::Network),
             Self::NameSlash => (ErrorCode::XmlDetail, ErrorDomain::Xml),
-            Self::Uuid | Self::NoOptionValue => INTERNAL,
+            Self::Uuid | Self::NoOptionValue | Self::FileName { .. } => INTERNAL,
             Self::TitleNewline | Self::Ipv6 { .. } | Self::NoPortGroupName => XML,
         }
     }
@@ -159,13 +167,28 @@ impl NetworkDef {
         Self::from_root(&xml::parse(text, Blanks::Drop)?)
     }
 
-    /// Reads a `<network>` document from a file; faults of its form are reported as `path:LINE:`.
+    /// Reads a definition from a file, which has to be called `NAME.xml`.
+    ///
+    /// Faults of the document's form are reported as `path:LINE:`.
     ///
     /// # Errors
-    /// As [`NetworkDef::parse`].
+    /// As [`NetworkDef::parse`], and [`GeneralError::FileName`].
+    ///
+    /// libvirt 11.3.0: `virNetworkLoadConfig`, src/conf/virnetworkobj.c
     pub fn parse_file(path: &str, text: &str) -> Result<Self> {
         let root = xml::parse(text, Blanks::Drop).map_err(|error| error.in_file(path))?;
-        Self::from_root(&root)
+        let def = Self::from_root(&root)?;
+        def.check_file_name(path)?;
+        Ok(def)
+    }
+
+    /// Refuses a file that is called after another network.
+    pub(crate) fn check_file_name(&self, path: &str) -> Result<(), GeneralError> {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        if file.strip_suffix(".xml") == Some(&self.name) {
+            return Ok(());
+        }
+        Err(GeneralError::FileName { path: path.to_owned(), network: self.name.clone() })
     }
 
     fn from_root(root: &Element<'_>) -> Result<Self> {

@@ -1,1 +1,43 @@
-//! To be written.
+//! libvirt's network, port and status documents: read, check, change, write.
+//!
+//! Byte for byte what libvirt 11.3.0 writes, code for code what it refuses. Pure: no disk, no
+//! kernel, no clock, no randomness, no async runtime. What a rule needs from outside (other networks,
+//! links of the host, a fresh UUID) is a parameter.
+//!
+//! ```
+//! use oxivirt_conf::network::{Form, NetworkDef};
+//!
+//! let def = NetworkDef::parse("<network><name>lab</name><bridge name='virbr7'/></network>")?;
+//! assert_eq!(def.bridge.name.as_deref(), Some("virbr7"));
+//! assert!(def.forward.mode.owns_bridge());
+//! assert_eq!(
+//!     def.format(Form::Inactive),
+//!     "<network>\n  <name>lab</name>\n  <bridge name='virbr7' stp='on' delay='0'/>\n</network>\n",
+//! );
+//! # Ok::<(), oxivirt_conf::ParseError>(())
+//! ```
+//!
+//! Start reading at [`network::NetworkDef`], [`status::NetworkStatus`] and [`port::NetworkPortDef`].
+#![forbid(unsafe_code)]
+
+pub mod bandwidth;
+mod error;
+mod file;
+mod keyword;
+mod metadata;
+pub mod network;
+mod node;
+pub mod pci;
+pub mod port;
+mod scalar;
+pub mod status;
+mod uuid;
+pub mod virtualport;
+pub mod vlan;
+
+pub use error::{ErrorCode, ErrorDomain, ParseError};
+pub use file::{EditCommand, wrap_file};
+pub use keyword::YesNo;
+pub use metadata::{Metadata, MetadataError};
+pub use node::AttributeError;
+pub use uuid::{Uuid, parse_uuid};

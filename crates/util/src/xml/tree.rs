@@ -38,6 +38,8 @@ pub struct Attribute<'i> {
     pub name: Cow<'i, str>,
     /// Namespace prefix as written, if it is bound.
     pub prefix: Option<Cow<'i, str>>,
+    /// URI of the namespace the attribute is in; without a prefix there is none.
+    pub namespace: Option<Cow<'i, str>>,
     /// Value, references resolved and white space normalised.
     pub value: Cow<'i, str>,
 }
@@ -159,6 +161,7 @@ impl Attribute<'_> {
         Attribute {
             name: owned(self.name),
             prefix: self.prefix.map(owned),
+            namespace: self.namespace.map(owned),
             value: owned(self.value),
         }
     }

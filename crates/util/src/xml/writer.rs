@@ -86,7 +86,7 @@ impl Writer {
     }
 }
 
-impl Tag<'_> {
+impl<'w> Tag<'w> {
     /// Adds an attribute, escaping its value.
     pub fn attr(self, name: &str, value: &str) -> Self {
         self.writer.begin_attribute(name);
@@ -127,9 +127,10 @@ impl Tag<'_> {
     }
 
     /// Ends the tag; what follows is content until [`Writer::end`].
-    pub fn open(self) {
+    pub fn open(self) -> &'w mut Writer {
         self.writer.out.push_str(">\n");
         self.writer.indent += 2;
+        self.writer
     }
 }
 

@@ -1,0 +1,92 @@
+//! Runs the recorded cases: `conformance [--suite NAME]... [DIR]`.
+//!
+//! `DIR` is `../shared/data` by default. Every difference is named; the last lines are one summary
+//! per suite that has cases. Fails if a row fails, if a suite that was asked for has no case, or if a
+//! directory that was asked for has none at all.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use oxivirt_tests::conformance::{Report, Suite, Verdict};
+
+const USAGE: &str = "usage: conformance [--suite NAME]... [DIR]";
+
+/// Where the cases are unless the command line says otherwise.
+const DEFAULT_DIR: &str = "../shared/data";
+
+struct Options {
+    suites: Vec<Suite>,
+    dir: Option<PathBuf>,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { suites: Vec::new(), dir: None };
+    while let Some(word) = words.next() {
+        let suite = match word.as_str() {
+            "--suite" => Some(words.next().ok_or("--suite needs a name")?),
+            _ => word.strip_prefix("--suite=").map(str::to_owned),
+        };
+        match suite {
+            Some(name) => {
+                let known = Suite::ALL.map(Suite::as_str).join(", ");
+                let suite = Suite::from_name(&name)
+                    .ok_or_else(|| format!("no suite '{name}'; there are: {known}"))?;
+                options.suites.push(suite);
+            }
+            None if word.starts_with('-') => return Err(format!("unknown option '{word}'")),
+            None if options.dir.is_some() => return Err(format!("unexpected word '{word}'")),
+            None => options.dir = Some(word.into()),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let dir = options.dir.clone().unwrap_or_else(|| DEFAULT_DIR.into());
+    let asked = |suite| options.suites.contains(&suite);
+    let mut failed = false;
+    let mut summaries = Vec::new();
+    for suite in Suite::ALL.into_iter().filter(|&s| options.suites.is_empty() || asked(s)) {
+        match Report::run(suite, &dir) {
+            Ok(report) if report.outcomes.is_empty() => {
+                println!("{}: not run, no case in '{}'", suite.as_str(), dir.display());
+                failed |= asked(suite);
+            }
+            Ok(report) => {
+                print_differences(&report);
+                failed |= report.failed() > 0;
+                summaries.push(report.to_string());
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                println!("{}: {error}: {}", suite.as_str(), source.unwrap_or_default());
+                failed = true;
+            }
+        }
+    }
+    failed |= options.dir.is_some() && summaries.is_empty();
+    for summary in summaries {
+        println!("{summary}");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn print_differences(report: &Report) {
+    for outcome in &report.outcomes {
+        let name = &outcome.name;
+        match &outcome.verdict {
+            Verdict::Passed => {}
+            Verdict::Optional { quirk, difference } => {
+                println!("optional ({quirk}): {name}: {difference}");
+            }
+            Verdict::Failed { difference } => println!("FAILED: {name}: {difference}"),
+        }
+    }
+}

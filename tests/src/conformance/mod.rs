@@ -1,0 +1,132 @@
+//! Judges the project against recorded cases: `cases.toml` files and what they name.
+//!
+//! A suite is a directory of that name below the data directory; every `cases.toml` in it or below
+//! belongs to it. The data say what is expected, this says only how a row is run. Nothing is
+//! copied from the data and nothing is expected here that they do not say.
+
+mod cases;
+mod dnsmasq_conf;
+mod network;
+mod port;
+mod status;
+
+use std::fmt;
+use std::path::Path;
+
+pub use cases::{CasesError, Row};
+
+/// A suite of recorded cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suite {
+    /// Definitions read and written, partial updates.
+    NetworkXml,
+    /// Ports read and written.
+    NetworkPort,
+    /// Status documents loaded and saved.
+    NetworkStatus,
+    /// What dnsmasq is told.
+    DnsmasqConf,
+}
+
+impl Suite {
+    /// Every suite, in the order in which they run.
+    pub const ALL: [Self; 4] =
+        [Self::NetworkXml, Self::NetworkPort, Self::NetworkStatus, Self::DnsmasqConf];
+
+    /// The suite's name, which is its directory's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NetworkXml => "network-xml",
+            Self::NetworkPort => "network-port",
+            Self::NetworkStatus => "network-status",
+            Self::DnsmasqConf => "dnsmasq-conf",
+        }
+    }
+
+    /// The suite of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|suite| suite.as_str() == name)
+    }
+}
+
+/// How one row came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As recorded.
+    Passed,
+    /// Not as recorded, and the row's quirk says that it need not be.
+    Optional {
+        /// The quirk.
+        quirk: String,
+        /// What is different.
+        difference: String,
+    },
+    /// Not as recorded.
+    Failed {
+        /// What is different.
+        difference: String,
+    },
+}
+
+/// A row with its verdict.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `cases.toml` and row, for people.
+    pub name: String,
+    /// How it came out.
+    pub verdict: Verdict,
+}
+
+/// All rows of a suite.
+#[derive(Debug)]
+pub struct Report {
+    /// The suite.
+    pub suite: Suite,
+    /// In the order of the data.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    /// Runs every row of `suite` below `data`; without any the report is empty.
+    ///
+    /// # Errors
+    /// [`CasesError`] if a `cases.toml` cannot be read.
+    pub fn run(suite: Suite, data: &Path) -> Result<Self, CasesError> {
+        let mut outcomes = Vec::new();
+        for file in cases::load(&data.join(suite.as_str()))? {
+            for row in &file.rows {
+                let result = match suite {
+                    Suite::NetworkXml => network::run(&file, row),
+                    Suite::NetworkPort => port::run(&file, row),
+                    Suite::NetworkStatus => status::run(&file, row),
+                    Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
+                };
+                let name = format!("{} {} {}", file.label, row.kind, row.name);
+                outcomes.push(Outcome { name, verdict: row.judge(result) });
+            }
+        }
+        Ok(Self { suite, outcomes })
+    }
+
+    fn count(&self, wanted: impl Fn(&Verdict) -> bool) -> usize {
+        self.outcomes.iter().filter(|outcome| wanted(&outcome.verdict)).count()
+    }
+
+    /// How many rows failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Failed { .. }))
+    }
+}
+
+impl fmt::Display for Report {
+    /// The summary line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = self.count(|verdict| *verdict == Verdict::Passed);
+        let optional = self.count(|verdict| matches!(verdict, Verdict::Optional { .. }));
+        let (suite, failed) = (self.suite.as_str(), self.failed());
+        write!(f, "{suite}: {passed} passed, {failed} failed, {optional} optional")
+    }
+}

@@ -1,0 +1,195 @@
+//! The lease database of one bridge: a JSON array, in memory.
+//!
+//! Bytes in, bytes out. What an entry says beyond the keys below is kept as it is and where it
+//! is, so files written by libvirt's helper, older or newer, pass through unharmed.
+//!
+//! libvirt: `virLeaseReadCustomLeaseFile`, `virLeasePrintLeases`, src/util/virlease.c
+
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+const IAID: &str = "iaid";
+const IP_ADDRESS: &str = "ip-address";
+const MAC_ADDRESS: &str = "mac-address";
+const HOSTNAME: &str = "hostname";
+const CLIENT_ID: &str = "client-id";
+const SERVER_DUID: &str = "server-duid";
+const EXPIRY_TIME: &str = "expiry-time";
+
+/// Why a database cannot be used. A file which is no JSON at all counts as empty instead: it is
+/// the rest of a crash, while a document of another shape is somebody's data.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum LeaseError {
+    #[error("the lease database is no array")]
+    NotAnArray,
+    #[error("entry {0} of the lease database has no ip-address or no expiry-time")]
+    Incomplete(usize),
+}
+
+/// One lease as dnsmasq reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) iaid: Option<String>,
+    pub(crate) ip: String,
+    pub(crate) mac: String,
+    pub(crate) hostname: Option<String>,
+    pub(crate) client_id: Option<String>,
+    /// Seconds since 1970; 0 is never.
+    pub(crate) expiry: i64,
+}
+
+/// All leases of one bridge, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Database {
+    entries: Vec<Entry>,
+    server_duid: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    map: Map<String, Value>,
+    ip: String,
+    expiry: i64,
+}
+
+impl Entry {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.map.get(key).and_then(Value::as_str)
+    }
+
+    fn is_ipv6(&self) -> bool {
+        self.ip.contains(':')
+    }
+}
+
+impl Database {
+    /// Reads a database; no bytes are no leases. `server_duid` is what dnsmasq says its identity
+    /// is; without one the first entry which knows it decides. IPv6 entries from before the key
+    /// existed get it here, since dnsmasq refuses a database without.
+    ///
+    /// # Errors
+    /// [`LeaseError`] for JSON of another shape.
+    pub(crate) fn parse(bytes: &[u8], server_duid: Option<String>) -> Result<Self, LeaseError> {
+        let array = match serde_json::from_slice(bytes) {
+            Ok(Value::Array(array)) => array,
+            Ok(Value::Object(_)) => return Err(LeaseError::NotAnArray),
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        let entries = array
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| entry(value).ok_or(LeaseError::Incomplete(index)));
+        let mut database = Self { entries: entries.collect::<Result<_, _>>()?, server_duid };
+        database.complete_server_duid();
+        Ok(database)
+    }
+
+    fn complete_server_duid(&mut self) {
+        if self.server_duid.is_none() {
+            let mut known = self.entries.iter().filter(|entry| entry.is_ipv6());
+            self.server_duid = known.find_map(|entry| entry.text(SERVER_DUID)).map(str::to_owned);
+        }
+        let Some(duid) = &self.server_duid else {
+            return;
+        };
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_ipv6()) {
+            if entry.text(SERVER_DUID).is_none() {
+                entry.map.insert(SERVER_DUID.to_owned(), Value::from(duid.as_str()));
+            }
+        }
+    }
+
+    /// Forgets the leases of `ip`.
+    pub(crate) fn remove(&mut self, ip: &str) {
+        self.entries.retain(|entry| entry.ip != ip);
+    }
+
+    /// Remembers `lease` in place of whatever was known about its address. `server_duid` is
+    /// written into it if given, for dnsmasq gives it with IPv6 leases only.
+    pub(crate) fn store(&mut self, lease: Lease, server_duid: Option<String>) {
+        self.remove(&lease.ip);
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                map.insert(key.to_owned(), Value::from(value));
+            }
+        };
+        put(IAID, lease.iaid);
+        put(IP_ADDRESS, Some(lease.ip.clone()));
+        put(MAC_ADDRESS, Some(lease.mac));
+        put(HOSTNAME, lease.hostname);
+        put(CLIENT_ID, lease.client_id);
+        put(SERVER_DUID, server_duid);
+        map.insert(EXPIRY_TIME.to_owned(), Value::from(lease.expiry));
+        self.entries.push(Entry { map, ip: lease.ip, expiry: lease.expiry });
+    }
+
+    /// The file, laid out as json-c does it for libvirt: two blanks per level, a line per value,
+    /// and brackets on lines of their own when there is nothing between them.
+    pub(crate) fn to_json(&self) -> String {
+        if self.entries.is_empty() {
+            return "[\n]\n".to_owned();
+        }
+        let array = self.entries.iter().map(|entry| Value::Object(entry.map.clone())).collect();
+        format!("{:#}\n", Value::Array(array))
+    }
+
+    /// The leases in the form dnsmasq keeps them itself and reads them at its start: first IPv4,
+    /// then the server's identity and IPv6.
+    ///
+    /// A lease without what such a line must have is left out, since dnsmasq would take the next
+    /// word for it.
+    ///
+    /// dnsmasq: `lease_init`, src/lease.c
+    pub(crate) fn to_dnsmasq(&self) -> String {
+        let mut text = String::new();
+        for entry in self.entries.iter().filter(|entry| !entry.is_ipv6()) {
+            push_line(&mut text, entry, MAC_ADDRESS);
+        }
+        if let Some(duid) = self.server_duid.as_deref().filter(|duid| is_word(duid))
+            && self.entries.iter().any(Entry::is_ipv6)
+        {
+            push_words(&mut text, &["duid", duid]);
+            for entry in self.entries.iter().filter(|entry| entry.is_ipv6()) {
+                push_line(&mut text, entry, IAID);
+            }
+        }
+        text
+    }
+}
+
+fn entry(value: Value) -> Option<Entry> {
+    let Value::Object(map) = value else {
+        return None;
+    };
+    let ip = map.get(IP_ADDRESS)?.as_str()?.to_owned();
+    let expiry = map.get(EXPIRY_TIME)?.as_i64()?;
+    Some(Entry { map, ip, expiry })
+}
+
+fn push_line(text: &mut String, entry: &Entry, identity: &str) {
+    let Some(identity) = entry.text(identity).filter(|word| is_word(word)) else {
+        return;
+    };
+    if !is_word(&entry.ip) {
+        return;
+    }
+    let optional = |key| entry.text(key).filter(|word| is_word(word)).unwrap_or("*");
+    let expiry = entry.expiry.to_string();
+    let (hostname, client_id) = (optional(HOSTNAME), optional(CLIENT_ID));
+    push_words(text, &[&expiry, identity, &entry.ip, hostname, client_id]);
+}
+
+fn push_words(text: &mut String, words: &[&str]) {
+    // writing to a String cannot fail
+    let _infallible = writeln!(text, "{}", words.join(" "));
+}
+
+/// Whether dnsmasq reads `text` as one word of a line.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests;

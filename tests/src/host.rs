@@ -251,7 +251,15 @@ impl Host {
     /// # Errors
     /// It cannot be listed.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Snapshot::take(&self.netns, self.root())
+        let snapshot = Snapshot::take(&self.netns, self.root())?;
+        Ok(match self.subject {
+            Subject::Oxivirt => snapshot,
+            // Logs, sockets and state of a daemon that other drivers of libvirt have too.
+            Subject::Libvirt => snapshot.without(|section, key| {
+                let of_networks = ["etc/qemu/networks", "var/dnsmasq", "run/libvirt/network"];
+                section == Section::File && !of_networks.iter().any(|path| key.starts_with(path))
+            }),
+        })
     }
 
     /// The directory of the files that dnsmasq and the lease helper use.
@@ -288,20 +296,19 @@ fn up(outer: &Netns, root: &Path) -> Result<()> {
 ///
 /// The sources are the tables "Files" and "Destroy" of the driver's contract.
 pub fn is_documented_leftover(name: &str, bridge: &str, change: &Change) -> bool {
-    let file = |known: &str| {
-        change.key == known || (change.key.starts_with(known) && change.key.ends_with('/'))
-    };
     match change.section {
         Section::Sysctl => {
+            // `accept_redirects` follows `forwarding` inside the kernel.
             change.key == "net/ipv4/ip_forward"
-                || (change.key.starts_with("net/ipv4/conf/")
-                    || change.key.starts_with("net/ipv6/conf/"))
-                    && change.key.ends_with("/forwarding")
+                || change.key.starts_with("net/ipv4/conf/")
+                    && (change.key.ends_with("/forwarding")
+                        || change.key.ends_with("/accept_redirects"))
+                || change.key.starts_with("net/ipv6/conf/") && change.key.ends_with("/forwarding")
         }
         Section::Nftables => change.key.contains("libvirt_network"),
         Section::File => {
             let below = |directory: &str, names: &[String]| {
-                file(directory.trim_end_matches('/'))
+                change.key == directory.trim_end_matches('/')
                     || names
                         .iter()
                         .any(|known| change.key == format!("{directory}{known}"))

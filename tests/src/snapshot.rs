@@ -95,6 +95,14 @@ impl Snapshot {
         Difference(changes)
     }
 
+    /// Without the facts that `ignored` names.
+    #[must_use]
+    pub fn without(mut self, ignored: impl Fn(Section, &str) -> bool) -> Self {
+        self.facts
+            .retain(|(section, key), _| !ignored(*section, key));
+        self
+    }
+
     /// How many facts are about `section`.
     pub fn count(&self, section: Section) -> usize {
         self.facts.keys().filter(|key| key.0 == section).count()
@@ -153,6 +161,13 @@ impl fmt::Display for Difference {
             after,
         } in &self.0
         {
+            let (before, after) = match (before, after) {
+                (Some(before), Some(after)) => {
+                    let (before, after) = differing_members(before, after);
+                    (Some(before), Some(after))
+                }
+                (before, after) => (before.clone(), after.clone()),
+            };
             if let Some(before) = before {
                 writeln!(f, "- {section} {key} {before}")?;
             }
@@ -162,6 +177,23 @@ impl fmt::Display for Difference {
         }
         Ok(())
     }
+}
+
+/// Of two JSON objects only what differs; other texts whole.
+fn differing_members(before: &str, after: &str) -> (String, String) {
+    let object = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
+    let (Ok(mut old), Ok(mut new)) = (object(before), object(after)) else {
+        return (before.to_owned(), after.to_owned());
+    };
+    let same: Vec<String> = old
+        .keys()
+        .filter(|key| old.get(*key) == new.get(*key))
+        .cloned()
+        .collect();
+    old.retain(|key, _| !same.contains(key));
+    new.retain(|key, _| !same.contains(key));
+    let text = |object| serde_json::Value::Object(object).to_string();
+    (text(old), text(new))
 }
 
 #[cfg(test)]
@@ -193,6 +225,15 @@ mod tests {
             &[("a", "1"), ("b", "2")],
             &[("a", "3"), ("b", "2")],
             "- link a 1\n+ link a 3\n",
+        );
+    }
+
+    #[test]
+    fn of_objects_only_the_differing_members_show() {
+        check(
+            &[("a", r#"{"x":1,"y":2}"#)],
+            &[("a", r#"{"x":1,"y":3,"z":4}"#)],
+            "- link a {\"y\":2}\n+ link a {\"y\":3,\"z\":4}\n",
         );
     }
 

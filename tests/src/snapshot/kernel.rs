@@ -119,12 +119,20 @@ fn take(value: &mut Value, name: &str) -> String {
     }
 }
 
+fn remove_flags(value: &mut Value, volatile: &[&str]) {
+    if let Some(Value::Array(flags)) = value.get_mut("flags") {
+        flags.retain(|flag| !volatile.iter().any(|name| flag == name));
+    }
+}
+
 fn add_links(links: Vec<Value>, facts: &mut Facts) {
     for mut link in links {
         let name = take(&mut link, "ifname");
-        for volatile in ["ifindex", "link_index", "link_netnsid"] {
+        // The carrier of a bridge follows within a second, by itself.
+        for volatile in ["ifindex", "link_index", "link_netnsid", "operstate"] {
             take(&mut link, volatile);
         }
+        remove_flags(&mut link, &["NO-CARRIER", "LOWER_UP"]);
         if let Some(data) = link.pointer_mut("/linkinfo/info_data").and_then(object) {
             data.retain(|key, _| !key.ends_with("_timer") && !key.starts_with("topology_change"));
         }
@@ -158,6 +166,7 @@ fn add_addresses(links: Vec<Value>, facts: &mut Facts) {
 fn add_whole(section: Section, family: &str, values: Vec<Value>, facts: &mut Facts) {
     for mut value in values {
         take(&mut value, "expires");
+        remove_flags(&mut value, &["linkdown"]);
         // Two equal entries would be one key: counted.
         let count = facts
             .entry((section, format!("{family} {value}")))

@@ -102,6 +102,14 @@ impl Run {
         self
     }
 
+    /// Runs the program as `$@` of a shell script.
+    #[must_use]
+    pub fn through_shell(mut self, script: &str) -> Self {
+        let shell = ["sh", "-c", script, "sh"].map(OsString::from);
+        self.words.splice(0..0, shell);
+        self
+    }
+
     /// Sets a variable of the environment; a later value wins.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
@@ -210,6 +218,14 @@ impl Run {
     /// [`Error::Run`], [`Error::Deadline`], [`Error::Status`]
     pub fn stdout(&self) -> Result<String> {
         Ok(self.output()?.ok()?.stdout)
+    }
+
+    /// Starts a program with the streams of this process, and leaves everything else to the caller.
+    ///
+    /// # Errors
+    /// [`Error::Run`]
+    pub fn spawn_inherit(&self) -> Result<Child> {
+        self.command()?.spawn().map_err(|error| self.failed(error))
     }
 
     /// Starts a program that runs until its standard input is closed.

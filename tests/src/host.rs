@@ -3,7 +3,9 @@
 //! [`Subject`] chooses at run time whether that is Oxivirt or a real libvirt: a scenario counts
 //! once libvirt passes it, and then says something about Oxivirt.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -28,13 +30,33 @@ impl Subject {
     /// # Errors
     /// The variable holds another word.
     pub fn from_environment() -> Result<Self> {
-        match std::env::var("OXIVIRT_SUBJECT").as_deref() {
-            Err(_) | Ok("oxivirt") => Ok(Self::Oxivirt),
-            Ok("libvirt") => Ok(Self::Libvirt),
-            Ok(other) => Err(Error::Wrong(format!(
-                "OXIVIRT_SUBJECT is '{other}'; it can be 'oxivirt' or 'libvirt'"
+        match std::env::var("OXIVIRT_SUBJECT") {
+            Ok(word) => word.parse(),
+            Err(_) => Ok(Self::Oxivirt),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "oxivirt" => Ok(Self::Oxivirt),
+            "libvirt" => Ok(Self::Libvirt),
+            other => Err(Error::Wrong(format!(
+                "subject '{other}'; it can be 'oxivirt' or 'libvirt'"
             ))),
         }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oxivirt => "oxivirt",
+            Self::Libvirt => "libvirt",
+        })
     }
 }
 

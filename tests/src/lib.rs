@@ -3,7 +3,7 @@
 //! This member owns everything that judges the software from outside: throw-away hosts
 //! ([`Netns`], [`TempRoot`]), guests on them, a picture of a host that can be compared
 //! ([`Snapshot`]), the choice of what is under test ([`Subject`]: Oxivirt or a real libvirt), a
-//! killer of processes at chosen system calls ([`inject`]) and packet probes.
+//! killer of processes at chosen system calls ([`inject`]) and packet probes ([`probe`]).
 //!
 //! It starts programs and reads the kernel by means of its own (`ip`, `nft`, `/proc`), never
 //! through the crates under test: what checks must not share a mistake with what is checked.
@@ -15,6 +15,8 @@ pub mod error;
 pub mod host;
 pub mod inject;
 pub mod netns;
+pub mod packets;
+pub mod probe;
 pub mod process;
 pub mod require;
 pub mod root;

@@ -208,6 +208,27 @@ impl Netns {
         )
     }
 
+    /// Waits until duplicate address detection is over: before, IPv6 addresses do not answer.
+    ///
+    /// # Errors
+    /// Not within 15 s.
+    pub fn wait_addresses(&self) -> Result<()> {
+        wait_until("no tentative address", Duration::from_secs(15), || {
+            // A bridge that nobody is attached to has no carrier, and keeps its for ever.
+            let listed = self.sh("ip -6 -o address show up tentative")?;
+            let links = self.sh("ip -o link show up")?;
+            let waiting = |link: &str| {
+                links
+                    .lines()
+                    .any(|line| line.contains(&format!(": {link}")) && line.contains("LOWER_UP"))
+            };
+            Ok(!listed
+                .lines()
+                .filter_map(|line| line.split_whitespace().nth(1))
+                .any(waiting))
+        })
+    }
+
     /// Everything that runs in here, but for the holder.
     ///
     /// # Errors

@@ -1,0 +1,54 @@
+//! Both sides of the packet probes, inside the namespaces.
+//!
+//! `oxivirt-probe serve ADDRESS…` answers until its input ends; `oxivirt-probe ask` reads questions,
+//! one a line, and prints what became of them.
+
+use std::process::ExitCode;
+
+use oxivirt_tests::error::{Error, Result};
+use oxivirt_tests::probe::{Question, ask, serve};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oxivirt-probe: {}", error.chain());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        Some((verb, addresses)) if verb == "serve" => {
+            let addresses = addresses
+                .iter()
+                .map(|text| {
+                    text.parse().map_err(|_| Error::Format {
+                        what: "an address".into(),
+                        found: text.clone(),
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            serve(&addresses)
+        }
+        Some((verb, [])) if verb == "ask" => {
+            let text = std::io::read_to_string(std::io::stdin()).map_err(|source| Error::Run {
+                command: "read questions".into(),
+                source,
+            })?;
+            let questions = text
+                .lines()
+                .map(str::parse)
+                .collect::<Result<Vec<Question>>>()?;
+            for (number, outcome) in ask(&questions) {
+                println!("{number} {outcome}");
+            }
+            Ok(())
+        }
+        _ => Err(Error::Wrong(
+            "usage: oxivirt-probe serve ADDRESS… | ask".into(),
+        )),
+    }
+}

@@ -44,9 +44,9 @@ impl FromStr for Subject {
         match word {
             "oxivirt" => Ok(Self::Oxivirt),
             "libvirt" => Ok(Self::Libvirt),
-            other => Err(Error::Wrong(format!(
-                "subject '{other}'; it can be 'oxivirt' or 'libvirt'"
-            ))),
+            other => {
+                Err(Error::Wrong(format!("subject '{other}'; it can be 'oxivirt' or 'libvirt'")))
+            }
         }
     }
 }
@@ -66,20 +66,13 @@ impl fmt::Display for Subject {
 /// It has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().map_err(Error::file(Path::new("/proc/self/exe")))?;
-    let found = here
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join(name));
-    found
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            Error::Wrong(format!(
-                "program '{name}' is not beside '{}'; run `cargo build --workspace --bins` first",
-                here.display()
-            ))
-        })
+    let found = here.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        Error::Wrong(format!(
+            "program '{name}' is not beside '{}'; run `cargo build --workspace --bins` first",
+            here.display()
+        ))
+    })
 }
 
 /// A throw-away host that runs the software under test.
@@ -104,12 +97,7 @@ impl Host {
             Subject::Oxivirt => {
                 program("oxish")?;
                 program("oxivirt_leaseshelper")?;
-                Ok(Self {
-                    subject,
-                    netns: outer,
-                    outer: None,
-                    root,
-                })
+                Ok(Self { subject, netns: outer, outer: None, root })
             }
             Subject::Libvirt => {
                 up(&outer, root.path())?;
@@ -121,12 +109,7 @@ impl Host {
                 })?;
                 let netns = outer.of_process(pid)?;
                 netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
-                Ok(Self {
-                    subject,
-                    netns,
-                    outer: Some(outer),
-                    root,
-                })
+                Ok(Self { subject, netns, outer: Some(outer), root })
             }
         }
     }
@@ -166,8 +149,7 @@ impl Host {
         let run = match self.subject {
             Subject::Oxivirt => {
                 let oxish = program("oxish")?;
-                self.netns
-                    .run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()])
+                self.netns.run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()])
             }
             Subject::Libvirt => self.netns.run(["virsh", "-c", &uri]),
         };
@@ -194,10 +176,7 @@ impl Host {
     ///
     /// # Errors
     /// The file cannot be written.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a file of the test, which nobody reads yet"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a file of the test, which nobody reads yet")]
     pub fn document(&self, text: &str) -> Result<tempfile::NamedTempFile> {
         let file = tempfile::Builder::new()
             .prefix("oxivirt-document-")
@@ -214,8 +193,7 @@ impl Host {
     /// As [`Self::done`].
     pub fn define(&self, xml: &str) -> Result<()> {
         let file = self.document(xml)?;
-        self.done(&["net-define", &file.path().to_string_lossy()])
-            .map(drop)
+        self.done(&["net-define", &file.path().to_string_lossy()]).map(drop)
     }
 
     /// Starts a defined network.
@@ -246,17 +224,22 @@ impl Host {
                 let peer = peer();
                 let root = self.root();
                 outer
-                    .run([
-                        "bash".as_ref(),
-                        peer.as_os_str(),
-                        "down".as_ref(),
-                        root.as_os_str(),
-                    ])
+                    .run(["bash".as_ref(), peer.as_os_str(), "down".as_ref(), root.as_os_str()])
                     .deadline(Duration::from_secs(60))
                     .stdout()?;
                 up(outer, root)
             }
         }
+    }
+
+    /// Adds a `<host>` to the DNS of a running network, live and in its definition.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn add_dns_host(&self, name: &str, xml: &str) -> Result<()> {
+        let file = self.document(xml)?;
+        let path = file.path().to_string_lossy();
+        self.done(&["net-update", name, "add", "dns-host", &path, "--live", "--config"]).map(drop)
     }
 
     /// Whether a network is listed as active.
@@ -301,12 +284,7 @@ impl Host {
 fn up(outer: &Netns, root: &Path) -> Result<()> {
     let peer = peer();
     outer
-        .run([
-            "bash".as_ref(),
-            peer.as_os_str(),
-            "up".as_ref(),
-            root.as_os_str(),
-        ])
+        .run(["bash".as_ref(), peer.as_os_str(), "up".as_ref(), root.as_os_str()])
         .deadline(Duration::from_secs(60))
         .stdout()
         .map(drop)
@@ -327,13 +305,18 @@ pub fn is_documented_leftover(name: &str, bridge: &str, change: &Change) -> bool
                         || change.key.ends_with("/accept_redirects"))
                 || change.key.starts_with("net/ipv6/conf/") && change.key.ends_with("/forwarding")
         }
-        Section::Nftables => change.key.contains("libvirt_network"),
+        Section::Nftables => {
+            let shared = ["table", "chain", "rule"].iter().any(|kind| change.key.starts_with(kind))
+                && change.key.contains(" libvirt_network");
+            // Of the rules only the jumps: those in the other chains belong to networks.
+            shared
+                && (!change.key.starts_with("rule")
+                    || change.key.contains("libvirt_network forward"))
+        }
         Section::File => {
             let below = |directory: &str, names: &[String]| {
                 change.key == directory.trim_end_matches('/')
-                    || names
-                        .iter()
-                        .any(|known| change.key == format!("{directory}{known}"))
+                    || names.iter().any(|known| change.key == format!("{directory}{known}"))
             };
             let dnsmasq = [
                 format!("{name}.conf"),

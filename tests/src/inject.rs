@@ -57,17 +57,12 @@ impl Traced {
 /// The program cannot be run, or may not be traced.
 pub fn trace(run: &Run, kill_at: Option<usize>) -> Result<Traced> {
     // The shell stops itself, so that tracing begins before the program does.
-    let child = run
-        .clone()
-        .through_shell("kill -STOP $$; exec \"$@\"")
-        .spawn_inherit()?;
+    let child = run.clone().through_shell("kill -STOP $$; exec \"$@\"").spawn_inherit()?;
     let leader = Pid::from_raw(child.id().cast_signed());
     match wait(Some(leader), WaitPidFlag::WUNTRACED)? {
         WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
         other => {
-            return Err(Error::Wrong(format!(
-                "the traced program did not stop: {other:?}"
-            )));
+            return Err(Error::Wrong(format!("the traced program did not stop: {other:?}")));
         }
     }
     let options = Options::PTRACE_O_TRACESYSGOOD
@@ -76,14 +71,7 @@ pub fn trace(run: &Run, kill_at: Option<usize>) -> Result<Traced> {
         | Options::PTRACE_O_EXITKILL;
     ptrace::seize(leader, options).map_err(Error::system("cannot trace the program"))?;
     kill(leader, Signal::SIGCONT).map_err(Error::system("cannot continue the program"))?;
-    Tracer {
-        leader,
-        kill_at,
-        running: false,
-        calls: Vec::new(),
-        killed: false,
-    }
-    .run()
+    Tracer { leader, kill_at, running: false, calls: Vec::new(), killed: false }.run()
 }
 
 struct Tracer {
@@ -101,10 +89,7 @@ impl Tracer {
         loop {
             let stop = match wait(None, WaitPidFlag::__WALL) {
                 // The last thread is gone.
-                Err(Error::System {
-                    source: Errno::ECHILD,
-                    ..
-                }) => break,
+                Err(Error::System { source: Errno::ECHILD, .. }) => break,
                 other => other?,
             };
             match stop {
@@ -126,11 +111,7 @@ impl Tracer {
                 _ => {}
             }
         }
-        Ok(Traced {
-            calls: self.calls,
-            killed: self.killed,
-            status,
-        })
+        Ok(Traced { calls: self.calls, killed: self.killed, status })
     }
 
     /// Counts a call that a thread is about to make, or has made; kills at the chosen one.

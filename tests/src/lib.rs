@@ -12,17 +12,20 @@
 //! the caller. Start reading at [`host::Host`].
 
 pub mod error;
+pub mod guest;
 pub mod host;
 pub mod inject;
 pub mod netns;
 pub mod packets;
 pub mod probe;
 pub mod process;
+pub mod report;
 pub mod require;
 pub mod root;
 pub mod snapshot;
 
 pub use error::{Error, Result};
+pub use guest::Guest;
 pub use host::{Host, Subject};
 pub use netns::Netns;
 pub use root::TempRoot;

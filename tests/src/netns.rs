@@ -78,12 +78,7 @@ impl Netns {
         echo(&mut holder)?;
         let of = |kind: &str| PathBuf::from(format!("/proc/{}/ns/{kind}", holder.pid()));
         let (net, mnt, pid) = (of("net"), of("mnt"), of("pid_for_children"));
-        let netns = Self {
-            net,
-            mnt,
-            pid,
-            _holder: Some(holder),
-        };
+        let netns = Self { net, mnt, pid, _holder: Some(holder) };
         netns.sh(SET_UP)?;
         Ok(netns)
     }
@@ -101,12 +96,7 @@ impl Netns {
         echo(&mut holder)?;
         let of = |kind: &str| PathBuf::from(format!("/proc/{}/ns/{kind}", holder.pid()));
         let (net, mnt) = (of("net"), of("mnt"));
-        let netns = Self {
-            net,
-            mnt,
-            pid: self.pid.clone(),
-            _holder: Some(holder),
-        };
+        let netns = Self { net, mnt, pid: self.pid.clone(), _holder: Some(holder) };
         netns.sh(SET_UP_GUEST)?;
         Ok(netns)
     }
@@ -123,12 +113,7 @@ impl Netns {
             .ok_or_else(|| Error::Wrong(format!("no process {pid} in the namespace")))?
             .outside;
         let of = |kind: &str| PathBuf::from(format!("/proc/{outside}/ns/{kind}"));
-        Ok(Self {
-            net: of("net"),
-            mnt: of("mnt"),
-            pid: self.pid.clone(),
-            _holder: None,
-        })
+        Ok(Self { net: of("net"), mnt: of("mnt"), pid: self.pid.clone(), _holder: None })
     }
 
     /// The words before a program that run it in here.
@@ -159,9 +144,7 @@ impl Netns {
     pub fn path(&self, path: &Path) -> PathBuf {
         let mnt = self.mnt.to_string_lossy();
         let root = mnt.strip_suffix("ns/mnt").unwrap_or(&mnt);
-        Path::new(root)
-            .join("root")
-            .join(path.strip_prefix("/").unwrap_or(path))
+        Path::new(root).join("root").join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Connects this host with `other`: a link `name` here, `other_name` there, both down.
@@ -170,9 +153,7 @@ impl Netns {
     /// A name is taken.
     pub fn veth(&self, name: &str, other: &Self, other_name: &str) -> Result<()> {
         // Outside the pid and mount namespace: the path of the other side is one of the caller's.
-        let add = [
-            "ip", "link", "add", name, "type", "veth", "peer", "name", other_name, "netns",
-        ];
+        let add = ["ip", "link", "add", name, "type", "veth", "peer", "name", other_name, "netns"];
         Run::new(add)
             .args([&other.net])
             .behind(["nsenter", &argument("net", &self.net), "--"])
@@ -198,14 +179,10 @@ impl Netns {
     /// Not within 15 s.
     pub fn wait_forwarding(&self, port: &str) -> Result<()> {
         let state = self.path(Path::new(&format!("/sys/class/net/{port}/brport/state")));
-        wait_until(
-            &format!("port '{port}' forwards"),
-            Duration::from_secs(15),
-            || {
-                let text = fs::read_to_string(&state).map_err(Error::file(&state))?;
-                Ok(text.trim() == "3") // BR_STATE_FORWARDING
-            },
-        )
+        wait_until(&format!("port '{port}' forwards"), Duration::from_secs(15), || {
+            let text = fs::read_to_string(&state).map_err(Error::file(&state))?;
+            Ok(text.trim() == "3") // BR_STATE_FORWARDING
+        })
     }
 
     /// Waits until duplicate address detection is over: before, IPv6 addresses do not answer.
@@ -222,10 +199,7 @@ impl Netns {
                     .lines()
                     .any(|line| line.contains(&format!(": {link}")) && line.contains("LOWER_UP"))
             };
-            Ok(!listed
-                .lines()
-                .filter_map(|line| line.split_whitespace().nth(1))
-                .any(waiting))
+            Ok(!listed.lines().filter_map(|line| line.split_whitespace().nth(1)).any(waiting))
         })
     }
 
@@ -281,22 +255,14 @@ impl Process {
         let outside = path.file_name()?.to_str()?.parse().ok()?;
         let status = fs::read_to_string(path.join("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-        let inside = field("NSpid:")?
-            .split_whitespace()
-            .next_back()?
-            .parse()
-            .ok()?;
+        let inside = field("NSpid:")?.split_whitespace().next_back()?.parse().ok()?;
         let words = fs::read(path.join("cmdline")).ok()?;
         let words = String::from_utf8_lossy(&words);
         let command = match words.trim_end_matches('\0') {
             "" => format!("[{}]", field("Name:")?.trim()),
             words => words.replace('\0', " "),
         };
-        Some(Self {
-            outside,
-            inside,
-            command,
-        })
+        Some(Self { outside, inside, command })
     }
 }
 
@@ -309,9 +275,6 @@ fn echo(holder: &mut Running) -> Result<()> {
     holder.send("ready")?;
     match holder.line()?.as_str() {
         "ready" => Ok(()),
-        other => Err(Error::Format {
-            what: "the holder's answer".into(),
-            found: other.into(),
-        }),
+        other => Err(Error::Format { what: "the holder's answer".into(), found: other.into() }),
     }
 }

@@ -61,11 +61,8 @@ pub fn judge(subject: Subject, directory: &Path) -> Result<Verdict> {
         let one_way = ONE_WAY.contains(&(&*row.from, &*row.to));
         if one_way && row.protocol == Protocol::Udp {
             let silent = !heard.contains(&number);
-            let list = if silent {
-                &mut verdict.one_way_silent
-            } else {
-                &mut verdict.one_way_heard
-            };
+            let list =
+                if silent { &mut verdict.one_way_silent } else { &mut verdict.one_way_heard };
             list.push(row.clone());
         }
         if found == row {
@@ -95,12 +92,7 @@ impl Lab {
         for host in &topology.host {
             hosts.insert(host.name.clone(), router.netns().nested()?);
         }
-        let mut lab = Self {
-            topology,
-            hosts,
-            servers: Vec::new(),
-            router,
-        };
+        let mut lab = Self { topology, hosts, servers: Vec::new(), router };
         lab.set_sysctls()?;
         // Networks may name the links to the outside, so these come first.
         lab.connect(|host| !host.is_on_bridge())?;
@@ -158,19 +150,12 @@ impl Lab {
             }
             netns.sh("ip link set eth0 up")?;
             for address in &host.addresses {
-                netns.sh(&format!(
-                    "ip route add default via {}",
-                    topology::gateway(address)?
-                ))?;
+                netns.sh(&format!("ip route add default via {}", topology::gateway(address)?))?;
             }
             for extra in &host.extra {
                 let (ip, _) = topology::split(extra)?;
                 // Deprecated, so that the kernel chooses it for nothing by itself.
-                let only_on_demand = if ip.is_ipv6() {
-                    "nodad preferred_lft 0"
-                } else {
-                    ""
-                };
+                let only_on_demand = if ip.is_ipv6() { "nodad preferred_lft 0" } else { "" };
                 netns.sh(&format!("ip address add {extra} dev eth0 {only_on_demand}"))?;
                 router.sh(&format!("ip route add {extra} dev {link}"))?;
             }
@@ -190,10 +175,7 @@ impl Lab {
                 "ready" => self.servers.push(server),
                 other => {
                     let what = "the answer of a server".into();
-                    return Err(Error::Format {
-                        what,
-                        found: other.into(),
-                    });
+                    return Err(Error::Format { what, found: other.into() });
                 }
             }
         }
@@ -204,12 +186,7 @@ impl Lab {
     fn heard(&mut self) -> Result<BTreeSet<u32>> {
         let mut heard = BTreeSet::new();
         for server in self.servers.drain(..) {
-            heard.extend(
-                server
-                    .finish()?
-                    .lines()
-                    .filter_map(|line| line.parse::<u32>().ok()),
-            );
+            heard.extend(server.finish()?.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
         Ok(heard)
     }
@@ -218,10 +195,7 @@ impl Lab {
     fn ask_all(&self, rows: &[Row]) -> Result<Vec<Row>> {
         let mut questions: BTreeMap<&str, Vec<Question>> = BTreeMap::new();
         for (number, row) in (0..).zip(rows) {
-            questions
-                .entry(&row.from)
-                .or_default()
-                .push(self.question(number, row)?);
+            questions.entry(&row.from).or_default().push(self.question(number, row)?);
         }
         let mut outcomes = BTreeMap::new();
         // One sender after the other: some kernels limit rejects per machine.
@@ -255,10 +229,7 @@ impl Lab {
             Some(host) => self.host(&host.name)?,
             None => self.router.netns(),
         };
-        let lines: String = questions
-            .iter()
-            .map(|question| format!("{question}\n"))
-            .collect();
+        let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
         let probe = program("oxivirt-probe")?;
         let words = [probe.as_os_str(), "ask".as_ref()];
         netns
@@ -267,10 +238,7 @@ impl Lab {
             .stdout()?
             .lines()
             .map(|line| {
-                let wrong = || Error::Format {
-                    what: "an outcome".into(),
-                    found: line.into(),
-                };
+                let wrong = || Error::Format { what: "an outcome".into(), found: line.into() };
                 let (number, outcome) = line.split_once(' ').ok_or_else(wrong)?;
                 Ok((number.parse().map_err(|_| wrong())?, outcome.parse()?))
             })
@@ -293,12 +261,7 @@ impl Lab {
             _ => None,
         };
         let from = SocketAddr::new(chosen.unwrap_or(any), row.source_port);
-        Ok(Question {
-            number,
-            protocol: row.protocol,
-            from,
-            to,
-        })
+        Ok(Question { number, protocol: row.protocol, from, to })
     }
 
     /// The host that sends; `None` for the router.
@@ -306,15 +269,11 @@ impl Lab {
         if from.starts_with(table::ROUTER) {
             return Ok(None);
         }
-        self.topology
-            .find(from.strip_suffix(table::SPOOFED).unwrap_or(from))
-            .map(Some)
+        self.topology.find(from.strip_suffix(table::SPOOFED).unwrap_or(from)).map(Some)
     }
 
     fn host(&self, name: &str) -> Result<&Netns> {
-        self.hosts
-            .get(name)
-            .ok_or_else(|| Error::Wrong(format!("no host '{name}'")))
+        self.hosts.get(name).ok_or_else(|| Error::Wrong(format!("no host '{name}'")))
     }
 }
 

@@ -50,10 +50,7 @@ impl FromStr for Protocol {
         match text {
             "tcp" => Ok(Self::Tcp),
             "udp" => Ok(Self::Udp),
-            other => Err(Error::Format {
-                what: "a protocol".into(),
-                found: other.into(),
-            }),
+            other => Err(Error::Format { what: "a protocol".into(), found: other.into() }),
         }
     }
 }
@@ -73,11 +70,7 @@ pub struct Question {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.number, self.protocol, self.from, self.to
-        )
+        write!(f, "{} {} {} {}", self.number, self.protocol, self.from, self.to)
     }
 }
 
@@ -85,10 +78,7 @@ impl FromStr for Question {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Format {
-            what: "a question".into(),
-            found: text.into(),
-        };
+        let wrong = || Error::Format { what: "a question".into(), found: text.into() };
         let mut words = text.split_whitespace();
         let mut next = || words.next().ok_or_else(wrong);
         Ok(Self {
@@ -130,10 +120,7 @@ impl FromStr for Outcome {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Format {
-            what: "an outcome".into(),
-            found: text.into(),
-        };
+        let wrong = || Error::Format { what: "an outcome".into(), found: text.into() };
         let words: Vec<&str> = text.split_whitespace().collect();
         match words.as_slice() {
             ["delivered", seen, sent] => Ok(Self::Delivered {
@@ -172,13 +159,7 @@ mod tests {
 
     #[test]
     fn other_lines_are_errors() {
-        for text in [
-            "",
-            "1",
-            "1 tcp",
-            "x tcp 0.0.0.0:0 ::1",
-            "1 icmp 0.0.0.0:0 ::1",
-        ] {
+        for text in ["", "1", "1 tcp", "x tcp 0.0.0.0:0 ::1", "1 icmp 0.0.0.0:0 ::1"] {
             assert!(text.parse::<Question>().is_err(), "{text}");
         }
         for text in ["", "delivered", "refused 1", "delivered 1 2"] {
@@ -208,11 +189,7 @@ mod tests {
 
     #[test]
     fn a_closed_port_refuses() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let question = Question {
             number: 1,
             protocol: Protocol::Tcp,

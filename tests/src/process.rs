@@ -55,14 +55,8 @@ impl Finished {
         if self.status.success() {
             return Ok(self);
         }
-        let output = format!("{}{}", self.stdout, self.stderr)
-            .trim_end()
-            .to_owned();
-        Err(Error::Status {
-            command: self.command,
-            status: self.status.to_string(),
-            output,
-        })
+        let output = format!("{}{}", self.stdout, self.stderr).trim_end().to_owned();
+        Err(Error::Status { command: self.command, status: self.status.to_string(), output })
     }
 }
 
@@ -71,14 +65,8 @@ impl Run {
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Self {
         Self {
             prefix: Vec::new(),
-            words: words
-                .into_iter()
-                .map(|word| word.as_ref().to_owned())
-                .collect(),
-            environment: vec![
-                ("PATH".into(), SEARCH.into()),
-                ("LC_ALL".into(), "C".into()),
-            ],
+            words: words.into_iter().map(|word| word.as_ref().to_owned()).collect(),
+            environment: vec![("PATH".into(), SEARCH.into()), ("LC_ALL".into(), "C".into())],
             input: Vec::new(),
             deadline: DEADLINE,
         }
@@ -87,18 +75,14 @@ impl Run {
     /// Adds arguments.
     #[must_use]
     pub fn args<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
-        self.words
-            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.words.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
     /// Puts words before the program that run it elsewhere (`nsenter …`).
     #[must_use]
     pub fn behind<W: AsRef<OsStr>>(mut self, prefix: impl IntoIterator<Item = W>) -> Self {
-        self.prefix.splice(
-            0..0,
-            prefix.into_iter().map(|word| word.as_ref().to_owned()),
-        );
+        self.prefix.splice(0..0, prefix.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -113,8 +97,7 @@ impl Run {
     /// Sets a variable of the environment; a later value wins.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment
-            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -134,34 +117,20 @@ impl Run {
 
     /// The command line, for messages.
     pub fn text(&self) -> String {
-        self.words
-            .iter()
-            .map(|word| word.to_string_lossy())
-            .collect::<Vec<_>>()
-            .join(" ")
+        self.words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the harness shares no code with what it judges"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the harness shares no code with what it judges")]
     fn command(&self) -> Result<Command> {
         let mut words = self.prefix.iter().chain(&self.words);
-        let program = words
-            .next()
-            .ok_or_else(|| Error::Wrong("empty command line".into()))?;
+        let program = words.next().ok_or_else(|| Error::Wrong("empty command line".into()))?;
         let mut command = Command::new(program);
-        command
-            .args(words)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(words).envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
-        Error::Run {
-            command: self.text(),
-            source,
-        }
+        Error::Run { command: self.text(), source }
     }
 
     /// Runs to the end, whatever the status.
@@ -171,11 +140,7 @@ impl Run {
     pub fn output(&self) -> Result<Finished> {
         let mut child = self
             .command()?
-            .stdin(if self.input.is_empty() {
-                Stdio::null()
-            } else {
-                Stdio::piped()
-            })
+            .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -199,10 +164,7 @@ impl Run {
         let Some((status, stdout, stderr)) = finished else {
             // It may have ended by now, with only its output still open.
             kill(pid, Signal::SIGKILL).ok();
-            return Err(Error::Deadline {
-                command: self.text(),
-                after: self.deadline,
-            });
+            return Err(Error::Deadline { command: self.text(), after: self.deadline });
         };
         Ok(Finished {
             command: self.text(),
@@ -243,12 +205,7 @@ impl Run {
         let stdin = child.stdin.take().ok_or_else(|| self.failed(no_pipe()))?;
         let stdout = child.stdout.take().ok_or_else(|| self.failed(no_pipe()))?;
         let stdout = BufReader::new(stdout);
-        Ok(Running {
-            command: self.text(),
-            child,
-            stdin: Some(stdin),
-            stdout,
-        })
+        Ok(Running { command: self.text(), child, stdin: Some(stdin), stdout })
     }
 }
 
@@ -278,10 +235,7 @@ impl Running {
         };
         writeln!(stdin, "{line}")
             .and_then(|()| stdin.flush())
-            .map_err(|source| Error::Run {
-                command: command.clone(),
-                source,
-            })
+            .map_err(|source| Error::Run { command: command.clone(), source })
     }
 
     /// Reads the next line, without its end.
@@ -295,10 +249,7 @@ impl Running {
             Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             other => other,
         }
-        .map_err(|source| Error::Run {
-            command: self.command.clone(),
-            source,
-        })?;
+        .map_err(|source| Error::Run { command: self.command.clone(), source })?;
         Ok(line.trim_end().to_owned())
     }
 
@@ -310,10 +261,7 @@ impl Running {
         self.stdin = None;
         let mut rest = String::new();
         let read = self.stdout.read_to_string(&mut rest);
-        read.map_err(|source| Error::Run {
-            command: self.command.clone(),
-            source,
-        })?;
+        read.map_err(|source| Error::Run { command: self.command.clone(), source })?;
         Ok(rest)
     }
 }
@@ -343,9 +291,7 @@ fn wait(mut child: Child) -> Receiver<std::io::Result<ExitStatus>> {
 }
 
 fn before<T>(receiver: &Receiver<T>, end: Instant) -> Option<T> {
-    receiver
-        .recv_timeout(end.saturating_duration_since(Instant::now()))
-        .ok()
+    receiver.recv_timeout(end.saturating_duration_since(Instant::now())).ok()
 }
 
 /// Where `program` is found by the harness' search path.
@@ -370,10 +316,7 @@ pub fn wait_until(
     let end = Instant::now() + after;
     while !condition()? {
         if Instant::now() > end {
-            return Err(Error::Wait {
-                what: what.to_owned(),
-                after,
-            });
+            return Err(Error::Wait { what: what.to_owned(), after });
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -386,18 +329,13 @@ mod tests {
 
     #[test]
     fn output_and_status_arrive() {
-        let finished = Run::new(["sh", "-c", "cat; echo bad >&2; exit 3"])
-            .input("good")
-            .output()
-            .unwrap();
+        let finished =
+            Run::new(["sh", "-c", "cat; echo bad >&2; exit 3"]).input("good").output().unwrap();
         assert_eq!(finished.stdout, "good");
         assert_eq!(finished.stderr, "bad\n");
         assert_eq!(finished.status.code(), Some(3));
         let error = finished.ok().unwrap_err().to_string();
-        assert!(
-            error.contains("exit status: 3") && error.contains("bad"),
-            "{error}"
-        );
+        assert!(error.contains("exit status: 3") && error.contains("bad"), "{error}");
     }
 
     #[test]

@@ -60,9 +60,7 @@ impl Need {
                     None
                 }
             }
-            Self::Strace => find("strace")
-                .is_none()
-                .then(|| "strace is not installed".to_owned()),
+            Self::Strace => find("strace").is_none().then(|| "strace is not installed".to_owned()),
         }
     }
 }
@@ -106,9 +104,7 @@ pub fn check(test: &str, needs: &[Need]) -> Result<bool> {
     let required = std::env::var("OXIVIRT_REQUIRE").unwrap_or_default();
     if required.split(',').any(|word| word.trim() == need.word()) {
         let word = need.word();
-        return Err(Error::Wrong(format!(
-            "{test}: OXIVIRT_REQUIRE has '{word}', but {why}"
-        )));
+        return Err(Error::Wrong(format!("{test}: OXIVIRT_REQUIRE has '{word}', but {why}")));
     }
     report(test, &why)?;
     Ok(false)

@@ -98,8 +98,7 @@ impl Snapshot {
     /// Without the facts that `ignored` names.
     #[must_use]
     pub fn without(mut self, ignored: impl Fn(Section, &str) -> bool) -> Self {
-        self.facts
-            .retain(|(section, key), _| !ignored(*section, key));
+        self.facts.retain(|(section, key), _| !ignored(*section, key));
         self
     }
 
@@ -154,13 +153,7 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Change {
-            section,
-            key,
-            before,
-            after,
-        } in &self.0
-        {
+        for Change { section, key, before, after } in &self.0 {
             let (before, after) = match (before, after) {
                 (Some(before), Some(after)) => {
                     let (before, after) = differing_members(before, after);
@@ -185,11 +178,8 @@ fn differing_members(before: &str, after: &str) -> (String, String) {
     let (Ok(mut old), Ok(mut new)) = (object(before), object(after)) else {
         return (before.to_owned(), after.to_owned());
     };
-    let same: Vec<String> = old
-        .keys()
-        .filter(|key| old.get(*key) == new.get(*key))
-        .cloned()
-        .collect();
+    let same: Vec<String> =
+        old.keys().filter(|key| old.get(*key) == new.get(*key)).cloned().collect();
     old.retain(|key, _| !same.contains(key));
     new.retain(|key, _| !same.contains(key));
     let text = |object| serde_json::Value::Object(object).to_string();
@@ -221,11 +211,7 @@ mod tests {
         check(&[("a", "1")], &[("a", "1")], "");
         check(&[("a", "1")], &[], "- link a 1\n");
         check(&[], &[("a", "1")], "+ link a 1\n");
-        check(
-            &[("a", "1"), ("b", "2")],
-            &[("a", "3"), ("b", "2")],
-            "- link a 1\n+ link a 3\n",
-        );
+        check(&[("a", "1"), ("b", "2")], &[("a", "3"), ("b", "2")], "- link a 1\n+ link a 3\n");
     }
 
     #[test]

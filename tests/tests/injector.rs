@@ -37,9 +37,7 @@ fn files(directory: &Path) -> Vec<(String, usize)> {
 }
 
 /// Two kill points a file: its creation and its write.
-const FILES: [&str; 6] = [
-    "main-0", "main-1", "main-2", "thread-0", "thread-1", "thread-2",
-];
+const FILES: [&str; 6] = ["main-0", "main-1", "main-2", "thread-0", "thread-1", "thread-2"];
 
 #[test]
 fn the_kill_points_of_main_and_thread_are_listed() {
@@ -54,16 +52,8 @@ fn the_kill_points_of_main_and_thread_are_listed() {
     expect.extend([spawn, spawn]);
     assert_eq!(names, expect);
     assert_eq!(traced.calls.last().unwrap().moment, Moment::After);
-    assert!(
-        traced.calls[0].object.ends_with("/main-0"),
-        "{}",
-        traced.calls[0]
-    );
-    assert!(
-        traced.calls[1].object.ends_with("/main-0"),
-        "{}",
-        traced.calls[1]
-    );
+    assert!(traced.calls[0].object.ends_with("/main-0"), "{}", traced.calls[0]);
+    assert!(traced.calls[1].object.ends_with("/main-0"), "{}", traced.calls[1]);
 }
 
 #[test]
@@ -71,14 +61,8 @@ fn a_kill_comes_before_its_call_and_after_the_one_before() {
     for kill_at in 1..=2 * FILES.len() {
         let root = TempRoot::new().unwrap();
         let traced = inject(root.path(), kill_at);
-        assert!(
-            traced.killed && traced.calls.len() == kill_at,
-            "{kill_at}: {traced:?}"
-        );
-        assert_eq!(
-            std::os::unix::process::ExitStatusExt::signal(&traced.exit()),
-            Some(9)
-        );
+        assert!(traced.killed && traced.calls.len() == kill_at, "{kill_at}: {traced:?}");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&traced.exit()), Some(9));
         // The files whose creation was allowed; the last one is empty if its write was not.
         let expect: Vec<(String, usize)> = FILES
             .iter()

@@ -16,18 +16,10 @@ fn check(test: &str, change: &str, undo: &str, section: Section, text: &str) {
     netns.sh(change).unwrap();
     let during = Snapshot::take(&netns, root.path()).unwrap();
     assert!(!before.mentions(section, text), "{text} was there before");
-    assert!(
-        during.mentions(section, text),
-        "{text} is not seen:\n{}",
-        before.diff(&during)
-    );
+    assert!(during.mentions(section, text), "{text} is not seen:\n{}", before.diff(&during));
     netns.sh(undo).unwrap();
     let after = Snapshot::take(&netns, root.path()).unwrap();
-    assert!(
-        before.diff(&after).is_empty(),
-        "left behind:\n{}",
-        before.diff(&after)
-    );
+    assert!(before.diff(&after).is_empty(), "left behind:\n{}", before.diff(&after));
 }
 
 #[test]
@@ -126,9 +118,7 @@ fn everything_ends_with_the_namespace() {
         return;
     }
     let netns = Netns::new().unwrap();
-    netns
-        .sh("setsid sleep 87654 </dev/null >/dev/null 2>&1 &")
-        .unwrap();
+    netns.sh("setsid sleep 87654 </dev/null >/dev/null 2>&1 &").unwrap();
     let processes = netns.processes().unwrap();
     assert_eq!(processes.len(), 1, "{processes:?}");
     let outside = format!("/proc/{}", processes[0].outside);

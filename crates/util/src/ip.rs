@@ -111,23 +111,14 @@ impl Address {
     /// The zone of an IPv6 address as written: an interface name or number.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
-        let text = self
-            .zone
-            .split(|&byte| byte == 0)
-            .next()
-            .unwrap_or_default();
-        std::str::from_utf8(text)
-            .ok()
-            .filter(|zone| !zone.is_empty())
+        let text = self.zone.split(|&byte| byte == 0).next().unwrap_or_default();
+        std::str::from_utf8(text).ok().filter(|zone| !zone.is_empty())
     }
 }
 
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
-        Self {
-            ip,
-            zone: [0; ZONE_MAX],
-        }
+        Self { ip, zone: [0; ZONE_MAX] }
     }
 }
 
@@ -163,9 +154,7 @@ impl FromStr for Address {
     ///
     /// libvirt 11.3.0: `virSocketAddrParse`, src/util/virsocketaddr.c; inet_aton(3)
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        parse_address(text).ok_or_else(|| AddressError::Syntax {
-            text: text.to_owned(),
-        })
+        parse_address(text).ok_or_else(|| AddressError::Syntax { text: text.to_owned() })
     }
 }
 
@@ -180,10 +169,7 @@ fn parse_address(text: &str) -> Option<Address> {
     if zone.is_empty() || zone.bytes().any(|byte| byte <= b' ' || byte == b'/') {
         return None;
     }
-    address
-        .zone
-        .get_mut(..zone.len())?
-        .copy_from_slice(zone.as_bytes());
+    address.zone.get_mut(..zone.len())?.copy_from_slice(zone.as_bytes());
     Some(address)
 }
 
@@ -215,11 +201,7 @@ fn parse_ipv4_part(part: &str) -> Option<u32> {
         None if part.len() > 1 && part.starts_with('0') => (part, 8),
         None => (part, 10),
     };
-    if digits.starts_with('+') {
-        None
-    } else {
-        u32::from_str_radix(digits, radix).ok()
-    }
+    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
 }
 
 /// The prefix length of a netmask, or nothing if its bits are not contiguous.
@@ -379,10 +361,7 @@ pub fn range_size(
         _ => return Err(RangeError::Families { start, end }),
     };
     let (first, last) = distance;
-    let size = last
-        .checked_sub(first)
-        .ok_or(RangeError::Reversed { start, end })?
-        + 1;
+    let size = last.checked_sub(first).ok_or(RangeError::Reversed { start, end })? + 1;
     u32::try_from(size)
         .ok()
         .filter(|&size| size <= RANGE_MAX)
@@ -396,45 +375,22 @@ fn check_within(
     prefix: Option<u8>,
 ) -> Result<(), RangeError> {
     if start.family() != network.family() {
-        return Err(RangeError::NetworkFamily {
-            start,
-            end,
-            network,
-        });
+        return Err(RangeError::NetworkFamily { start, end, network });
     }
     let Some((prefix, net)) = prefix.and_then(|prefix| Some((prefix, subnet(network.ip, prefix)?)))
     else {
-        return Err(RangeError::Prefix {
-            start,
-            end,
-            network,
-        });
+        return Err(RangeError::Prefix { start, end, network });
     };
     if !net.contains(&start.ip) || !net.contains(&end.ip) {
-        return Err(RangeError::Outside {
-            start,
-            end,
-            network,
-            prefix,
-        });
+        return Err(RangeError::Outside { start, end, network, prefix });
     }
     // Neither rule applies to IPv6, whose subnet address is an ordinary (anycast) one to dnsmasq.
     if start.family() == Family::Ipv4 {
         if start.ip == net.network() {
-            return Err(RangeError::NetworkAddress {
-                start,
-                end,
-                network,
-                prefix,
-            });
+            return Err(RangeError::NetworkAddress { start, end, network, prefix });
         }
         if end.ip == net.broadcast() {
-            return Err(RangeError::Broadcast {
-                start,
-                end,
-                network,
-                prefix,
-            });
+            return Err(RangeError::Broadcast { start, end, network, prefix });
         }
     }
     Ok(())
@@ -446,10 +402,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: Option<&str>) {
-        let printed = text
-            .parse::<Address>()
-            .ok()
-            .map(|address| address.to_string());
+        let printed = text.parse::<Address>().ok().map(|address| address.to_string());
         assert_eq!(printed.as_deref(), expect, "{text:?}");
     }
 
@@ -492,10 +445,7 @@ mod tests {
             end.parse().unwrap(),
             network.map(|(ip, prefix)| (ip.parse().unwrap(), Some(prefix))),
         );
-        assert_eq!(
-            size.map_err(|error| error.to_string()),
-            expect.map_err(str::to_owned)
-        );
+        assert_eq!(size.map_err(|error| error.to_string()), expect.map_err(str::to_owned));
     }
 
     #[test]
@@ -503,12 +453,7 @@ mod tests {
         check_range("10.0.0.2", "10.0.0.9", None, Ok(8));
         check_range("10.0.0.2", "10.0.0.9", Some(("10.0.0.1", 24)), Ok(8));
         check_range("10.0.0.0", "10.0.255.255", None, Ok(65536));
-        check_range(
-            "::2",
-            "::1:0",
-            None,
-            Err("range ::2 - ::1:0 is too large (> 65535)"),
-        );
+        check_range("::2", "::1:0", None, Err("range ::2 - ::1:0 is too large (> 65535)"));
         check_range("::2", "::ff", Some(("::1", 64)), Ok(254));
         check_range(
             "10.0.0.9",

@@ -64,9 +64,7 @@ impl FromStr for MacAddr {
     ///
     /// libvirt 11.3.0: `virMacAddrParse`, src/util/virmacaddr.c
     fn from_str(text: &str) -> Result<Self, MacError> {
-        parse(text.as_bytes()).ok_or_else(|| MacError::Syntax {
-            text: text.to_owned(),
-        })
+        parse(text.as_bytes()).ok_or_else(|| MacError::Syntax { text: text.to_owned() })
     }
 }
 
@@ -86,9 +84,7 @@ fn parse(mut rest: &[u8]) -> Option<MacAddr> {
             rest = tail;
         }
     }
-    rest.first()
-        .is_none_or(|&byte| byte <= b' ')
-        .then_some(MacAddr(address))
+    rest.first().is_none_or(|&byte| byte <= b' ').then_some(MacAddr(address))
 }
 
 const fn hex(byte: u8) -> Option<u8> {
@@ -130,9 +126,6 @@ mod tests {
     fn group_bit() {
         assert!(MacAddr([0x53, 0, 0, 0, 0, 0]).is_multicast());
         assert!(!MacAddr::generated([1, 2, 3]).is_multicast());
-        assert_eq!(
-            MacAddr::generated([1, 2, 0xff]).to_string(),
-            "52:54:00:01:02:ff"
-        );
+        assert_eq!(MacAddr::generated([1, 2, 0xff]).to_string(), "52:54:00:01:02:ff");
     }
 }

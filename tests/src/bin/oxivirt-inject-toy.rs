@@ -19,9 +19,7 @@ fn main() -> std::io::Result<()> {
     };
     make("main")?;
     let in_thread = make.clone();
-    std::thread::spawn(move || in_thread("thread"))
-        .join()
-        .unwrap_or(Ok(()))?;
+    std::thread::spawn(move || in_thread("thread")).join().unwrap_or(Ok(()))?;
     let child = PathBuf::from(std::env::args_os().nth(1).unwrap_or_default()).join("child");
     Run::new(["sh", "-c", "echo > \"$0\""])
         .args([child])

@@ -20,10 +20,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nobody reads the report before this program's end"
-)]
+#[expect(clippy::disallowed_methods, reason = "nobody reads the report before this program's end")]
 fn run() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let usage = || Error::Wrong("usage: oxivirt-inject REPORT N PROGRAM [ARGUMENT…]".to_owned());
@@ -33,9 +30,7 @@ fn run() -> Result<()> {
         .and_then(|word| word.to_str().and_then(|word| word.parse().ok()))
         .ok_or_else(usage)?;
     let traced = trace(&Run::new(arguments), (number > 0).then_some(number))?;
-    let text = serde_json::to_string(&traced).map_err(|error| Error::Format {
-        what: "the report".into(),
-        found: error.to_string(),
-    })?;
+    let text = serde_json::to_string(&traced)
+        .map_err(|error| Error::Format { what: "the report".into(), found: error.to_string() })?;
     std::fs::write(&report, text).map_err(Error::file(&report))
 }

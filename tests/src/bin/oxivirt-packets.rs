@@ -39,10 +39,7 @@ fn run() -> Result<bool> {
     let mut skipped = 0;
     if directories.is_empty() {
         directories.push(workspace().join("tests/data/packets"));
-        if require::check(
-            "packets of ../shared/data/firewall/semantics",
-            &[Need::Shared],
-        )? {
+        if require::check("packets of ../shared/data/firewall/semantics", &[Need::Shared])? {
             directories.push(shared().join("data/firewall/semantics"));
         } else {
             skipped += 1;
@@ -63,13 +60,7 @@ fn run() -> Result<bool> {
 
 /// Prints a verdict; returns how many checks failed.
 fn show(subject: Subject, verdict: &Verdict) -> usize {
-    let Verdict {
-        agreed,
-        deviations,
-        disagreements,
-        one_way_heard,
-        one_way_silent,
-    } = verdict;
+    let Verdict { agreed, deviations, disagreements, one_way_heard, one_way_silent } = verdict;
     println!(
         "  {agreed} rows agree, {} differ as registered, {} differ",
         deviations.len(),
@@ -77,11 +68,7 @@ fn show(subject: Subject, verdict: &Verdict) -> usize {
     );
     for (name, list) in [("registered", deviations), ("differs", disagreements)] {
         for (expected, found) in list {
-            println!(
-                "  {name}: expected {expected}\n  {:>1$} found    {found}",
-                "",
-                name.len()
-            );
+            println!("  {name}: expected {expected}\n  {:>1$} found    {found}", "", name.len());
         }
     }
     println!(
@@ -89,11 +76,7 @@ fn show(subject: Subject, verdict: &Verdict) -> usize {
         one_way_heard.len(),
         one_way_heard.len() + one_way_silent.len()
     );
-    let leaks = if subject == Subject::Oxivirt {
-        one_way_heard.as_slice()
-    } else {
-        &[]
-    };
+    let leaks = if subject == Subject::Oxivirt { one_way_heard.as_slice() } else { &[] };
     for row in leaks {
         println!("  arrives one way: {row}");
     }

@@ -34,21 +34,14 @@ fn run() -> Result<()> {
             serve(&addresses)
         }
         Some((verb, [])) if verb == "ask" => {
-            let text = std::io::read_to_string(std::io::stdin()).map_err(|source| Error::Run {
-                command: "read questions".into(),
-                source,
-            })?;
-            let questions = text
-                .lines()
-                .map(str::parse)
-                .collect::<Result<Vec<Question>>>()?;
+            let text = std::io::read_to_string(std::io::stdin())
+                .map_err(|source| Error::Run { command: "read questions".into(), source })?;
+            let questions = text.lines().map(str::parse).collect::<Result<Vec<Question>>>()?;
             for (number, outcome) in ask(&questions) {
                 println!("{number} {outcome}");
             }
             Ok(())
         }
-        _ => Err(Error::Wrong(
-            "usage: oxivirt-probe serve ADDRESS… | ask".into(),
-        )),
+        _ => Err(Error::Wrong("usage: oxivirt-probe serve ADDRESS… | ask".into())),
     }
 }

@@ -104,11 +104,7 @@ const CALLS: &[(libc::c_long, &str, Kind)] = &[
     (libc::SYS_splice, "splice", Kind::Write(2)),
     (libc::SYS_kill, "kill", Kind::Always),
     (libc::SYS_tgkill, "tgkill", Kind::Always),
-    (
-        libc::SYS_pidfd_send_signal,
-        "pidfd_send_signal",
-        Kind::Always,
-    ),
+    (libc::SYS_pidfd_send_signal, "pidfd_send_signal", Kind::Always),
     (libc::SYS_clone, "clone", Kind::Clone),
     (libc::SYS_clone3, "clone3", Kind::Clone3),
 ];
@@ -146,13 +142,7 @@ pub fn table() -> impl Iterator<Item = (libc::c_long, &'static str, Kind)> {
 ///
 /// `descriptor` is its number: what a program says on its own output changes nothing.
 pub fn leads_out(descriptor: u64, target: &str) -> bool {
-    let inside = [
-        "anon_inode:",
-        "/memfd:",
-        "/dev/null",
-        "/dev/pts/",
-        "/dev/tty",
-    ];
+    let inside = ["anon_inode:", "/memfd:", "/dev/null", "/dev/pts/", "/dev/tty"];
     !matches!(descriptor, 1 | 2) && !inside.iter().any(|prefix| target.starts_with(prefix))
 }
 
@@ -182,11 +172,7 @@ impl Stopped {
             .map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16))
             .collect::<Result<_, _>>()
             .ok()?;
-        Some(Self {
-            thread,
-            number,
-            arguments,
-        })
+        Some(Self { thread, number, arguments })
     }
 
     /// The kill point that this stop is, if it is one.
@@ -215,11 +201,7 @@ impl Stopped {
         };
         // Numbers of sockets and pipes differ from run to run.
         let object = object.split(":[").next().unwrap_or_default().to_owned();
-        Some(Call {
-            name: name.to_owned(),
-            object,
-            moment,
-        })
+        Some(Call { name: name.to_owned(), object, moment })
     }
 
     fn descriptor(&self, at: usize) -> Option<(u64, String)> {
@@ -244,10 +226,7 @@ impl Stopped {
     fn string(&self, at: usize) -> String {
         let mut bytes = [0; 256];
         let count = self.memory(at, &mut bytes).unwrap_or(0);
-        let text = bytes[..count]
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
+        let text = bytes[..count].split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(text).into_owned()
     }
 }
@@ -262,11 +241,7 @@ mod tests {
 
     #[track_caller]
     fn check_out(descriptor: u64, target: &str, expect: bool) {
-        assert_eq!(
-            leads_out(descriptor, target),
-            expect,
-            "{descriptor} {target}"
-        );
+        assert_eq!(leads_out(descriptor, target), expect, "{descriptor} {target}");
     }
 
     #[test]

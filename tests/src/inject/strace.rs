@@ -16,9 +16,7 @@ pub fn arguments(output: &str) -> Vec<String> {
     // `?` lets strace accept names that this architecture lacks.
     let names: Vec<String> = table().map(|(_, name, _)| format!("?{name}")).collect();
     let filter = format!("trace={}", names.join(","));
-    ["-f", "-y", "-s", "0", "-o", output, "-e", &filter]
-        .map(str::to_owned)
-        .to_vec()
+    ["-f", "-y", "-s", "0", "-o", output, "-e", &filter].map(str::to_owned).to_vec()
 }
 
 /// The kill points of the traced program itself in strace's output.
@@ -86,9 +84,7 @@ fn changes(name: &str, arguments: &str) -> bool {
             let argument = arguments.split(", ").nth(at).unwrap_or_default();
             let (descriptor, target) = argument.split_once('<').unwrap_or((argument, ""));
             let target = target.rsplit_once('>').map_or(target, |(target, _)| target);
-            descriptor
-                .parse()
-                .is_ok_and(|descriptor| leads_out(descriptor, target))
+            descriptor.parse().is_ok_and(|descriptor| leads_out(descriptor, target))
         }
         Kind::Clone | Kind::Clone3 => !arguments.contains("CLONE_THREAD"),
     }
@@ -101,10 +97,8 @@ mod tests {
     #[track_caller]
     fn check(output: &str, expect: &[(&str, usize)]) {
         let counts = count(output);
-        let found: Vec<(&str, usize)> = counts
-            .iter()
-            .map(|(name, count)| (name.as_str(), *count))
-            .collect();
+        let found: Vec<(&str, usize)> =
+            counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         assert_eq!(found, expect, "{output}");
     }
 
@@ -115,10 +109,7 @@ mod tests {
         check("7 write(3</x>, \"\"..., 3) = 3\n", &[("write", 1)]);
         check("7 write(3<anon_inode:[eventfd]>, \"\"..., 8) = 8\n", &[]);
         check("7 openat(AT_FDCWD</>, \"\"..., O_RDONLY) = 3</x>\n", &[]);
-        check(
-            "7 openat(AT_FDCWD</>, \"\"..., O_WRONLY|O_CREAT, 0644) = 3</x>\n",
-            &[("openat", 1)],
-        );
+        check("7 openat(AT_FDCWD</>, \"\"..., O_WRONLY|O_CREAT, 0644) = 3</x>\n", &[("openat", 1)]);
         check("7 +++ exited with 0 +++\n", &[]);
     }
 
@@ -140,9 +131,6 @@ mod tests {
 
     #[test]
     fn an_interrupted_call_counts_once() {
-        check(
-            "7 unlink(\"\" <unfinished ...>\n7 <... unlink resumed>) = 0\n",
-            &[("unlink", 1)],
-        );
+        check("7 unlink(\"\" <unfinished ...>\n7 <... unlink resumed>) = 0\n", &[("unlink", 1)]);
     }
 }

@@ -73,32 +73,17 @@ impl Row {
 
     /// The address that the router is told to send from.
     pub(super) fn router_address(&self) -> Result<Option<IpAddr>> {
-        let inner = self
-            .from
-            .strip_prefix(ROUTER)
-            .and_then(|rest| rest.strip_prefix('['));
+        let inner = self.from.strip_prefix(ROUTER).and_then(|rest| rest.strip_prefix('['));
         let Some(inner) = inner else { return Ok(None) };
-        let wrong = || Error::Format {
-            what: "a sender".into(),
-            found: self.from.clone(),
-        };
-        inner
-            .trim_end_matches(']')
-            .parse()
-            .map(Some)
-            .map_err(|_| wrong())
+        let wrong = || Error::Format { what: "a sender".into(), found: self.from.clone() };
+        inner.trim_end_matches(']').parse().map(Some).map_err(|_| wrong())
     }
 
     /// The same probe with another result.
     #[must_use]
     pub fn with(&self, outcome: &Outcome) -> Self {
         let mut row = Self {
-            result: outcome
-                .to_string()
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            result: outcome.to_string().split(' ').next().unwrap_or_default().to_owned(),
             seen: String::new(),
             low_port_kept: false,
             ..self.clone()
@@ -106,11 +91,7 @@ impl Row {
         if let Outcome::Delivered { seen, sent } = outcome {
             // Which of its addresses the router chose is part of the result.
             let unchanged = seen.ip() == sent.ip() && self.from != ROUTER;
-            row.seen = if unchanged {
-                "self".to_owned()
-            } else {
-                seen.ip().to_string()
-            };
+            row.seen = if unchanged { "self".to_owned() } else { seen.ip().to_string() };
             row.low_port_kept = (1..1024).contains(&self.source_port) && seen.port() == sent.port();
         }
         row
@@ -123,16 +104,7 @@ impl fmt::Display for Row {
             Family::V4 => "v4",
             Family::V6 => "v6",
         };
-        let Self {
-            from,
-            to,
-            protocol,
-            source_port,
-            result,
-            seen,
-            low_port_kept,
-            ..
-        } = self;
+        let Self { from, to, protocol, source_port, result, seen, low_port_kept, .. } = self;
         write!(
             f,
             "{from}\t{to}\t{family}\t{protocol}\t{source_port}\t{result}\t{seen}\t{low_port_kept}"
@@ -144,21 +116,9 @@ impl FromStr for Row {
     type Err = Error;
 
     fn from_str(line: &str) -> Result<Self> {
-        let wrong = || Error::Format {
-            what: "a row".into(),
-            found: line.into(),
-        };
+        let wrong = || Error::Format { what: "a row".into(), found: line.into() };
         let columns: Vec<&str> = line.split('\t').collect();
-        let [
-            from,
-            to,
-            family,
-            protocol,
-            source_port,
-            result,
-            seen,
-            low_port_kept,
-        ] = columns[..]
+        let [from, to, family, protocol, source_port, result, seen, low_port_kept] = columns[..]
         else {
             return Err(wrong());
         };
@@ -225,12 +185,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_errors() {
-        for line in [
-            "",
-            "a\tb",
-            "a\tb\tv5\ttcp\t0\ttimeout\t\tfalse",
-            "a\tb\tv4\ttcp\t0\tlost\t\tfalse",
-        ] {
+        for line in
+            ["", "a\tb", "a\tb\tv5\ttcp\t0\ttimeout\t\tfalse", "a\tb\tv4\ttcp\t0\tlost\t\tfalse"]
+        {
             assert!(line.parse::<Row>().is_err(), "{line}");
         }
     }
@@ -238,9 +195,7 @@ mod tests {
     #[test]
     fn the_router_can_choose_its_address() {
         let row = |from: &str| -> Row {
-            format!("{from}\tb\tv4\ttcp\t0\ttimeout\t\tfalse")
-                .parse()
-                .unwrap()
+            format!("{from}\tb\tv4\ttcp\t0\ttimeout\t\tfalse").parse().unwrap()
         };
         assert_eq!(row("host").router_address().unwrap(), None);
         assert_eq!(row("la0").router_address().unwrap(), None);

@@ -93,15 +93,9 @@ fn of_family(addresses: &[String], family: Family) -> Option<IpAddr> {
 
 /// Address and prefix length of `ADDRESS/PREFIX`.
 pub(super) fn split(address: &str) -> Result<(IpAddr, u8)> {
-    let wrong = || Error::Format {
-        what: "an address".into(),
-        found: address.into(),
-    };
+    let wrong = || Error::Format { what: "an address".into(), found: address.into() };
     let (ip, prefix) = address.split_once('/').ok_or_else(wrong)?;
-    Ok((
-        ip.parse().map_err(|_| wrong())?,
-        prefix.parse().map_err(|_| wrong())?,
-    ))
+    Ok((ip.parse().map_err(|_| wrong())?, prefix.parse().map_err(|_| wrong())?))
 }
 
 /// The router's address on the subnet of `ADDRESS/PREFIX`: its first one.
@@ -110,15 +104,11 @@ pub(super) fn gateway(address: &str) -> Result<IpAddr> {
     let prefix = u32::from(prefix);
     Ok(match ip {
         IpAddr::V4(ip) => {
-            let mask = u32::MAX
-                .checked_shl(32_u32.saturating_sub(prefix))
-                .unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
             Ipv4Addr::from_bits((ip.to_bits() & mask) | 1).into()
         }
         IpAddr::V6(ip) => {
-            let mask = u128::MAX
-                .checked_shl(128_u32.saturating_sub(prefix))
-                .unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix)).unwrap_or(0);
             Ipv6Addr::from_bits((ip.to_bits() & mask) | 1).into()
         }
     })
@@ -129,10 +119,7 @@ pub(super) fn name_of(xml: &str) -> Result<&str> {
     xml.split_once("<name>")
         .and_then(|(_, rest)| rest.split_once("</name>"))
         .map(|(name, _)| name)
-        .ok_or_else(|| Error::Format {
-            what: "the name of a network".into(),
-            found: xml.into(),
-        })
+        .ok_or_else(|| Error::Format { what: "the name of a network".into(), found: xml.into() })
 }
 
 #[cfg(test)]
@@ -155,10 +142,7 @@ mod tests {
 
     #[test]
     fn names_come_out_of_the_xml() {
-        assert_eq!(
-            name_of("<network>\n <name>a</name></network>").unwrap(),
-            "a"
-        );
+        assert_eq!(name_of("<network>\n <name>a</name></network>").unwrap(), "a");
         assert!(name_of("<network/>").is_err());
     }
 }

@@ -47,10 +47,7 @@ fn one(question: &Question, port: u16) -> Outcome {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-    )
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
 
 /// The addresses that the other side saw and that this side used.
@@ -58,10 +55,7 @@ type Addresses = (SocketAddr, SocketAddr);
 
 fn ask_tcp(from: SocketAddr, to: SocketAddr) -> io::Result<Addresses> {
     let descriptor = connecting(from, to)?;
-    let mut ready = [PollFd::new(
-        std::os::fd::AsFd::as_fd(&descriptor),
-        PollFlags::POLLOUT,
-    )];
+    let mut ready = [PollFd::new(std::os::fd::AsFd::as_fd(&descriptor), PollFlags::POLLOUT)];
     let timeout = PollTimeout::try_from(TIMEOUT).unwrap_or(PollTimeout::MAX);
     if poll(&mut ready, timeout)? == 0 {
         return Err(io::ErrorKind::TimedOut.into());
@@ -79,11 +73,7 @@ fn ask_tcp(from: SocketAddr, to: SocketAddr) -> io::Result<Addresses> {
 
 /// A socket whose connection has begun. The standard library cannot choose where from.
 fn connecting(from: SocketAddr, to: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if to.is_ipv6() {
-        AddressFamily::Inet6
-    } else {
-        AddressFamily::Inet
-    };
+    let family = if to.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let descriptor = socket(family, SockType::Stream, flags, None)?;
     // Questions to different hosts share a chosen source port.
@@ -102,10 +92,7 @@ fn ask_udp(question: &Question, to: SocketAddr) -> io::Result<Addresses> {
     socket.send(question.number.to_string().as_bytes())?;
     let mut buffer = [0; 64];
     let count = socket.recv(&mut buffer)?;
-    Ok((
-        parse(&String::from_utf8_lossy(&buffer[..count]))?,
-        socket.local_addr()?,
-    ))
+    Ok((parse(&String::from_utf8_lossy(&buffer[..count]))?, socket.local_addr()?))
 }
 
 fn parse(text: &str) -> io::Result<SocketAddr> {

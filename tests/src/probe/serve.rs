@@ -25,10 +25,7 @@ impl Server {
         let heard = Arc::new(Mutex::new(BTreeSet::new()));
         let mut port = port;
         for address in addresses {
-            let bound = |source| Error::Run {
-                command: format!("listen on {address}"),
-                source,
-            };
+            let bound = |source| Error::Run { command: format!("listen on {address}"), source };
             let listener = TcpListener::bind(SocketAddr::new(*address, port)).map_err(bound)?;
             port = listener.local_addr().map_err(bound)?.port();
             let socket = UdpSocket::bind(SocketAddr::new(*address, port)).map_err(bound)?;
@@ -46,12 +43,7 @@ impl Server {
 
     /// Numbers of the datagrams that arrived so far.
     pub(super) fn heard(&self) -> Vec<u32> {
-        self.heard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .collect()
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
@@ -91,14 +83,9 @@ fn answer_datagrams(socket: &UdpSocket, heard: &Mutex<BTreeSet<u32>>) {
         let Ok((count, peer)) = socket.recv_from(&mut buffer) else {
             continue;
         };
-        let number = std::str::from_utf8(&buffer[..count])
-            .ok()
-            .and_then(|text| text.parse().ok());
+        let number = std::str::from_utf8(&buffer[..count]).ok().and_then(|text| text.parse().ok());
         if let Some(number) = number {
-            heard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(number);
+            heard.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
         }
         socket.send_to(peer.to_string().as_bytes(), peer).ok();
     }

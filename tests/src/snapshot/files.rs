@@ -19,11 +19,7 @@ pub(super) fn collect(root: &Path, facts: &mut BTreeMap<(Section, String), Strin
             let Some(fact) = describe(&path)? else {
                 continue;
             };
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .display()
-                .to_string();
+            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             if fact.starts_with("directory") {
                 directories.push(path);
             }
@@ -39,12 +35,7 @@ fn describe(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(Error::file(path))?,
     };
-    let owner = format!(
-        "{:04o} {}:{}",
-        metadata.mode() & 0o7777,
-        metadata.uid(),
-        metadata.gid()
-    );
+    let owner = format!("{:04o} {}:{}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
     let kind = metadata.file_type();
     Ok(Some(if kind.is_dir() {
         format!("directory {owner}")
@@ -60,11 +51,7 @@ fn describe(path: &Path) -> Result<Option<String>> {
         let bytes = fs::read(path).map_err(Error::file(path))?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
-        format!(
-            "file {owner}, {} bytes, {:016x}",
-            bytes.len(),
-            hasher.finish()
-        )
+        format!("file {owner}, {} bytes, {:016x}", bytes.len(), hasher.finish())
     }))
 }
 
@@ -78,10 +65,7 @@ mod tests {
     fn facts(root: &TempRoot) -> Vec<(String, String)> {
         let mut facts = BTreeMap::new();
         collect(root.path(), &mut facts).unwrap();
-        facts
-            .into_iter()
-            .map(|((_, name), fact)| (name, fact))
-            .collect()
+        facts.into_iter().map(|((_, name), fact)| (name, fact)).collect()
     }
 
     #[test]

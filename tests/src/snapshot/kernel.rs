@@ -36,18 +36,8 @@ const VOLATILE_SYSCTLS: &[&str] = &["nf_conntrack_count", "tcp_fastopen_key", "n
 pub(super) fn collect(netns: &Netns, facts: &mut Facts) -> Result<()> {
     let output = netns.sh(SCRIPT)?;
     let parts: Vec<&str> = output.split("\n----\n").collect();
-    let [
-        links,
-        addresses,
-        routes4,
-        routes6,
-        rules4,
-        rules6,
-        nft,
-        qdiscs,
-        iptables,
-        sysctls,
-    ] = parts[..]
+    let [links, addresses, routes4, routes6, rules4, rules6, nft, qdiscs, iptables, sysctls] =
+        parts[..]
     else {
         return Err(Error::Format {
             what: "the listing of the host".into(),
@@ -66,16 +56,9 @@ pub(super) fn collect(netns: &Netns, facts: &mut Facts) -> Result<()> {
     for mut qdisc in list("qdiscs", qdiscs)? {
         let device = take(&mut qdisc, "dev");
         let handle = take(&mut qdisc, "handle");
-        facts.insert(
-            (Section::Qdisc, format!("{device} {handle}")),
-            qdisc.to_string(),
-        );
+        facts.insert((Section::Qdisc, format!("{device} {handle}")), qdisc.to_string());
     }
-    for (number, line) in iptables
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .enumerate()
-    {
+    for (number, line) in iptables.lines().filter(|line| !line.starts_with('#')).enumerate() {
         facts.insert((Section::Iptables, format!("{number:04}")), line.to_owned());
     }
     for line in sysctls.lines() {
@@ -83,10 +66,7 @@ pub(super) fn collect(netns: &Netns, facts: &mut Facts) -> Result<()> {
             continue;
         };
         let name = path.trim_start_matches("/proc/sys/");
-        if !VOLATILE_SYSCTLS
-            .iter()
-            .any(|volatile| name.ends_with(volatile))
-        {
+        if !VOLATILE_SYSCTLS.iter().any(|volatile| name.ends_with(volatile)) {
             // A value of several lines becomes one.
             let text = facts.entry((Section::Sysctl, name.to_owned())).or_default();
             text.push_str(value);
@@ -100,10 +80,8 @@ fn list(what: &str, text: &str) -> Result<Vec<Value>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    serde_json::from_str(text).map_err(|error| Error::Format {
-        what: what.into(),
-        found: error.to_string(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| Error::Format { what: what.into(), found: error.to_string() })
 }
 
 fn object(value: &mut Value) -> Option<&mut Map<String, Value>> {
@@ -168,18 +146,13 @@ fn add_whole(section: Section, family: &str, values: Vec<Value>, facts: &mut Fac
         take(&mut value, "expires");
         remove_flags(&mut value, &["linkdown"]);
         // Two equal entries would be one key: counted.
-        let count = facts
-            .entry((section, format!("{family} {value}")))
-            .or_default();
+        let count = facts.entry((section, format!("{family} {value}"))).or_default();
         *count = (count.parse::<usize>().unwrap_or(0) + 1).to_string();
     }
 }
 
 fn add_nftables(text: &str, facts: &mut Facts) -> Result<()> {
-    let wrong = |found: String| Error::Format {
-        what: "the nftables ruleset".into(),
-        found,
-    };
+    let wrong = |found: String| Error::Format { what: "the nftables ruleset".into(), found };
     let mut ruleset: Value =
         serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let objects = match object(&mut ruleset).and_then(|ruleset| ruleset.remove("nftables")) {
@@ -243,10 +216,8 @@ mod tests {
     fn check_nftables(text: &str, expect: &[(&str, &str)]) {
         let mut facts = Facts::new();
         add_nftables(text, &mut facts).unwrap();
-        let found: Vec<(&str, &str)> = facts
-            .iter()
-            .map(|((_, key), value)| (key.as_str(), value.as_str()))
-            .collect();
+        let found: Vec<(&str, &str)> =
+            facts.iter().map(|((_, key), value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(found, expect);
     }
 
@@ -272,10 +243,7 @@ mod tests {
             r#"{"nftables":[{"map":{"family":"ip","name":"m","table":"t","elem":["b","a"]}}]}"#;
         check_nftables(
             one,
-            &[(
-                "map ip t m",
-                r#"{"family":"ip","name":"m","table":"t","elem":["a","b"]}"#,
-            )],
+            &[("map ip t m", r#"{"family":"ip","name":"m","table":"t","elem":["a","b"]}"#)],
         );
     }
 

@@ -104,24 +104,15 @@ impl Check {
 
     /// Each member with its default features only, which a build of the whole workspace never tries.
     fn crates_alone(&mut self) {
-        let listed = Call::cargo(&[
-            "tree",
-            "--workspace",
-            "--depth",
-            "0",
-            "--prefix",
-            "none",
-            "--locked",
-        ])
-        .capture();
+        let listed =
+            Call::cargo(&["tree", "--workspace", "--depth", "0", "--prefix", "none", "--locked"])
+                .capture();
         let listed = match listed {
             Ok(listed) => listed,
             Err(failure) => return self.fail("crates alone", &failure),
         };
-        let mut names: Vec<&str> = listed
-            .lines()
-            .filter_map(|line| line.split_whitespace().next())
-            .collect();
+        let mut names: Vec<&str> =
+            listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
@@ -201,20 +192,14 @@ impl Check {
                 if tally.is_empty() {
                     self.total.passed += 1;
                 }
-                ui::line(format_args!(
-                    "{name}: ok ({})",
-                    ui::elapsed(begin.elapsed())
-                ));
+                ui::line(format_args!("{name}: ok ({})", ui::elapsed(begin.elapsed())));
             }
             Err(failure) => {
                 if tally.failed == 0 {
                     self.total.failed += 1;
                 }
                 self.failures.push(name.to_owned());
-                ui::line(format_args!(
-                    "{name}: FAILED ({})",
-                    ui::elapsed(begin.elapsed())
-                ));
+                ui::line(format_args!("{name}: FAILED ({})", ui::elapsed(begin.elapsed())));
                 ui::error(&failure);
             }
         }
@@ -224,11 +209,7 @@ impl Check {
     fn collect_skipped(&mut self) -> usize {
         let text = std::fs::read_to_string(&self.skipped_file).unwrap_or_default();
         let before = self.skipped.len();
-        self.skipped.extend(
-            text.lines()
-                .filter(|line| !line.is_empty())
-                .map(str::to_owned),
-        );
+        self.skipped.extend(text.lines().filter(|line| !line.is_empty()).map(str::to_owned));
         if let Err(error) = remove_if_there(&self.skipped_file) {
             ui::error(&error);
         }

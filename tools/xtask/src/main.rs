@@ -53,9 +53,9 @@ fn main() -> ExitCode {
             ui::print(HELP);
             Ok(())
         }
-        other => Err(ui::Failure::new(format!(
-            "unknown task '{other}'; `cargo xtask help` lists them"
-        ))),
+        other => {
+            Err(ui::Failure::new(format!("unknown task '{other}'; `cargo xtask help` lists them")))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

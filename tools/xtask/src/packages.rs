@@ -24,36 +24,12 @@ struct Package {
 }
 
 const RUN: &[Package] = &[
-    Package {
-        name: "nftables",
-        program: "nft",
-        why: "lists the firewall rules",
-    },
-    Package {
-        name: "dnsmasq-base",
-        program: "dnsmasq",
-        why: "serves DHCP and DNS on a network",
-    },
-    Package {
-        name: "iproute2",
-        program: "ip",
-        why: "builds guests and reads the host's state",
-    },
-    Package {
-        name: "busybox",
-        program: "busybox",
-        why: "the guest's DHCP and DNS client",
-    },
-    Package {
-        name: "util-linux",
-        program: "nsenter",
-        why: "enters namespaces",
-    },
-    Package {
-        name: "gcc",
-        program: "cc",
-        why: "the linker that rustc calls",
-    },
+    Package { name: "nftables", program: "nft", why: "lists the firewall rules" },
+    Package { name: "dnsmasq-base", program: "dnsmasq", why: "serves DHCP and DNS on a network" },
+    Package { name: "iproute2", program: "ip", why: "builds guests and reads the host's state" },
+    Package { name: "busybox", program: "busybox", why: "the guest's DHCP and DNS client" },
+    Package { name: "util-linux", program: "nsenter", why: "enters namespaces" },
+    Package { name: "gcc", program: "cc", why: "the linker that rustc calls" },
 ];
 
 const CHECK: &[Package] = &[Package {
@@ -70,11 +46,7 @@ const UNPRIVILEGED: &[Package] = &[Package {
 
 fn missing(purpose: Use) -> Vec<&'static Package> {
     let check: &[Package] = if purpose == Use::Check { CHECK } else { &[] };
-    let unprivileged: &[Package] = if privilege::is_root() {
-        &[]
-    } else {
-        UNPRIVILEGED
-    };
+    let unprivileged: &[Package] = if privilege::is_root() { &[] } else { UNPRIVILEGED };
     RUN.iter()
         .chain(check)
         .chain(unprivileged)
@@ -97,15 +69,9 @@ pub(crate) fn ensure(purpose: Use) -> Result<(), Failure> {
     }
     ui::line("missing on this machine:");
     for package in &missing_now {
-        ui::line(format_args!(
-            "  {:<14} {} ({})",
-            package.name, package.why, package.program
-        ));
+        ui::line(format_args!("  {:<14} {} ({})", package.name, package.why, package.program));
     }
-    let names: Vec<&str> = missing_now
-        .iter()
-        .flat_map(|package| debian_names(package))
-        .collect();
+    let names: Vec<&str> = missing_now.iter().flat_map(|package| debian_names(package)).collect();
     if process::find("apt-get").is_none() {
         return Err(Failure::new(
             "this machine has no apt-get; install the programs in brackets by its own package manager",
@@ -135,11 +101,7 @@ pub(crate) fn ensure(purpose: Use) -> Result<(), Failure> {
 
 fn debian_names(package: &Package) -> Vec<&'static str> {
     // The compiler alone cannot link: the start-up objects are in the C library's package.
-    if package.name == "gcc" {
-        vec!["gcc", "libc6-dev"]
-    } else {
-        vec![package.name]
-    }
+    if package.name == "gcc" { vec!["gcc", "libc6-dev"] } else { vec![package.name] }
 }
 
 fn install(names: &[&str]) -> Result<(), Failure> {
@@ -150,9 +112,7 @@ fn install(names: &[&str]) -> Result<(), Failure> {
             .environment("DEBIAN_FRONTEND", "noninteractive")
     };
     apt(&["update"]).run()?;
-    apt(&["install", "-y", "--no-install-recommends"])
-        .arguments(names)
-        .run()
+    apt(&["install", "-y", "--no-install-recommends"]).arguments(names).run()
 }
 
 /// Parts of the Rust distribution that a minimal installation lacks.
@@ -176,12 +136,8 @@ mod tests {
 
     #[test]
     fn every_package_is_named_once() {
-        let mut names: Vec<&str> = RUN
-            .iter()
-            .chain(CHECK)
-            .chain(UNPRIVILEGED)
-            .map(|package| package.name)
-            .collect();
+        let mut names: Vec<&str> =
+            RUN.iter().chain(CHECK).chain(UNPRIVILEGED).map(|package| package.name).collect();
         let before = names.len();
         names.sort_unstable();
         names.dedup();

@@ -30,24 +30,16 @@ fn parse_effective_uid(status: &str) -> Option<u32> {
 pub(crate) fn prefix() -> Result<Vec<String>, Failure> {
     let inner = ["--net", "--mount", "--pid", "--fork", "--mount-proc"];
     if is_root() {
-        let tried = Call::new(["unshare"])
-            .arguments(inner)
-            .argument("true")
-            .capture();
+        let tried = Call::new(["unshare"]).arguments(inner).argument("true").capture();
         return tried.map(|_| Vec::new()).map_err(|failure| {
             Failure::new(format!(
                 "root may not make namespaces here (a container without privileges?)\n{failure}"
             ))
         });
     }
-    let prefix: Vec<String> = ["unshare", "--user", "--map-root-user", "--map-auto", "--"]
-        .map(str::to_owned)
-        .to_vec();
-    let tried = Call::new(["unshare"])
-        .arguments(inner)
-        .argument("true")
-        .behind(&prefix)
-        .capture();
+    let prefix: Vec<String> =
+        ["unshare", "--user", "--map-root-user", "--map-auto", "--"].map(str::to_owned).to_vec();
+    let tried = Call::new(["unshare"]).arguments(inner).argument("true").behind(&prefix).capture();
     match tried {
         Ok(_) => {
             ui::line("not root: namespaces are made inside a user namespace");
@@ -69,10 +61,8 @@ fn advice() -> String {
     }
     let user = std::env::var("USER").unwrap_or_else(|_| "YOU".to_owned());
     let has_range = |file: &str| {
-        std::fs::read_to_string(file).is_ok_and(|text| {
-            text.lines()
-                .any(|line| line.split(':').next() == Some(&user))
-        })
+        std::fs::read_to_string(file)
+            .is_ok_and(|text| text.lines().any(|line| line.split(':').next() == Some(&user)))
     };
     if !has_range("/etc/subuid") || !has_range("/etc/subgid") {
         lines.push(format!(
@@ -83,10 +73,7 @@ fn advice() -> String {
         lines
             .push("  switched off; run: sudo sysctl kernel.unprivileged_userns_clone=1".to_owned());
     }
-    if switch(
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "0",
-    ) {
+    if switch("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0") {
         lines.push(
             "  restricted by AppArmor; run: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned(),
         );

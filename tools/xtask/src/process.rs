@@ -30,19 +30,13 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 pub(crate) fn workspace() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest
-        .parent()
-        .and_then(Path::parent)
-        .map_or_else(|| manifest.clone(), Path::to_path_buf)
+    manifest.parent().and_then(Path::parent).map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
 /// Where cargo puts the programs of the `dev` or the `release` profile.
 pub(crate) fn program_directory(profile: &str) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(
-            || workspace().join("target"),
-            |target| workspace().join(target),
-        )
+        .map_or_else(|| workspace().join("target"), |target| workspace().join(target))
         .join(profile)
 }
 
@@ -56,10 +50,7 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Self {
         Self {
-            words: words
-                .into_iter()
-                .map(|word| word.as_ref().to_owned())
-                .collect(),
+            words: words.into_iter().map(|word| word.as_ref().to_owned()).collect(),
             environment: Vec::new(),
         }
     }
@@ -77,8 +68,7 @@ impl Call {
     }
 
     pub(crate) fn arguments<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
-        self.words
-            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.words.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -95,22 +85,13 @@ impl Call {
 
     /// The command as a user would type it.
     pub(crate) fn text(&self) -> String {
-        self.words
-            .iter()
-            .map(|word| word.to_string_lossy())
-            .collect::<Vec<_>>()
-            .join(" ")
+        self.words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "xtask stands alone: this is its one place"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "xtask stands alone: this is its one place")]
     fn command(&self) -> Result<Command, Failure> {
-        let (program, arguments) = self
-            .words
-            .split_first()
-            .ok_or_else(|| Failure::new("empty command line"))?;
+        let (program, arguments) =
+            self.words.split_first().ok_or_else(|| Failure::new("empty command line"))?;
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -131,23 +112,13 @@ impl Call {
 
     /// Runs with the terminal as output; a non-zero exit is an error.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let status = self
-            .command()?
-            .status()
-            .map_err(|error| self.failure(error))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(self.failure(status))
-        }
+        let status = self.command()?.status().map_err(|error| self.failure(error))?;
+        if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
     /// Runs and returns standard output; both streams stay off the terminal.
     pub(crate) fn capture(&self) -> Result<String, Failure> {
-        let output = self
-            .command()?
-            .output()
-            .map_err(|error| self.failure(error))?;
+        let output = self.command()?.output().map_err(|error| self.failure(error))?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -158,11 +129,8 @@ impl Call {
 
     /// Runs with the terminal as output and counts the results that standard output reports.
     pub(crate) fn tally(&self) -> Result<(Tally, Result<(), Failure>), Failure> {
-        let mut child = self
-            .command()?
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| self.failure(error))?;
+        let mut child =
+            self.command()?.stdout(Stdio::piped()).spawn().map_err(|error| self.failure(error))?;
         let mut tally = Tally::default();
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).split(b'\n') {
@@ -173,11 +141,7 @@ impl Call {
             }
         }
         let status = child.wait().map_err(|error| self.failure(error))?;
-        let end = if status.success() {
-            Ok(())
-        } else {
-            Err(self.failure(status))
-        };
+        let end = if status.success() { Ok(()) } else { Err(self.failure(status)) };
         Ok((tally, end))
     }
 }

@@ -75,11 +75,7 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -91,15 +87,7 @@ mod tests {
     fn check(line: &str, passed: usize, failed: usize, skipped: usize) {
         let mut tally = Tally::default();
         tally.read(line);
-        assert_eq!(
-            tally,
-            Tally {
-                passed,
-                failed,
-                skipped
-            },
-            "{line}"
-        );
+        assert_eq!(tally, Tally { passed, failed, skipped }, "{line}");
     }
 
     #[test]
@@ -122,34 +110,12 @@ mod tests {
 
     #[test]
     fn skipped_tests_are_not_passed_ones() {
-        let mut libtest = Tally {
-            passed: 5,
-            failed: 1,
-            skipped: 0,
-        };
+        let mut libtest = Tally { passed: 5, failed: 1, skipped: 0 };
         libtest.skipped_by_name(2);
-        assert_eq!(
-            libtest,
-            Tally {
-                passed: 3,
-                failed: 1,
-                skipped: 2
-            }
-        );
-        let mut ours = Tally {
-            passed: 5,
-            failed: 0,
-            skipped: 2,
-        };
+        assert_eq!(libtest, Tally { passed: 3, failed: 1, skipped: 2 });
+        let mut ours = Tally { passed: 5, failed: 0, skipped: 2 };
         ours.skipped_by_name(2);
-        assert_eq!(
-            ours,
-            Tally {
-                passed: 5,
-                failed: 0,
-                skipped: 2
-            }
-        );
+        assert_eq!(ours, Tally { passed: 5, failed: 0, skipped: 2 });
     }
 
     #[test]

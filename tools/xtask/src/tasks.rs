@@ -39,23 +39,9 @@ fn build(profile: Profile, program: &str) -> Result<(), Failure> {
     if profile == Profile::Release {
         call = call.argument("--release");
     }
-    call.arguments([
-        "-p",
-        "oxivirt-shell",
-        "-p",
-        "oxivirt-leaseshelper",
-        "-p",
-        "oxivirt-tests",
-    ])
-    .arguments([
-        "--bin",
-        "oxish",
-        "--bin",
-        "oxivirt_leaseshelper",
-        "--bin",
-        program,
-    ])
-    .run()
+    call.arguments(["-p", "oxivirt-shell", "-p", "oxivirt-leaseshelper", "-p", "oxivirt-tests"])
+        .arguments(["--bin", "oxish", "--bin", "oxivirt_leaseshelper", "--bin", program])
+        .run()
 }
 
 /// `cargo xtask try`.
@@ -77,9 +63,9 @@ pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
         Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
-        Some((name, _)) => Err(Failure::new(format!(
-            "unknown benchmark '{name}'; there is: start"
-        ))),
+        Some((name, _)) => {
+            Err(Failure::new(format!("unknown benchmark '{name}'; there is: start")))
+        }
         None => Err(Failure::new("which benchmark? there is: start")),
     }
 }
@@ -96,10 +82,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
 
 /// Whether the test member has this program.
 pub(crate) fn has_member_program(program: &str) -> bool {
-    process::workspace()
-        .join("tests/src/bin")
-        .join(format!("{program}.rs"))
-        .is_file()
+    process::workspace().join("tests/src/bin").join(format!("{program}.rs")).is_file()
 }
 
 fn member_program(program: &str, arguments: &[String]) -> Result<(), Failure> {
@@ -108,16 +91,7 @@ fn member_program(program: &str, arguments: &[String]) -> Result<(), Failure> {
             "the workspace has no program tests/src/bin/{program}.rs"
         )));
     }
-    Call::cargo(&[
-        "run",
-        "--quiet",
-        "--locked",
-        "-p",
-        "oxivirt-tests",
-        "--bin",
-        program,
-        "--",
-    ])
-    .arguments(arguments)
-    .run()
+    Call::cargo(&["run", "--quiet", "--locked", "-p", "oxivirt-tests", "--bin", program, "--"])
+        .arguments(arguments)
+        .run()
 }

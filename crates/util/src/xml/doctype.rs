@@ -53,11 +53,7 @@ impl<'i> Reader<'i> {
             self.internal_subset()?;
             self.skip_blanks();
         }
-        if self.eat(">") {
-            Ok(())
-        } else {
-            self.syntax("DOCTYPE improperly terminated")
-        }
+        if self.eat(">") { Ok(()) } else { self.syntax("DOCTYPE improperly terminated") }
     }
 
     fn internal_subset(&mut self) -> Result<()> {
@@ -129,10 +125,7 @@ impl<'i> Reader<'i> {
             return self.syntax("xmlParseEntityDecl: entity not terminated");
         }
         if !parameter {
-            self.entities
-                .declared
-                .entry(name.to_owned())
-                .or_insert(entity);
+            self.entities.declared.entry(name.to_owned()).or_insert(entity);
         }
         Ok(())
     }
@@ -213,10 +206,7 @@ impl<'i> Reader<'i> {
                     "xmlParseCharRef: invalid decimal value"
                 });
             };
-            value = value
-                .saturating_mul(radix)
-                .saturating_add(digit)
-                .min(0x11_0000);
+            value = value.saturating_mul(radix).saturating_add(digit).min(0x11_0000);
             self.pos += 1;
         }
         self.eat(";");
@@ -229,22 +219,16 @@ impl<'i> Reader<'i> {
     fn expand(&mut self, name: &str, out: &mut String, context: Use) -> Result<()> {
         let replacement = match self.entities.declared.get(name) {
             None => {
-                return self.fail(XmlErrorKind::UndefinedEntity {
-                    name: name.to_owned(),
-                });
+                return self.fail(XmlErrorKind::UndefinedEntity { name: name.to_owned() });
             }
             Some(Entity::External) if context == Use::Content => return Ok(()),
             Some(Entity::External) => {
-                return self.fail(XmlErrorKind::ExternalEntity {
-                    name: name.to_owned(),
-                });
+                return self.fail(XmlErrorKind::ExternalEntity { name: name.to_owned() });
             }
             Some(Entity::Internal(text)) => text.clone(),
         };
         if context == Use::Attribute && replacement.contains('<') {
-            return self.fail(XmlErrorKind::MarkupInAttribute {
-                name: name.to_owned(),
-            });
+            return self.fail(XmlErrorKind::MarkupInAttribute { name: name.to_owned() });
         }
         self.entities.expanded += replacement.len() + 1;
         if self.entities.expanded > MAX_EXPANSION {

@@ -25,11 +25,7 @@ enum Layout {
 
 fn dump_element(out: &mut String, element: &Element<'_>, level: usize, outer: Layout) {
     let has_text = |node: &Node<'_>| matches!(node, Node::Text(_) | Node::CData(_));
-    let layout = if element.nodes.iter().any(has_text) {
-        Layout::Verbatim
-    } else {
-        outer
-    };
+    let layout = if element.nodes.iter().any(has_text) { Layout::Verbatim } else { outer };
     out.push('<');
     push_name(out, element.prefix.as_deref(), &element.name);
     for declaration in &element.declarations {

@@ -138,20 +138,13 @@ impl XmlError {
         let mut offset = offset.min(bytes.len());
         let line = 1 + count_lines(bytes.get(..offset).unwrap_or_default());
         // At the end of the text its last line is shown, not the empty ones after it.
-        let is_end = |at: usize| {
-            bytes
-                .get(at)
-                .is_none_or(|&byte| byte == b'\n' || byte == b'\r')
-        };
+        let is_end = |at: usize| bytes.get(at).is_none_or(|&byte| byte == b'\n' || byte == b'\r');
         while offset > 0 && is_end(offset) && is_end(offset - 1) {
             offset -= 1;
         }
         let start = bytes
             .get(..offset)
-            .and_then(|head| {
-                head.iter()
-                    .rposition(|&byte| byte == b'\n' || byte == b'\r')
-            })
+            .and_then(|head| head.iter().rposition(|&byte| byte == b'\n' || byte == b'\r'))
             .map_or(0, |at| at + 1);
         let rest = text.get(start..).unwrap_or_default();
         let excerpt = rest.split(['\n', '\r']).next().unwrap_or_default();
@@ -193,11 +186,7 @@ impl fmt::Display for XmlError {
         };
         f.write_str(cut(&reason, MESSAGE_MAX))?;
         let room = MESSAGE_MAX.saturating_sub(reason.len());
-        if column < room {
-            write!(f, "{:->column$}^", "")
-        } else {
-            write!(f, "{:->room$}", "")
-        }
+        if column < room { write!(f, "{:->column$}^", "") } else { write!(f, "{:->room$}", "") }
     }
 }
 

@@ -38,11 +38,7 @@ pub enum Blanks {
 /// entity expansion.
 pub fn parse(text: &str, blanks: Blanks) -> Result<Element<'_>, XmlError> {
     if text.len() > MAX_SIZE {
-        return Err(XmlError::new(
-            XmlErrorKind::TooLarge { limit: MAX_SIZE },
-            text,
-            0,
-        ));
+        return Err(XmlError::new(XmlErrorKind::TooLarge { limit: MAX_SIZE }, text, 0));
     }
     Reader::new(text, blanks, Entities::default()).document()
 }
@@ -74,13 +70,7 @@ struct Open<'i> {
 
 impl<'i> Reader<'i> {
     pub(super) const fn new(text: &'i str, blanks: Blanks, entities: Entities) -> Self {
-        Self {
-            text,
-            pos: 0,
-            blanks,
-            entities,
-            scope: Vec::new(),
-        }
+        Self { text, pos: 0, blanks, entities, scope: Vec::new() }
     }
 
     fn document(mut self) -> Result<Element<'i>> {
@@ -119,9 +109,7 @@ impl<'i> Reader<'i> {
             let known = ["UTF-8", "UTF8", "US-ASCII", "ASCII"];
             let ascii = self.text.is_ascii() && !name.to_ascii_uppercase().starts_with("UTF-16");
             if !ascii && !known.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-                return self.fail(XmlErrorKind::Encoding {
-                    name: name.to_owned(),
-                });
+                return self.fail(XmlErrorKind::Encoding { name: name.to_owned() });
             }
         }
         self.pos = start + length + 2;
@@ -181,10 +169,7 @@ impl<'i> Reader<'i> {
             return self.syntax("Premature end of data");
         };
         let line = line_of(self.text, open.start);
-        self.fail(XmlErrorKind::PrematureEnd {
-            open: local(open.tag).to_owned(),
-            line,
-        })
+        self.fail(XmlErrorKind::PrematureEnd { open: local(open.tag).to_owned(), line })
     }
 
     /// Reads a start tag: returns the element if it is empty, else puts it on the stack.
@@ -222,18 +207,9 @@ impl<'i> Reader<'i> {
         }
         if !self.eat(">") {
             let line = line_of(self.text, start);
-            return self.fail(XmlErrorKind::StartTagEnd {
-                name: local(tag).to_owned(),
-                line,
-            });
+            return self.fail(XmlErrorKind::StartTagEnd { name: local(tag).to_owned(), line });
         }
-        stack.push(Open {
-            element,
-            tag,
-            start,
-            scope,
-            mixed: false,
-        });
+        stack.push(Open { element, tag, start, scope, mixed: false });
         Ok(None)
     }
 
@@ -268,14 +244,8 @@ impl<'i> Reader<'i> {
                 return Ok(());
             }
         };
-        if element
-            .declarations
-            .iter()
-            .any(|declared| declared.prefix == prefix)
-        {
-            return self.fail(XmlErrorKind::Redefined {
-                name: name.to_owned(),
-            });
+        if element.declarations.iter().any(|declared| declared.prefix == prefix) {
+            return self.fail(XmlErrorKind::Redefined { name: name.to_owned() });
         }
         let declaration = Namespace { prefix, uri: value };
         self.scope.push(declaration.clone());
@@ -287,10 +257,7 @@ impl<'i> Reader<'i> {
         // Elements have a handful of attributes; beyond that a sorted copy keeps hostile ones cheap.
         let duplicate = if raw.len() <= 16 {
             let earlier = |at: usize, name| raw.iter().take(at).any(|(other, _)| *other == name);
-            raw.iter()
-                .enumerate()
-                .find(|&(at, &(name, _))| earlier(at, name))
-                .map(|(_, a)| a.0)
+            raw.iter().enumerate().find(|&(at, &(name, _))| earlier(at, name)).map(|(_, a)| a.0)
         } else {
             let mut names: Vec<&str> = raw.iter().map(|&(name, _)| name).collect();
             names.sort_unstable();
@@ -299,11 +266,8 @@ impl<'i> Reader<'i> {
                 _ => None,
             })
         };
-        duplicate.map_or(Ok(()), |name| {
-            self.fail(XmlErrorKind::Redefined {
-                name: name.to_owned(),
-            })
-        })
+        duplicate
+            .map_or(Ok(()), |name| self.fail(XmlErrorKind::Redefined { name: name.to_owned() }))
     }
 
     /// Gives names their namespaces, now that all declarations of the tag are known.
@@ -326,11 +290,7 @@ impl<'i> Reader<'i> {
                 Some((prefix, name)) => (Some(Cow::Borrowed(prefix)), name),
                 None => (None, name),
             };
-            element.attributes.push(Attribute {
-                name: Cow::Borrowed(name),
-                prefix,
-                value,
-            });
+            element.attributes.push(Attribute { name: Cow::Borrowed(name), prefix, value });
         }
     }
 
@@ -339,9 +299,7 @@ impl<'i> Reader<'i> {
             return Some(Cow::Borrowed(XML_NAMESPACE));
         }
         let mut scope = self.scope.iter().rev();
-        scope
-            .find(|declared| declared.prefix.as_deref() == prefix)
-            .map(|found| found.uri.clone())
+        scope.find(|declared| declared.prefix.as_deref() == prefix).map(|found| found.uri.clone())
     }
 
     /// Reads the rest of an end tag and returns the element it closes.
@@ -447,12 +405,7 @@ impl<'i> Reader<'i> {
         if self.blanks == Blanks::Drop && blank && self.is_insignificant(open) {
             return Ok(None);
         }
-        open.mixed |= self
-            .text
-            .as_bytes()
-            .get(start)
-            .copied()
-            .is_some_and(is_blank);
+        open.mixed |= self.text.as_bytes().get(start).copied().is_some_and(is_blank);
         let tail = self.slice(copied, self.pos);
         Ok(Some(match text {
             Some(text) => Cow::Owned(text + tail),

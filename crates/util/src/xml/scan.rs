@@ -8,10 +8,7 @@ impl<'i> Reader<'i> {
     /// A name with or without a colon, or nothing if none starts here.
     pub(super) fn name(&mut self) -> Option<&'i str> {
         let rest = self.rest();
-        let first = rest
-            .chars()
-            .next()
-            .filter(|&c| is_name_start(c) || c == ':')?;
+        let first = rest.chars().next().filter(|&c| is_name_start(c) || c == ':')?;
         let tail = rest.get(first.len_utf8()..).unwrap_or_default();
         let length = tail.find(|c| !is_name(c) && c != ':').unwrap_or(tail.len());
         let name = rest.get(..first.len_utf8() + length)?;
@@ -51,10 +48,7 @@ impl<'i> Reader<'i> {
     }
 
     pub(super) fn starts_with(&self, token: &str) -> bool {
-        self.text
-            .as_bytes()
-            .get(self.pos..)
-            .is_some_and(|rest| rest.starts_with(token.as_bytes()))
+        self.text.as_bytes().get(self.pos..).is_some_and(|rest| rest.starts_with(token.as_bytes()))
     }
 
     pub(super) fn peek(&self) -> Option<u8> {

@@ -26,33 +26,20 @@ fn references_and_line_ends() {
         "<!DOCTYPE a [<!ENTITY e 'v'><!ENTITY f '&e;&#38;amp;'>]><a b='&e;'>&f;</a>",
         "<a b=\"v\">v&amp;</a>",
     );
-    check(
-        "<!DOCTYPE a [<!ENTITY e '<i>x</i>y'>]><a>&e;</a>",
-        "<a>xy</a>",
-    );
-    check(
-        "<?xml version='1.0' encoding='UTF-8'?><!-- c --><a/><!-- d -->",
-        "<a/>",
-    );
+    check("<!DOCTYPE a [<!ENTITY e '<i>x</i>y'>]><a>&e;</a>", "<a>xy</a>");
+    check("<?xml version='1.0' encoding='UTF-8'?><!-- c --><a/><!-- d -->", "<a/>");
 }
 
 #[test]
 fn namespaces() {
-    let root = parse(
-        "<p:a xmlns:p='urn:1' p:x='1' q:y='2'><b xmlns='urn:2'/><q:c/></p:a>",
-        Blanks::Drop,
-    )
-    .unwrap();
-    assert_eq!(
-        (root.name.as_ref(), root.namespace.as_deref()),
-        ("a", Some("urn:1"))
-    );
+    let root =
+        parse("<p:a xmlns:p='urn:1' p:x='1' q:y='2'><b xmlns='urn:2'/><q:c/></p:a>", Blanks::Drop)
+            .unwrap();
+    assert_eq!((root.name.as_ref(), root.namespace.as_deref()), ("a", Some("urn:1")));
     assert_eq!((root.attribute("x"), root.property("x")), (None, Some("1")));
     assert_eq!(root.attribute("q:y"), Some("2"));
-    let children: Vec<_> = root
-        .elements()
-        .map(|e| (e.name.as_ref(), e.namespace.as_deref()))
-        .collect();
+    let children: Vec<_> =
+        root.elements().map(|e| (e.name.as_ref(), e.namespace.as_deref())).collect();
     assert_eq!(children, [("b", Some("urn:2")), ("q:c", None)]);
 }
 
@@ -73,14 +60,8 @@ fn refused_like_libxml2() {
         "<a>\n  <b></c>\n</a>\n",
         "at line 2: Opening and ending tag mismatch: b line 2 and c\n  <b></c>\n---------^",
     );
-    check_error(
-        "<a>\n<b>\n",
-        "at line 3: Premature end of data in tag b line 2\n<b>\n---^",
-    );
-    check_error(
-        "abc",
-        "at line 1: Start tag expected, '<' not found\nabc\n^",
-    );
+    check_error("<a>\n<b>\n", "at line 3: Premature end of data in tag b line 2\n<b>\n---^");
+    check_error("abc", "at line 1: Start tag expected, '<' not found\nabc\n^");
     check_error(
         "<a b></a>",
         "at line 1: Specification mandates value for attribute b\n<a b></a>\n----^",
@@ -89,30 +70,12 @@ fn refused_like_libxml2() {
         "<a b=\"c\" b=\"d\"/>",
         "at line 1: Attribute b redefined\n<a b=\"c\" b=\"d\"/>\n--------------^",
     );
-    check_error(
-        "<a b=\"x",
-        "at line 1: AttValue: ' expected\n<a b=\"x\n-------^",
-    );
-    check_error(
-        "<a",
-        "at line 1: Couldn't find end of Start Tag a line 1\n<a\n--^",
-    );
-    check_error(
-        "<a>&foo;</a>",
-        "at line 1: Entity 'foo' not defined\n<a>&foo;</a>\n--------^",
-    );
-    check_error(
-        "<a/><b/>",
-        "at line 1: Extra content at the end of the document\n<a/><b/>\n----^",
-    );
-    check_error(
-        "<a>\u{1}</a>",
-        "at line 1: PCDATA invalid Char value 1\n<a>\u{1}</a>\n---^",
-    );
-    check_error(
-        "<a>]]></a>",
-        "at line 1: Sequence ']]>' not allowed in content\n<a>]]></a>\n---^",
-    );
+    check_error("<a b=\"x", "at line 1: AttValue: ' expected\n<a b=\"x\n-------^");
+    check_error("<a", "at line 1: Couldn't find end of Start Tag a line 1\n<a\n--^");
+    check_error("<a>&foo;</a>", "at line 1: Entity 'foo' not defined\n<a>&foo;</a>\n--------^");
+    check_error("<a/><b/>", "at line 1: Extra content at the end of the document\n<a/><b/>\n----^");
+    check_error("<a>\u{1}</a>", "at line 1: PCDATA invalid Char value 1\n<a>\u{1}</a>\n---^");
+    check_error("<a>]]></a>", "at line 1: Sequence ']]>' not allowed in content\n<a>]]></a>\n---^");
     check_error(
         "<a><?xml version='1.0'?></a>",
         "at line 1: XML declaration allowed only at the start of the document\n<a><?xml version='1.0'?></a>\n--------^",
@@ -124,10 +87,7 @@ fn limits() {
     let nested = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
     assert!(parse(&nested(MAX_DEPTH), Blanks::Drop).is_ok());
     let error = parse(&nested(MAX_DEPTH + 2), Blanks::Drop).unwrap_err();
-    assert!(
-        matches!(error.kind(), XmlErrorKind::TooDeep { .. }),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), XmlErrorKind::TooDeep { .. }), "{error}");
     let error = parse(&"x".repeat(MAX_SIZE + 1), Blanks::Drop).unwrap_err();
     assert!(matches!(error.kind(), XmlErrorKind::TooLarge { .. }));
     assert!(error.to_string().len() < 1100);
@@ -154,11 +114,7 @@ fn entity_expansion_is_bounded() {
 #[test]
 fn writer_layout() {
     let mut out = Writer::new();
-    out.begin("a")
-        .attr("b", "<'\"&>\u{1}\t")
-        .display_opt("n", Some(3))
-        .attr_opt("m", None)
-        .open();
+    out.begin("a").attr("b", "<'\"&>\u{1}\t").display_opt("n", Some(3)).attr_opt("m", None).open();
     out.text("t", "x & y");
     out.begin("c").empty();
     out.end("a");

@@ -80,22 +80,14 @@ impl<'i> Element<'i> {
     /// The value of the attribute without namespace called `name` (`@name` in XPath).
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        let mut plain = self
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.prefix.is_none());
-        plain
-            .find(|attribute| attribute.name == name)
-            .map(|attribute| attribute.value.as_ref())
+        let mut plain = self.attributes.iter().filter(|attribute| attribute.prefix.is_none());
+        plain.find(|attribute| attribute.name == name).map(|attribute| attribute.value.as_ref())
     }
 
     /// The value of the first attribute called `name` in any namespace (`xmlGetProp`).
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&str> {
-        let attribute = self
-            .attributes
-            .iter()
-            .find(|attribute| attribute.name == name);
+        let attribute = self.attributes.iter().find(|attribute| attribute.name == name);
         attribute.map(|attribute| attribute.value.as_ref())
     }
 
@@ -109,8 +101,7 @@ impl<'i> Element<'i> {
 
     /// The child elements without namespace called `name` (`./name` in XPath).
     pub fn children(&self, name: &str) -> impl Iterator<Item = &Self> {
-        self.elements()
-            .filter(move |element| element.namespace.is_none() && element.name == name)
+        self.elements().filter(move |element| element.namespace.is_none() && element.name == name)
     }
 
     /// The first child element without namespace called `name` (`./name[1]` in XPath).
@@ -150,16 +141,8 @@ impl<'i> Element<'i> {
             name: owned(self.name),
             prefix: self.prefix.map(owned),
             namespace: self.namespace.map(owned),
-            declarations: self
-                .declarations
-                .into_iter()
-                .map(Namespace::into_owned)
-                .collect(),
-            attributes: self
-                .attributes
-                .into_iter()
-                .map(Attribute::into_owned)
-                .collect(),
+            declarations: self.declarations.into_iter().map(Namespace::into_owned).collect(),
+            attributes: self.attributes.into_iter().map(Attribute::into_owned).collect(),
             nodes: self.nodes.into_iter().map(Node::into_owned).collect(),
         }
     }
@@ -167,10 +150,7 @@ impl<'i> Element<'i> {
 
 impl Namespace<'_> {
     fn into_owned(self) -> Namespace<'static> {
-        Namespace {
-            prefix: self.prefix.map(owned),
-            uri: owned(self.uri),
-        }
+        Namespace { prefix: self.prefix.map(owned), uri: owned(self.uri) }
     }
 }
 
@@ -193,10 +173,9 @@ impl Node<'_> {
             Self::Text(text) => Node::Text(owned(text)),
             Self::CData(text) => Node::CData(owned(text)),
             Self::Comment(text) => Node::Comment(owned(text)),
-            Self::Instruction { target, data } => Node::Instruction {
-                target: owned(target),
-                data: data.map(owned),
-            },
+            Self::Instruction { target, data } => {
+                Node::Instruction { target: owned(target), data: data.map(owned) }
+            }
         }
     }
 }

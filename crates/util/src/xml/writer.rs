@@ -24,10 +24,7 @@ impl Writer {
     /// An empty document.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            out: String::new(),
-            indent: 0,
-        }
+        Self { out: String::new(), indent: 0 }
     }
 
     /// The text written.

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 pub use table::{Family, Row};
-pub use topology::{HostLink, Topology};
+pub use topology::{HostLink, Topology, name_of};
 
 use crate::error::{Error, Result};
 use crate::host::{Host, Subject, program};
@@ -100,7 +100,7 @@ impl Lab {
             let path = directory.join(file);
             let xml = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
             lab.router.define(&xml)?;
-            lab.router.start(topology::name_of(&xml)?)?;
+            lab.router.start(name_of(&xml)?)?;
         }
         lab.connect(HostLink::is_on_bridge)?;
         for host in lab.topology.host.iter().filter(|host| host.is_on_bridge()) {

@@ -86,6 +86,16 @@ impl Run {
         self
     }
 
+    /// Has the program run by another one (`strace …`), in the same place.
+    #[must_use]
+    pub fn with_program_behind<W: AsRef<OsStr>>(
+        mut self,
+        words: impl IntoIterator<Item = W>,
+    ) -> Self {
+        self.words.splice(0..0, words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Runs the program as `$@` of a shell script.
     #[must_use]
     pub fn through_shell(mut self, script: &str) -> Self {

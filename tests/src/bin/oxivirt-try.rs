@@ -12,7 +12,7 @@ use oxivirt_tests::host::{Host, Subject, is_documented_leftover};
 use oxivirt_tests::probe::Outcome;
 use oxivirt_tests::process::Running;
 use oxivirt_tests::report::Report;
-use oxivirt_tests::snapshot::Section;
+use oxivirt_tests::snapshot::{Change, Section};
 use oxivirt_tests::{Netns, Snapshot};
 
 const NETWORK: &str = include_str!("../../data/networks/default.xml");
@@ -241,11 +241,11 @@ fn stop(host: &Host, guest: &Guest, before: &Snapshot, report: &mut Report) {
     report.check("links, addresses, routes, rules, files are as before", || {
         guest.detach(host)?;
         let after = host.snapshot()?;
+        let documented =
+            |change: &Change| is_documented_leftover(NAME, BRIDGE, change) || is_directory(change);
         let difference = before.diff(&after);
-        let left = difference
-            .clone()
-            .except(|change| is_documented_leftover(NAME, BRIDGE, change) || is_directory(change));
-        stays = difference.changes().to_vec();
+        let left = difference.clone().except(documented);
+        stays = difference.except(|change| !documented(change)).changes().to_vec();
         if !left.is_empty() {
             return Err(Error::Wrong(left.to_string()));
         }
@@ -261,7 +261,7 @@ fn stop(host: &Host, guest: &Guest, before: &Snapshot, report: &mut Report) {
 }
 
 /// The directories of libvirt's layout stay once they are there.
-fn is_directory(change: &oxivirt_tests::snapshot::Change) -> bool {
+fn is_directory(change: &Change) -> bool {
     change.section == Section::File
         && change.after.as_ref().is_some_and(|after| after.starts_with("directory"))
 }

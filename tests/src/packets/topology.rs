@@ -115,7 +115,10 @@ pub(super) fn gateway(address: &str) -> Result<IpAddr> {
 }
 
 /// The name of a network, out of its XML.
-pub(super) fn name_of(xml: &str) -> Result<&str> {
+///
+/// # Errors
+/// There is no `<name>`.
+pub fn name_of(xml: &str) -> Result<&str> {
     xml.split_once("<name>")
         .and_then(|(_, rest)| rest.split_once("</name>"))
         .map(|(name, _)| name)

@@ -13,6 +13,7 @@ use crate::netns::Netns;
 use crate::process::{Finished, Run};
 use crate::require::peer;
 use crate::root::TempRoot;
+use crate::session::Session;
 use crate::snapshot::{Change, Section, Snapshot};
 
 /// The software under test.
@@ -81,8 +82,16 @@ pub struct Host {
     subject: Subject,
     netns: Netns,
     /// What `netns` is nested in, if it is: ends after it.
-    outer: Option<Netns>,
+    outer: Option<Outer>,
     root: TempRoot,
+}
+
+/// Where a libvirtd was started from.
+#[derive(Debug)]
+struct Outer {
+    netns: Netns,
+    /// The script that runs it.
+    script: PathBuf,
 }
 
 impl Host {
@@ -91,27 +100,34 @@ impl Host {
     /// # Errors
     /// No namespaces, no libvirt, or `oxish` has not been built.
     pub fn new(subject: Subject) -> Result<Self> {
-        let outer = Netns::new()?;
-        let root = TempRoot::new()?;
         match subject {
             Subject::Oxivirt => {
                 program("oxish")?;
                 program("oxivirt_leaseshelper")?;
-                Ok(Self { subject, netns: outer, outer: None, root })
+                Ok(Self { subject, netns: Netns::new()?, outer: None, root: TempRoot::new()? })
             }
-            Subject::Libvirt => {
-                up(&outer, root.path())?;
-                let holder = root.join("holder.pid");
-                let text = std::fs::read_to_string(&holder).map_err(Error::file(&holder))?;
-                let pid = text.trim().parse().map_err(|_| Error::Format {
-                    what: holder.display().to_string(),
-                    found: text.clone(),
-                })?;
-                let netns = outer.of_process(pid)?;
-                netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
-                Ok(Self { subject, netns, outer: Some(outer), root })
-            }
+            Subject::Libvirt => Self::libvirt(&peer()),
         }
+    }
+
+    /// A host on which `script` runs a libvirtd.
+    ///
+    /// # Errors
+    /// No namespaces, no libvirt.
+    pub fn libvirt(script: &Path) -> Result<Self> {
+        let script = script.canonicalize().map_err(Error::file(script))?;
+        let outer = Outer { netns: Netns::new()?, script };
+        let root = TempRoot::new()?;
+        outer.run("up", root.path())?;
+        let holder = root.join("holder.pid");
+        let text = std::fs::read_to_string(&holder).map_err(Error::file(&holder))?;
+        let pid = text.trim().parse().map_err(|_| Error::Format {
+            what: holder.display().to_string(),
+            found: text.clone(),
+        })?;
+        let netns = outer.netns.of_process(pid)?;
+        netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
+        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root })
     }
 
     /// What runs here.
@@ -221,13 +237,8 @@ impl Host {
             // Every command opens and closes the driver.
             None => self.done(&["net-list", "--all"]).map(drop),
             Some(outer) => {
-                let peer = peer();
-                let root = self.root();
-                outer
-                    .run(["bash".as_ref(), peer.as_os_str(), "down".as_ref(), root.as_os_str()])
-                    .deadline(Duration::from_secs(60))
-                    .stdout()?;
-                up(outer, root)
+                outer.run("down", self.root())?;
+                outer.run("up", self.root())
             }
         }
     }
@@ -237,9 +248,7 @@ impl Host {
     /// # Errors
     /// As [`Self::done`].
     pub fn add_dns_host(&self, name: &str, xml: &str) -> Result<()> {
-        let file = self.document(xml)?;
-        let path = file.path().to_string_lossy();
-        self.done(&["net-update", name, "add", "dns-host", &path, "--live", "--config"]).map(drop)
+        Session::open(self)?.call("add-dns-host", name, xml).map(drop)
     }
 
     /// Whether a network is listed as active.
@@ -281,13 +290,11 @@ impl Host {
     }
 }
 
-fn up(outer: &Netns, root: &Path) -> Result<()> {
-    let peer = peer();
-    outer
-        .run(["bash".as_ref(), peer.as_os_str(), "up".as_ref(), root.as_os_str()])
-        .deadline(Duration::from_secs(60))
-        .stdout()
-        .map(drop)
+impl Outer {
+    fn run(&self, verb: &str, root: &Path) -> Result<()> {
+        let words = ["bash".as_ref(), self.script.as_os_str(), verb.as_ref(), root.as_os_str()];
+        self.netns.run(words).deadline(Duration::from_secs(60)).stdout().map(drop)
+    }
 }
 
 /// What the first start and destroy of network `name` on `bridge` may leave, as libvirt leaves it:

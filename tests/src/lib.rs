@@ -23,6 +23,7 @@ pub mod process;
 pub mod report;
 pub mod require;
 pub mod root;
+pub mod session;
 pub mod snapshot;
 
 pub use error::{Error, Result};

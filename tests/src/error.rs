@@ -74,6 +74,16 @@ pub enum Error {
         /// The part that could not be read, or what the parser said.
         found: String,
     },
+    /// The software under test refused a call.
+    #[error("error {number} of domain {domain}: {message}")]
+    Refused {
+        /// libvirt's error number.
+        number: u32,
+        /// libvirt's error domain.
+        domain: u32,
+        /// What it said.
+        message: String,
+    },
     /// The scenario ran and its result is wrong.
     #[error("{0}")]
     Wrong(String),

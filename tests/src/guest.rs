@@ -113,13 +113,24 @@ impl Guest {
 /// # Errors
 /// The address cannot be bound.
 pub fn serve(netns: &Netns, address: IpAddr) -> Result<Running> {
+    start_probe(netns, "serve", &address.to_string())
+}
+
+/// Holds a TCP port, `ADDRESS:PORT`, inside a namespace, until dropped.
+///
+/// # Errors
+/// The port is taken.
+pub fn occupy(netns: &Netns, port: &str) -> Result<Running> {
+    start_probe(netns, "occupy", port)
+}
+
+fn start_probe(netns: &Netns, verb: &str, argument: &str) -> Result<Running> {
     let probe = program("oxivirt-probe")?;
-    let address = address.to_string();
-    let words = [probe.as_os_str(), "serve".as_ref(), address.as_ref()];
-    let mut server = netns.run(words).start()?;
-    match server.line()?.as_str() {
-        "ready" => Ok(server),
-        other => Err(Error::Format { what: "the answer of a server".into(), found: other.into() }),
+    let words = [probe.as_os_str(), verb.as_ref(), argument.as_ref()];
+    let mut running = netns.run(words).start()?;
+    match running.line()?.as_str() {
+        "ready" => Ok(running),
+        other => Err(Error::Format { what: "a probe's answer".into(), found: other.into() }),
     }
 }
 

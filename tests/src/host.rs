@@ -145,6 +145,14 @@ impl Host {
         self.root.path()
     }
 
+    /// A path of libvirt's layout, as programs in the namespaces see it.
+    pub fn layout(&self, path: &str) -> PathBuf {
+        match self.subject {
+            Subject::Oxivirt => self.root.join(path),
+            Subject::Libvirt => PathBuf::from(path),
+        }
+    }
+
     /// The URI of the driver, as the shell takes it with `-c`.
     pub fn uri(&self) -> String {
         let root = self.root().display();
@@ -268,10 +276,14 @@ impl Host {
         let snapshot = Snapshot::take(&self.netns, self.root())?;
         Ok(match self.subject {
             Subject::Oxivirt => snapshot,
-            // Logs, sockets and state of a daemon that other drivers of libvirt have too.
+            // Logs, sockets and helpers of a daemon that other drivers of libvirt have too.
             Subject::Libvirt => snapshot.without(|section, key| {
                 let of_networks = ["etc/qemu/networks", "var/dnsmasq", "run/libvirt/network"];
-                section == Section::File && !of_networks.iter().any(|path| key.starts_with(path))
+                match section {
+                    Section::File => !of_networks.iter().any(|path| key.starts_with(path)),
+                    Section::Process => !key.contains("dnsmasq"),
+                    _ => false,
+                }
             }),
         })
     }

@@ -3,14 +3,14 @@
 //! A session is a program inside the namespaces: `oxivirt-session` for Oxivirt, with the embedded
 //! driver in its process, and a few lines of Python over libvirt's own library for libvirt. Both
 //! read a line a call, `VERB NETWORK [XML]`, and answer with the nanoseconds that the call took
-//! inside the connection, or with `error` and a message. Starting programs, opening connections
+//! inside the connection, or with `error NUMBER DOMAIN MESSAGE`. Starting programs, opening connections
 //! and talking to this process are never part of a time.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::host::{Host, Subject, program};
-use crate::process::Running;
+use crate::process::{Run, Running};
 
 /// The same as `oxivirt-session`, over libvirt's library.
 const LIBVIRT: &str = r#"
@@ -38,7 +38,8 @@ for line in sys.stdin:
                            | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG)
         print(time.perf_counter_ns() - begin, flush=True)
     except libvirt.libvirtError as error:
-        print("error", error, flush=True)
+        message = error.get_error_message().replace("\n", " ")
+        print("error", error.get_error_code(), error.get_error_domain(), message, flush=True)
 "#;
 
 /// An open connection to the software of a host.
@@ -49,21 +50,36 @@ impl Session {
     /// Opens a connection on a host.
     ///
     /// # Errors
-    /// The connection cannot be opened, or libvirt's Python module is not installed.
+    /// As [`Self::begin`].
     pub fn open(host: &Host) -> Result<Self> {
+        Self::begin(&Self::command(host)?)
+    }
+
+    /// The program of a session, to be changed before it is begun.
+    ///
+    /// # Errors
+    /// It has not been built.
+    pub fn command(host: &Host) -> Result<Run> {
         let uri = host.uri();
-        let run = match host.subject() {
+        Ok(match host.subject() {
             Subject::Oxivirt => {
                 let session = program("oxivirt-session")?;
                 host.netns().run([session.as_os_str(), uri.as_ref()])
             }
             // The distribution's own Python: its package of the module is for that one only.
             Subject::Libvirt => host.netns().run(["/usr/bin/python3", "-c", LIBVIRT, &uri]),
-        };
-        let mut running = run.start()?;
+        })
+    }
+
+    /// Runs the program of a session.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the connection cannot be opened; libvirt's Python module is missing.
+    pub fn begin(command: &Run) -> Result<Self> {
+        let mut running = command.start()?;
         match running.line()?.as_str() {
             "ready" => Ok(Self(running)),
-            other => Err(Error::Wrong(format!("no connection: {other}"))),
+            other => Err(refused(other)),
         }
     }
 
@@ -73,14 +89,26 @@ impl Session {
     /// become blanks.
     ///
     /// # Errors
-    /// The call failed.
+    /// [`Error::Refused`]
     pub fn call(&mut self, verb: &str, network: &str, xml: &str) -> Result<Duration> {
         let xml = xml.replace('\n', " ");
         self.0.send(&format!("{verb} {network} {xml}"))?;
         let answer = self.0.line()?;
-        answer
-            .parse()
-            .map(Duration::from_nanos)
-            .map_err(|_| Error::Wrong(format!("{verb} {network}: {answer}")))
+        answer.parse().map(Duration::from_nanos).map_err(|_| refused(&answer))
     }
+}
+
+/// Reads `error NUMBER DOMAIN MESSAGE`.
+fn refused(answer: &str) -> Error {
+    let mut words = answer.splitn(4, ' ');
+    let read = (|| {
+        words.next().filter(|word| *word == "error")?;
+        let number = words.next()?.parse().ok()?;
+        let domain = words.next()?.parse().ok()?;
+        Some(Error::Refused { number, domain, message: words.next()?.to_owned() })
+    })();
+    read.unwrap_or_else(|| Error::Format {
+        what: "a session's answer".into(),
+        found: answer.into(),
+    })
 }

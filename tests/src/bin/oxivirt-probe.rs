@@ -1,6 +1,7 @@
 //! Both sides of the packet probes, inside the namespaces.
 //!
-//! `oxivirt-probe serve ADDRESS…` answers until its input ends; `oxivirt-probe ask` reads questions,
+//! `oxivirt-probe serve ADDRESS…` answers until its input ends, `oxivirt-probe occupy ADDRESS:PORT`
+//! holds a port that long; `oxivirt-probe ask` reads questions,
 //! one a line, and prints what became of them.
 
 use std::process::ExitCode;
@@ -33,6 +34,13 @@ fn run() -> Result<()> {
                 .collect::<Result<Vec<_>>>()?;
             serve(&addresses)
         }
+        Some((verb, [port])) if verb == "occupy" => {
+            let failed = |source| Error::Run { command: format!("listen on {port}"), source };
+            let _listener = std::net::TcpListener::bind(port).map_err(failed)?;
+            println!("ready");
+            std::io::read_to_string(std::io::stdin()).map_err(failed)?;
+            Ok(())
+        }
         Some((verb, [])) if verb == "ask" => {
             let text = std::io::read_to_string(std::io::stdin())
                 .map_err(|source| Error::Run { command: "read questions".into(), source })?;
@@ -42,6 +50,8 @@ fn run() -> Result<()> {
             }
             Ok(())
         }
-        _ => Err(Error::Wrong("usage: oxivirt-probe serve ADDRESS… | ask".into())),
+        _ => Err(Error::Wrong(
+            "usage: oxivirt-probe serve ADDRESS… | occupy ADDRESS:PORT | ask".into(),
+        )),
     }
 }

@@ -1,2 +1,67 @@
-//! To be written.
-fn main() {}
+//! `cargo xtask`: what a developer runs on this workspace.
+//!
+//! This program owns the order of the checks, the search for system packages and the choice
+//! between root and a user namespace. It knows nothing about networks: the demonstration, the
+//! crash test, the packet probes and the benchmark are programs of the `oxivirt-tests` member,
+//! which it builds and starts. It uses the standard library only, so that it compiles in seconds
+//! on a machine where nothing else has been built.
+//!
+//! Start reading at [`check::run`].
+
+mod check;
+mod packages;
+mod privilege;
+mod process;
+mod tally;
+mod tasks;
+mod ui;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  try                        start a NAT network in throw-away namespaces, use it, take it
+                             down, and show what every step did
+  check                      everything that is checked before a change goes in; ends with
+                             `N passed, M failed, K skipped`
+  crash [--step N]           kill the driver at every state-changing system call (long form)
+  packets [ARGUMENT…]        packet probes through a running set of networks
+  bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
+  conformance [ARGUMENT…]    the conformance suites
+  fuzz SECONDS               every fuzz target for SECONDS
+  setup                      only look for missing system packages, and install them
+  help                       this text
+
+CI=true never asks. OXIVIRT_REQUIRE=netns,peer turns tests that cannot run into failures.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = arguments.collect();
+    let done = match task.as_str() {
+        "check" => check::run(),
+        "try" => tasks::demonstration(&rest),
+        "crash" => tasks::crash(&rest),
+        "packets" => tasks::packets(&rest),
+        "bench" => tasks::bench(&rest),
+        "conformance" => tasks::conformance(&rest),
+        "fuzz" => tasks::fuzz(&rest),
+        "setup" => packages::ensure(packages::Use::Check),
+        "help" | "--help" | "-h" => {
+            ui::print(HELP);
+            Ok(())
+        }
+        other => {
+            Err(ui::Failure::new(format!("unknown task '{other}'; `cargo xtask help` lists them")))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui::error(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! A host with the software under test on it.
+//!
+//! [`Subject`] chooses at run time whether that is Oxivirt or a real libvirt: a scenario counts
+//! once libvirt passes it, and then says something about Oxivirt.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::netns::Netns;
+use crate::process::{Finished, Run};
+use crate::require::peer;
+use crate::root::TempRoot;
+use crate::session::Session;
+use crate::snapshot::{Change, Section, Snapshot};
+
+/// The software under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// This workspace: `oxish` with the embedded driver, which lives as long as one command.
+    Oxivirt,
+    /// A real libvirtd and virsh.
+    Libvirt,
+}
+
+impl Subject {
+    /// From `OXIVIRT_SUBJECT`, `oxivirt` unless set.
+    ///
+    /// # Errors
+    /// The variable holds another word.
+    pub fn from_environment() -> Result<Self> {
+        match std::env::var("OXIVIRT_SUBJECT") {
+            Ok(word) => word.parse(),
+            Err(_) => Ok(Self::Oxivirt),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "oxivirt" => Ok(Self::Oxivirt),
+            "libvirt" => Ok(Self::Libvirt),
+            other => {
+                Err(Error::Wrong(format!("subject '{other}'; it can be 'oxivirt' or 'libvirt'")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oxivirt => "oxivirt",
+            Self::Libvirt => "libvirt",
+        })
+    }
+}
+
+/// Where a program of this workspace was built: beside the running test or program.
+///
+/// # Errors
+/// It has not been built.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe().map_err(Error::file(Path::new("/proc/self/exe")))?;
+    let found = here.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        Error::Wrong(format!(
+            "program '{name}' is not beside '{}'; run `cargo build --workspace --bins` first",
+            here.display()
+        ))
+    })
+}
+
+/// A throw-away host that runs the software under test.
+#[derive(Debug)]
+pub struct Host {
+    subject: Subject,
+    netns: Netns,
+    /// What `netns` is nested in, if it is: ends after it.
+    outer: Option<Outer>,
+    root: TempRoot,
+}
+
+/// Where a libvirtd was started from.
+#[derive(Debug)]
+struct Outer {
+    netns: Netns,
+    /// The script that runs it.
+    script: PathBuf,
+}
+
+impl Host {
+    /// Makes a host; a libvirtd is running when this returns.
+    ///
+    /// # Errors
+    /// No namespaces, no libvirt, or `oxish` has not been built.
+    pub fn new(subject: Subject) -> Result<Self> {
+        match subject {
+            Subject::Oxivirt => {
+                program("oxish")?;
+                program("oxivirt_leaseshelper")?;
+                Ok(Self { subject, netns: Netns::new()?, outer: None, root: TempRoot::new()? })
+            }
+            Subject::Libvirt => Self::libvirt(&peer()),
+        }
+    }
+
+    /// A host on which `script` runs a libvirtd.
+    ///
+    /// # Errors
+    /// No namespaces, no libvirt.
+    pub fn libvirt(script: &Path) -> Result<Self> {
+        let script = script.canonicalize().map_err(Error::file(script))?;
+        let outer = Outer { netns: Netns::new()?, script };
+        let root = TempRoot::new()?;
+        outer.run("up", root.path())?;
+        let holder = root.join("holder.pid");
+        let text = std::fs::read_to_string(&holder).map_err(Error::file(&holder))?;
+        let pid = text.trim().parse().map_err(|_| Error::Format {
+            what: holder.display().to_string(),
+            found: text.clone(),
+        })?;
+        let netns = outer.netns.of_process(pid)?;
+        netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
+        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root })
+    }
+
+    /// What runs here.
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// The namespaces in which bridges appear.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// The directory below which the software's files are.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A path of libvirt's layout, as programs in the namespaces see it.
+    pub fn layout(&self, path: &str) -> PathBuf {
+        match self.subject {
+            Subject::Oxivirt => self.root.join(path),
+            Subject::Libvirt => PathBuf::from(path),
+        }
+    }
+
+    /// The URI of the driver, as the shell takes it with `-c`.
+    pub fn uri(&self) -> String {
+        let root = self.root().display();
+        match self.subject {
+            Subject::Oxivirt => format!("network:///embed?root={root}"),
+            Subject::Libvirt => {
+                format!("qemu:///system?socket={root}/run/libvirt/libvirt-sock")
+            }
+        }
+    }
+
+    /// A shell command, to be run or changed.
+    ///
+    /// # Errors
+    /// The shell has not been built.
+    pub fn command(&self, words: &[&str]) -> Result<Run> {
+        let uri = self.uri();
+        let run = match self.subject {
+            Subject::Oxivirt => {
+                let oxish = program("oxish")?;
+                self.netns.run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()])
+            }
+            Subject::Libvirt => self.netns.run(["virsh", "-c", &uri]),
+        };
+        Ok(run.args(words))
+    }
+
+    /// Runs a shell command, whatever its status.
+    ///
+    /// # Errors
+    /// It could not be run, or hangs.
+    pub fn shell(&self, words: &[&str]) -> Result<Finished> {
+        self.command(words)?.output()
+    }
+
+    /// Runs a shell command that has to succeed; returns what it printed.
+    ///
+    /// # Errors
+    /// As [`Self::shell`], or another status than 0.
+    pub fn done(&self, words: &[&str]) -> Result<String> {
+        Ok(self.shell(words)?.ok()?.stdout)
+    }
+
+    /// Writes a file for the shell to read; it is outside of what snapshots see.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "a file of the test, which nobody reads yet")]
+    pub fn document(&self, text: &str) -> Result<tempfile::NamedTempFile> {
+        let file = tempfile::Builder::new()
+            .prefix("oxivirt-document-")
+            .suffix(".xml")
+            .tempfile()
+            .map_err(Error::file(&std::env::temp_dir()))?;
+        std::fs::write(file.path(), text).map_err(Error::file(file.path()))?;
+        Ok(file)
+    }
+
+    /// Defines a network from its XML.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn define(&self, xml: &str) -> Result<()> {
+        let file = self.document(xml)?;
+        self.done(&["net-define", &file.path().to_string_lossy()]).map(drop)
+    }
+
+    /// Starts a defined network.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn start(&self, name: &str) -> Result<()> {
+        self.done(&["net-start", name]).map(drop)
+    }
+
+    /// Stops a network.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn destroy(&self, name: &str) -> Result<()> {
+        self.done(&["net-destroy", name]).map(drop)
+    }
+
+    /// Ends the driver and starts it again, over the networks that are running.
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub fn restart(&self) -> Result<()> {
+        match &self.outer {
+            // Every command opens and closes the driver.
+            None => self.done(&["net-list", "--all"]).map(drop),
+            Some(outer) => {
+                outer.run("down", self.root())?;
+                outer.run("up", self.root())
+            }
+        }
+    }
+
+    /// Adds a `<host>` to the DNS of a running network, live and in its definition.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn add_dns_host(&self, name: &str, xml: &str) -> Result<()> {
+        Session::open(self)?.call("add-dns-host", name, xml).map(drop)
+    }
+
+    /// Whether a network is listed as active.
+    ///
+    /// # Errors
+    /// As [`Self::done`].
+    pub fn is_active(&self, name: &str) -> Result<bool> {
+        let listed = self.done(&["net-list", "--name"])?;
+        Ok(listed.lines().any(|line| line.trim() == name))
+    }
+
+    /// The state of this host and of the files below its root.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let snapshot = Snapshot::take(&self.netns, self.root())?;
+        Ok(match self.subject {
+            Subject::Oxivirt => snapshot,
+            // Logs, sockets and helpers of a daemon that other drivers of libvirt have too.
+            Subject::Libvirt => snapshot.without(|section, key| {
+                let of_networks = ["etc/qemu/networks", "var/dnsmasq", "run/libvirt/network"];
+                match section {
+                    Section::File => !of_networks.iter().any(|path| key.starts_with(path)),
+                    Section::Process => !key.contains("dnsmasq"),
+                    _ => false,
+                }
+            }),
+        })
+    }
+
+    /// The directory of the files that dnsmasq and the lease helper use.
+    pub fn dnsmasq_directory(&self) -> PathBuf {
+        match self.subject {
+            Subject::Oxivirt => self.root.join("var/lib/libvirt/dnsmasq"),
+            Subject::Libvirt => self.root.join("var/dnsmasq"),
+        }
+    }
+
+    /// The live state of a network.
+    pub fn status_file(&self, name: &str) -> PathBuf {
+        self.root.join(&format!("run/libvirt/network/{name}.xml"))
+    }
+}
+
+impl Outer {
+    fn run(&self, verb: &str, root: &Path) -> Result<()> {
+        let words = ["bash".as_ref(), self.script.as_os_str(), verb.as_ref(), root.as_os_str()];
+        self.netns.run(words).deadline(Duration::from_secs(60)).stdout().map(drop)
+    }
+}
+
+/// What the first start and destroy of network `name` on `bridge` may leave, as libvirt leaves it:
+/// files that the next start rewrites, and the switches of forwarding (both subjects), and shared
+/// chains (libvirt only).
+///
+/// The sources are the tables "Files" and "Destroy" of the driver's contract.
+pub fn is_documented_leftover(name: &str, bridge: &str, change: &Change) -> bool {
+    match change.section {
+        Section::Sysctl => {
+            // `accept_redirects` follows `forwarding` inside the kernel.
+            change.key == "net/ipv4/ip_forward"
+                || change.key.starts_with("net/ipv4/conf/")
+                    && (change.key.ends_with("/forwarding")
+                        || change.key.ends_with("/accept_redirects"))
+                || change.key.starts_with("net/ipv6/conf/") && change.key.ends_with("/forwarding")
+        }
+        Section::Nftables => {
+            let shared = ["table", "chain", "rule"].iter().any(|kind| change.key.starts_with(kind))
+                && change.key.contains(" libvirt_network");
+            // Of the rules only the jumps: those in the other chains belong to networks.
+            shared
+                && (!change.key.starts_with("rule")
+                    || change.key.contains("libvirt_network forward"))
+        }
+        Section::File => {
+            let below = |directory: &str, names: &[String]| {
+                change.key == directory.trim_end_matches('/')
+                    || names.iter().any(|known| change.key == format!("{directory}{known}"))
+            };
+            let dnsmasq = [
+                format!("{name}.conf"),
+                format!("{name}.hostsfile"),
+                format!("{name}.addnhosts"),
+                format!("{bridge}.status"),
+                format!("{bridge}.macs"),
+            ];
+            let run = [
+                format!("{name}.pid"),
+                name.to_owned(),
+                format!("{name}/ports"),
+                "autostarted".to_owned(),
+                "driver.pid".to_owned(),
+            ];
+            below("var/lib/libvirt/dnsmasq/", &dnsmasq)
+                || below("var/dnsmasq/", &dnsmasq)
+                || below("run/libvirt/network/", &run)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,68 @@
+//! Which crates stay free of what: the promise of a library that pulls in no runtime.
+
+use oxivirt_tests::process::Run;
+use oxivirt_tests::require::workspace;
+
+/// Everything that `package` depends on when it is built alone with its default features.
+fn dependencies(package: &str) -> Vec<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let manifest = workspace().join("Cargo.toml");
+    let tree = ["tree", "--offline", "--locked", "--prefix", "none", "-e", "normal,build"];
+    let listed = Run::new([cargo])
+        .args(tree)
+        .args(["-p", package, "--manifest-path"])
+        .args([manifest])
+        .env("PATH", std::env::var("PATH").unwrap())
+        .stdout()
+        .unwrap();
+    listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn check_free(package: &str, banned: &[&str]) {
+    let found = dependencies(package);
+    assert!(found.iter().any(|name| name == package), "no tree of {package}: {found:?}");
+    let bad: Vec<&String> = found
+        .iter()
+        .filter(|name| {
+            banned.iter().any(|ban| match ban.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == ban,
+            })
+        })
+        .collect();
+    assert!(bad.is_empty(), "{package} depends on {bad:?}");
+}
+
+const RUNTIME_AND_NETLINK: &[&str] = &["tokio", "rtnetlink", "netlink-*"];
+
+#[test]
+fn the_formats_need_no_runtime() {
+    check_free("oxivirt-conf", RUNTIME_AND_NETLINK);
+}
+
+#[test]
+fn the_lease_helper_needs_no_runtime() {
+    check_free("oxivirt-leaseshelper", RUNTIME_AND_NETLINK);
+}
+
+#[test]
+fn utilities_are_pure_by_default() {
+    check_free("oxivirt-util", RUNTIME_AND_NETLINK);
+}
+
+#[test]
+fn the_driver_does_need_them() {
+    // Otherwise the tests above could not fail.
+    let found = dependencies("oxivirt-network");
+    for name in ["tokio", "rtnetlink"] {
+        assert!(found.iter().any(|found| found == name), "{name} is not in {found:?}");
+    }
+}
+
+#[test]
+fn the_lock_file_stays_small() {
+    let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let packages = lock.matches("[[package]]").count();
+    assert!(packages < 250, "{packages} packages");
+}

@@ -1,0 +1,142 @@
+//! Throw-away hosts, and snapshots of them.
+
+use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::snapshot::Section;
+use oxivirt_tests::{Netns, Snapshot, TempRoot};
+
+/// A fresh host with an empty root, its snapshot, and what `change` makes of it.
+#[track_caller]
+fn check(test: &str, change: &str, undo: &str, section: Section, text: &str) {
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    let netns = Netns::new().unwrap();
+    let root = TempRoot::new().unwrap();
+    let before = Snapshot::take(&netns, root.path()).unwrap();
+    netns.sh(change).unwrap();
+    let during = Snapshot::take(&netns, root.path()).unwrap();
+    assert!(!before.mentions(section, text), "{text} was there before");
+    assert!(during.mentions(section, text), "{text} is not seen:\n{}", before.diff(&during));
+    netns.sh(undo).unwrap();
+    let after = Snapshot::take(&netns, root.path()).unwrap();
+    assert!(before.diff(&after).is_empty(), "left behind:\n{}", before.diff(&after));
+}
+
+#[test]
+fn a_link_is_seen() {
+    check(
+        "a_link_is_seen",
+        "ip link add br9 type bridge",
+        "ip link delete br9",
+        Section::Link,
+        "br9",
+    );
+}
+
+#[test]
+fn an_address_and_its_routes_are_seen() {
+    check(
+        "an_address_and_its_routes_are_seen",
+        "ip address add 192.0.2.1/24 dev lo",
+        "ip address delete 192.0.2.1/24 dev lo",
+        Section::Route,
+        "192.0.2.1",
+    );
+}
+
+#[test]
+fn a_rule_of_nftables_is_seen() {
+    check(
+        "a_rule_of_nftables_is_seen",
+        "nft add table inet t9; nft add chain inet t9 c; nft add rule inet t9 c tcp dport 9999 drop",
+        "nft delete table inet t9",
+        Section::Nftables,
+        "9999",
+    );
+}
+
+#[test]
+fn a_policy_rule_is_seen() {
+    check(
+        "a_policy_rule_is_seen",
+        "ip rule add from 192.0.2.7 table 99",
+        "ip rule delete from 192.0.2.7 table 99",
+        Section::PolicyRule,
+        "192.0.2.7",
+    );
+}
+
+#[test]
+fn a_qdisc_is_seen() {
+    check(
+        "a_qdisc_is_seen",
+        "ip link add br9 type bridge; tc qdisc add dev br9 root pfifo limit 77",
+        "ip link delete br9",
+        Section::Qdisc,
+        "pfifo",
+    );
+}
+
+#[test]
+fn a_sysctl_is_seen() {
+    check(
+        "a_sysctl_is_seen",
+        "echo 239 > /proc/sys/net/ipv4/ip_default_ttl",
+        "echo 64 > /proc/sys/net/ipv4/ip_default_ttl",
+        Section::Sysctl,
+        "239",
+    );
+}
+
+#[test]
+fn a_daemon_is_seen() {
+    check(
+        "a_daemon_is_seen",
+        "setsid sleep 98765 </dev/null >/dev/null 2>&1 & ",
+        "kill $(cat /proc/[0-9]*/stat | awk '/sleep/ {print $1}')",
+        Section::Process,
+        "sleep 98765",
+    );
+}
+
+#[test]
+fn equal_states_have_equal_snapshots() {
+    if !available("equal_states_have_equal_snapshots", &[Need::Netns]) {
+        return;
+    }
+    let root = TempRoot::new().unwrap();
+    let [one, other] =
+        [(); 2].map(|()| Snapshot::take(&Netns::new().unwrap(), root.path()).unwrap());
+    assert!(one.diff(&other).is_empty(), "{}", one.diff(&other));
+    assert!(one.count(Section::Sysctl) > 100);
+    assert!(one.count(Section::Route) > 0);
+}
+
+#[test]
+fn everything_ends_with_the_namespace() {
+    if !available("everything_ends_with_the_namespace", &[Need::Netns]) {
+        return;
+    }
+    let netns = Netns::new().unwrap();
+    netns.sh("setsid sleep 87654 </dev/null >/dev/null 2>&1 &").unwrap();
+    let processes = netns.processes().unwrap();
+    assert_eq!(processes.len(), 1, "{processes:?}");
+    let outside = format!("/proc/{}", processes[0].outside);
+    assert!(std::fs::exists(&outside).unwrap());
+    drop(netns);
+    assert!(!std::fs::exists(&outside).unwrap());
+}
+
+#[test]
+fn a_guest_reaches_its_host_over_a_bridge() {
+    if !available("a_guest_reaches_its_host_over_a_bridge", &[Need::Netns]) {
+        return;
+    }
+    let host = Netns::new().unwrap();
+    host.sh("ip link add br9 type bridge; ip address add 192.0.2.1/24 dev br9; ip link set br9 up")
+        .unwrap();
+    let guest = host.nested().unwrap();
+    host.attach("br9", "port0", &guest).unwrap();
+    guest.sh("ip address add 192.0.2.2/24 dev eth0").unwrap();
+    guest.sh("busybox ping -c 1 -W 5 192.0.2.1").unwrap();
+}

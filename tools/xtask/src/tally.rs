@@ -1,0 +1,129 @@
+//! Counting results out of what test programs print.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Results of one or more steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl Tally {
+    /// Adds the counts of a line, if it is a summary.
+    ///
+    /// Summaries are libtest's `test result: ok. 3 passed; 0 failed; 1 ignored; …` and the closing
+    /// lines of our own programs, `[SUITE: ]3 passed, 0 failed, 1 skipped`.
+    pub(crate) fn read(&mut self, line: &str) {
+        let counts = if let Some(rest) = line.strip_prefix("test result: ") {
+            rest.split_once(". ").map_or("", |(_, counts)| counts)
+        } else {
+            line.split_once(": ").map_or(line, |(_, counts)| counts)
+        };
+        let Some(found) = Self::parse(counts) else {
+            return;
+        };
+        *self += found;
+    }
+
+    fn parse(counts: &str) -> Option<Self> {
+        let mut tally = Self::default();
+        let mut seen = [false; 2];
+        for part in counts.split([',', ';']) {
+            let mut words = part.split_whitespace();
+            let number: Option<usize> = words.next().and_then(|word| word.parse().ok());
+            match (number, words.next()) {
+                (Some(n), Some("passed")) => {
+                    tally.passed = n;
+                    seen = [true, seen[1]];
+                }
+                (Some(n), Some("failed")) => {
+                    tally.failed = n;
+                    seen = [seen[0], true];
+                }
+                (Some(n), Some("skipped" | "ignored")) => tally.skipped = n,
+                _ => {}
+            }
+        }
+        (seen == [true, true]).then_some(tally)
+    }
+
+    /// Accounts for tests that reported by name that they did not run.
+    ///
+    /// libtest has no word for such a test and counts it as passed; our own programs count it as
+    /// skipped already.
+    pub(crate) fn skipped_by_name(&mut self, names: usize) {
+        let uncounted = names.saturating_sub(self.skipped);
+        self.skipped += uncounted;
+        self.passed = self.passed.saturating_sub(uncounted);
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, passed: usize, failed: usize, skipped: usize) {
+        let mut tally = Tally::default();
+        tally.read(line);
+        assert_eq!(tally, Tally { passed, failed, skipped }, "{line}");
+    }
+
+    #[test]
+    fn summaries_count() {
+        check(
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s",
+            3,
+            0,
+            1,
+        );
+        check(
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+            3,
+            2,
+            0,
+        );
+        check("12 passed, 1 failed, 4 skipped", 12, 1, 4);
+        check("network-xml: 80 passed, 0 failed, 3 optional", 80, 0, 0);
+    }
+
+    #[test]
+    fn skipped_tests_are_not_passed_ones() {
+        let mut libtest = Tally { passed: 5, failed: 1, skipped: 0 };
+        libtest.skipped_by_name(2);
+        assert_eq!(libtest, Tally { passed: 3, failed: 1, skipped: 2 });
+        let mut ours = Tally { passed: 5, failed: 0, skipped: 2 };
+        ours.skipped_by_name(2);
+        assert_eq!(ours, Tally { passed: 5, failed: 0, skipped: 2 });
+    }
+
+    #[test]
+    fn other_lines_do_not() {
+        check("", 0, 0, 0);
+        check("5 passed", 0, 0, 0);
+        check("running 5 tests", 0, 0, 0);
+        check("12 pass, 3 fail", 0, 0, 0);
+        check("test name ... ok", 0, 0, 0);
+    }
+}

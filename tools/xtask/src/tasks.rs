@@ -1,0 +1,97 @@
+//! Tasks that build one program of the `oxivirt-tests` member and run it.
+
+use crate::packages::{self, Use};
+use crate::privilege;
+use crate::process::{self, Call};
+use crate::ui::{self, Failure};
+
+/// What cargo builds for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// Quick to build; for everything that is judged by its result.
+    Dev,
+    /// For what is judged by its speed.
+    Release,
+}
+
+impl Profile {
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Builds the programs a user runs and one program of the test member, then runs the latter with
+/// the right to make namespaces.
+fn run(profile: Profile, program: &str, arguments: &[String]) -> Result<(), Failure> {
+    packages::ensure(Use::Run)?;
+    let prefix = privilege::prefix()?;
+    ui::line("building");
+    build(profile, program)?;
+    let path = process::program_directory(profile.directory()).join(program);
+    Call::new([path]).arguments(arguments).behind(&prefix).run()
+}
+
+fn build(profile: Profile, program: &str) -> Result<(), Failure> {
+    let mut call = Call::cargo(&["build", "--quiet", "--locked"]);
+    if profile == Profile::Release {
+        call = call.argument("--release");
+    }
+    call.arguments(["-p", "oxivirt-shell", "-p", "oxivirt-leaseshelper", "-p", "oxivirt-tests"])
+        .arguments(["--bin", "oxish", "--bin", "oxivirt_leaseshelper", "--bin", program])
+        .run()
+}
+
+/// `cargo xtask try`.
+pub(crate) fn demonstration(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Dev, "oxivirt-try", arguments)
+}
+
+/// `cargo xtask crash`.
+pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Dev, "oxivirt-crash", arguments)
+}
+
+/// `cargo xtask packets`.
+pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Dev, "oxivirt-packets", arguments)
+}
+
+/// `cargo xtask bench NAME`.
+pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
+    match arguments.split_first() {
+        Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
+        Some((name, _)) => {
+            Err(Failure::new(format!("unknown benchmark '{name}'; there is: start")))
+        }
+        None => Err(Failure::new("which benchmark? there is: start")),
+    }
+}
+
+/// `cargo xtask conformance`.
+pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
+    member_program("conformance", arguments)
+}
+
+/// `cargo xtask fuzz`.
+pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
+    member_program("fuzz", arguments)
+}
+
+/// Whether the test member has this program.
+pub(crate) fn has_member_program(program: &str) -> bool {
+    process::workspace().join("tests/src/bin").join(format!("{program}.rs")).is_file()
+}
+
+fn member_program(program: &str, arguments: &[String]) -> Result<(), Failure> {
+    if !has_member_program(program) {
+        return Err(Failure::new(format!(
+            "the workspace has no program tests/src/bin/{program}.rs"
+        )));
+    }
+    Call::cargo(&["run", "--quiet", "--locked", "-p", "oxivirt-tests", "--bin", program, "--"])
+        .arguments(arguments)
+        .run()
+}

@@ -3,10 +3,11 @@
 //! All of libvirt's places, below a root directory (`/` for the system's own driver), and our
 //! own below `run/oxivirt`, which libvirt never looks at.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
+
+use crate::plan::dnsmasq::file_stem;
 
 /// The directories of a driver.
 ///
@@ -80,7 +81,7 @@ impl Layout {
     /// dnsmasq's pid file. The name is escaped as in XML, as libvirt does it.
     #[must_use]
     pub fn dnsmasq_pid(&self, name: &str) -> PathBuf {
-        self.state_dir().join(format!("{}.pid", escaped(name)))
+        self.state_dir().join(format!("{}.pid", file_stem(name)))
     }
 
     /// dnsmasq's configuration, leases and hosts.
@@ -98,13 +99,13 @@ impl Layout {
     /// Static DHCP hosts; the name is escaped as in XML.
     #[must_use]
     pub fn dnsmasq_hostsfile(&self, name: &str) -> PathBuf {
-        self.dnsmasq_dir().join(format!("{}.hostsfile", escaped(name)))
+        self.dnsmasq_dir().join(format!("{}.hostsfile", file_stem(name)))
     }
 
     /// Extra DNS hosts; the name is escaped as in XML.
     #[must_use]
     pub fn dnsmasq_addnhosts(&self, name: &str) -> PathBuf {
-        self.dnsmasq_dir().join(format!("{}.addnhosts", escaped(name)))
+        self.dnsmasq_dir().join(format!("{}.addnhosts", file_stem(name)))
     }
 
     /// Lease file of older versions; only ever removed.
@@ -136,23 +137,6 @@ impl Layout {
     pub fn journal_file(&self, network: Uuid) -> PathBuf {
         self.journal_dir().join(format!("{network}.json"))
     }
-}
-
-/// The text with the five special characters of XML as entities.
-fn escaped(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        // Writing to a String cannot fail.
-        let _ = match c {
-            '<' => out.write_str("&lt;"),
-            '>' => out.write_str("&gt;"),
-            '&' => out.write_str("&amp;"),
-            '"' => out.write_str("&quot;"),
-            '\'' => out.write_str("&apos;"),
-            c => out.write_char(c),
-        };
-    }
-    out
 }
 
 #[cfg(test)]

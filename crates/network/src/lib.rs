@@ -9,7 +9,18 @@
 //! calls or command lines.
 
 pub mod apply;
+pub mod driver;
+pub mod embed;
+mod error;
 pub mod journal;
 pub mod layout;
 pub mod leases;
+mod lifecycle;
 pub mod plan;
+mod recover;
+mod registry;
+mod store;
+mod update;
+
+pub use driver::{Driver, Options, StartWithHost};
+pub use embed::register;

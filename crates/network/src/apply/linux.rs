@@ -1,5 +1,6 @@
 //! The kernel and the programs of this host.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use oxivirt_util::command::{self, Command};
 use oxivirt_util::dnsmasq::{self, Process};
 use oxivirt_util::file;
-use oxivirt_util::firewall::{Family, Removal};
+use oxivirt_util::firewall::{Family, Removal, Transaction};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::nftables::{DeleteTableIf, NftError, Nftables, TableState};
 use oxivirt_util::netlink::{Handle, LinkKind, Route};
@@ -219,6 +220,19 @@ impl Host for LinuxHost {
         })
     }
 
+    async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
+        Ok(self.links.links().await?.into_iter().map(|link| link.name).collect())
+    }
+
+    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
+        let state = self.nft()?.observe(&transaction.table).await?;
+        Ok(state.is_some_and(|state| state.holds(transaction)))
+    }
+
+    async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {
+        Ok(find(conf_file, pid_file).is_some())
+    }
+
     async fn run(&self, step: &Step) -> Result<(), HostError> {
         match step {
             Step::CreateBridge(bridge) => Ok(self.links.create_bridge(bridge).await?),
@@ -236,6 +250,10 @@ impl Host for LinuxHost {
                 on_thread(move || Ok(file::replace(&path, &content, mode, durability)?)).await
             }
             Step::StartDnsmasq { launch, .. } => Ok(launch.start().await?),
+            Step::ReloadDnsmasq { conf_file, pid_file } => match find(conf_file, pid_file) {
+                Some(process) => Ok(process.reload()?),
+                None => Err(HostError::NoDnsmasqProcess { conf_file: conf_file.clone() }),
+            },
         }
     }
 
@@ -301,9 +319,13 @@ fn write_sysctl(sysctl: &Sysctl) -> Result<(), HostError> {
     }
 }
 
+/// The dnsmasq that a pid file tells of.
+fn find(conf_file: &Path, pid_file: &Path) -> Option<Process> {
+    pidfile::read(pid_file).and_then(|pid| Process::find(pid, conf_file))
+}
+
 async fn stop_dnsmasq(conf_file: &Path, pid_file: &Path) -> Result<(), HostError> {
-    let known = pidfile::read(pid_file).and_then(|pid| Process::find(pid, conf_file));
-    if let Some(process) = known {
+    if let Some(process) = find(conf_file, pid_file) {
         end(process.with_children(conf_file)).await?;
     } else {
         // After a crash it may still be on its way to becoming a daemon, one fork after the other.
@@ -351,6 +373,18 @@ fn remove_if_empty(path: &Path) -> Result<(), HostError> {
 impl<H: Host> Host for Arc<H> {
     async fn facts(&self, query: &FactsQuery) -> Result<HostFacts, HostError> {
         (**self).facts(query).await
+    }
+
+    async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
+        (**self).link_names().await
+    }
+
+    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
+        (**self).holds_rules(transaction).await
+    }
+
+    async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {
+        (**self).runs_dnsmasq(conf_file, pid_file).await
     }
 
     async fn run(&self, step: &Step) -> Result<(), HostError> {

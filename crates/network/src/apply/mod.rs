@@ -7,14 +7,16 @@
 pub mod linux;
 pub mod recorder;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 use oxivirt_util::command::CommandError;
 use oxivirt_util::dnsmasq::DnsmasqError;
 use oxivirt_util::file::FileError;
+use oxivirt_util::firewall::Transaction;
 use oxivirt_util::netlink::NetlinkError;
 use oxivirt_util::netlink::nftables::NftError;
 
@@ -30,6 +32,31 @@ pub trait Host: Debug + Send + Sync + 'static {
         &self,
         query: &FactsQuery,
     ) -> impl Future<Output = Result<HostFacts, HostError>> + Send;
+
+    /// Names of all links.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host cannot be asked.
+    fn link_names(&self) -> impl Future<Output = Result<BTreeSet<String>, HostError>> + Send;
+
+    /// Whether all that a transaction adds is in place, and nothing else in its chains.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host cannot be asked.
+    fn holds_rules(
+        &self,
+        transaction: &Transaction,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send;
+
+    /// Whether the dnsmasq with this configuration file runs.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host cannot be asked.
+    fn runs_dnsmasq(
+        &self,
+        conf_file: &Path,
+        pid_file: &Path,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Carries out a step, completely or not at all.
     ///
@@ -92,11 +119,11 @@ pub enum HostError {
         /// The program.
         program: String,
     },
-    /// What a step left could not be confirmed as gone.
-    #[error("'{path}' is still there")]
-    StillThere {
-        /// The file.
-        path: PathBuf,
+    /// No dnsmasq runs with this configuration file.
+    #[error("no dnsmasq runs with '{conf_file}'")]
+    NoDnsmasqProcess {
+        /// Its configuration file.
+        conf_file: PathBuf,
     },
     /// A worker thread ended unexpectedly.
     #[error("a worker thread ended unexpectedly")]
@@ -106,8 +133,8 @@ pub enum HostError {
 /// A plan that stopped.
 #[derive(Debug)]
 pub struct Stopped {
-    /// The step that failed, as text.
-    pub step: String,
+    /// The step that failed.
+    pub step: Box<Step>,
     /// Why.
     pub error: HostError,
     /// What takes back the steps that were done.
@@ -130,8 +157,7 @@ pub async fn run<H: Host>(host: &H, plan: &Plan<Step>) -> Result<(), Stopped> {
                 if failure.is_none() {
                     failure = Some((step, error));
                 } else {
-                    tracing::warn!(
-                        step,
+                    tracing::warn!(%step,
                         error = oxivirt_util::chain::text(&error),
                         "failed as well"
                     );
@@ -148,7 +174,7 @@ pub async fn run<H: Host>(host: &H, plan: &Plan<Step>) -> Result<(), Stopped> {
 #[derive(Default)]
 struct Lane {
     done: Vec<Undo>,
-    failure: Option<(String, HostError)>,
+    failure: Option<(Box<Step>, HostError)>,
 }
 
 async fn run_lane<H: Host>(host: &H, steps: &[Step]) -> Lane {
@@ -162,7 +188,7 @@ async fn run_lane<H: Host>(host: &H, steps: &[Step]) -> Lane {
                 if matches!(step, Step::StartDnsmasq { .. }) {
                     lane.done.extend(step.undo());
                 }
-                lane.failure = Some((step.to_string(), error));
+                lane.failure = Some((Box::new(step.clone()), error));
                 break;
             }
         }

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oxivirt_util::firewall::Removal;
+use oxivirt_util::firewall::{Removal, Transaction};
 use oxivirt_util::netlink::{LinkKind, NetlinkError};
 
 use super::{Host, HostError};
@@ -106,6 +106,19 @@ impl Host for Recorder {
         Ok(facts)
     }
 
+    async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
+        Ok(self.lock().state.bridges.keys().cloned().collect())
+    }
+
+    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
+        let chains = Removal::of(transaction).chains;
+        Ok(chains.iter().all(|chain| self.lock().state.chains.contains(chain)))
+    }
+
+    async fn runs_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<bool, HostError> {
+        Ok(self.lock().state.dnsmasq.contains(conf_file))
+    }
+
     async fn run(&self, step: &Step) -> Result<(), HostError> {
         let mut inner = self.lock();
         let number = inner.steps.len();
@@ -127,6 +140,11 @@ impl Host for Recorder {
             }
             Step::StartDnsmasq { launch, .. } => {
                 state.dnsmasq.insert(launch.conf_file.clone());
+            }
+            Step::ReloadDnsmasq { conf_file, .. } => {
+                if !state.dnsmasq.contains(conf_file) {
+                    return Err(HostError::NoDnsmasqProcess { conf_file: conf_file.clone() });
+                }
             }
             Step::Sysctl(sysctl) => {
                 state.sysctls.insert(sysctl.key.clone(), sysctl.value.to_owned());

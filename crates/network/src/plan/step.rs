@@ -110,6 +110,13 @@ pub enum Step {
         /// Where it writes its pid.
         pid_file: PathBuf,
     },
+    /// Make a running dnsmasq read its hosts files again.
+    ReloadDnsmasq {
+        /// Its configuration file.
+        conf_file: PathBuf,
+        /// Where it wrote its pid.
+        pid_file: PathBuf,
+    },
 }
 
 /// A file as it shall be.
@@ -214,7 +221,8 @@ impl Step {
             | Self::Sysctl(_)
             | Self::AddAddress { .. }
             | Self::SetUp(_)
-            | Self::AddRoute { .. } => None,
+            | Self::AddRoute { .. }
+            | Self::ReloadDnsmasq { .. } => None,
         }
     }
 }
@@ -234,6 +242,9 @@ impl std::fmt::Display for Step {
             Self::WriteFile(file) => write!(f, "write {}", file.path.display()),
             Self::StartDnsmasq { launch, .. } => {
                 write!(f, "start dnsmasq with {}", launch.conf_file.display())
+            }
+            Self::ReloadDnsmasq { conf_file, .. } => {
+                write!(f, "reload dnsmasq with {}", conf_file.display())
             }
         }
     }

@@ -285,12 +285,14 @@ impl<'i> Reader<'i> {
         }
         element.attributes = Vec::with_capacity(raw.len());
         for (name, value) in raw {
-            let bound = split_name(name).filter(|(prefix, _)| self.lookup(Some(prefix)).is_some());
-            let (prefix, name) = match bound {
-                Some((prefix, name)) => (Some(Cow::Borrowed(prefix)), name),
-                None => (None, name),
+            let bound = split_name(name)
+                .and_then(|(prefix, local)| Some((prefix, local, self.lookup(Some(prefix))?)));
+            let (prefix, name, namespace) = match bound {
+                Some((prefix, local, uri)) => (Some(Cow::Borrowed(prefix)), local, Some(uri)),
+                None => (None, name, None),
             };
-            element.attributes.push(Attribute { name: Cow::Borrowed(name), prefix, value });
+            let name = Cow::Borrowed(name);
+            element.attributes.push(Attribute { name, prefix, namespace, value });
         }
     }
 

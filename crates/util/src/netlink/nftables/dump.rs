@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::encode::key_bytes;
+use crate::firewall::{Change, Key, Transaction, Verdict};
+
 /// Chains, maps and elements of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableState {
@@ -12,6 +15,51 @@ pub struct TableState {
     pub chains: BTreeMap<String, ChainState>,
     /// The elements of each named set or map.
     pub sets: BTreeMap<String, Vec<ElementState>>,
+}
+
+impl TableState {
+    /// Whether the table has everything that `transaction` adds, and its chains nothing more.
+    ///
+    /// Rules are not read one by one: a chain of ours carries a comment that changes with its rules,
+    /// and the kernel counts its rules and the references to it.
+    #[must_use]
+    pub fn holds(&self, transaction: &Transaction) -> bool {
+        let mut n_uses: BTreeMap<&str, u32> = BTreeMap::new();
+        for change in &transaction.changes {
+            let used = match change {
+                Change::AddRule { chain, .. } => chain,
+                Change::AddElement {
+                    verdict: Verdict::Jump(chain) | Verdict::Goto(chain), ..
+                } => chain,
+                _ => continue,
+            };
+            *n_uses.entry(used).or_default() += 1;
+        }
+        transaction.changes.iter().all(|change| match change {
+            Change::AddBaseChain { name, .. } => {
+                let expected = n_uses.get(name.as_str()).copied().unwrap_or_default();
+                self.chains.get(name).is_some_and(|chain| chain.n_uses == expected)
+            }
+            Change::AddChain { name, comment } => {
+                let n_uses = n_uses.get(name.as_str()).copied().unwrap_or_default();
+                self.chains.get(name) == Some(&ChainState { n_uses, comment: comment.clone() })
+            }
+            Change::AddMap { name, .. } | Change::AddSet { name, .. } => {
+                self.sets.contains_key(name)
+            }
+            Change::AddElement { map, key, verdict } => self.has_element(map, key, verdict),
+            _ => true,
+        })
+    }
+
+    fn has_element(&self, map: &str, key: &Key, verdict: &Verdict) -> bool {
+        let chain = match verdict {
+            Verdict::Accept => None,
+            Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain.clone()),
+        };
+        let element = ElementState { key: key_bytes(key), chain, is_interval_end: false };
+        self.sets.get(map).is_some_and(|elements| elements.contains(&element))
+    }
 }
 
 /// A chain.

@@ -333,9 +333,17 @@ fn verdict_data(verdict: &Verdict) -> Vec<VerdictAttribute> {
 
 fn items(key: &Key, verdict: Option<&Verdict>) -> Vec<Item> {
     match key {
-        Key::Link(link) => vec![item(link.padded().to_vec(), verdict, None)],
-        Key::LinkPair(from, to) => vec![item([from.padded(), to.padded()].concat(), verdict, None)],
+        Key::Link(_) | Key::LinkPair(..) => vec![item(key_bytes(key), verdict, None)],
         Key::Prefix(net) => interval(net, verdict),
+    }
+}
+
+/// A key as the kernel stores it; of a prefix, its first address.
+pub(super) fn key_bytes(key: &Key) -> Vec<u8> {
+    match key {
+        Key::Link(link) => link.padded().to_vec(),
+        Key::LinkPair(from, to) => [from.padded(), to.padded()].concat(),
+        Key::Prefix(net) => octets(&net.network()),
     }
 }
 

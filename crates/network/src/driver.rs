@@ -1,0 +1,302 @@
+//! The driver: the calls of the API, a short method each.
+//!
+//! Every call that changes something runs as a task of its own: a caller that goes away does not
+//! leave it half done.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use oxivirt::{
+    Autostart, CallbackId, Callbacks, CreateFlags, DefineFlags, DhcpLease, Error, ErrorCode,
+    ErrorDomain, EventCallback, EventId, ListFlags, NetworkDriver, NetworkRef, Result, Update,
+    XmlFlags,
+};
+use oxivirt_conf::network::{Form, IpDef, NetworkDef};
+use oxivirt_util::file;
+use oxivirt_util::ip::Family;
+use oxivirt_util::pidfile::PidFile;
+use tokio::sync::Mutex as AsyncMutex;
+use uuid::Uuid;
+
+use crate::apply::Host;
+use crate::error;
+use crate::layout::Layout;
+use crate::leases::{self, Prefixes};
+use crate::registry::{Entry, Layers, Networks};
+use crate::store;
+
+/// How a driver is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where files are.
+    pub layout: Layout,
+    /// The program that dnsmasq calls for every lease.
+    pub lease_helper: PathBuf,
+    /// What the driver says its URI is.
+    pub uri: String,
+    /// Whether networks are started that start with the host.
+    pub autostart: StartWithHost,
+}
+
+/// Whether opening a driver starts the networks that start with the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartWithHost {
+    /// At the first opening after the host has started.
+    Once,
+    /// Not at all.
+    Never,
+}
+
+/// The network driver of a host.
+#[derive(Debug)]
+pub struct Driver<H: Host> {
+    pub(crate) inner: Arc<Inner<H>>,
+}
+
+/// What the operations share.
+#[derive(Debug)]
+pub(crate) struct Inner<H> {
+    pub(crate) host: H,
+    pub(crate) layout: Layout,
+    pub(crate) lease_helper: PathBuf,
+    pub(crate) uri: String,
+    pub(crate) networks: Networks,
+    pub(crate) layers: Mutex<Layers>,
+    /// Held while names, UUIDs and bridge names are given away.
+    pub(crate) identities: AsyncMutex<()>,
+    pub(crate) callbacks: Callbacks,
+    _lock: PidFile,
+}
+
+impl<H: Host> Driver<H> {
+    /// Opens the driver of the directories in `options`: finishes what a driver before it was cut off
+    /// in, takes over what runs, starts what starts with the host.
+    ///
+    /// Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// Number 38 if another driver has the directories, or they cannot be used.
+    pub async fn open(host: H, options: Options) -> Result<Self> {
+        let Options { layout, lease_helper, uri, autostart } = options;
+        store::prepare(&layout).map_err(|error| error::store(&error))?;
+        let lock =
+            PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
+        let inner = Inner {
+            host,
+            layout,
+            lease_helper,
+            uri,
+            networks: Networks::default(),
+            layers: Mutex::default(),
+            identities: AsyncMutex::default(),
+            callbacks: Callbacks::new(),
+            _lock: lock,
+        };
+        let driver = Self { inner: Arc::new(inner) };
+        driver.inner.recover().await;
+        driver.inner.load().await;
+        if autostart == StartWithHost::Once {
+            driver.inner.start_with_host().await;
+        }
+        Ok(driver)
+    }
+
+    /// The host the driver works on.
+    #[must_use]
+    pub fn host(&self) -> &H {
+        &self.inner.host
+    }
+
+    /// Runs an operation as a task of its own.
+    async fn detached<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        tokio::spawn(operation).await.unwrap_or_else(|failure| {
+            Err(Error::internal(format!("the operation ended unexpectedly: {failure}")))
+        })
+    }
+}
+
+impl<H: Host> Inner<H> {
+    /// The network a call is about.
+    pub(crate) fn entry(&self, network: &NetworkRef) -> Result<Arc<Entry>> {
+        self.networks.get(network.uuid).ok_or_else(|| {
+            let NetworkRef { name, uuid } = network;
+            Error::no_network(format!("no network with matching uuid '{uuid}' ({name})"))
+        })
+    }
+
+    pub(crate) fn layers(&self) -> std::sync::MutexGuard<'_, Layers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or_default()
+}
+
+/// Prefix lengths leases are shown with: IPv4 in effect, IPv6 as written.
+fn prefixes(def: &NetworkDef) -> Prefixes {
+    let first = |family| def.ips.iter().find(|ip| ip.family() == family);
+    let ipv4 = first(Family::Ipv4).and_then(IpDef::effective_prefix);
+    let ipv6 = first(Family::Ipv6).and_then(|ip| ip.prefix);
+    Prefixes { ipv4: ipv4.map_or(0, u32::from), ipv6: ipv6.map_or(0, u32::from) }
+}
+
+#[async_trait]
+impl<H: Host> NetworkDriver for Driver<H> {
+    async fn uri(&self) -> Result<String> {
+        Ok(self.inner.uri.clone())
+    }
+
+    async fn driver_type(&self) -> Result<String> {
+        Ok("network".to_owned())
+    }
+
+    async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
+        flags.check(ListFlags::ALL, ErrorDomain::NETWORK, "networkConnectListAllNetworks")?;
+        let views = self.inner.networks.all().into_iter().map(|entry| entry.view());
+        Ok(views.filter(|view| flags.matches(view.state())).map(|view| view.reference()).collect())
+    }
+
+    async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkRef> {
+        let entry = self.inner.networks.by_name(name);
+        let entry = entry
+            .ok_or_else(|| Error::no_network(format!("no network with matching name '{name}'")))?;
+        Ok(entry.view().reference())
+    }
+
+    async fn network_lookup_by_uuid(&self, uuid: Uuid) -> Result<NetworkRef> {
+        let entry = self.inner.networks.get(uuid);
+        let entry = entry
+            .ok_or_else(|| Error::no_network(format!("no network with matching uuid '{uuid}'")))?;
+        Ok(entry.view().reference())
+    }
+
+    async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
+        flags.check(DefineFlags::ALL, ErrorDomain::NETWORK, "networkDefineXMLFlags")?;
+        if flags.contains(DefineFlags::VALIDATE) {
+            return Err(Error::unsupported(ErrorDomain::NETWORK, "schema validation"));
+        }
+        let (inner, xml) = (Arc::clone(&self.inner), xml.to_owned());
+        self.detached(async move { inner.define(&xml).await }).await
+    }
+
+    async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
+        flags.check(CreateFlags::ALL, ErrorDomain::NETWORK, "networkCreateXMLFlags")?;
+        if flags.contains(CreateFlags::VALIDATE) {
+            return Err(Error::unsupported(ErrorDomain::NETWORK, "schema validation"));
+        }
+        let (inner, xml) = (Arc::clone(&self.inner), xml.to_owned());
+        self.detached(async move { inner.create_xml(&xml).await }).await
+    }
+
+    async fn network_create(&self, network: &NetworkRef) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        self.detached(async move { inner.create(&entry).await }).await
+    }
+
+    async fn network_destroy(&self, network: &NetworkRef) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        self.detached(async move { inner.destroy(&entry).await }).await
+    }
+
+    async fn network_undefine(&self, network: &NetworkRef) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        self.detached(async move { inner.undefine(&entry).await }).await
+    }
+
+    async fn network_update(&self, network: &NetworkRef, update: &Update) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        let update = update.clone();
+        self.detached(async move { inner.update(&entry, &update).await }).await
+    }
+
+    async fn network_xml_desc(&self, network: &NetworkRef, flags: XmlFlags) -> Result<String> {
+        flags.check(XmlFlags::ALL, ErrorDomain::NETWORK, "networkGetXMLDesc")?;
+        let view = self.inner.entry(network)?.view();
+        Ok(if flags.contains(XmlFlags::INACTIVE) {
+            view.persistent_def().format(Form::Inactive)
+        } else {
+            view.def.format(Form::LIVE)
+        })
+    }
+
+    async fn network_bridge_name(&self, network: &NetworkRef) -> Result<String> {
+        let view = self.inner.entry(network)?.view();
+        view.def.bridge.name.clone().ok_or_else(|| {
+            let detail = format!("network '{}' does not have a bridge name.", view.def.name);
+            Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, detail)
+        })
+    }
+
+    async fn network_autostart(&self, network: &NetworkRef) -> Result<Autostart> {
+        Ok(self.inner.entry(network)?.view().autostart)
+    }
+
+    async fn network_set_autostart(
+        &self,
+        network: &NetworkRef,
+        autostart: Autostart,
+    ) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        self.detached(async move { inner.set_autostart(&entry, autostart).await }).await
+    }
+
+    async fn network_is_active(&self, network: &NetworkRef) -> Result<bool> {
+        Ok(self.inner.entry(network)?.view().is_active())
+    }
+
+    async fn network_is_persistent(&self, network: &NetworkRef) -> Result<bool> {
+        Ok(self.inner.entry(network)?.view().is_persistent())
+    }
+
+    async fn network_dhcp_leases(
+        &self,
+        network: &NetworkRef,
+        mac: Option<&str>,
+        flags: u32,
+    ) -> Result<Vec<DhcpLease>> {
+        if flags != 0 {
+            return Err(Error::unsupported_flags(
+                ErrorDomain::NETWORK,
+                flags,
+                "networkGetDHCPLeases",
+            ));
+        }
+        let mac = match mac {
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Error::new(ErrorCode::INVALID_MAC, ErrorDomain::NETWORK, text))?,
+            ),
+            None => None,
+        };
+        let view = self.inner.entry(network)?.view();
+        let Some(bridge) = &view.def.bridge.name else { return Ok(Vec::new()) };
+        let content = file::read(&self.inner.layout.leases(bridge), leases::LIMIT)
+            .map_err(|error| error::store(&error.into()))?
+            .unwrap_or_default();
+        leases::parse(&content, bridge, prefixes(&view.def), mac, now())
+            .map_err(|error| error::leases(&error))
+    }
+
+    async fn network_event_register(
+        &self,
+        network: Option<&NetworkRef>,
+        id: EventId,
+        callback: EventCallback,
+    ) -> Result<CallbackId> {
+        Ok(self.inner.callbacks.register(network, id, callback))
+    }
+
+    async fn network_event_deregister(&self, id: CallbackId) -> Result<()> {
+        if self.inner.callbacks.deregister(id) {
+            return Ok(());
+        }
+        Err(Error::invalid_argument(format!("network event callback {} not registered", id.0)))
+    }
+}

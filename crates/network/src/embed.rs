@@ -1,0 +1,84 @@
+//! `network:///embed?root=DIR`: the driver in the caller's process.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oxivirt::{
+    DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry, Result, Uri,
+};
+use oxivirt_util::command::is_executable;
+
+use crate::apply::linux::LinuxHost;
+use crate::driver::{Driver, Options, StartWithHost};
+use crate::error;
+use crate::layout::Layout;
+
+/// Name of the lease helper program.
+const LEASE_HELPER: &str = "oxivirt_leaseshelper";
+/// Where packages install it.
+const LIBEXEC: &str = "/usr/libexec";
+
+/// What the program knows of its surroundings.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Where programs are looked for, `$PATH`.
+    pub search_path: OsString,
+    /// The program itself; the lease helper is looked for beside it.
+    pub program: Option<PathBuf>,
+}
+
+/// Adds the embedded driver to the drivers of a program.
+pub fn register(registry: &mut Registry, environment: Environment) {
+    registry.register(Embedded { environment });
+}
+
+struct Embedded {
+    environment: Environment,
+}
+
+#[async_trait]
+impl DriverOpener for Embedded {
+    fn name(&self) -> &str {
+        "network"
+    }
+
+    fn accepts(&self, uri: &Uri) -> bool {
+        uri.driver() == "network"
+            && uri.transport().is_none()
+            && uri.host().is_none()
+            && uri.path() == "/embed"
+    }
+
+    async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+        let fail =
+            |detail: String| Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail);
+        let root =
+            uri.param("root").ok_or_else(|| fail("URI lacks the 'root' parameter".to_owned()))?;
+        let root = Path::new(root);
+        if !root.is_absolute() {
+            return Err(fail(format!("root directory '{}' is not absolute", root.display())));
+        }
+        let host = LinuxHost::open(self.environment.search_path.clone());
+        let driver = Driver::open(
+            host.map_err(|error| error::host(&error))?,
+            Options {
+                layout: Layout::below(root),
+                lease_helper: lease_helper(self.environment.program.as_deref()),
+                uri: uri.as_str().to_owned(),
+                autostart: StartWithHost::Once,
+            },
+        );
+        Ok(Arc::new(driver.await?))
+    }
+}
+
+/// The lease helper beside the program, beside its directory (as test programs have it), or where
+/// packages install it.
+#[must_use]
+pub fn lease_helper(program: Option<&Path>) -> PathBuf {
+    let dirs = program.into_iter().flat_map(|program| program.ancestors().skip(1).take(2));
+    let found = dirs.map(|dir| dir.join(LEASE_HELPER)).find(|path| is_executable(path));
+    found.unwrap_or_else(|| Path::new(LIBEXEC).join(LEASE_HELPER))
+}

@@ -1,0 +1,192 @@
+//! Where an error of the driver becomes one of the API: number, domain, message.
+//!
+//! Scripts depend on number and domain, so this table is tested.
+
+use std::io;
+
+use oxivirt::{Error, ErrorCode, ErrorDomain};
+use oxivirt_conf::ParseError;
+use oxivirt_conf::network::update::UpdateError;
+use oxivirt_conf::network::validate::ValidateError;
+use oxivirt_util::chain;
+use oxivirt_util::pidfile::PidFileError;
+
+use crate::apply::{HostError, Stopped};
+use crate::journal::JournalError;
+use crate::leases::LeasesError;
+use crate::plan::Step;
+use crate::plan::start::PlanError;
+use crate::store::StoreError;
+
+/// An error whose text carries libvirt's visible prefix already.
+fn prefixed(code: i32, domain: i32, message: &str) -> Error {
+    let (code, domain) = (ErrorCode(code), ErrorDomain(domain));
+    match message.strip_prefix(code.template().before) {
+        Some(detail) => Error::new(code, domain, detail),
+        None => Error::plain(code, domain, message),
+    }
+}
+
+/// A document was refused.
+#[must_use]
+pub(crate) fn parse(error: &ParseError) -> Error {
+    prefixed(error.code().number(), error.domain().number(), &error.to_string())
+}
+
+/// A definition broke a rule at define or create.
+#[must_use]
+pub(crate) fn validate(error: &ValidateError) -> Error {
+    prefixed(error.code().number(), error.domain().number(), &error.to_string())
+}
+
+/// A partial change was refused.
+#[must_use]
+pub(crate) fn update(error: &UpdateError) -> Error {
+    prefixed(error.code().number(), error.domain().number(), &error.to_string())
+}
+
+/// A network cannot be started on this host.
+#[must_use]
+pub(crate) fn plan(error: &PlanError) -> Error {
+    let (code, domain) = match error {
+        PlanError::NoBridgeName { .. }
+        | PlanError::NoMac { .. }
+        | PlanError::Prefix { .. }
+        | PlanError::RaRoutes { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK),
+        PlanError::InUse { .. }
+        | PlanError::RouteInUse { .. }
+        | PlanError::PortRange { .. }
+        | PlanError::Zone { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
+        PlanError::LinkName(_) | PlanError::BridgeExists { .. } | PlanError::NoDnsmasq => {
+            (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE)
+        }
+        PlanError::Register { .. } => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
+        PlanError::TooManyLayers { .. }
+        | PlanError::Unsupported { .. }
+        | PlanError::Path { .. } => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK),
+        PlanError::Dnsmasq(error) => (ErrorCode(error.code().number()), ErrorDomain::NETWORK),
+    };
+    Error::new(code, domain, error.to_string())
+}
+
+/// A plan stopped at a step.
+#[must_use]
+pub(crate) fn stopped(stopped: &Stopped) -> Error {
+    if let (Step::CreateBridge(bridge), HostError::Netlink(error)) =
+        (&*stopped.step, &stopped.error)
+        && let Some(errno) = error.errno()
+    {
+        let what = format!("error creating bridge interface {}", bridge.name);
+        return Error::system(ErrorDomain::NONE, errno, what);
+    }
+    host(&stopped.error)
+}
+
+/// The host refused.
+#[must_use]
+pub(crate) fn host(error: &HostError) -> Error {
+    let text = chain::text(error);
+    match error {
+        HostError::Nft(_) => Error::new(
+            ErrorCode::INTERNAL_ERROR,
+            ErrorDomain::NETWORK,
+            format!("Failed to apply firewall rules: {text}"),
+        ),
+        HostError::Dnsmasq(_)
+        | HostError::Command(_)
+        | HostError::NoDnsmasqProcess { .. }
+        | HostError::Worker => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, text),
+        HostError::Netlink(_)
+        | HostError::File(_)
+        | HostError::Sysctl { .. }
+        | HostError::NoLink { .. }
+        | HostError::NoProgram { .. }
+        | HostError::UnknownProgram { .. } => {
+            Error::new(ErrorCode::SYSTEM_ERROR, ErrorDomain::NETWORK, text)
+        }
+    }
+}
+
+/// Something on disk could not be read or written.
+#[must_use]
+pub(crate) fn store(error: &StoreError) -> Error {
+    match error {
+        StoreError::Document { source, .. } => parse(source),
+        StoreError::File(file) => match file.io() {
+            Some(source) => system(source, file),
+            None => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, file.to_string()),
+        },
+        StoreError::Link { source, .. } => system(source, error),
+        StoreError::Encoding { .. } => {
+            Error::new(ErrorCode::XML_DETAIL, ErrorDomain::NETWORK, error.to_string())
+        }
+    }
+}
+
+/// The journal could not be used, so nothing was done.
+#[must_use]
+pub(crate) fn journal(error: &JournalError) -> Error {
+    Error::new(ErrorCode::SYSTEM_ERROR, ErrorDomain::NETWORK, chain::text(error))
+}
+
+/// Another driver has the same directories.
+#[must_use]
+pub(crate) fn pid_file(error: &PidFileError) -> Error {
+    let what = match error {
+        PidFileError::Held { .. } => "another network driver is running: ",
+        _ => "",
+    };
+    Error::new(
+        ErrorCode::SYSTEM_ERROR,
+        ErrorDomain::NETWORK,
+        format!("{what}{}", chain::text(error)),
+    )
+}
+
+/// A lease file is damaged.
+#[must_use]
+pub(crate) fn leases(error: &LeasesError) -> Error {
+    Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, chain::text(error))
+}
+
+fn system(source: &io::Error, what: &(dyn std::error::Error + 'static)) -> Error {
+    Error::io(ErrorDomain::NETWORK, source, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &Error, code: i32, domain: i32, message: &str) {
+        assert_eq!((error.code().0, error.domain().0, error.message()), (code, domain, message));
+    }
+
+    #[test]
+    fn plan_errors() {
+        let in_use = PlanError::InUse { link: "eth0".into() };
+        check(&plan(&in_use), 1, 0, "internal error: Network is already in use by interface eth0");
+        let range = PlanError::PortRange { start: 5, end: 5 };
+        check(&plan(&range), 1, 0, "internal error: Invalid port range '5-5'.");
+        let zone = PlanError::Zone { zone: "z".into(), network: "n".into() };
+        check(
+            &plan(&zone),
+            1,
+            0,
+            "internal error: zone z requested for network n but firewalld is not active",
+        );
+        check(&plan(&PlanError::NoDnsmasq), 38, 0, "Cannot find 'dnsmasq' in path");
+        let unsupported = PlanError::Unsupported { feature: "bandwidth", network: "n".into() };
+        assert_eq!(plan(&unsupported).code(), ErrorCode::CONFIG_UNSUPPORTED);
+        let name = "sixteen-letters!".parse::<oxivirt_util::link_name::LinkName>().unwrap_err();
+        assert_eq!(plan(&PlanError::LinkName(name)).code(), ErrorCode::SYSTEM_ERROR);
+    }
+
+    #[test]
+    fn documents_keep_number_domain_and_prefix() {
+        let error = oxivirt_conf::network::NetworkDef::parse("<domain/>").unwrap_err();
+        let error = parse(&error);
+        assert_eq!((error.code().0, error.domain().0), (27, 5));
+        assert!(error.message().starts_with("XML error: "), "{}", error.message());
+    }
+}

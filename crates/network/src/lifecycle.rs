@@ -1,0 +1,411 @@
+//! Start and stop, and what surrounds them.
+//!
+//! ```text
+//!           define                    create
+//! absent ───────────▶ inactive ─────────────────▶ active
+//!    ▲                 │    ▲      destroy          │
+//!    └──── undefine ───┘    └───────────────────────┘
+//!
+//! start:  plan ─▶ journal(undo) ─▶ steps ─▶ status file ─▶ journal gone
+//! stop:   plan ─▶ journal(undo) ─▶ undo steps (status file first) ─▶ journal gone
+//! ```
+//!
+//! The status file decides: with it a network runs, without it it does not. A journal found at
+//! opening belongs to an operation that was cut off: a start without status file is undone, a stop is
+//! completed.
+//!
+//! libvirt 11.3.0: `networkStartNetwork`, `networkShutdownNetwork`, src/network/bridge_driver.c
+
+use std::sync::Arc;
+
+use oxivirt::{Autostart, Error, ErrorCode, ErrorDomain, Event, LifecycleEvent, Lifetime, Result};
+use oxivirt_conf::network::NetworkDef;
+use oxivirt_conf::network::validate::{Surroundings, validate};
+use oxivirt_conf::status::{
+    Errors, FirewallBackend, FirewallLayer, FirewallRemoval, NetworkStatus, RemovalAction,
+    RemovalGroup,
+};
+use oxivirt_util::firewall::Removal;
+use oxivirt_util::mac::MacAddr;
+use oxivirt_util::{chain, file};
+use uuid::Uuid;
+
+use crate::apply::{self, Host};
+use crate::driver::Inner;
+use crate::error;
+use crate::journal::{self, Operation};
+use crate::plan::start::{self, Input, PlanError};
+use crate::plan::stop::{self, Keep};
+use crate::plan::{Plan, Step, Undo};
+use crate::registry::{Entry, Running, View};
+use crate::store;
+
+impl<H: Host> Inner<H> {
+    /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
+    async fn complete(&self, xml: &str) -> Result<NetworkDef> {
+        let mut def = NetworkDef::parse(xml).map_err(|error| error::parse(&error))?;
+        def.uuid.get_or_insert_with(Uuid::new_v4);
+        // Asking for all links is only worth it if a name has to be found.
+        let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));
+        let links = if is_template && def.forward.mode.owns_bridge() {
+            self.host.link_names().await.map_err(|error| error::host(&error))?
+        } else {
+            std::collections::BTreeSet::new()
+        };
+        let others = self.networks.all().into_iter().map(|entry| entry.view());
+        let others = others.filter(|view| view.def.name != def.name);
+        let bridges = others
+            .flat_map(|view| {
+                let new = view.new_def.as_ref().and_then(|def| def.bridge.name.clone());
+                [view.def.bridge.name.clone(), new]
+            })
+            .flatten()
+            .collect();
+        let around = Surroundings {
+            bridges: &bridges,
+            link_exists: &|name| links.contains(name),
+            is_virtual_function: &|_| false,
+            generate_mac: &|| MacAddr::generated(rand::random()),
+        };
+        validate(&mut def, around).map_err(|error| error::validate(&error))?;
+        Ok(def)
+    }
+
+    /// The network that a definition is for, if it exists; refuses a clash of name and UUID.
+    fn identify(&self, def: &NetworkDef) -> Result<Option<Arc<Entry>>> {
+        let fail =
+            |detail| Err(Error::new(ErrorCode::OPERATION_FAILED, ErrorDomain::NETWORK, detail));
+        let uuid = def.uuid.unwrap_or_default();
+        if let Some(entry) = self.networks.get(uuid) {
+            let name = &entry.view().def.name;
+            if *name != def.name {
+                return fail(format!("network '{name}' is already defined with uuid {uuid}"));
+            }
+            return Ok(Some(entry));
+        }
+        if let Some(entry) = self.networks.by_name(&def.name) {
+            let uuid = entry.view().reference().uuid;
+            return fail(format!("network '{}' already exists with uuid {uuid}", def.name));
+        }
+        Ok(None)
+    }
+
+    pub(crate) async fn define(&self, xml: &str) -> Result<oxivirt::NetworkRef> {
+        let _identities = self.identities.lock().await;
+        let def = self.complete(xml).await?;
+        let known = self.identify(&def)?;
+        let operation = match &known {
+            Some(entry) => Some(entry.operation.lock().await),
+            None => None,
+        };
+        store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
+        let autostart = store::autostart(&self.layout, &def.name);
+        let view = match known.as_ref().map(|entry| entry.view()) {
+            Some(old) if old.is_active() => View {
+                new_def: Some(def),
+                lifetime: Lifetime::Persistent,
+                autostart,
+                ..(*old).clone()
+            },
+            _ => View { autostart, ..View::inactive(def, Lifetime::Persistent) },
+        };
+        let network = view.reference();
+        match &known {
+            Some(entry) => entry.set(view),
+            None => drop(self.networks.insert(network.uuid, view)),
+        }
+        drop(operation);
+        self.emit(&network, LifecycleEvent::Defined);
+        Ok(network)
+    }
+
+    pub(crate) async fn create_xml(&self, xml: &str) -> Result<oxivirt::NetworkRef> {
+        let identities = self.identities.lock().await;
+        let def = self.complete(xml).await?;
+        let known = self.identify(&def)?;
+        let is_new = known.is_none();
+        let uuid = def.uuid.unwrap_or_default();
+        let entry = known.unwrap_or_else(|| {
+            self.networks.insert(uuid, View::inactive(def.clone(), Lifetime::Transient))
+        });
+        let operation = entry.operation.lock().await;
+        drop(identities);
+        let old = entry.view();
+        if old.is_active() {
+            let detail = format!("network is already active as '{}'", old.def.name);
+            return Err(Error::operation_invalid(detail));
+        }
+        // The stored definition comes back when the network stops.
+        let new_def = old.is_persistent().then(|| old.def.clone());
+        let view = View { def, new_def, ..(*old).clone() };
+        if let Err(error) = self.start(&entry, &view).await {
+            if is_new {
+                self.networks.remove(uuid);
+            }
+            return Err(error);
+        }
+        drop(operation);
+        let network = view.reference();
+        self.emit(&network, LifecycleEvent::Started);
+        Ok(network)
+    }
+
+    pub(crate) async fn create(&self, entry: &Entry) -> Result<()> {
+        let operation = entry.operation.lock().await;
+        let old = entry.view();
+        self.check_exists(&old)?;
+        if old.is_active() {
+            return Err(Error::operation_invalid("network is already active"));
+        }
+        let new_def = old.is_persistent().then(|| old.def.clone());
+        self.start(entry, &View { new_def, ..(*old).clone() }).await?;
+        drop(operation);
+        self.emit(&old.reference(), LifecycleEvent::Started);
+        Ok(())
+    }
+
+    /// An operation that waited for another may find the network gone.
+    fn check_exists(&self, view: &View) -> Result<()> {
+        self.entry(&view.reference()).map(drop)
+    }
+
+    /// Starts a network; the caller holds its lock. Afterwards it runs, or the host is as before.
+    async fn start(&self, entry: &Entry, view: &View) -> Result<()> {
+        let uuid = view.reference().uuid;
+        self.finish_journal(uuid).await?;
+        let def = start::live(&view.def);
+        let (plan, removal) = match self.plan_start(&def).await {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.layers().release(uuid);
+                return Err(error);
+            }
+        };
+        let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
+        let undo = stop::plan(&def, removal.as_ref(), &self.layout, keep);
+        let status = NetworkStatus { removal, ..NetworkStatus::new(def.clone()) };
+        if let Err(error) = self.apply_start(&plan, undo, &status).await {
+            self.layers().release(uuid);
+            return Err(error);
+        }
+        let running = Running { status: Some(Box::new(status)) };
+        entry.set(View { def, running: Some(running), ..view.clone() });
+        tracing::info!(network = view.def.name, %uuid, "network started");
+        Ok(())
+    }
+
+    async fn plan_start(&self, def: &NetworkDef) -> Result<(Plan<Step>, Option<FirewallRemoval>)> {
+        let planned = |error: PlanError| error::plan(&error);
+        let query = start::query(def).map_err(planned)?;
+        let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
+        let subnets = start::translated(def);
+        let layers = self.layers().reserve(def.uuid.unwrap_or_default(), &subnets);
+        let layers = layers.ok_or_else(|| {
+            planned(PlanError::TooManyLayers {
+                subnet: subnets.first().copied().unwrap_or_default(),
+            })
+        })?;
+        let lease_helper = &self.lease_helper;
+        let input =
+            Input { def, layout: &self.layout, facts: &facts, layers: &layers, lease_helper };
+        let start = start::plan(input).map_err(planned)?;
+        for warning in &start.warnings {
+            tracing::warn!(network = def.name, warning, "odd");
+        }
+        let removal = start.plan.steps().find_map(|step| match step {
+            Step::LoadRules(transaction) => Some(saved_removal(&Removal::of(transaction))),
+            _ => None,
+        });
+        Ok((start.plan, removal))
+    }
+
+    /// Journal, steps, status file; undone as a whole if one of them fails.
+    async fn apply_start(
+        &self,
+        plan: &Plan<Step>,
+        undo: Plan<Undo>,
+        status: &NetworkStatus,
+    ) -> Result<()> {
+        let def = &status.def;
+        let uuid = def.uuid.unwrap_or_default();
+        self.write_journal(Operation::Start, def, &undo)?;
+        let failure = match apply::run(&self.host, plan).await {
+            Ok(()) => match store::write_status(&self.layout, status) {
+                Ok(()) => {
+                    self.remove_journal(uuid);
+                    return Ok(());
+                }
+                Err(error) => (error::store(&error), undo),
+            },
+            Err(stopped) => {
+                // Only what was done: a link or file of somebody else is left alone.
+                let done = |step: &Undo| {
+                    matches!(step, Undo::RemoveIfEmpty { .. }) || stopped.undo.contains(step)
+                };
+                (error::stopped(&stopped), undo.filtered(done))
+            }
+        };
+        let (error, undo) = failure;
+        tracing::debug!(network = def.name, %error, "start failed, undoing it");
+        let left = apply::undo(&self.host, &undo).await;
+        if left.is_empty() {
+            self.remove_journal(uuid);
+        }
+        for left in left {
+            tracing::error!(network = def.name, error = chain::text(&left), "not undone");
+        }
+        Err(error)
+    }
+
+    pub(crate) async fn destroy(&self, entry: &Entry) -> Result<()> {
+        let operation = entry.operation.lock().await;
+        let view = entry.view();
+        self.check_exists(&view)?;
+        if !view.is_active() {
+            let detail = format!("network '{}' is not active", view.def.name);
+            return Err(Error::operation_invalid(detail));
+        }
+        self.stop(entry, &view).await;
+        drop(operation);
+        self.emit(&view.reference(), LifecycleEvent::Stopped);
+        Ok(())
+    }
+
+    /// Stops a network; the caller holds its lock. What cannot be undone now is tried again when a
+    /// driver is opened or the network started.
+    pub(crate) async fn stop(&self, entry: &Entry, view: &View) {
+        let uuid = view.reference().uuid;
+        let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
+        let undo = stop::plan(&view.def, view.status().removal.as_ref(), &self.layout, keep);
+        // Without a journal (a full disk, say) a stop must still be possible; the status file then
+        // goes last, so that a crash in between leaves a network that counts as running.
+        let journal = self.write_journal(Operation::Stop, &view.def, &undo);
+        let undo = match &journal {
+            Ok(()) => undo,
+            Err(error) => {
+                tracing::warn!(network = view.def.name, %error, "stopping without a journal");
+                let mut stages = undo.stages;
+                stages.rotate_left(1);
+                Plan { stages }
+            }
+        };
+        let left = apply::undo(&self.host, &undo).await;
+        if left.is_empty() && journal.is_ok() {
+            self.remove_journal(uuid);
+        }
+        for left in left {
+            tracing::error!(network = view.def.name, error = chain::text(&left), "not removed");
+        }
+        self.layers().release(uuid);
+        if view.is_persistent() {
+            let def = view.persistent_def().clone();
+            entry.set(View { def, new_def: None, running: None, ..view.clone() });
+        } else {
+            self.networks.remove(uuid);
+        }
+        tracing::info!(network = view.def.name, %uuid, "network stopped");
+    }
+
+    pub(crate) async fn undefine(&self, entry: &Entry) -> Result<()> {
+        let operation = entry.operation.lock().await;
+        let view = entry.view();
+        self.check_exists(&view)?;
+        if !view.is_persistent() {
+            return Err(Error::operation_invalid("can't undefine transient network"));
+        }
+        let name = &view.def.name;
+        if let Err(error) = store::set_autostart(&self.layout, name, Autostart::Disabled) {
+            tracing::warn!(network = name, error = chain::text(&error), "autostart link stays");
+        }
+        match store::remove_config(&self.layout, name) {
+            Ok(true) => {}
+            Ok(false) => {
+                let path = self.layout.config_file(name);
+                let what = format!("cannot remove config file '{}'", path.display());
+                return Err(Error::system(ErrorDomain::NETWORK, 2, what));
+            }
+            Err(error) => return Err(error::store(&error)),
+        }
+        let network = view.reference();
+        if view.is_active() {
+            let lifetime = Lifetime::Transient;
+            let autostart = Autostart::Disabled;
+            entry.set(View { new_def: None, lifetime, autostart, ..(*view).clone() });
+        } else {
+            self.remove_files(&view.def);
+            self.networks.remove(network.uuid);
+        }
+        drop(operation);
+        self.emit(&network, LifecycleEvent::Undefined);
+        Ok(())
+    }
+
+    /// Removes what a network without definition has no use for.
+    pub(crate) fn remove_files(&self, def: &NetworkDef) {
+        let mut paths = Vec::from(stop::generated_files(def, &self.layout));
+        paths.push(self.layout.old_leases(&def.name));
+        paths.push(self.layout.dnsmasq_pid(&def.name));
+        paths.push(self.layout.status_file(&def.name));
+        if let Some(bridge) = def.bridge.name.as_deref().filter(|_| def.forward.mode.owns_bridge())
+        {
+            paths.push(self.layout.leases(bridge));
+            paths.push(self.layout.macs(bridge));
+        }
+        for path in paths {
+            if let Err(error) = file::remove(&path) {
+                tracing::warn!(error = chain::text(&error), "file stays");
+            }
+        }
+    }
+
+    pub(crate) async fn set_autostart(&self, entry: &Entry, autostart: Autostart) -> Result<()> {
+        let _operation = entry.operation.lock().await;
+        let view = entry.view();
+        self.check_exists(&view)?;
+        if !view.is_persistent() {
+            return Err(Error::operation_invalid("cannot set autostart for transient network"));
+        }
+        if view.autostart != autostart {
+            store::set_autostart(&self.layout, &view.def.name, autostart)
+                .map_err(|error| error::store(&error))?;
+            entry.set(View { autostart, ..(*view).clone() });
+        }
+        Ok(())
+    }
+
+    fn write_journal(
+        &self,
+        operation: Operation,
+        def: &NetworkDef,
+        undo: &Plan<Undo>,
+    ) -> Result<()> {
+        let entry = journal::Entry {
+            version: journal::VERSION,
+            operation,
+            name: def.name.clone(),
+            uuid: def.uuid.unwrap_or_default(),
+            undo: undo.clone(),
+        };
+        journal::write(&self.layout, &entry).map_err(|error| error::journal(&error))
+    }
+
+    pub(crate) fn remove_journal(&self, uuid: Uuid) {
+        if let Err(error) = journal::remove(&self.layout, uuid) {
+            // Found again at the next opening; what it undoes is checked against the status file.
+            tracing::warn!(error = chain::text(&error), "journal stays");
+        }
+    }
+
+    pub(crate) fn emit(&self, network: &oxivirt::NetworkRef, event: LifecycleEvent) {
+        self.callbacks.emit(&Event::lifecycle(network.clone(), event));
+    }
+}
+
+/// The removal as libvirt's status files hold it: one command, whatever its exit status.
+#[must_use]
+pub(crate) fn saved_removal(removal: &Removal) -> FirewallRemoval {
+    let action =
+        RemovalAction { layer: FirewallLayer::Ipv4, errors: Errors::Report, args: removal.words() };
+    let group = RemovalGroup { errors: Errors::Ignore, actions: vec![action] };
+    FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
+}

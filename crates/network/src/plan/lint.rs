@@ -1,0 +1,83 @@
+//! What holds for every plan, stated apart from the planner.
+
+use oxivirt_util::firewall::Change;
+
+use super::{Plan, Step, Undo};
+
+/// Checks a start against the list that undoes it.
+///
+/// * What a step leaves, the undo list takes away.
+/// * A link is used only after it was created.
+/// * A rule or element is added to a chain or map that exists by then.
+///
+/// # Errors
+/// The first broken rule, as text.
+pub fn check(plan: &Plan<Step>, undo: &Plan<Undo>) -> Result<(), String> {
+    for step in plan.steps() {
+        if let Some(needed) = step.undo()
+            && !undo.steps().any(|undo| covers(undo, &needed))
+        {
+            return Err(format!("nothing undoes '{step}'"));
+        }
+    }
+    check_links(plan)?;
+    plan.steps().try_for_each(check_rules)
+}
+
+/// A start of dnsmasq and files are undone by path; rules by the same words.
+fn covers(undo: &Undo, needed: &Undo) -> bool {
+    undo == needed
+}
+
+fn check_links(plan: &Plan<Step>) -> Result<(), String> {
+    let mut created = Vec::new();
+    for stage in &plan.stages {
+        let before = created.len();
+        for lane in &stage.lanes {
+            // A lane must not rely on what another lane of its stage does.
+            let mut seen: Vec<_> = created.iter().take(before).cloned().collect();
+            for step in lane {
+                let used = match step {
+                    Step::CreateBridge(bridge) => {
+                        seen.push(bridge.name.clone());
+                        created.push(bridge.name.clone());
+                        continue;
+                    }
+                    Step::SetMtu { link, .. }
+                    | Step::AddAddress { link, .. }
+                    | Step::SetUp(link)
+                    | Step::AddRoute { link, .. } => link,
+                    _ => continue,
+                };
+                if !seen.contains(used) {
+                    return Err(format!("'{step}' before {used} exists"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_rules(step: &Step) -> Result<(), String> {
+    let Step::LoadRules(transaction) = step else { return Ok(()) };
+    let mut names = Vec::new();
+    for change in &transaction.changes {
+        let used = match change {
+            Change::AddBaseChain { name, .. }
+            | Change::AddChain { name, .. }
+            | Change::AddMap { name, .. }
+            | Change::AddSet { name, .. } => {
+                names.push(name);
+                continue;
+            }
+            Change::AddRule { chain, .. } => chain,
+            Change::AddElement { map, .. } => map,
+            Change::FlushChain { name } => name,
+            _ => continue,
+        };
+        if !names.contains(&used) {
+            return Err(format!("{used} is used before it is added"));
+        }
+    }
+    Ok(())
+}

@@ -48,11 +48,9 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 impl Check {
     fn new() -> Result<Self, Failure> {
-        let required = std::env::var("OXIVIRT_REQUIRE")
-            .is_ok_and(|list| list.split(',').any(|word| word.trim() == "netns"));
         let prefix = match privilege::prefix() {
             Ok(prefix) => Some(prefix),
-            Err(failure) if required => return Err(failure),
+            Err(failure) if is_required("netns") => return Err(failure),
             Err(failure) => {
                 ui::line(&failure);
                 None
@@ -146,11 +144,31 @@ impl Check {
         self.network_program("demonstration", "oxivirt-try", &[]);
         self.network_program("packets", "oxivirt-packets", &[]);
         self.network_program("crash", "oxivirt-crash", &["--step", CRASH_STEP]);
+        self.peer();
+    }
+
+    /// The scenarios once more under a real libvirt: what it does not pass says nothing about us.
+    fn peer(&mut self) {
+        const NAME: &str = "networks under libvirt";
+        if !process::workspace().join("../shared/tools/peer").is_file() {
+            return self.skip(NAME, "peer", "../shared/tools/peer is not there");
+        }
+        if process::find("libvirtd").is_none() {
+            return self.skip(NAME, "peer", "libvirt is not installed");
+        }
+        if !privilege::is_root() {
+            return self.skip(NAME, "peer", "libvirtd is run as root only");
+        }
+        let scenarios = ["test", "--locked", "-p", "oxivirt-tests", "--test", "networks"];
+        let call = Call::cargo(&scenarios)
+            .environment("OXIVIRT_SUBJECT", "libvirt")
+            .environment("OXIVIRT_SKIPPED", &self.skipped_file);
+        self.step(NAME, &call);
     }
 
     fn network_program(&mut self, name: &str, program: &str, arguments: &[&str]) {
         let Some(prefix) = &self.prefix else {
-            return self.skip(name, "no namespace can be made");
+            return self.skip(name, "netns", "no namespace can be made");
         };
         let path = process::program_directory("debug").join(program);
         let call = Call::new([path])
@@ -164,12 +182,12 @@ impl Check {
     fn campaigns(&mut self) {
         let shared = process::workspace().join("../shared/data");
         if !tasks::has_member_program("conformance") {
-            self.skip("conformance", "no such program");
+            self.skip("conformance", "conformance", "no such program");
         } else if shared.is_dir() {
             let path = process::program_directory("debug").join("conformance");
             self.step("conformance", &Call::new([path]).argument(shared));
         } else {
-            self.skip("conformance", "../shared/data is not there");
+            self.skip("conformance", "shared", "../shared/data is not there");
         }
         if tasks::has_member_program("fuzz") {
             let path = process::program_directory("debug").join("fuzz");
@@ -222,7 +240,12 @@ impl Check {
         ui::error(failure);
     }
 
-    fn skip(&mut self, name: &str, why: &str) {
+    /// Says that a step does not run; `need` is its word in `OXIVIRT_REQUIRE`.
+    fn skip(&mut self, name: &str, need: &str, why: &str) {
+        if is_required(need) {
+            let why = format!("{name}: OXIVIRT_REQUIRE has '{need}', but {why}");
+            return self.fail(name, &Failure::new(why));
+        }
         ui::line(format_args!("{name}: did not run: {why}"));
         self.total.skipped += 1;
         self.skipped.push(format!("{name}: {why}"));
@@ -253,4 +276,10 @@ fn remove_if_there(path: &Path) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether `OXIVIRT_REQUIRE` turns a missing need into a failure.
+fn is_required(need: &str) -> bool {
+    std::env::var("OXIVIRT_REQUIRE")
+        .is_ok_and(|list| list.split(',').any(|word| word.trim() == need))
 }

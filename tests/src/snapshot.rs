@@ -128,6 +128,9 @@ pub struct Change {
     pub after: Option<String>,
 }
 
+/// Sysctls that a difference prints: a link brings a hundred, and is printed itself.
+const PRINTED_SYSCTLS: usize = 6;
+
 /// What changed between two snapshots; prints one line per change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference(Vec<Change>);
@@ -153,7 +156,11 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Change { section, key, before, after } in &self.0 {
+        let is_sysctl = |change: &&Change| change.section == Section::Sysctl;
+        let sysctls = self.0.iter().filter(is_sysctl).count();
+        let others = self.0.iter().filter(|change| !is_sysctl(change));
+        let printed = self.0.iter().filter(is_sysctl).take(PRINTED_SYSCTLS);
+        for Change { section, key, before, after } in others.chain(printed) {
             let (before, after) = match (before, after) {
                 (Some(before), Some(after)) => {
                     let (before, after) = differing_members(before, after);
@@ -167,6 +174,9 @@ impl fmt::Display for Difference {
             if let Some(after) = after {
                 writeln!(f, "+ {section} {key} {after}")?;
             }
+        }
+        if sysctls > PRINTED_SYSCTLS {
+            writeln!(f, "± {} more sysctls", sysctls - PRINTED_SYSCTLS)?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 
 pub mod conformance;
 pub mod crash;
+pub mod differential;
 pub mod error;
 pub mod guest;
 pub mod host;

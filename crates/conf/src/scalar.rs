@@ -28,6 +28,17 @@ pub(crate) fn wrapping(text: &str, base: Base) -> Option<u64> {
     }
 }
 
+/// Reads an unsigned number of 32 bits in which a minus sign wraps around.
+///
+/// libvirt 11.3.0: `virStrToLong_ui`, src/util/virstring.c
+pub(crate) fn wrapping_u32(text: &str, base: Base) -> Option<u32> {
+    let digits = text.trim_start_matches(is_space);
+    match digits.strip_prefix('-') {
+        Some(digits) => u32::try_from(magnitude(digits, base)?).ok().map(u32::wrapping_neg),
+        None => u32::try_from(unsigned(digits, base)?).ok(),
+    }
+}
+
 fn magnitude(digits: &str, base: Base) -> Option<u64> {
     let hex = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     let (digits, radix) = match (base, hex) {

@@ -4,7 +4,7 @@ use oxivirt_util::xml::{Element, Writer};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
 use crate::keyword::{Keyword as _, keywords};
-use crate::scalar::{Base, wrapping};
+use crate::scalar::{Base, wrapping_u32};
 use crate::uuid::{Uuid, parse_uuid};
 
 /// Association parameters; which of them mean something depends on the type.
@@ -179,11 +179,10 @@ impl VirtualPort {
             let Some(text) = node.property(parameter.as_str()) else {
                 return Ok(None);
             };
-            let value = wrapping(text, Base::Auto).ok_or(VirtualPortError::Number { parameter })?;
-            match u32::try_from(value) {
-                Ok(value) if value <= max => Ok(Some(value)),
-                // A negative number wraps around and is out of range, too.
-                Ok(_) | Err(_) => Err(VirtualPortError::Range { parameter }),
+            let value = wrapping_u32(text, Base::Auto);
+            match value.ok_or(VirtualPortError::Number { parameter })? {
+                value if value <= max => Ok(Some(value)),
+                _ => Err(VirtualPortError::Range { parameter }),
             }
         };
         let octet =

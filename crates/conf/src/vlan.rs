@@ -36,7 +36,7 @@ keywords! {
 }
 
 /// The highest VLAN number documents may carry.
-const ID_MAX: u64 = 4095;
+const ID_MAX: u32 = 4095;
 
 /// What is wrong with a `<vlan>`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,7 @@ pub enum VlanError {
     #[error("vlan tag id {id} too large (maximum 4095)")]
     TooLarge {
         /// The number.
-        id: u64,
+        id: u32,
     },
     /// Two native tags.
     #[error("duplicate native vlan setting")]
@@ -64,12 +64,9 @@ pub enum VlanError {
     },
     /// A native tag needs a trunk.
     #[error(
-        "invalid configuration in <vlan> - \"trunk='{trunk}'\" is not allowed with a native vlan id"
+        "invalid configuration in <vlan> - \"trunk='no'\" is not allowed with a native vlan id"
     )]
-    NativeNeedsTrunk {
-        /// The value given.
-        trunk: String,
-    },
+    NativeNeedsTrunk,
     /// Neither yes nor no.
     #[error("invalid \"trunk='{trunk}'\" in <vlan> - must be yes or no")]
     Trunk {
@@ -91,7 +88,7 @@ impl Vlan {
     pub(crate) fn parse(node: &Element<'_>) -> Result<Self> {
         let mut tags: Vec<VlanTag> = Vec::new();
         for tag in node.children("tag") {
-            let Some(id) = tag.number::<u64>("id", Base::Ten)? else {
+            let Some(id) = tag.number::<u32>("id", Base::Ten)? else {
                 let element = tag.name.clone().into_owned();
                 return Err(AttributeError::Missing { attribute: "id", element }.into());
             };
@@ -117,7 +114,7 @@ impl Vlan {
         match word {
             Some(word) if word.eq_ignore_ascii_case("yes") => Ok(true),
             Some(word) if several => Err(VlanError::TrunkRequired { trunk: word.to_owned() }),
-            Some(word) if has_native => Err(VlanError::NativeNeedsTrunk { trunk: word.to_owned() }),
+            Some(_) if has_native => Err(VlanError::NativeNeedsTrunk),
             Some(word) if !word.eq_ignore_ascii_case("no") => {
                 Err(VlanError::Trunk { trunk: word.to_owned() })
             }

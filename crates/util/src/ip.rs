@@ -319,7 +319,10 @@ pub enum RangeError {
         prefix: u8,
     },
     /// The end comes before the start.
-    #[error("range {start} - {end} start larger than end")]
+    #[error(
+        "range {start} - {end} {}",
+        if matches!(start.ip, IpAddr::V4(_)) { "is reversed " } else { "start larger than end" }
+    )]
     Reversed {
         /// First address.
         start: Address,
@@ -464,12 +467,7 @@ mod tests {
         check_range("10.0.0.0", "10.0.255.255", None, Ok(65536));
         check_range("::2", "::1:0", None, Err("range ::2 - ::1:0 is too large (> 65535)"));
         check_range("::2", "::ff", Some(("::1", 64)), Ok(254));
-        check_range(
-            "10.0.0.9",
-            "10.0.0.2",
-            None,
-            Err("range 10.0.0.9 - 10.0.0.2 start larger than end"),
-        );
+        check_range("10.0.0.9", "10.0.0.2", None, Err("range 10.0.0.9 - 10.0.0.2 is reversed "));
         check_range(
             "10.0.0.2",
             "10.0.0.255",

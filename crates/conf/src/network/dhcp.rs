@@ -180,13 +180,11 @@ pub struct DhcpHostPattern {
     pub name: Option<String>,
     /// The address.
     pub ip: Option<Address>,
-    /// How long it is lent.
-    pub lease: Option<Lease>,
 }
 
 impl DhcpHost {
     pub(super) fn parse(node: &Element<'_>, network: &str, family: Family) -> Result<Self> {
-        let pattern = DhcpHostPattern::parse(node, network, family)?;
+        let pattern = DhcpHostPattern::parse_keys(node, network, family)?;
         let network = network.to_owned();
         let key = match family {
             Family::Ipv4 => pattern.mac.is_some(),
@@ -198,53 +196,64 @@ impl DhcpHost {
         let Some(ip) = pattern.ip else {
             return Err(AddressingError::NoHostAddress { network }.into());
         };
-        let DhcpHostPattern { mac, id, name, lease, .. } = pattern;
-        Ok(Self { mac, id, name, ip, lease })
+        let DhcpHostPattern { mac, id, name, .. } = pattern;
+        Ok(Self { mac, id, name, ip, lease: Lease::parse(node)? })
     }
 }
 
 impl DhcpHostPattern {
-    /// libvirt 11.3.0: `virNetworkDHCPHostDefParseXML`, src/conf/network_conf.c
+    /// Reads what a deletion names; at least one of hardware address, name and address.
     pub(super) fn parse(node: &Element<'_>, network: &str, family: Family) -> Result<Self> {
-        let net = || network.to_owned();
+        let pattern = Self::parse_keys(node, network, family)?;
+        if pattern.mac.is_none() && pattern.name.is_none() && pattern.ip.is_none() {
+            return Err(AddressingError::EmptyHost { network: network.to_owned() }.into());
+        }
+        Lease::parse(node)?;
+        Ok(pattern)
+    }
+
+    /// libvirt 11.3.0: `virNetworkDHCPHostDefParseXML`, src/conf/network_conf.c
+    fn parse_keys(node: &Element<'_>, network: &str, family: Family) -> Result<Self> {
         let mac = match node.property("mac") {
-            Some(mac) if family == Family::Ipv6 => {
-                let mac = mac.to_owned();
-                return Err(AddressingError::Ipv6HostMac { network: net(), mac }.into());
-            }
-            Some(text) => {
-                let mac: HostMac = text.parse().map_err(|_| AddressingError::HostMac {
-                    network: net(),
-                    mac: text.to_owned(),
-                })?;
-                if mac.mac.is_multicast() {
-                    let error = AddressingError::HostMulticastMac { network: net(), mac: mac.text };
-                    return Err(error.into());
-                }
-                Some(mac)
-            }
+            Some(text) => Some(parse_mac(text, network, family)?),
             None => None,
         };
+        let network = || network.to_owned();
         let id = node.property("id").map(str::to_owned);
         if let Some(id) = &id
             && let Some(character) = id.chars().find(|c| !c.is_ascii_hexdigit() && *c != ':')
         {
             let id = id.clone();
-            return Err(AddressingError::HostId { network: net(), id, character }.into());
+            return Err(AddressingError::HostId { network: network(), id, character }.into());
         }
         let name = node.property("name").map(str::to_owned);
         if let Some(name) = &name
             && !name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         {
-            return Err(AddressingError::HostName { network: net(), name: name.clone() }.into());
+            let name = name.clone();
+            return Err(AddressingError::HostName { network: network(), name }.into());
         }
         let ip = match node.property("ip") {
-            Some(text) => {
-                Some(text.parse().map_err(|_| AddressingError::HostAddress { network: net() })?)
-            }
+            Some(text) => Some(
+                text.parse().map_err(|_| AddressingError::HostAddress { network: network() })?,
+            ),
             None => None,
         };
-        Ok(Self { mac, id, name, ip, lease: Lease::parse(node)? })
+        Ok(Self { mac, id, name, ip })
+    }
+}
+
+fn parse_mac(text: &str, network: &str, family: Family) -> Result<HostMac, AddressingError> {
+    let (network, mac) = (network.to_owned(), text.to_owned());
+    if family == Family::Ipv6 {
+        return Err(AddressingError::Ipv6HostMac { network, mac });
+    }
+    match text.parse::<HostMac>() {
+        Err(_) => Err(AddressingError::HostMac { network, mac }),
+        Ok(host) if host.mac.is_multicast() => {
+            Err(AddressingError::HostMulticastMac { network, mac })
+        }
+        Ok(host) => Ok(host),
     }
 }
 

@@ -334,8 +334,6 @@ impl IpDef {
     fn parse_address(node: &Element<'_>, network: &str) -> Result<Self> {
         let net = || network.to_owned();
         let family = node.string("family");
-        let prefix: u32 = node.number("prefix", Base::Ten)?.unwrap_or(0);
-        let local_ptr = node.yes_no("localPtr")?;
         let Some(text) = node.string("address") else {
             return Err(AddressingError::NoAddress { network: net() }.into());
         };
@@ -349,6 +347,8 @@ impl IpDef {
             })?),
             None => None,
         };
+        let prefix: u32 = node.number("prefix", Base::Ten)?.unwrap_or(0);
+        let local_ptr = node.yes_no("localPtr")?;
         let given = match family {
             Some(word) => Some(Family::from_word(word).ok_or_else(|| AddressingError::Family {
                 network: net(),

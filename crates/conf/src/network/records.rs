@@ -60,37 +60,47 @@ pub struct DnsHostPattern {
 
 impl DnsHost {
     pub(super) fn parse(node: &Element<'_>, network: &str) -> Result<Self> {
-        let pattern = DnsHostPattern::parse(node, network)?;
+        let hostnames = parse_hostnames(node, network)?;
         let network = || network.to_owned();
-        if pattern.hostnames.is_empty() {
+        if hostnames.is_empty() {
             return Err(DnsError::NoHostname { network: network() });
         }
-        let ip = pattern.ip.ok_or_else(|| DnsError::NoHostAddress { network: network() })?;
-        Ok(Self { ip, hostnames: pattern.hostnames })
+        let Some(text) = node.property("ip") else {
+            return Err(DnsError::NoHostAddress { network: network() });
+        };
+        let ip = text.parse().map_err(|_| DnsError::HostAddress { network: network() })?;
+        Ok(Self { ip, hostnames })
     }
 }
 
 impl DnsHostPattern {
+    /// Reads what an update names; at least address or name.
+    ///
     /// libvirt 11.3.0: `virNetworkDNSHostDefParseXML`, src/conf/network_conf.c
     pub(super) fn parse(node: &Element<'_>, network: &str) -> Result<Self> {
+        let hostnames = parse_hostnames(node, network)?;
         let network = || network.to_owned();
-        let address = node.property("ip");
-        let mut hostnames = Vec::new();
-        for hostname in node.elements().filter(|child| child.name == "hostname") {
-            let text = hostname.text();
-            if text.is_empty() {
-                return Err(DnsError::NoHostname { network: network() });
-            }
-            hostnames.push(text.into_owned());
-        }
-        let ip = match address {
+        let ip = match node.property("ip") {
             Some(text) => {
                 Some(text.parse().map_err(|_| DnsError::HostAddress { network: network() })?)
+            }
+            None if hostnames.is_empty() => {
+                return Err(DnsError::EmptyHost { network: network() });
             }
             None => None,
         };
         Ok(Self { ip, hostnames })
     }
+}
+
+fn parse_hostnames(node: &Element<'_>, network: &str) -> Result<Vec<String>> {
+    let hostnames = node.elements().filter(|child| child.name == "hostname");
+    hostnames
+        .map(|hostname| match hostname.text() {
+            text if text.is_empty() => Err(DnsError::NoHostname { network: network.to_owned() }),
+            text => Ok(text.into_owned()),
+        })
+        .collect()
 }
 
 /// A TXT record as an update names it.

@@ -178,11 +178,8 @@ impl RouteDef {
         };
         let missing = |attribute| RouteError::Missing { network: net(), attribute };
         let address_text = node.property("address").ok_or_else(|| missing("address"))?;
-        let address = parse_address(address_text, "network", network)?;
-        let netmask_text = node.property("netmask");
-        let netmask =
-            netmask_text.map(|text| parse_address(text, "netmask", network)).transpose()?;
         let gateway_text = node.property("gateway").ok_or_else(|| missing("gateway"))?;
+        let address = parse_address(address_text, "network", network)?;
         let gateway = parse_address(gateway_text, "gateway", network)?;
         let family =
             match node.property("family") {
@@ -194,20 +191,8 @@ impl RouteDef {
             };
         let mut route = Self { family, address, netmask: None, prefix: None, gateway, metric };
         route.check_families(network, address_text)?;
-        if let Some(netmask) = netmask {
-            let (address, netmask_text) = (address_text.to_owned(), netmask_text.unwrap_or(""));
-            route.netmask = Some(match (family, netmask.ipv4()) {
-                (Some(Family::Ipv6), _) => {
-                    return Err(RouteError::Ipv6Netmask { network: net(), address }.into());
-                }
-                (_, Some(netmask)) => netmask,
-                (_, None) => {
-                    let netmask = netmask_text.to_owned();
-                    return Err(
-                        RouteError::NetmaskFamily { network: net(), address, netmask }.into()
-                    );
-                }
-            });
+        if let Some(text) = node.property("netmask") {
+            route.netmask = Some(route.parse_netmask(text, network, address_text)?);
             if prefix.is_some() {
                 return Err(RouteError::PrefixAndNetmask { network: net() }.into());
             }
@@ -243,6 +228,23 @@ impl RouteDef {
             });
         }
         Ok(())
+    }
+
+    fn parse_netmask(
+        &self,
+        text: &str,
+        network: &str,
+        address: &str,
+    ) -> Result<Ipv4Addr, RouteError> {
+        let (owner, address) = (network.to_owned(), address.to_owned());
+        if self.family == Some(Family::Ipv6) {
+            return Err(RouteError::Ipv6Netmask { network: owner, address });
+        }
+        let netmask = parse_address(text, "netmask", network)?;
+        netmask.ipv4().ok_or_else(|| {
+            let netmask = text.to_owned();
+            RouteError::NetmaskFamily { network: owner, address, netmask }
+        })
     }
 
     fn set_prefix(&mut self, prefix: Option<u32>, network: &str) -> Result<(), RouteError> {

@@ -103,13 +103,17 @@ impl<'i> Reader<'i> {
     }
 
     fn entity_declaration(&mut self) -> Result<()> {
-        self.skip_blanks();
+        if self.skip_blanks() == 0 {
+            return self.syntax("Space required after '<!ENTITY'");
+        }
         let parameter = self.eat("%");
         self.skip_blanks();
         let Some(name) = self.name() else {
             return self.syntax("xmlParseEntityDecl: no name");
         };
-        self.skip_blanks();
+        if self.skip_blanks() == 0 {
+            return self.syntax("Space required after the entity name");
+        }
         let entity = if self.external_id()? {
             self.skip_blanks();
             if self.eat("NDATA") {
@@ -122,7 +126,7 @@ impl<'i> Reader<'i> {
         };
         self.skip_blanks();
         if !self.eat(">") {
-            return self.syntax("xmlParseEntityDecl: entity not terminated");
+            return self.fail(XmlErrorKind::EntityDeclaration { name: name.to_owned() });
         }
         if !parameter {
             self.entities.declared.entry(name.to_owned()).or_insert(entity);
@@ -201,9 +205,9 @@ impl<'i> Reader<'i> {
         while let Some(byte) = self.peek().filter(|&byte| byte != b';') {
             let Some(digit) = char::from(byte).to_digit(radix) else {
                 return self.syntax(if radix == 16 {
-                    "xmlParseCharRef: invalid hexadecimal value"
+                    "CharRef: invalid hexadecimal value"
                 } else {
-                    "xmlParseCharRef: invalid decimal value"
+                    "CharRef: invalid decimal value"
                 });
             };
             value = value.saturating_mul(radix).saturating_add(digit).min(0x11_0000);

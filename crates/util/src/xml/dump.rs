@@ -3,6 +3,8 @@
 //! Double quotes, declarations before attributes, two spaces per level; an element that holds
 //! text keeps its whole content on one line.
 
+use std::fmt::Write as _;
+
 use super::tree::{Attribute, Element, Namespace, Node};
 
 /// The markup of `element` as libxml2 prints it at `level`, without indent before the first line
@@ -81,9 +83,20 @@ fn dump_declaration(out: &mut String, declaration: &Namespace<'_>) {
         out.push(':');
         out.push_str(prefix);
     }
-    out.push_str("=\"");
-    escape_attribute(out, &declaration.uri);
-    out.push('"');
+    // Unlike an attribute's value, a URI is quoted by whichever quote it does not hold.
+    let single = declaration.uri.contains('"') && !declaration.uri.contains('\'');
+    let quote = if single { '\'' } else { '"' };
+    out.push('=');
+    out.push(quote);
+    for c in declaration.uri.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            '"' if !single => out.push_str("&quot;"),
+            _ => out.push(c),
+        }
+    }
+    out.push(quote);
 }
 
 fn dump_attribute(out: &mut String, attribute: &Attribute<'_>) {
@@ -141,6 +154,12 @@ fn escape_attribute(out: &mut String, text: &str) {
             '\n' => out.push_str("&#10;"),
             '\t' => out.push_str("&#9;"),
             '\r' => out.push_str("&#13;"),
+            // A tree without a declared encoding is printed in ASCII, but only inside of attributes.
+            _ if !c.is_ascii() => {
+                // Writing to a String cannot fail.
+                let written = write!(out, "&#x{:X};", u32::from(c));
+                debug_assert!(written.is_ok());
+            }
             _ => out.push(c),
         }
     }

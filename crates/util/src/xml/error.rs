@@ -2,15 +2,19 @@
 
 use std::fmt;
 
-/// The longest message handed out: as much of an error as libvirt's own buffer holds, in bytes.
-const MESSAGE_MAX: usize = 1023;
+/// The longest message handed out, in bytes: a line of a hostile document may be megabytes.
+const MESSAGE_MAX: usize = 16 * 1024;
 
 /// A text is not a well-formed document, or exceeds a limit.
 ///
 /// Displayed as libvirt reports it: position, reason, the offending line and a ruler ending in `^`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct XmlError {
+pub struct XmlError(Box<Detail>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Detail {
     kind: XmlErrorKind,
+    offset: usize,
     position: Position,
     excerpt: String,
     source_name: Option<String>,
@@ -56,6 +60,18 @@ pub enum XmlErrorKind {
         /// The encoding asked for.
         name: String,
     },
+    /// A version other than 1.x.
+    #[error("Unsupported version '{version}'")]
+    Version {
+        /// The version asked for.
+        version: String,
+    },
+    /// A code point that is no character at all, wherever it stands.
+    #[error("Char 0x{value:X} out of allowed range")]
+    Noncharacter {
+        /// The code point.
+        value: u32,
+    },
     /// An entity that no declaration defines.
     #[error("Entity '{name}' not defined")]
     UndefinedEntity {
@@ -83,6 +99,12 @@ pub enum XmlErrorKind {
     /// A character that no document may hold, between tags.
     #[error("PCDATA invalid Char value {value}")]
     CharacterData {
+        /// The code point.
+        value: u32,
+    },
+    /// A character that no document may hold, in a comment.
+    #[error("xmlParseComment: invalid xmlChar value {value}")]
+    CommentCharacter {
         /// The code point.
         value: u32,
     },
@@ -125,8 +147,41 @@ pub enum XmlErrorKind {
         name: String,
     },
     /// `--` in a comment.
-    #[error("Double hyphen within comment")]
-    DoubleHyphen,
+    #[error("Double hyphen within comment{}", opening(": ", .text))]
+    DoubleHyphen {
+        /// What the comment says before it.
+        text: String,
+    },
+    /// A comment without end.
+    #[error("Comment not terminated{}", opening(" \n", .text))]
+    Comment {
+        /// What it says, unless it is plain ASCII.
+        text: String,
+    },
+    /// A CDATA section without end.
+    #[error("CData section not finished\n{text}")]
+    CData {
+        /// What it says.
+        text: String,
+    },
+    /// A processing instruction without a blank after its target.
+    #[error("ParsePI: PI {target} space expected")]
+    InstructionBlank {
+        /// The target.
+        target: String,
+    },
+    /// A processing instruction without end.
+    #[error("ParsePI: PI {target} never end ...")]
+    Instruction {
+        /// The target.
+        target: String,
+    },
+    /// An entity declaration without `>`.
+    #[error("xmlParseEntityDecl: entity {name} not terminated")]
+    EntityDeclaration {
+        /// The entity.
+        name: String,
+    },
     /// Anything else of the grammar.
     #[error("{0}")]
     Syntax(&'static str),
@@ -135,7 +190,8 @@ pub enum XmlErrorKind {
 impl XmlError {
     pub(super) fn new(kind: XmlErrorKind, text: &str, offset: usize) -> Self {
         let bytes = text.as_bytes();
-        let mut offset = offset.min(bytes.len());
+        let found_at = offset.min(bytes.len());
+        let mut offset = found_at;
         let line = 1 + count_lines(bytes.get(..offset).unwrap_or_default());
         // At the end of the text its last line is shown, not the empty ones after it.
         let is_end = |at: usize| bytes.get(at).is_none_or(|&byte| byte == b'\n' || byte == b'\r');
@@ -149,40 +205,54 @@ impl XmlError {
         let rest = text.get(start..).unwrap_or_default();
         let excerpt = rest.split(['\n', '\r']).next().unwrap_or_default();
         let column = offset.saturating_sub(start).min(excerpt.len());
-        Self {
+        Self(Box::new(Detail {
             kind,
+            offset: found_at,
             position: Position { line, column },
             excerpt: cut(excerpt, MESSAGE_MAX).to_owned(),
             source_name: None,
+        }))
+    }
+
+    /// This error, unless a noncharacter comes before it: those are found while looking ahead.
+    pub(super) fn or_noncharacter(self, text: &str) -> Self {
+        match text.find(['\u{fffe}', '\u{ffff}']) {
+            Some(at) if at <= self.0.offset => {
+                let value =
+                    text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, u32::from);
+                Self::new(XmlErrorKind::Noncharacter { value }, text, at)
+            }
+            _ => self,
         }
     }
 
     /// The reason.
     #[must_use]
     pub const fn kind(&self) -> &XmlErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// Where reading stopped.
     #[must_use]
     pub const fn position(&self) -> Position {
-        self.position
+        self.0.position
     }
 
     /// The same error, reported as `name:LINE:` instead of `at line LINE:`.
     #[must_use]
     pub fn in_file(mut self, name: impl Into<String>) -> Self {
-        self.source_name = Some(name.into());
+        self.0.source_name = Some(name.into());
         self
     }
 }
 
 impl fmt::Display for XmlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.position;
-        let reason = match &self.source_name {
-            Some(name) => format!("{name}:{line}: {}\n{}\n", self.kind, self.excerpt),
-            None => format!("at line {line}: {}\n{}\n", self.kind, self.excerpt),
+        let Detail { kind, position, excerpt, source_name, .. } = &*self.0;
+        let &Position { line, column } = position;
+        let reason = match source_name {
+            Some(name) => format!("{name}:{line}: {kind}\n{excerpt}\n"),
+            None => format!("at line {line}: {kind}\n{excerpt}\n"),
         };
         f.write_str(cut(&reason, MESSAGE_MAX))?;
         let room = MESSAGE_MAX.saturating_sub(reason.len());
@@ -191,6 +261,19 @@ impl fmt::Display for XmlError {
 }
 
 impl std::error::Error for XmlError {}
+
+/// How much of an unfinished construct a message shows, in bytes.
+const EXCERPT_MAX: usize = 50;
+
+/// The opening of a comment as a message shows it, or nothing.
+fn opening(separator: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{separator}<!--{text}") }
+}
+
+/// The part of an unfinished construct that a message shows.
+pub(super) fn excerpt(text: &str) -> String {
+    cut(text, EXCERPT_MAX).to_owned()
+}
 
 /// The line number of `offset`, from 1.
 pub(super) fn line_of(text: &str, offset: usize) -> u32 {

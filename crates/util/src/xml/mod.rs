@@ -25,6 +25,7 @@
 //! Start reading at [`parse`] and [`Element`].
 
 mod chars;
+mod declaration;
 mod doctype;
 mod dump;
 mod error;

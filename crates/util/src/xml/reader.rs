@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::chars::{is_blank, is_name_start};
 use super::doctype::{Entities, Use};
 use super::error::XmlErrorKind::{self, Syntax};
-use super::error::{XmlError, line_of};
+use super::error::{XmlError, excerpt, line_of};
 use super::tree::{Attribute, Element, Namespace, Node};
 
 /// The deepest nesting of elements read.
@@ -40,7 +40,9 @@ pub fn parse(text: &str, blanks: Blanks) -> Result<Element<'_>, XmlError> {
     if text.len() > MAX_SIZE {
         return Err(XmlError::new(XmlErrorKind::TooLarge { limit: MAX_SIZE }, text, 0));
     }
-    Reader::new(text, blanks, Entities::default()).document()
+    Reader::new(text, blanks, Entities::default())
+        .document()
+        .map_err(|error| error.or_noncharacter(text))
 }
 
 pub(super) type Result<T, E = XmlError> = std::result::Result<T, E>;
@@ -68,6 +70,19 @@ struct Open<'i> {
     mixed: bool,
 }
 
+impl<'i> Open<'i> {
+    /// Adds content; adjacent CDATA sections become one, as in libxml2's tree.
+    fn push(&mut self, node: Node<'i>) {
+        if let (Some(Node::CData(before)), Node::CData(text)) =
+            (self.element.nodes.last_mut(), &node)
+        {
+            before.to_mut().push_str(text);
+            return;
+        }
+        self.element.nodes.push(node);
+    }
+}
+
 impl<'i> Reader<'i> {
     pub(super) const fn new(text: &'i str, blanks: Blanks, entities: Entities) -> Self {
         Self { text, pos: 0, blanks, entities, scope: Vec::new() }
@@ -79,6 +94,7 @@ impl<'i> Reader<'i> {
         }
         self.eat("\u{feff}");
         if self.starts_with("<?xml") && self.byte_at(5).is_some_and(is_blank) {
+            self.pos += "<?xml".len();
             self.declaration()?;
         }
         self.misc()?;
@@ -95,25 +111,6 @@ impl<'i> Reader<'i> {
             return self.syntax("Extra content at the end of the document");
         }
         Ok(root)
-    }
-
-    /// The XML declaration. Its version is taken as read; the text is UTF-8 already.
-    fn declaration(&mut self) -> Result<()> {
-        let start = self.pos;
-        let Some(length) = self.rest().find("?>") else {
-            return self.syntax("parsing XML declaration: '?>' expected");
-        };
-        let declaration = self.slice(start, start + length);
-        if let Some((_, tail)) = declaration.split_once("encoding") {
-            let name = tail.split(['\'', '"']).nth(1).unwrap_or_default();
-            let known = ["UTF-8", "UTF8", "US-ASCII", "ASCII"];
-            let ascii = self.text.is_ascii() && !name.to_ascii_uppercase().starts_with("UTF-16");
-            if !ascii && !known.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-                return self.fail(XmlErrorKind::Encoding { name: name.to_owned() });
-            }
-        }
-        self.pos = start + length + 2;
-        Ok(())
     }
 
     /// Comments, processing instructions and blanks outside of the root.
@@ -159,7 +156,7 @@ impl<'i> Reader<'i> {
                 },
             };
             if let (Some(node), Some(open)) = (node, stack.last_mut()) {
-                open.element.nodes.push(node);
+                open.push(node);
             }
         }
     }
@@ -419,7 +416,7 @@ impl<'i> Reader<'i> {
     ///
     /// libxml2: `areBlanks`, parser.c
     fn is_insignificant(&self, open: &Open<'i>) -> bool {
-        let is_text = |node: &Node<'_>| matches!(node, Node::Text(_) | Node::CData(_));
+        let is_text = |node: &Node<'_>| matches!(node, Node::Text(_));
         let nodes = &open.element.nodes;
         let lone = nodes.is_empty() && self.starts_with("</");
         let ends = [nodes.first(), nodes.last()];
@@ -435,11 +432,13 @@ impl<'i> Reader<'i> {
                 if self.eat("-->") {
                     return Ok(normalize_lines(text));
                 }
-                return self.fail(XmlErrorKind::DoubleHyphen);
+                return self.fail(XmlErrorKind::DoubleHyphen { text: excerpt(text) });
             }
-            self.step(byte, |_| Syntax("xmlParseComment: invalid xmlChar value"))?;
+            self.step(byte, |value| XmlErrorKind::CommentCharacter { value })?;
         }
-        self.syntax("Comment not terminated")
+        let text = self.slice(start, self.pos);
+        let text = if text.is_ascii() { "" } else { without_last_two(text) };
+        self.fail(XmlErrorKind::Comment { text: excerpt(text) })
     }
 
     fn cdata(&mut self) -> Result<Cow<'i, str>> {
@@ -449,9 +448,11 @@ impl<'i> Reader<'i> {
             if self.eat("]]>") {
                 return Ok(normalize_lines(text));
             }
-            self.step(byte, |_| Syntax("CData section not finished"))?;
+            let unfinished = |_| XmlErrorKind::CData { text: excerpt(text) };
+            self.step(byte, unfinished)?;
         }
-        self.syntax("CData section not finished")
+        let text = without_last_two(self.slice(start, self.pos));
+        self.fail(XmlErrorKind::CData { text: excerpt(text) })
     }
 
     /// A processing instruction after its `<?`.
@@ -463,15 +464,16 @@ impl<'i> Reader<'i> {
             return self.syntax(if target == "xml" {
                 "XML declaration allowed only at the start of the document"
             } else {
-                "xmlParsePITarget: invalid name prefix 'xml'"
+                "Invalid PI name"
             });
         }
         if self.eat("?>") {
             return Ok((Cow::Borrowed(target), None));
         }
         if self.skip_blanks() == 0 {
-            return self.syntax("ParsePI: PI space expected");
+            return self.fail(XmlErrorKind::InstructionBlank { target: target.to_owned() });
         }
+        let unfinished = |_| XmlErrorKind::Instruction { target: target.to_owned() };
         let start = self.pos;
         while let Some(byte) = self.peek() {
             let data = self.slice(start, self.pos);
@@ -479,10 +481,18 @@ impl<'i> Reader<'i> {
                 let data = Some(normalize_lines(data)).filter(|data| !data.is_empty());
                 return Ok((Cow::Borrowed(target), data));
             }
-            self.step(byte, |_| Syntax("ParsePI: PI never end ..."))?;
+            self.step(byte, unfinished)?;
         }
-        self.syntax("ParsePI: PI never end ...")
+        self.fail(unfinished(0))
     }
+}
+
+/// libxml2 looks two characters ahead and does not show them when the text ends.
+fn without_last_two(text: &str) -> &str {
+    let mut chars = text.chars();
+    chars.next_back();
+    chars.next_back();
+    chars.as_str()
 }
 
 /// Splits a qualified name, unless a half of it would be no name of its own.

@@ -47,6 +47,7 @@ fn namespaces() {
 fn insignificant_blanks() {
     check("<a> <b> </b> </a>", "<a>\n  <b> </b>\n</a>");
     check("<a>x<b/> <c/></a>", "<a>x<b/> <c/></a>");
+    check("<a><b/><![CDATA[x]]> <![CDATA[y]]> <c/></a>", "<a><b/><![CDATA[xy]]><c/></a>");
     check("<a> <b/>x <c/> </a>", "<a><b/>x <c/></a>");
     check(
         "<a><!--c--> <b/><![CDATA[]]]]><![CDATA[>]]></a>",
@@ -90,7 +91,7 @@ fn limits() {
     assert!(matches!(error.kind(), XmlErrorKind::TooDeep { .. }), "{error}");
     let error = parse(&"x".repeat(MAX_SIZE + 1), Blanks::Drop).unwrap_err();
     assert!(matches!(error.kind(), XmlErrorKind::TooLarge { .. }));
-    assert!(error.to_string().len() < 1100);
+    assert!(error.to_string().len() < 33_000);
 }
 
 #[test]

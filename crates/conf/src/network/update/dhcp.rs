@@ -4,9 +4,7 @@ use oxivirt_util::ip::{Address, Family};
 use oxivirt_util::xml::Element;
 
 use super::{Change, Command, Context, Place, Refusal, Result, insert};
-use crate::network::{
-    AddressingError, DhcpHost, DhcpHostPattern, DhcpRange, HostMac, IpDef, NetworkDef,
-};
+use crate::network::{DhcpHost, DhcpHostPattern, DhcpRange, HostMac, IpDef, NetworkDef};
 
 /// A change of one address's fixed hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +36,6 @@ pub(super) fn parse_host(
     let (index, ip) = find_ip(def, parent_index)?;
     if context.is(Command::Delete) {
         let pattern = DhcpHostPattern::parse(root, context.network, ip.family())?;
-        if pattern.mac.is_none() && pattern.name.is_none() && pattern.ip.is_none() {
-            return Err(AddressingError::EmptyHost { network: context.network() }.into());
-        }
         return Ok(Change::DhcpHost(index, DhcpHostChange::Delete(pattern)));
     }
     let host = DhcpHost::parse(root, context.network, ip.family())?;

@@ -5,7 +5,7 @@ use oxivirt_util::xml::Element;
 use super::{Change, Command, Context, Place, Refusal, Result, insert};
 use crate::network::records::Completeness;
 use crate::network::{
-    DnsError, DnsHost, DnsHostPattern, NetworkDef, SrvPattern, SrvRecord, TxtPattern, TxtRecord,
+    DnsHost, DnsHostPattern, NetworkDef, SrvPattern, SrvRecord, TxtPattern, TxtRecord,
 };
 
 /// A change of the host names.
@@ -45,9 +45,6 @@ pub(super) fn parse_host(root: &Element<'_>, context: Context<'_>) -> Result<Cha
         DnsHostChange::Add(place, DnsHost::parse(root, context.network)?)
     } else {
         let pattern = DnsHostPattern::parse(root, context.network)?;
-        if pattern.ip.is_none() && pattern.hostnames.is_empty() {
-            return Err(DnsError::EmptyHost { network: context.network() }.into());
-        }
         match Command::from_number(context.command) {
             Some(Command::Modify) => DnsHostChange::Modify(pattern),
             Some(Command::Delete) => DnsHostChange::Delete(pattern),

@@ -72,7 +72,10 @@ pub enum JournalError {
     },
 }
 
-/// Writes an entry to the disk.
+/// Writes an entry, before anything of the operation is done.
+///
+/// It has to outlive this process, not the kernel: what it undoes goes with the kernel. So it is not
+/// synced to the disk, and one that a power failure damaged is of no use ([`set_aside`]).
 ///
 /// # Errors
 /// [`JournalError`]; then nothing of the operation may be done.
@@ -80,7 +83,7 @@ pub fn write(layout: &Layout, entry: &Entry) -> Result<(), JournalError> {
     let path = layout.journal_file(entry.uuid);
     let content = serde_json::to_vec(entry)
         .map_err(|source| JournalError::Damaged { path: path.clone(), source })?;
-    Ok(file::replace(&path, &content, 0o600, Durability::Synced)?)
+    Ok(file::replace(&path, &content, 0o600, Durability::Regenerated)?)
 }
 
 /// Removes the entry of a network: its operation is complete.
@@ -89,6 +92,16 @@ pub fn write(layout: &Layout, entry: &Entry) -> Result<(), JournalError> {
 /// [`JournalError::File`].
 pub fn remove(layout: &Layout, uuid: Uuid) -> Result<(), JournalError> {
     file::remove(&layout.journal_file(uuid))?;
+    Ok(())
+}
+
+/// Takes a damaged entry out of the way, under a name that tells what it was.
+///
+/// # Errors
+/// [`JournalError::File`].
+pub fn set_aside(path: &Path) -> Result<(), JournalError> {
+    let aside = path.with_extension("damaged");
+    std::fs::rename(path, &aside).map_err(|source| FileError::Write { path: aside, source })?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
-use crate::journal::{self, Operation};
+use crate::journal::{self, JournalError, Operation};
 use crate::lifecycle::saved_removal;
 use crate::plan::nftables::{self, Layer};
 use crate::plan::stop;
@@ -34,6 +34,11 @@ impl<H: Host> Inner<H> {
                 Ok(entry) => drop(self.finish(&entry).await),
                 Err(error) => {
                     tracing::error!(error = chain::text(&error), "cannot finish an operation");
+                    if let JournalError::Damaged { path, .. } = &error
+                        && let Err(error) = journal::set_aside(path)
+                    {
+                        tracing::error!(error = chain::text(&error), "journal stays");
+                    }
                 }
             }
         }

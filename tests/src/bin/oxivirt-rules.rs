@@ -1,8 +1,8 @@
-//! Shows or loads the firewall rules of a few kinds of networks.
+//! Shows or loads the firewall rules of a few kinds of networks, every shape of rule among them.
 //!
-//! `rules text | json | words` prints them in the language of `nft(8)`, as a document for
-//! `nft -j -f -`, or as the words of the saved removal; `rules load` and `rules remove` change the
-//! kernel of the current network namespace (try `unshare -n`).
+//! `text`, `json` and `words` print them, a network at a time, in the language of `nft(8)`, as
+//! documents for `nft -j -f -`, or as the words of the saved removal. `load` and `remove` change the
+//! network namespace it runs in, `verify` tells for each network whether its rules are complete.
 
 use std::error::Error;
 
@@ -58,27 +58,32 @@ fn networks() -> Result<Vec<Traffic>, Box<dyn Error>> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "printing is what the example is for")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let what = std::env::args().nth(1).unwrap_or_else(|| "text".to_owned());
     let networks = networks()?;
-    let nft = if what == "load" || what == "remove" { Some(Nftables::open()?) } else { None };
+    let nft = match what.as_str() {
+        "load" | "remove" | "verify" => Some(Nftables::open()?),
+        _ => None,
+    };
     for network in &networks {
         let transaction = nftables::load(network);
         match (what.as_str(), &nft) {
             ("load", Some(nft)) => nft.apply(transaction).await?,
             ("remove", Some(nft)) => nft.remove(Removal::of(&transaction)).await?,
+            ("verify", Some(nft)) => {
+                let state = nft.observe(nftables::TABLE).await?;
+                let holds = state.is_some_and(|state| state.holds(&transaction));
+                println!("{} {}", network.bridge, if holds { "complete" } else { "damaged" });
+            }
             ("json", _) => println!("{}", json::document(&transaction)?),
             ("words", _) => println!("{}", Removal::of(&transaction).words().join(" ")),
             _ => print!("{}", text::script(&transaction)),
         }
     }
     if let ("remove", Some(nft)) = (what.as_str(), &nft) {
-        let table = DeleteTableIf {
-            table: nftables::TABLE.to_owned(),
-            is_shared: nftables::is_shared_chain,
-        };
-        println!("table gone: {}", nft.delete_table_if(table).await?);
+        let (table, is_shared) =
+            (nftables::TABLE.to_owned(), nftables::is_shared_chain as fn(&str) -> bool);
+        nft.delete_table_if(DeleteTableIf { table, is_shared }).await?;
     }
     Ok(())
 }

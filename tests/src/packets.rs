@@ -25,8 +25,9 @@ use crate::process::Running;
 /// to one of a routed network.
 ///
 /// Under libvirt's rules such packets arrive and their answers do not; ours stop them on the way
-/// there, so a rejection may take the place of the silence (deviation F7).
-pub const ONE_WAY: &[(&str, &str)] = &[("lc0", "lb0"), ("ld0", "lb0")];
+/// there, so a rejection may take the place of the silence (deviation F7). For a NAT network these
+/// are packets with a source outside of its subnet: the others are let through and translated.
+pub const ONE_WAY: &[(&str, &str)] = &[("lc0", "lb0"), ("ld0", "lb0"), ("la0spoof", "lb0")];
 
 /// How often a probe is asked again whose unexpected result may be chance.
 const REPEATS: usize = 2;

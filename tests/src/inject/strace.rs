@@ -11,12 +11,13 @@ use super::calls::{Call, Kind, Moment, leads_out, table};
 /// How often each call occurs.
 pub type Counts = BTreeMap<String, usize>;
 
-/// Arguments for strace before the program: follow everything, name descriptors, only our calls.
+/// Arguments for strace before the program: follow threads, let go of programs that it starts (strace
+/// would wait for the end of a daemon), name descriptors, only our calls.
 pub fn arguments(output: &str) -> Vec<String> {
     // `?` lets strace accept names that this architecture lacks.
     let names: Vec<String> = table().map(|(_, name, _)| format!("?{name}")).collect();
     let filter = format!("trace={}", names.join(","));
-    ["-f", "-y", "-s", "0", "-o", output, "-e", &filter].map(str::to_owned).to_vec()
+    ["-f", "-b", "execve", "-y", "-s", "0", "-o", output, "-e", &filter].map(str::to_owned).to_vec()
 }
 
 /// The kill points of the traced program itself in strace's output.

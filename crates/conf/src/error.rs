@@ -64,6 +64,8 @@ pub enum ErrorDomain {
     None = 0,
     /// `VIR_FROM_XML`
     Xml = 5,
+    /// `VIR_FROM_CONF`
+    Conf = 9,
     /// `VIR_FROM_NET`
     Net = 11,
     /// `VIR_FROM_NETWORK`

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bandwidth;
+mod driver_config;
 mod error;
 mod file;
 mod keyword;
@@ -35,6 +36,7 @@ mod uuid;
 pub mod virtualport;
 pub mod vlan;
 
+pub use driver_config::{DriverConfig, DriverConfigError};
 pub use error::{ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};
 pub use keyword::YesNo;

@@ -3,7 +3,8 @@
 //! The default features are pure: addresses, MAC addresses, an XML element tree with libvirt's
 //! output rules, libvirt's `.conf` grammar, typed firewall rules with their renderers, atomic
 //! files. What talks to the kernel or to other programs is opt-in: `netlink` (links, addresses,
-//! routes, the nftables executor), `exec` (processes, dnsmasq), `nft-json` (rules as `nft` JSON).
+//! routes, the nftables executor), `exec` (processes, dnsmasq), `nft-json` (rules as `nft` JSON);
+//! `json` adds the MAC map.
 //!
 //! This crate knows nothing of networks or of remote calls.
 
@@ -14,6 +15,7 @@ pub mod ip;
 pub mod keyfile;
 pub mod link_name;
 pub mod mac;
+#[cfg(feature = "json")]
 pub mod macmap;
 pub mod pidfile;
 pub mod xml;

@@ -44,26 +44,26 @@ pub enum CasesError {
 
 /// One `cases.toml`.
 #[derive(Debug)]
-pub struct CasesFile {
+pub(super) struct CasesFile {
     /// Where it is, as shown to people: the path below the data directory.
-    pub label: String,
+    pub(super) label: String,
     /// What paths in it are relative to.
-    pub dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Rows in the order of the file, kind by kind.
-    pub rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// `[assumptions]`.
-    pub assumptions: Assumptions,
+    pub(super) assumptions: Assumptions,
 }
 
 /// What texts of a file depend on beside their input.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct Assumptions {
+pub(super) struct Assumptions {
     /// Directory of dnsmasq's files.
     #[serde(default)]
-    pub state_dir: String,
+    pub(super) state_dir: String,
     /// Its pid file; empty means none is named.
     #[serde(default)]
-    pub pid_file: String,
+    pub(super) pid_file: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,83 +83,83 @@ struct Toml {
 /// One case. Which keys are set depends on its kind; `README.md` of the data tells their meaning.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Row {
+pub(super) struct Row {
     /// The list it is in: `roundtrip`, `update`, `status` or `conf`.
     #[serde(skip)]
-    pub kind: &'static str,
+    pub(super) kind: &'static str,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// `ok` or what has to go wrong.
-    pub expect: String,
+    pub(super) expect: String,
     /// Error number.
-    pub error_code: Option<i32>,
+    pub(super) error_code: Option<i32>,
     /// Error domain number.
-    pub error_domain: Option<i32>,
+    pub(super) error_domain: Option<i32>,
     /// Formatting flags.
-    pub flags: Vec<String>,
+    pub(super) flags: Vec<String>,
     /// A known oddity of the recorded result.
-    pub quirk: Option<String>,
+    pub(super) quirk: Option<String>,
     /// Input document.
     #[serde(rename = "in")]
-    pub input: Option<String>,
+    pub(super) input: Option<String>,
     /// Expected document.
-    pub out: Option<String>,
+    pub(super) out: Option<String>,
     /// Name the input is loaded under.
-    pub filename: Option<String>,
+    pub(super) filename: Option<String>,
     /// Document an update starts from.
-    pub base: Option<String>,
+    pub(super) base: Option<String>,
     /// File with the payload of an update.
-    pub payload: Option<String>,
+    pub(super) payload: Option<String>,
     /// The payload itself.
-    pub payload_xml: Option<String>,
+    pub(super) payload_xml: Option<String>,
     /// Section number.
-    pub section_id: u32,
+    pub(super) section_id: u32,
     /// Command number.
-    pub command_id: u32,
+    pub(super) command_id: u32,
     /// Which address is meant.
-    pub parent_index: i32,
+    pub(super) parent_index: i32,
     /// The update works on the section and fails on the whole with this number.
-    pub recheck_error_code: Option<i32>,
+    pub(super) recheck_error_code: Option<i32>,
     /// The result reads as something else than it was.
-    pub reparse_differs: bool,
+    pub(super) reparse_differs: bool,
     /// Expected configuration.
-    pub conf: Option<String>,
+    pub(super) conf: Option<String>,
     /// Expected fixed hosts.
-    pub hostsfile: Option<String>,
+    pub(super) hostsfile: Option<String>,
     /// Expected extra names.
-    pub addnhosts: Option<String>,
+    pub(super) addnhosts: Option<String>,
 }
 
 /// What running a row gave: the output, or an error's number, domain and text.
-pub type RowResult = Result<Vec<Compared>, Refused>;
+pub(super) type RowResult = Result<Vec<Compared>, Refused>;
 
 /// An output and what it should be.
 #[derive(Debug)]
-pub struct Compared {
+pub(super) struct Compared {
     /// What is compared.
-    pub what: &'static str,
+    pub(super) what: &'static str,
     /// What came out.
-    pub found: String,
+    pub(super) found: String,
     /// What was recorded.
-    pub expected: String,
+    pub(super) expected: String,
 }
 
 /// An error that the project reported.
 #[derive(Debug)]
-pub struct Refused {
+pub(super) struct Refused {
     /// Its number.
-    pub code: i32,
+    pub(super) code: i32,
     /// Its domain.
-    pub domain: i32,
+    pub(super) domain: i32,
     /// Its text.
-    pub message: String,
+    pub(super) message: String,
 }
 
 /// Reads every `cases.toml` of a suite's directory, its own first; none if there is no directory.
 ///
 /// # Errors
 /// [`CasesError`]
-pub fn load(suite: &Path) -> Result<Vec<CasesFile>, CasesError> {
+pub(super) fn load(suite: &Path) -> Result<Vec<CasesFile>, CasesError> {
     let mut files = Vec::new();
     if suite.is_dir() {
         let label = suite.file_name().unwrap_or_default().to_string_lossy();
@@ -217,7 +217,7 @@ impl CasesFile {
     ///
     /// # Errors
     /// A [`Refused`] that no row expects, so that the row fails with the reason.
-    pub fn text(&self, name: Option<&String>) -> Result<String, Refused> {
+    pub(super) fn text(&self, name: Option<&String>) -> Result<String, Refused> {
         let broken = |message: String| Refused { code: -1, domain: -1, message };
         let name = name.ok_or_else(|| broken(String::from("the row names no file")))?;
         fs::read_to_string(self.dir.join(name)).map_err(|error| broken(format!("{name}: {error}")))
@@ -227,7 +227,7 @@ impl CasesFile {
     ///
     /// # Errors
     /// As [`CasesFile::text`].
-    pub fn text_or_empty(&self, name: Option<&String>) -> Result<String, Refused> {
+    pub(super) fn text_or_empty(&self, name: Option<&String>) -> Result<String, Refused> {
         if name.is_some() { self.text(name) } else { Ok(String::new()) }
     }
 }
@@ -250,13 +250,13 @@ const REFUSED: (&str, i32) = ("later-rejected", 35);
 impl Row {
     /// The form its flags ask for.
     #[must_use]
-    pub fn form(&self) -> Form<'static> {
+    pub(super) fn form(&self) -> Form<'static> {
         if self.flags.iter().any(|flag| flag == "inactive") { Form::Inactive } else { Form::LIVE }
     }
 
     /// Compares what a row gave with what was recorded.
     #[must_use]
-    pub fn judge(&self, result: RowResult) -> Verdict {
+    pub(super) fn judge(&self, result: RowResult) -> Verdict {
         let Some(difference) = self.difference(result) else {
             return Verdict::Passed;
         };

@@ -13,7 +13,7 @@ mod status;
 use std::fmt;
 use std::path::Path;
 
-pub use cases::{CasesError, Row};
+pub use cases::CasesError;
 
 /// A suite of recorded cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,120 @@
+//! `network.conf`: the driver's own settings.
+
+use oxivirt_util::keyfile::{KeyFile, KeyFileError};
+
+use crate::error::{ErrorCode, ErrorDomain};
+use crate::keyword::Keyword as _;
+use crate::status::FirewallBackend;
+
+/// What an administrator set. Keys that are not known are left alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DriverConfig {
+    /// How firewall rules are set; absent leaves the choice to the driver.
+    pub firewall_backend: Option<FirewallBackend>,
+}
+
+/// Why the driver must not start with these settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverConfigError {
+    /// The file breaks the grammar, or a setting has the wrong type.
+    #[error("{prefix}{0}", prefix = file_code(.0).prefix())]
+    File(KeyFileError),
+    /// No such way to set firewall rules.
+    #[error(
+        "internal error: unrecognized firewall_backend = '{backend}' set in network driver config file {file}"
+    )]
+    FirewallBackend {
+        /// The file.
+        file: String,
+        /// The value given.
+        backend: String,
+    },
+}
+
+const fn file_code(error: &KeyFileError) -> ErrorCode {
+    match error.code() {
+        33 => ErrorCode::ConfSyntax,
+        82 => ErrorCode::Overflow,
+        _ => ErrorCode::InternalError,
+    }
+}
+
+impl DriverConfigError {
+    /// The error number.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::File(error) => file_code(error),
+            Self::FirewallBackend { .. } => ErrorCode::InternalError,
+        }
+    }
+
+    /// The error domain.
+    #[must_use]
+    pub const fn domain(&self) -> ErrorDomain {
+        match self {
+            Self::File(_) => ErrorDomain::Conf,
+            Self::FirewallBackend { .. } => ErrorDomain::Network,
+        }
+    }
+}
+
+impl DriverConfig {
+    /// Reads the file's text; `file` is what errors call it. A file that is not there has no text.
+    ///
+    /// # Errors
+    /// [`DriverConfigError`]
+    ///
+    /// libvirt 11.3.0: `virNetworkLoadDriverConfig`, src/network/bridge_driver_conf.c
+    pub fn parse(file: &str, text: &str) -> Result<Self, DriverConfigError> {
+        let keys = KeyFile::parse(file, text).map_err(DriverConfigError::File)?;
+        let backend = keys.string("firewall_backend").map_err(DriverConfigError::File)?;
+        let firewall_backend = match backend {
+            Some(word) => Some(FirewallBackend::from_word(word).ok_or_else(|| {
+                let (file, backend) = (file.to_owned(), word.to_owned());
+                DriverConfigError::FirewallBackend { file, backend }
+            })?),
+            None => None,
+        };
+        Ok(Self { firewall_backend })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<Option<FirewallBackend>, (i32, &str)>) {
+        let found = DriverConfig::parse("f", text);
+        let found = found.map(|config| config.firewall_backend);
+        let found = found.map_err(|error| (error.code().number(), error.to_string()));
+        assert_eq!(found, expect.map_err(|(code, text)| (code, text.to_owned())), "{text:?}");
+    }
+
+    #[test]
+    fn settings() {
+        check("", Ok(None));
+        check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));
+        check(
+            "other = 3\nfirewall_backend = 'none'\nfirewall_backend = 'x'",
+            Ok(Some(FirewallBackend::None)),
+        );
+        check(
+            "firewall_backend = 'x'",
+            Err((
+                1,
+                "internal error: unrecognized firewall_backend = 'x' set in network driver config file f",
+            )),
+        );
+        check(
+            "firewall_backend = 1",
+            Err((1, "internal error: f: expected a string for 'firewall_backend' parameter")),
+        );
+        check(
+            "firewall_backend",
+            Err((33, "configuration file syntax error: f:1: expecting an assignment")),
+        );
+    }
+}

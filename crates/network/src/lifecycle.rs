@@ -229,8 +229,13 @@ impl<H: Host> Inner<H> {
         let def = &status.def;
         let uuid = def.uuid.unwrap_or_default();
         self.write_journal(Operation::Start, def, &undo)?;
-        let failure = match apply::run(&self.host, plan).await {
-            Ok(()) => match store::write_status(&self.layout, status) {
+        // The disk works while dnsmasq starts.
+        let (layout, staged) = (self.layout.clone(), status.clone());
+        let stage = tokio::task::spawn_blocking(move || store::stage_status(&layout, &staged));
+        let (done, staged) = futures::join!(apply::run(&self.host, plan), stage);
+        let staged = staged.unwrap_or_else(|_| store::stage_status(&self.layout, status));
+        let failure = match done {
+            Ok(()) => match staged.and_then(|()| store::commit_status(&self.layout, &def.name)) {
                 Ok(()) => {
                     self.remove_journal(uuid);
                     return Ok(());
@@ -239,8 +244,11 @@ impl<H: Host> Inner<H> {
             },
             Err(stopped) => {
                 // Only what was done: a link or file of somebody else is left alone.
-                let done = |step: &Undo| {
-                    matches!(step, Undo::RemoveIfEmpty { .. }) || stopped.undo.contains(step)
+                let status_file = self.layout.status_file(&def.name);
+                let done = |step: &Undo| match step {
+                    Undo::RemoveIfEmpty { .. } => true,
+                    Undo::RemoveFile { path } if *path == status_file => true,
+                    step => stopped.undo.contains(step),
                 };
                 (error::stopped(&stopped), undo.filtered(done))
             }

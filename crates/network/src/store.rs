@@ -98,6 +98,24 @@ pub(crate) fn write_config(layout: &Layout, def: &NetworkDef) -> Result<(), Stor
     Ok(())
 }
 
+/// Brings the status of a network to the disk, but not yet under its name.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(crate) fn stage_status(layout: &Layout, status: &NetworkStatus) -> Result<(), StoreError> {
+    let content = framed(&status.def, &status.format(Counters::NONE));
+    let path = layout.status_file(&status.def.name);
+    Ok(file::stage(&path, content.as_bytes(), MODE, Durability::Synced)?)
+}
+
+/// Makes a staged status the network's: from here on it runs.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
+    Ok(file::commit(&layout.status_file(name))?)
+}
+
 /// Writes the status of a running network.
 ///
 /// # Errors

@@ -91,6 +91,26 @@ pub fn replace(
     mode: u32,
     durability: Durability,
 ) -> Result<(), FileError> {
+    stage(path, content, mode, durability)?;
+    commit(path)?;
+    if durability == Durability::Synced {
+        sync_parent(path).map_err(|source| FileError::Write { path: path.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+/// The first half of [`replace`]: the new content is on the disk, but not yet under its name.
+///
+/// For callers that have other work to do while the disk is busy.
+///
+/// # Errors
+/// [`FileError::Write`]; no `.new` is left.
+pub fn stage(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> Result<(), FileError> {
     let new = temporary(path);
     let write = || {
         let mut file =
@@ -100,20 +120,28 @@ pub fn replace(
         if durability == Durability::Synced {
             file.sync_all()?;
         }
-        fs::rename(&new, path)?;
-        if durability == Durability::Synced {
-            sync_parent(path)?;
-        }
         Ok(())
     };
-    write().map_err(|source| {
-        if let Err(error) = fs::remove_file(&new)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::debug!(path = %new.display(), %error, "left behind");
-        }
-        FileError::Write { path: path.to_owned(), source }
-    })
+    write().map_err(|source| abandon(path, source))
+}
+
+/// The second half of [`replace`]: puts what was staged under its name.
+///
+/// # Errors
+/// [`FileError::Write`]; the old content is then unchanged and no `.new` is left.
+pub fn commit(path: &Path) -> Result<(), FileError> {
+    fs::rename(temporary(path), path).map_err(|source| abandon(path, source))
+}
+
+/// Removes what could not become the file.
+fn abandon(path: &Path, source: io::Error) -> FileError {
+    let new = temporary(path);
+    if let Err(error) = fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(path = %new.display(), %error, "left behind");
+    }
+    FileError::Write { path: path.to_owned(), source }
 }
 
 /// Where [`replace`] writes the new content first; left behind only if the process dies there.

@@ -178,6 +178,7 @@ impl Host for Recorder {
             Undo::RemoveFile { path } | Undo::RemoveIfEmpty { path } => {
                 state.files.remove(path);
                 // Status files are the driver's own and real.
+                oxivirt_util::file::remove(&oxivirt_util::file::temporary(path))?;
                 oxivirt_util::file::remove(path)?;
             }
             Undo::RunRemoval { .. } => {}

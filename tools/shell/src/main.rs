@@ -1,2 +1,64 @@
-//! To be written.
-fn main() {}
+//! `oxish`: a shell for virtual networks whose commands, options, output and exit codes are virsh's.
+//!
+//! Words become a command ([`grammar`]), a table says what its options are ([`command`],
+//! [`commands`]), handlers call the public API and nothing else, printers ([`table`], [`ui`]) write. What
+//! is behind a connection is registered here, and only here.
+
+mod args;
+mod command;
+mod commands;
+mod environment;
+mod failure;
+mod grammar;
+mod help;
+mod i18n;
+mod log;
+mod options;
+mod shell;
+mod startup;
+mod table;
+mod ui;
+
+use std::process::ExitCode;
+
+use environment::Environment;
+use oxivirt::Registry;
+use oxivirt_network::embed;
+
+fn main() -> ExitCode {
+    restore_broken_pipe();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let environment = Environment::of_process();
+    start_tracing(&environment);
+    let mut registry = Registry::new();
+    let search_path = environment.variable("PATH").map(ToOwned::to_owned).unwrap_or_default();
+    let program_path = std::env::current_exe().ok();
+    embed::register(&mut registry, embed::Environment { search_path, program: program_path });
+    startup::run(&program, words.collect(), environment, registry)
+}
+
+/// A reader that goes away ends the shell, as it ends every program in a pipeline.
+fn restore_broken_pipe() {
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGPIPE);
+    // Rust ignores the signal; what remains is that a failed write ends the shell (see `ui`).
+    let _unchanged = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None);
+}
+
+/// What the libraries have to say goes to stderr: by default only what went wrong for good.
+fn start_tracing(environment: &Environment) {
+    let level = match environment.filled("OXIVIRT_LOG") {
+        Some("debug") => tracing::level_filters::LevelFilter::DEBUG,
+        Some("info") => tracing::level_filters::LevelFilter::INFO,
+        Some("warn") => tracing::level_filters::LevelFilter::WARN,
+        Some("off") => tracing::level_filters::LevelFilter::OFF,
+        _ => tracing::level_filters::LevelFilter::ERROR,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

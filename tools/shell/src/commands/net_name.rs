@@ -1,0 +1,19 @@
+//! `net-name`: UUID to name.
+
+use oxivirt::ListFlags;
+
+use super::network_option;
+use crate::args::Args;
+use crate::command::{CommandDef, Completer};
+use crate::failure::Failure;
+use crate::i18n::mark;
+use crate::shell::{Lookup, Shell};
+
+pub(crate) const COMMAND: CommandDef = CommandDef::new("net-name", mark!("UUID to name"), run)
+    .options(&[network_option(ListFlags::NONE).complete(Completer::NetworkUuid)]);
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let network = shell.lookup(args, Lookup::Uuid)?;
+    shell.ui.print(format!("{}\n", network.name()))?;
+    Ok(())
+}

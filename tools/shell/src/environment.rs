@@ -1,0 +1,77 @@
+//! What the shell knows of the process it runs in, taken once at the start.
+//!
+//! Nothing else reads variables or asks who runs the shell, so that a test can say.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+/// Whether the user may manage the system's networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privilege {
+    Root,
+    User,
+}
+
+/// Variables and identity of the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    pub(crate) privilege: Privilege,
+    /// Home directory of the account, for when `HOME` is not set.
+    account_home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub(crate) fn of_process() -> Self {
+        let uid = nix::unistd::Uid::effective();
+        let variables: BTreeMap<_, _> = std::env::vars_os().collect();
+        // the account database may be behind the network: it is asked only when needed
+        let account_home = match variables.get(OsStr::new("HOME")) {
+            Some(_) => None,
+            None => nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.dir),
+        };
+        let privilege = if uid.is_root() { Privilege::Root } else { Privilege::User };
+        Self { variables, privilege, account_home }
+    }
+
+    /// An environment with these variables and no privileges.
+    #[cfg(test)]
+    pub(crate) fn of_test(variables: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+        let variables = variables.iter().map(own).collect();
+        Self { variables, privilege: Privilege::User, account_home: None }
+    }
+
+    /// A variable, even if it is empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// A variable as text; one that is not UTF-8 does not count.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.variable(name)?.to_str()
+    }
+
+    /// A variable as text, unless it is empty.
+    pub(crate) fn filled(&self, name: &str) -> Option<&str> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
+    /// The home directory.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.variable("HOME").map(PathBuf::from).or_else(|| self.account_home.clone())
+    }
+
+    /// Where `variable` says a user's files of one kind are, else `fallback` below the home
+    /// directory (XDG base directory specification).
+    pub(crate) fn base_directory(&self, variable: &str, fallback: &str) -> Option<PathBuf> {
+        match self.variable(variable).filter(|value| !value.is_empty()) {
+            Some(directory) => Some(PathBuf::from(directory)),
+            None => self.home().map(|home| home.join(fallback)),
+        }
+    }
+}

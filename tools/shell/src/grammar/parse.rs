@@ -1,0 +1,318 @@
+//! From words to commands.
+//!
+//! A mistake anywhere means that nothing runs, so all commands of a string are read before the
+//! first is handed out.
+//!
+//! virsh: `vshCommandParse`, tools/vsh.c
+
+use super::token::{Token, TokenError, Tokenizer};
+use crate::{
+    args::{Args, Value},
+    command::{CommandDef, Kind, OptionDef, Place, Presence},
+    i18n::tr,
+};
+
+/// Finds commands by name.
+pub(crate) trait Commands {
+    /// The command called `name`.
+    fn command(&self, name: &[u8]) -> Option<&'static CommandDef>;
+}
+
+/// Why words are no commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ParseError {
+    /// The words cannot be told apart.
+    Token(TokenError),
+    UnknownCommand {
+        word: Vec<u8>,
+    },
+    UnknownOption {
+        command: &'static str,
+        option: Vec<u8>,
+    },
+    SeenOption {
+        option: &'static str,
+    },
+    ValueForFlag {
+        option: Vec<u8>,
+    },
+    UnexpectedData {
+        word: Vec<u8>,
+    },
+    MissingValue {
+        option: &'static str,
+        kind: Kind,
+    },
+    MissingOption {
+        command: &'static str,
+        option: &'static str,
+        place: Place,
+    },
+}
+
+impl ParseError {
+    /// The line a person reads.
+    pub(crate) fn message(&self) -> String {
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self {
+            Self::Token(error) => error.message(),
+            Self::UnknownCommand { word } => tr!("unknown command: '{word}'", word = shown(word)),
+            Self::UnknownOption { command, option } => tr!(
+                "command '{command}' doesn't support option --{option}",
+                command = command,
+                option = shown(option)
+            ),
+            Self::SeenOption { option } => tr!("option --{option} already seen", option = option),
+            Self::ValueForFlag { option } => {
+                tr!("invalid '=' after option --{option}", option = shown(option))
+            }
+            Self::UnexpectedData { word } => tr!("unexpected data '{word}'", word = shown(word)),
+            Self::MissingValue { option, kind: Kind::Number } => {
+                tr!("expected syntax: --{option} <number>", option = option)
+            }
+            Self::MissingValue { option, .. } => {
+                tr!("expected syntax: --{option} <string>", option = option)
+            }
+            Self::MissingOption { command, option, place: Place::Positional } => tr!(
+                "command '{command}' requires <{option}> option",
+                command = command,
+                option = option
+            ),
+            Self::MissingOption { command, option, .. } => tr!(
+                "command '{command}' requires --{option} option",
+                command = command,
+                option = option
+            ),
+        }
+    }
+}
+
+/// A command with what was given to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    pub(crate) def: &'static CommandDef,
+    pub(crate) args: Args,
+}
+
+/// Reads a command string.
+///
+/// # Errors
+/// The first mistake.
+pub(crate) fn parse_string(
+    text: &[u8],
+    commands: &impl Commands,
+) -> Result<Vec<Command>, ParseError> {
+    parse(Tokenizer::new(text), commands)
+}
+
+/// Reads words which are separate already: one command, in which nothing is quoted and nothing
+/// separates.
+///
+/// # Errors
+/// The first mistake.
+pub(crate) fn parse_words(
+    words: &[Vec<u8>],
+    commands: &impl Commands,
+) -> Result<Vec<Command>, ParseError> {
+    parse(words.iter().map(|word| Ok(Token::Word(word.clone()))), commands)
+}
+
+fn parse(
+    tokens: impl Iterator<Item = Result<Token, TokenError>>,
+    commands: &impl Commands,
+) -> Result<Vec<Command>, ParseError> {
+    let mut parsed = Vec::new();
+    let mut state = State::Start;
+    for token in tokens {
+        match token.map_err(ParseError::Token)? {
+            Token::Separator => {
+                if let State::Inside(partial) = std::mem::replace(&mut state, State::Start) {
+                    parsed.push(partial.finish(commands)?);
+                }
+            }
+            Token::Word(word) => state.word(word, commands)?,
+        }
+    }
+    if let State::Inside(partial) = state {
+        parsed.push(partial.finish(commands)?);
+    }
+    Ok(parsed)
+}
+
+#[derive(Debug)]
+enum State {
+    /// Before a command.
+    Start,
+    /// Behind a word that begins with `#`, up to the next separator.
+    Comment,
+    Inside(Partial),
+}
+
+impl State {
+    fn word(&mut self, word: Vec<u8>, commands: &impl Commands) -> Result<(), ParseError> {
+        match self {
+            Self::Comment => {}
+            Self::Inside(partial) => partial.word(word)?,
+            Self::Start if word.starts_with(b"#") => *self = Self::Comment,
+            Self::Start => match commands.command(&word) {
+                Some(def) => *self = Self::Inside(Partial::new(def)),
+                None => return Err(ParseError::UnknownCommand { word }),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// A command whose words are not all read.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    def: &'static CommandDef,
+    args: Args,
+    /// The option whose value is the next word.
+    pending: Option<usize>,
+    /// Behind a `--`.
+    only_data: bool,
+    help: bool,
+}
+
+impl Partial {
+    fn new(def: &'static CommandDef) -> Self {
+        Self { def, args: Args::new(def), pending: None, only_data: false, help: false }
+    }
+
+    /// `help` shows what it can, whatever else is said to it.
+    fn is_lenient(&self) -> bool {
+        self.def.name == "help"
+    }
+
+    fn word(&mut self, word: Vec<u8>) -> Result<(), ParseError> {
+        if let Some(index) = self.pending.take() {
+            self.args.push(index, Value::Text(word));
+            return Ok(());
+        }
+        if !self.only_data {
+            if word == b"--" {
+                self.only_data = true;
+                return Ok(());
+            }
+            if let Some(option) = word.strip_prefix(b"--") {
+                return self.named(option);
+            }
+        }
+        self.positional(word)
+    }
+
+    fn positional(&mut self, word: Vec<u8>) -> Result<(), ParseError> {
+        let open = self.def.options.iter().enumerate().find(|(index, option)| {
+            option.place != Place::Named && (option.kind == Kind::List || !self.args.has(*index))
+        });
+        match open {
+            Some((index, _)) => {
+                self.args.push(index, Value::Text(word));
+                Ok(())
+            }
+            None if self.is_lenient() => Ok(()),
+            None => Err(ParseError::UnexpectedData { word }),
+        }
+    }
+
+    fn named(&mut self, text: &[u8]) -> Result<(), ParseError> {
+        let mut parts = text.splitn(2, |byte| *byte == b'=');
+        let (name, mut value) = (parts.next().unwrap_or_default(), parts.next());
+        if name == b"help" {
+            self.help = true;
+            return Ok(());
+        }
+        let Some((mut index, mut option)) = self.def.option(name) else {
+            if self.is_lenient() {
+                return Ok(());
+            }
+            let (command, option) = (self.def.name, name.to_vec());
+            return Err(ParseError::UnknownOption { command, option });
+        };
+        if let Kind::Alias { of, value: built_in } = option.kind {
+            if built_in.is_some() && value.is_some() {
+                return Err(ParseError::ValueForFlag { option: name.to_vec() });
+            }
+            // the table is checked by `self-test`: an alias names an option of its command
+            let Some(target) = self.def.option(of.as_bytes()) else { return Ok(()) };
+            (index, option) = target;
+            value = built_in.map(str::as_bytes).or(value);
+        }
+        if option.kind != Kind::List && self.args.has(index) {
+            return Err(ParseError::SeenOption { option: option.name });
+        }
+        match (option.kind, value) {
+            (Kind::Flag, Some(_)) => {
+                return Err(ParseError::ValueForFlag { option: name.to_vec() });
+            }
+            (Kind::Flag, None) => self.args.push(index, Value::Flag),
+            (_, Some(value)) => self.args.push(index, Value::Text(value.to_vec())),
+            (_, None) => self.pending = Some(index),
+        }
+        Ok(())
+    }
+
+    fn finish(self, commands: &impl Commands) -> Result<Command, ParseError> {
+        if let Some(option) = self.pending.and_then(|index| self.def.options.get(index)) {
+            return Err(ParseError::MissingValue { option: option.name, kind: option.kind });
+        }
+        if self.help
+            && let Some(def) = commands.command(b"help")
+        {
+            let mut args = Args::new(def);
+            args.push(0, Value::Text(self.def.name.as_bytes().to_vec()));
+            return Ok(Command { def, args });
+        }
+        let missing = |(index, option): &(usize, &OptionDef)| {
+            option.presence == Presence::Required && !self.args.has(*index)
+        };
+        if let Some((_, option)) = self.def.options.iter().enumerate().find(missing) {
+            let (command, place) = (self.def.name, option.place);
+            return Err(ParseError::MissingOption { command, option: option.name, place });
+        }
+        Ok(Command { def: self.def, args: self.args })
+    }
+}
+
+/// What can be said of the last command of an unfinished line.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// No command yet, or one nobody knows.
+    NoCommand,
+    /// A command and its words so far.
+    Command {
+        def: &'static CommandDef,
+        args: Args,
+        /// The option whose value comes next.
+        pending: Option<usize>,
+    },
+}
+
+/// Reads an unfinished line; mistakes are passed over.
+pub(crate) fn parse_unfinished(
+    tokens: impl Iterator<Item = Result<Token, TokenError>>,
+    commands: &impl Commands,
+) -> Unfinished {
+    let mut state = State::Start;
+    for token in tokens {
+        match token {
+            Ok(Token::Separator) => state = State::Start,
+            Ok(Token::Word(word)) => {
+                if state.word(word, commands).is_err() && matches!(state, State::Start) {
+                    state = State::Comment;
+                }
+            }
+            Err(_) => break,
+        }
+    }
+    match state {
+        State::Inside(Partial { def, args, pending, .. }) => {
+            Unfinished::Command { def, args, pending }
+        }
+        State::Start | State::Comment => Unfinished::NoCommand,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Usage text, command listings and help pages, all from the command table.
+//!
+//! virsh: `virshUsage`, `vshCmddefHelp`, tools/virsh.c, tools/vsh.c
+
+use std::fmt::Write as _;
+
+use oxivirt::Version;
+
+use crate::command::{CommandDef, Group, Kind, OptionDef, Place, Presence};
+use crate::commands::GROUPS;
+use crate::i18n::{text, tr};
+
+/// The text for `-h`.
+pub(crate) fn usage(program: &str) -> String {
+    let mut out = tr!(
+        "\n{program} [options]... [<command_string>]\n{program} [options]... <command> [args...]\n\n  options:\n",
+        program = program
+    );
+    for line in [
+        "    -c | --connect=URI      connect to this URI",
+        "    -d | --debug=NUM        debug level [0-4]",
+        "    -e | --escape <char>    console escape sequence, unused",
+        "    -h | --help             this text",
+        "    -k | --keepalive-interval=NUM  seconds between signs of life, 0 for none",
+        "    -K | --keepalive-count=NUM     unanswered signs of life before giving up",
+        "    -l | --log=FILE         append a log to this file",
+        "    -q | --quiet            results only",
+        "    -r | --readonly         connect for reading only",
+        "    -t | --timing           tell how long each command took",
+        "    -v                      short version",
+        "    -V                      long version",
+        "         --version[=TYPE]   version, TYPE is short or long",
+    ] {
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.push_str(&tr!("  commands (non interactive mode):\n\n"));
+    for group in GROUPS {
+        let title = text(group.title);
+        out.push_str(&tr!(
+            " {title} (help keyword '{keyword}')\n",
+            title = title,
+            keyword = group.keyword
+        ));
+        push_commands(&mut out, group);
+        out.push('\n');
+    }
+    out.push_str(&tr!("\n  (specify help <group> for details about the commands in the group)\n"));
+    out.push_str(&tr!("\n  (specify help <command> for details about the command)\n\n"));
+    out
+}
+
+/// The text for `-V`.
+pub(crate) fn long_version() -> String {
+    format!(
+        "Virsh command line tool of libvirt {libvirt}\nSee web site at https://libvirt.org/\n\n\
+         Compiled with support for:\n Hypervisors: Test\n Networking: Remote Network Bridging\n Storage:\n \
+         Miscellaneous: Nftables\n Oxivirt {own}\n",
+        libvirt = Version::LIBVIRT,
+        own = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// What greets whoever starts the shell without a command.
+pub(crate) fn banner(program: &str) -> String {
+    tr!(
+        "Welcome to {program}, the virtualization interactive terminal.\n\nType:  'help' for help with commands\n       'quit' to quit\n\n",
+        program = program
+    )
+}
+
+/// All groups with their commands.
+pub(crate) fn all_groups() -> String {
+    let mut out = tr!("Grouped commands:\n\n");
+    for listed in GROUPS {
+        out.push_str(&group(listed));
+        out.push('\n');
+    }
+    out
+}
+
+/// A group with its commands.
+pub(crate) fn group(group: &Group) -> String {
+    let title = text(group.title);
+    let mut out =
+        tr!(" {title} (help keyword '{keyword}'):\n", title = title, keyword = group.keyword);
+    push_commands(&mut out, group);
+    out
+}
+
+fn push_commands(out: &mut String, group: &Group) {
+    for command in group.commands.iter().filter(|command| command.is_listed()) {
+        // writing to a String cannot fail
+        let _infallible = writeln!(out, "    {:<30} {}", command.name, text(command.help));
+    }
+}
+
+/// The help page of a command.
+pub(crate) fn page(command: &CommandDef) -> String {
+    let listed =
+        || command.options.iter().filter(|option| !matches!(option.kind, Kind::Alias { .. }));
+    let mut out =
+        tr!("  NAME\n    {name} - {help}\n", name = command.name, help = text(command.help));
+    out.push_str(&tr!("\n  SYNOPSIS\n"));
+    out.push_str("    ");
+    out.push_str(command.name);
+    for option in listed() {
+        out.push_str(&synopsis(option));
+    }
+    out.push('\n');
+    if !command.about.is_empty() {
+        out.push_str(&tr!("\n  DESCRIPTION\n    {about}\n", about = text(command.about)));
+    }
+    if listed().next().is_some() {
+        out.push_str(&tr!("\n  OPTIONS\n"));
+        for option in listed() {
+            let _infallible = writeln!(out, "    {:<15}  {}", label(option), text(option.help));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn synopsis(option: &OptionDef) -> String {
+    let name = option.name;
+    let required = option.presence == Presence::Required;
+    match (option.kind, option.place) {
+        (Kind::Flag, _) => format!(" [--{name}]"),
+        (Kind::List, _) => format!(" [<{name}>]..."),
+        (_, Place::Positional) if required => format!(" <{name}>"),
+        (_, Place::Positional) => format!(" [<{name}>]"),
+        (kind, _) => {
+            let value = value_word(kind);
+            if required { format!(" --{name} {value}") } else { format!(" [--{name} {value}]") }
+        }
+    }
+}
+
+fn label(option: &OptionDef) -> String {
+    let name = option.name;
+    match (option.kind, option.place) {
+        (Kind::Flag, _) => format!("--{name}"),
+        (Kind::List, _) => format!("[--{name}] <string>..."),
+        (kind, Place::Positional) => format!("[--{name}] {}", value_word(kind)),
+        (kind, _) => format!("--{name} {}", value_word(kind)),
+    }
+}
+
+fn value_word(kind: Kind) -> &'static str {
+    if kind == Kind::Number { "<number>" } else { "<string>" }
+}

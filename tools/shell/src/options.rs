@@ -1,0 +1,210 @@
+//! Global options, scanned as `getopt_long` of the C library scans them with a leading `+`.
+//!
+//! Options act in their order, and some end the shell at once, so the scanner hands them out one
+//! by one. It knows their syntax, not what they do.
+//!
+//! virsh: `virshParseArgv`, tools/virsh.c; getopt(3)
+
+use crate::i18n::tr;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+};
+
+/// One option.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GlobalOption {
+    pub(crate) short: char,
+    /// How it was written, for messages: `-k` or `--keepalive-interval`.
+    pub(crate) spelling: String,
+    pub(crate) value: Option<OsString>,
+}
+
+/// Why the options cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OptionError {
+    MissingArgument {
+        short: char,
+        long: &'static str,
+    },
+    /// The option as it is shown.
+    Unsupported(String),
+}
+
+impl OptionError {
+    /// The line a person reads.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::MissingArgument { short, long } => {
+                tr!("option '-{short}'/'--{long}' requires an argument", short = short, long = long)
+            }
+            Self::Unsupported(option) => {
+                tr!("unsupported option '{option}'. See --help.", option = option)
+            }
+        }
+    }
+}
+
+/// Whether an option has an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Argument {
+    None,
+    Required,
+    /// Only behind `=` in the long form.
+    Optional,
+}
+
+const OPTIONS: &[(char, &str, Argument)] = &[
+    ('c', "connect", Argument::Required),
+    ('d', "debug", Argument::Required),
+    ('e', "escape", Argument::Required),
+    ('h', "help", Argument::None),
+    ('k', "keepalive-interval", Argument::Required),
+    ('K', "keepalive-count", Argument::Required),
+    ('l', "log", Argument::Required),
+    ('q', "quiet", Argument::None),
+    ('r', "readonly", Argument::None),
+    ('t', "timing", Argument::None),
+    ('v', "version", Argument::Optional),
+    // has no long form; the empty name is no prefix of anything typed
+    ('V', "", Argument::None),
+];
+
+/// Hands out the options in front of the command.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    words: std::vec::IntoIter<OsString>,
+    /// Rest of a cluster of short options.
+    cluster: Vec<u8>,
+}
+
+impl Scanner {
+    /// `words` are those behind the program's name.
+    pub(crate) fn new(words: Vec<OsString>) -> Self {
+        Self { words: words.into_iter(), cluster: Vec::new() }
+    }
+
+    /// What is left behind the options.
+    pub(crate) fn into_rest(self) -> Vec<OsString> {
+        self.words.collect()
+    }
+
+    /// The next option; `None` in front of the first word that is none.
+    pub(crate) fn next(&mut self) -> Result<Option<GlobalOption>, OptionError> {
+        if self.cluster.is_empty() {
+            let Some(word) = self.words.as_slice().first() else { return Ok(None) };
+            let bytes = word.as_bytes();
+            if !bytes.starts_with(b"-") || bytes == b"-" {
+                return Ok(None);
+            }
+            let word = self.words.next().unwrap_or_default();
+            if word == "--" {
+                return Ok(None);
+            }
+            if let Some(long) = word.as_bytes().strip_prefix(b"--") {
+                return self.long(&word, long).map(Some);
+            }
+            self.cluster = word.into_vec().split_off(1);
+        }
+        self.short().map(Some)
+    }
+
+    fn long(&mut self, word: &OsStr, text: &[u8]) -> Result<GlobalOption, OptionError> {
+        let unsupported = || OptionError::Unsupported(word.to_string_lossy().into_owned());
+        let mut parts = text.splitn(2, |byte| *byte == b'=');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        let named: Vec<_> =
+            OPTIONS.iter().filter(|(_, long, _)| long.as_bytes().starts_with(name)).collect();
+        let exact = named.iter().find(|(_, long, _)| long.as_bytes() == name);
+        let &(short, long, argument) = match (exact, named.as_slice()) {
+            (Some(option), _) => *option,
+            (None, [option]) => *option,
+            _ => return Err(unsupported()),
+        };
+        let value = value.map(|value| OsStr::from_bytes(value).to_owned());
+        let value = match (argument, value) {
+            (Argument::None, Some(_)) => {
+                return Err(OptionError::Unsupported(format!("-{short}")));
+            }
+            (Argument::Required, None) => {
+                let next = self.words.next();
+                Some(next.ok_or(OptionError::MissingArgument { short, long })?)
+            }
+            (_, value) => value,
+        };
+        Ok(GlobalOption { short, spelling: format!("--{long}"), value })
+    }
+
+    fn short(&mut self) -> Result<GlobalOption, OptionError> {
+        let byte = self.cluster.remove(0);
+        let short = char::from(byte);
+        let Some(&(_, long, argument)) = OPTIONS.iter().find(|(name, ..)| *name == short) else {
+            self.cluster.clear();
+            let shown = String::from_utf8_lossy(&[byte]).into_owned();
+            return Err(OptionError::Unsupported(format!("-{shown}")));
+        };
+        let value = match argument {
+            Argument::None | Argument::Optional => None,
+            Argument::Required => {
+                let attached = std::mem::take(&mut self.cluster);
+                let attached = (!attached.is_empty()).then(|| OsString::from_vec(attached));
+                let value = attached.or_else(|| self.words.next());
+                Some(value.ok_or(OptionError::MissingArgument { short, long })?)
+            }
+        };
+        Ok(GlobalOption { short, spelling: format!("-{short}"), value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options with their values, then `|` and the rest; or the message of an error.
+    #[track_caller]
+    fn check(line: &str, expect: &str) {
+        let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
+        let mut scanner = Scanner::new(words);
+        let mut shown = Vec::new();
+        loop {
+            match scanner.next() {
+                Ok(Some(option)) => shown.push(match option.value {
+                    Some(value) => format!("{}={}", option.short, value.to_string_lossy()),
+                    None => option.short.to_string(),
+                }),
+                Ok(None) => break,
+                Err(error) => {
+                    shown.push(error.message());
+                    break;
+                }
+            }
+        }
+        shown.push("|".to_owned());
+        shown.extend(scanner.into_rest().iter().map(|word| word.to_string_lossy().into_owned()));
+        assert_eq!(shown.join(" "), expect, "{line}");
+    }
+
+    #[test]
+    fn syntax() {
+        check("", "|");
+        check("-q uri -r", "q | uri -r");
+        check("-qtr -- -x", "q t r | -x");
+        check("-cURI -c=URI -c URI", "c=URI c==URI c=URI |");
+        check("-qcURI x", "q c=URI | x");
+        check("--connect URI --connect=", "c=URI c= |");
+        check("--conn URI --qu --keepalive-c=3", "c=URI q K=3 |");
+        check("-", "| -");
+        check("--version=long -v --version long", "v=long v v | long");
+        check("-vlog", "v l=og |");
+    }
+
+    #[test]
+    fn mistakes() {
+        check("-c", "option '-c'/'--connect' requires an argument |");
+        check("--log", "option '-l'/'--log' requires an argument |");
+        check("-qZ uri", "q unsupported option '-Z'. See --help. | uri");
+        check("--frob=3", "unsupported option '--frob=3'. See --help. |");
+        check("--keepalive=3", "unsupported option '--keepalive=3'. See --help. |");
+        check("--quiet=1", "unsupported option '-q'. See --help. |");
+    }
+}

@@ -1,0 +1,270 @@
+//! The shell itself: a connection, two streams, and the loop that runs commands.
+
+use std::io;
+use std::time::Instant;
+
+use oxivirt::{Access, Connect, Error, ErrorCode, ErrorDomain, Network, OpenOptions, Registry};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::Args;
+use crate::command::{Action, Needs};
+use crate::environment::{Environment, Privilege};
+use crate::failure::Failure;
+use crate::grammar::parse::Command;
+use crate::i18n::tr;
+use crate::ui::Ui;
+
+/// How a string of commands ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The last command worked.
+    Done,
+    /// The last command failed.
+    Failed,
+    /// A command ended the shell.
+    Quit,
+}
+
+/// What handlers work with.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) ui: Ui,
+    pub(crate) environment: Environment,
+    registry: Registry,
+    runtime: Runtime,
+    /// What the user asked to connect to; empty for the default.
+    uri: Option<String>,
+    access: Access,
+    connect: Option<Connect>,
+}
+
+impl Shell {
+    pub(crate) fn new(
+        ui: Ui,
+        environment: Environment,
+        registry: Registry,
+    ) -> Result<Self, (Ui, io::Error)> {
+        // one thread: the shell waits for one answer at a time
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Err((ui, error)),
+        };
+        let access = Access::ReadWrite;
+        Ok(Self { ui, environment, registry, runtime, uri: None, access, connect: None })
+    }
+
+    pub(crate) fn set_uri(&mut self, uri: String) {
+        self.uri = Some(uri);
+    }
+
+    pub(crate) fn set_access(&mut self, access: Access) {
+        self.access = access;
+    }
+
+    /// Waits for an answer.
+    pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
+    /// Connects before any command, because the user named a URI.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn connect_at_start(&mut self) -> io::Result<bool> {
+        match self.connect() {
+            Ok(_) => Ok(true),
+            Err(failure) => {
+                self.tell(failure)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The connection, opened if there is none.
+    ///
+    /// # Errors
+    /// Both lines of a failed connection.
+    pub(crate) fn connect(&mut self) -> Result<Connect, Failure> {
+        if let Some(connect) = &self.connect {
+            return Ok(connect.clone());
+        }
+        let uri = self.chosen_uri();
+        let options = OpenOptions { access: self.access, ..OpenOptions::default() };
+        let opened = self.wait(Connect::open(&uri, &self.registry, &options));
+        let connect = opened
+            .map_err(|error| Failure::Both(tr!("failed to connect to the hypervisor"), error))?;
+        self.connect = Some(connect.clone());
+        Ok(connect)
+    }
+
+    /// The URI asked for, by option or variable, else the one for this user.
+    fn chosen_uri(&self) -> String {
+        let named =
+            self.uri.as_deref().or_else(|| self.environment.text("VIRSH_DEFAULT_CONNECT_URI"));
+        let named = named.filter(|uri| !uri.is_empty());
+        let named = named.or_else(|| self.environment.filled("LIBVIRT_DEFAULT_URI"));
+        match (named, self.environment.privilege) {
+            (Some(uri), _) => uri.to_owned(),
+            (None, Privilege::Root) => "network:///system".to_owned(),
+            (None, Privilege::User) => "network:///session".to_owned(),
+        }
+    }
+
+    /// Ends the connection.
+    pub(crate) fn disconnect(&mut self) {
+        if let Some(connect) = self.connect.take()
+            && let Err(error) = self.wait(connect.close())
+        {
+            tracing::warn!(%error, "connection not closed");
+        }
+    }
+
+    /// What lines from a user are asked with.
+    pub(crate) fn prompt(&self) -> &'static str {
+        match self.access {
+            Access::ReadWrite => "virsh # ",
+            Access::ReadOnly => "virsh > ",
+        }
+    }
+
+    /// Runs commands one after the other, whatever becomes of each.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn run_all(&mut self, commands: &[Command]) -> io::Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        for command in commands {
+            let begun = Instant::now();
+            let Action::Run(run) = command.def.action else { return Ok(Outcome::Quit) };
+            let ready = match command.def.needs {
+                Needs::Connection => self.connect().map(drop),
+                Needs::Nothing => Ok(()),
+            };
+            outcome = match ready.and_then(|()| run(self, &command.args)) {
+                Ok(()) => Outcome::Done,
+                Err(failure) => {
+                    self.tell(failure)?;
+                    Outcome::Failed
+                }
+            };
+            self.ui.trailer(begun.elapsed())?;
+        }
+        Ok(outcome)
+    }
+
+    /// Says why something failed.
+    fn tell(&mut self, failure: Failure) -> io::Result<()> {
+        match failure {
+            Failure::Silent => Ok(()),
+            Failure::Own(line) => self.ui.error(&line),
+            Failure::Driver(error) => self.ui.error(error.message()),
+            Failure::Both(line, error) => {
+                self.ui.error(&line)?;
+                self.ui.error(error.message())
+            }
+            Failure::Output(error) => Err(error),
+        }
+    }
+
+    /// The network that option `network` names, by UUID or name.
+    ///
+    /// # Errors
+    /// Both lines of a failed lookup.
+    pub(crate) fn network(&mut self, args: &Args) -> Result<Network, Failure> {
+        self.lookup(args, Lookup::Any)
+    }
+
+    /// The network that option `network` names, in the way `how`.
+    ///
+    /// # Errors
+    /// Both lines of a failed lookup.
+    pub(crate) fn lookup(&mut self, args: &Args, how: Lookup) -> Result<Network, Failure> {
+        const UUID_TEXT: usize = 36;
+        let connect = self.connect()?;
+        let text = args.required("network")?;
+        let line = || tr!("failed to get network '{text}'", text = text);
+        let mut last = None;
+        if how != Lookup::Name && text.len() == UUID_TEXT {
+            match self.wait(connect.network_lookup_by_uuid_string(&text)) {
+                Ok(network) => return Ok(network),
+                Err(error) => last = Some(error),
+            }
+        }
+        if how != Lookup::Uuid {
+            match self.wait(connect.network_lookup_by_name(&text)) {
+                Ok(network) => return Ok(network),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(match last {
+            Some(error) => Failure::Both(line(), error),
+            None => Failure::Own(line()),
+        })
+    }
+
+    /// The content of the file that option `name` names.
+    ///
+    /// # Errors
+    /// The line for a file that cannot be read.
+    pub(crate) fn read_file(&self, args: &Args, name: &str) -> Result<(String, String), Failure> {
+        const LIMIT: u64 = 10 << 20;
+        let path = args.path(name)?.unwrap_or_else(|| std::path::Path::new("")).to_owned();
+        let shown = path.display().to_string();
+        read_limited(&path, LIMIT).map(|text| (shown.clone(), text)).map_err(|(verb, error)| {
+            let reason = errno_text(&error);
+            Failure::Own(match verb {
+                Verb::Open => {
+                    tr!("Failed to open file '{path}': {reason}", path = shown, reason = reason)
+                }
+                Verb::Read => {
+                    tr!("Failed to read file '{path}': {reason}", path = shown, reason = reason)
+                }
+            })
+        })
+    }
+}
+
+/// How a network is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// By UUID if the text can be one, else by name.
+    Any,
+    /// By name only.
+    Name,
+    /// By UUID only.
+    Uuid,
+}
+
+enum Verb {
+    Open,
+    Read,
+}
+
+fn read_limited(path: &std::path::Path, limit: u64) -> Result<String, (Verb, io::Error)> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(path).map_err(|error| (Verb::Open, error))?;
+    let mut content = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut content)
+        .map_err(|error| (Verb::Read, error))?;
+    if u64::try_from(content.len()).is_ok_and(|length| length > limit) {
+        let too_large = io::Error::from_raw_os_error(nix::libc::EOVERFLOW);
+        return Err((Verb::Read, too_large));
+    }
+    // what is not UTF-8 is the parser's to refuse, at its place
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The system's text for an error, without the number that Rust adds.
+fn errno_text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// For commands whose driver has no such call.
+#[must_use]
+pub(crate) fn is_unsupported(error: &Error) -> bool {
+    error.code() == ErrorCode::NO_SUPPORT && error.domain() != ErrorDomain::NONE
+}

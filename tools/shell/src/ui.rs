@@ -1,0 +1,224 @@
+//! Everything a person or a script sees.
+//!
+//! Results and extra text go to stdout, every message to stderr. stdout is collected and written
+//! whenever the other stream gets something, something is waited for, or the shell ends: so both
+//! streams in one file read in the order in which things happened, and a long listing is one
+//! write.
+//!
+//! virsh: `vshPrint`, `vshPrintExtra`, `vshError`, tools/vsh.c
+
+use crate::i18n::tr;
+use crate::log::{Level, Log};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+/// Collected output beyond this is written at once.
+const BUFFER_LIMIT: usize = 64 * 1024;
+
+/// Whether there is text beside results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    #[default]
+    Normal,
+    /// `-q`
+    Quiet,
+}
+
+/// Whether commands say how long they took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Timing {
+    #[default]
+    Off,
+    /// `-t`
+    On,
+}
+
+/// The two streams and what is written to them.
+pub(crate) struct Ui {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    buffer: Vec<u8>,
+    pub(crate) verbosity: Verbosity,
+    pub(crate) timing: Timing,
+    pub(crate) log: Log,
+}
+
+impl Ui {
+    pub(crate) fn new(out: Box<dyn Write>, err: Box<dyn Write>, log: Log) -> Self {
+        let (verbosity, timing) = (Verbosity::Normal, Timing::Off);
+        Self { out, err, buffer: Vec::new(), verbosity, timing, log }
+    }
+
+    /// Whether extra text is shown.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// A result.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn print(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        self.buffer.extend_from_slice(text.as_ref());
+        if self.buffer.len() >= BUFFER_LIMIT { self.flush() } else { Ok(()) }
+    }
+
+    /// Text beside a result, which `-q` leaves out.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn extra(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        if self.is_quiet() { Ok(()) } else { self.print(text) }
+    }
+
+    /// What ends every command: an empty line, or the time it took.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn trailer(&mut self, took: Duration) -> io::Result<()> {
+        if self.timing == Timing::Off {
+            return self.extra("\n");
+        }
+        let ms = format!("{:.3}", took.as_secs_f64() * 1000.0);
+        self.print(tr!("\n(Time: {ms} ms)\n\n", ms = ms))
+    }
+
+    /// A message, behind all results so far.
+    ///
+    /// # Errors
+    /// If stdout cannot be written. A stderr which cannot be written is nobody's to tell.
+    pub(crate) fn error(&mut self, message: &str) -> io::Result<()> {
+        self.flush()?;
+        let mut line = tr!("error: {message}", message = message);
+        line.push('\n');
+        self.log(Level::Error, message);
+        self.write_err(line.as_bytes());
+        Ok(())
+    }
+
+    /// A message for whoever follows what the shell does (`-d`, `-l`).
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn debug(&mut self, level: Level, message: &str) -> io::Result<()> {
+        if !self.log.wants(level) {
+            return Ok(());
+        }
+        self.flush()?;
+        self.log(level, message);
+        self.write_err(format!("{message}\n").as_bytes());
+        Ok(())
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        if self.log.write(level, message).is_err() {
+            self.log.stop();
+            let message = tr!("failed to write the log file");
+            let line = tr!("error: {message}", message = message);
+            self.write_err(format!("{line}\n").as_bytes());
+        }
+    }
+
+    fn write_err(&mut self, bytes: &[u8]) {
+        // with stderr gone there is nobody left to tell
+        let _told = self.err.write_all(bytes).and_then(|()| self.err.flush());
+    }
+
+    /// Writes what was collected.
+    ///
+    /// # Errors
+    /// If stdout cannot be written; what was collected is then dropped.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+        self.buffer.clear();
+        written
+    }
+}
+
+impl std::fmt::Debug for Ui {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ui").field("verbosity", &self.verbosity).finish_non_exhaustive()
+    }
+}
+
+/// Two streams in memory, for tests.
+#[cfg(test)]
+pub(crate) mod capture {
+    use std::{cell::RefCell, io, rc::Rc};
+
+    /// A stream which can be looked at afterwards.
+    #[derive(Clone, Default)]
+    pub(crate) struct Capture(Rc<RefCell<Vec<u8>>>);
+
+    impl Capture {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Capture {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capture::Capture, *};
+
+    #[test]
+    fn one_file_for_both_streams_reads_in_order() {
+        let both = Capture::default();
+        let mut ui = Ui::new(Box::new(both.clone()), Box::new(both.clone()), Log::default());
+        ui.print("a\n").unwrap();
+        ui.error("b").unwrap();
+        ui.extra("c\n").unwrap();
+        ui.trailer(Duration::ZERO).unwrap();
+        assert_eq!(both.text(), "a\nerror: b\n");
+        ui.flush().unwrap();
+        assert_eq!(both.text(), "a\nerror: b\nc\n\n");
+    }
+
+    #[test]
+    fn quiet_keeps_results_and_times() {
+        let out = Capture::default();
+        let mut ui = Ui::new(Box::new(out.clone()), Box::new(Capture::default()), Log::default());
+        ui.verbosity = Verbosity::Quiet;
+        ui.extra("extra").unwrap();
+        ui.print("result").unwrap();
+        ui.trailer(Duration::ZERO).unwrap();
+        ui.timing = Timing::On;
+        ui.trailer(Duration::from_micros(1_500)).unwrap();
+        ui.flush().unwrap();
+        assert_eq!(out.text(), "result\n(Time: 1.500 ms)\n\n");
+    }
+
+    #[test]
+    fn a_failed_write_is_told() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut ui = Ui::new(Box::new(Full), Box::new(Capture::default()), Log::default());
+        ui.print("x").unwrap();
+        assert_eq!(ui.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        ui.flush().unwrap();
+    }
+}

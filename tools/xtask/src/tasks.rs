@@ -50,8 +50,10 @@ pub(crate) fn demonstration(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-try", arguments)
 }
 
-/// `cargo xtask crash`.
+/// `cargo xtask crash`: without arguments the long form.
 pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
+    let long = ["--all", "--recovery"].map(str::to_owned);
+    let arguments = if arguments.is_empty() { &long } else { arguments };
     run(Profile::Dev, "oxivirt-crash", arguments)
 }
 

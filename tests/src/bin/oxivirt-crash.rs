@@ -1,9 +1,9 @@
 //! Kills the driver at every state-changing system call of start and destroy
 //! (`cargo xtask crash`).
 //!
-//! `oxivirt-crash [--step N] [--jobs N] [--recovery] [FILE…]` tries every N-th kill point for the
-//! networks in the files; without any, for a dual-stack NAT network. With `--recovery` the driver
-//! is also killed while it recovers from a kill.
+//! `oxivirt-crash [--step N] [--jobs N] [--recovery] [--all | FILE…]` tries every N-th kill point for
+//! the networks in the files, with `--all` for every network of the tests, and without either for a
+//! dual-stack NAT network. With `--recovery` the driver is also killed while it recovers from a kill.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -58,6 +58,7 @@ impl Options {
                 "--step" => options.step = number()?,
                 "--jobs" => options.jobs = number()?,
                 "--recovery" => options.recovery = true,
+                "--all" => options.files.extend(networks()?),
                 option if option.starts_with('-') => {
                     return Err(Error::Wrong(format!("unknown option '{option}'")));
                 }
@@ -65,11 +66,24 @@ impl Options {
             }
         }
         if options.files.is_empty() {
-            let networks = require::workspace().join("tests/data/networks");
-            options.files.push(networks.join("nat-dual.xml"));
+            options.files.push(directory().join("nat-dual.xml"));
         }
         Ok(options)
     }
+}
+
+fn directory() -> PathBuf {
+    require::workspace().join("tests/data/networks")
+}
+
+/// The networks of the tests, in the order of their names.
+fn networks() -> Result<Vec<PathBuf>> {
+    let directory = directory();
+    let entries = std::fs::read_dir(&directory).map_err(Error::file(&directory))?;
+    let files: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut files = files.map_err(Error::file(&directory))?;
+    files.sort();
+    Ok(files)
 }
 
 /// Results so far.

@@ -14,8 +14,6 @@ use crate::tally::Tally;
 use crate::tasks;
 use crate::ui::{self, Failure};
 
-/// Kill points between two that the short form of the crash test tries.
-const CRASH_STEP: &str = "4";
 /// Seconds per fuzz target in the short form.
 const FUZZ_SECONDS: &str = "10";
 
@@ -141,9 +139,9 @@ impl Check {
 
     /// What runs whole networks, in namespaces.
     fn networks(&mut self) {
-        self.network_program("demonstration", "oxivirt-try", &[]);
-        self.network_program("packets", "oxivirt-packets", &[]);
-        self.network_program("crash", "oxivirt-crash", &["--step", CRASH_STEP]);
+        self.network_program("demonstration", "oxivirt-try");
+        self.network_program("packets", "oxivirt-packets");
+        self.network_program("crash", "oxivirt-crash");
         self.peer();
     }
 
@@ -166,15 +164,13 @@ impl Check {
         self.step(NAME, &call);
     }
 
-    fn network_program(&mut self, name: &str, program: &str, arguments: &[&str]) {
+    fn network_program(&mut self, name: &str, program: &str) {
         let Some(prefix) = &self.prefix else {
             return self.skip(name, "netns", "no namespace can be made");
         };
         let path = process::program_directory("debug").join(program);
-        let call = Call::new([path])
-            .arguments(arguments)
-            .environment("OXIVIRT_SKIPPED", &self.skipped_file)
-            .behind(prefix);
+        let call =
+            Call::new([path]).environment("OXIVIRT_SKIPPED", &self.skipped_file).behind(prefix);
         self.step(name, &call);
     }
 

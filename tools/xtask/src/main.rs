@@ -25,7 +25,8 @@ cargo xtask TASK
                              down, and show what every step did
   check                      everything that is checked before a change goes in; ends with
                              `N passed, M failed, K skipped`
-  crash [--step N]           kill the driver at every state-changing system call (long form)
+  crash [ARGUMENT…]          kill the driver at every state-changing system call; without
+                             arguments for every kind of network, and while it recovers
   packets [ARGUMENT…]        packet probes through a running set of networks
   bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
   conformance [ARGUMENT…]    the conformance suites

@@ -29,18 +29,19 @@ fn run(profile: Profile, program: &str, arguments: &[String]) -> Result<(), Fail
     packages::ensure(Use::Run)?;
     let prefix = privilege::prefix()?;
     ui::line("building");
-    build(profile, program)?;
+    build(profile)?;
     let path = process::program_directory(profile.directory()).join(program);
     Call::new([path]).arguments(arguments).behind(&prefix).run()
 }
 
-fn build(profile: Profile, program: &str) -> Result<(), Failure> {
+fn build(profile: Profile) -> Result<(), Failure> {
     let mut call = Call::cargo(&["build", "--quiet", "--locked"]);
     if profile == Profile::Release {
         call = call.argument("--release");
     }
+    // All programs of the test member: they start each other.
     call.arguments(["-p", "oxivirt-shell", "-p", "oxivirt-leaseshelper", "-p", "oxivirt-tests"])
-        .arguments(["--bin", "oxish", "--bin", "oxivirt_leaseshelper", "--bin", program])
+        .argument("--bins")
         .run()
 }
 
@@ -49,8 +50,10 @@ pub(crate) fn demonstration(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-try", arguments)
 }
 
-/// `cargo xtask crash`.
+/// `cargo xtask crash`: without arguments the long form.
 pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
+    let long = ["--all", "--recovery"].map(str::to_owned);
+    let arguments = if arguments.is_empty() { &long } else { arguments };
     run(Profile::Dev, "oxivirt-crash", arguments)
 }
 

@@ -26,3 +26,9 @@ pub(super) const fn is_char(c: char) -> bool {
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
+
+/// Whether a text is a name without a colon, as namespace prefixes are.
+#[must_use]
+pub fn is_ncname(text: &str) -> bool {
+    text.starts_with(is_name_start) && text.chars().all(is_name)
+}

@@ -34,6 +34,7 @@ mod scan;
 mod tree;
 mod writer;
 
+pub use chars::is_ncname;
 pub use dump::dump;
 pub use error::{Position, XmlError, XmlErrorKind};
 pub use reader::{Blanks, MAX_DEPTH, MAX_SIZE, parse};

@@ -5,7 +5,7 @@ struct Table;
 
 impl Commands for Table {
     fn command(&self, name: &[u8]) -> Option<&'static CommandDef> {
-        let groups: &'static [&'static Group] = commands::GROUPS;
+        let groups: &'static [Group] = commands::GROUPS;
         let mut all = groups.iter().flat_map(|group| group.commands);
         all.find(|def| def.name.as_bytes() == name).copied()
     }

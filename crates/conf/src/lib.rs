@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bandwidth;
+mod class_ids;
 mod driver_config;
 mod error;
 mod file;

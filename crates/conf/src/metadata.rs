@@ -1,10 +1,15 @@
 //! `<metadata>`: documents of other programs, kept by namespace and never understood.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use oxivirt_util::xml::{self, Blanks, Element, Namespace, Node, Writer};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
+
+/// The longest key taken, in bytes: it is written before the name of every element of a payload.
+const KEY_MAX: usize = 256;
 
 /// The content of a `<metadata>` element: at most one direct child per namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +48,14 @@ impl Metadata {
     /// A prefix bound further out is declared again on the element itself.
     ///
     /// libvirt 11.3.0: `virXMLNodeSanitizeNamespaces`, src/util/virxml.c
-    pub(crate) fn from_element(node: &Element<'_>) -> Option<Self> {
+    pub(crate) fn from_element(node: Element<'_>) -> Option<Self> {
         node.elements().next()?;
-        let mut element = node.clone().into_owned();
-        let mut seen: Vec<Cow<'static, str>> = Vec::new();
+        let mut element = node.into_owned();
+        let mut seen: BTreeSet<Arc<str>> = BTreeSet::new();
         element.nodes.retain(|child| match child {
-            Node::Element(child) => match &child.namespace {
-                Some(uri) if !seen.contains(uri) => {
-                    seen.push(uri.clone());
-                    true
-                }
-                _ => false,
-            },
+            Node::Element(child) => {
+                child.namespace.as_ref().is_some_and(|uri| seen.insert(Arc::clone(uri)))
+            }
             _ => false,
         });
         declare_outer(&mut element);
@@ -91,7 +92,7 @@ impl Metadata {
             Node::Element(child) => child.namespace.as_deref() != Some(uri),
             _ => true,
         });
-        element.nodes.extend(added.map(Node::Element));
+        element.nodes.extend(added.map(Box::new).map(Node::Element));
         let holds_element = element.elements().next().is_some();
         Ok(holds_element.then_some(Self { element }))
     }
@@ -117,14 +118,13 @@ impl Metadata {
 
 /// Puts the payload into the namespace: declares it on the root, and whatever has none joins it.
 fn bind(root: &mut Element<'static>, key: &str, uri: &str) -> Result<(), MetadataError> {
-    if !xml::is_ncname(key) || matches!(key, "xml" | "xmlns") {
+    if !xml::is_ncname(key) || matches!(key, "xml" | "xmlns") || key.len() > KEY_MAX {
         return Err(MetadataError::Key { key: key.to_owned() });
     }
     if root.declarations.iter().any(|declared| declared.prefix.as_deref() == Some(key)) {
         return Err(MetadataError::KeyInUse { key: key.to_owned() });
     }
-    let declaration =
-        Namespace { prefix: Some(Cow::Owned(key.to_owned())), uri: Cow::Owned(uri.to_owned()) };
+    let declaration = Namespace { prefix: Some(Cow::Owned(key.to_owned())), uri: uri.into() };
     root.declarations.push(declaration.clone());
     join(root, &declaration);
     Ok(())
@@ -132,7 +132,7 @@ fn bind(root: &mut Element<'static>, key: &str, uri: &str) -> Result<(), Metadat
 
 fn join(element: &mut Element<'static>, declaration: &Namespace<'static>) {
     if element.namespace.is_none() {
-        element.namespace = Some(declaration.uri.clone());
+        element.namespace = Some(Arc::clone(&declaration.uri));
         element.prefix.clone_from(&declaration.prefix);
     }
     for node in &mut element.nodes {
@@ -149,7 +149,7 @@ fn strip(element: &mut Element<'static>, uri: &str, keep_declaration: bool) {
         element.prefix = None;
     }
     if !keep_declaration {
-        element.declarations.retain(|declared| declared.uri != uri);
+        element.declarations.retain(|declared| *declared.uri != *uri);
     }
     for node in &mut element.nodes {
         if let Node::Element(child) = node {
@@ -165,50 +165,65 @@ fn uses_in_attributes(element: &Element<'static>, uri: &str) -> bool {
 
 /// Declares on `element` what it uses of the declarations of `outer`.
 fn declare_missing(element: &mut Element<'static>, outer: &Element<'static>) {
-    let mut missing = Vec::new();
-    collect_undeclared(element, &mut Vec::new(), &mut missing);
-    for declaration in missing {
-        if outer.declarations.contains(&declaration) && !element.declarations.contains(&declaration)
-        {
-            element.declarations.push(declaration);
-        }
-    }
+    let missing = undeclared(element);
+    element
+        .declarations
+        .extend(missing.into_iter().filter(|declaration| outer.declarations.contains(declaration)));
 }
 
 /// Declares on `element` every namespace used inside of it but declared outside.
 fn declare_outer(element: &mut Element<'static>) {
-    let mut missing = Vec::new();
-    let mut scope = Vec::new();
-    collect_undeclared(element, &mut scope, &mut missing);
-    for declaration in missing {
-        if !element.declarations.contains(&declaration) {
-            element.declarations.push(declaration);
-        }
-    }
+    let missing = undeclared(element);
+    element.declarations.extend(missing);
 }
 
-fn collect_undeclared(
-    element: &Element<'static>,
-    scope: &mut Vec<Option<Cow<'static, str>>>,
-    missing: &mut Vec<Namespace<'static>>,
-) {
-    let outer = scope.len();
-    scope.extend(element.declarations.iter().map(|declaration| declaration.prefix.clone()));
-    let attributes = element.attributes.iter().map(|a| (&a.prefix, &a.namespace));
-    for (prefix, namespace) in attributes.chain([(&element.prefix, &element.namespace)]) {
-        if let Some(uri) = namespace
-            && !scope.contains(prefix)
-            && prefix.as_deref() != Some("xml")
-        {
-            missing.push(Namespace { prefix: prefix.clone(), uri: uri.clone() });
+/// What an element uses without declaring it, in the order of first use.
+fn undeclared(element: &Element<'static>) -> Vec<Namespace<'static>> {
+    let mut search = Undeclared::default();
+    search.visit(element);
+    search.missing
+}
+
+/// A search for prefixes that no element on the way declares.
+#[derive(Debug, Default)]
+struct Undeclared {
+    /// How many enclosing elements declare a prefix.
+    declared: BTreeMap<Option<Cow<'static, str>>, usize>,
+    seen: BTreeSet<Option<Cow<'static, str>>>,
+    missing: Vec<Namespace<'static>>,
+}
+
+impl Undeclared {
+    fn visit(&mut self, element: &Element<'static>) {
+        for declaration in &element.declarations {
+            *self.declared.entry(declaration.prefix.clone()).or_default() += 1;
+        }
+        for attribute in &element.attributes {
+            self.note(attribute.prefix.as_ref(), attribute.namespace.as_ref());
+        }
+        self.note(element.prefix.as_ref(), element.namespace.as_ref());
+        for node in &element.nodes {
+            if let Node::Element(child) = node {
+                self.visit(child);
+            }
+        }
+        for declaration in &element.declarations {
+            if let Some(count) = self.declared.get_mut(&declaration.prefix) {
+                *count -= 1;
+            }
         }
     }
-    for node in &element.nodes {
-        if let Node::Element(child) = node {
-            collect_undeclared(child, scope, missing);
+
+    fn note(&mut self, prefix: Option<&Cow<'static, str>>, uri: Option<&Arc<str>>) {
+        let Some(uri) = uri.filter(|_| prefix.is_none_or(|prefix| prefix != "xml")) else {
+            return;
+        };
+        let prefix = prefix.cloned();
+        let is_declared = self.declared.get(&prefix).is_some_and(|&count| count > 0);
+        if !is_declared && self.seen.insert(prefix.clone()) {
+            self.missing.push(Namespace { prefix, uri: Arc::clone(uri) });
         }
     }
-    scope.truncate(outer);
 }
 
 #[cfg(test)]

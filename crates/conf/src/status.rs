@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use oxivirt_util::xml::{self, Blanks, Element, Writer};
+use oxivirt_util::xml::{self, Blanks, Element, Node, Writer};
 
+pub use crate::class_ids::ClassIds;
 use crate::error::{Class, ErrorCode, ErrorDomain, INTERNAL, Result, UNSUPPORTED};
 use crate::keyword::{Keyword as _, YesNo, keywords};
 use crate::network::{Counters, Form, NetworkDef};
@@ -16,14 +17,11 @@ use crate::scalar::{Base, wrapping};
 /// Name under which a network's removal is saved; others are not its own.
 const REMOVAL_NAME: &str = "fwRemoval";
 
-/// The largest class id a document may name; the map is kept sparse, this bounds its text.
-const CLASS_ID_MAX: u64 = 1 << 20;
-
 /// A running network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkStatus {
     /// Class ids in use; 0, 1 and 2 are reserved.
-    pub class_ids: BTreeSet<u32>,
+    pub class_ids: ClassIds,
     /// Sum of the rates guaranteed to ports, in kilobytes per second.
     pub floor_sum: u64,
     /// What happened to the network that its definition does not show.
@@ -156,7 +154,7 @@ impl NetworkStatus {
     #[must_use]
     pub fn new(def: NetworkDef) -> Self {
         Self {
-            class_ids: Self::RESERVED_CLASS_IDS.into(),
+            class_ids: Self::RESERVED_CLASS_IDS.into_iter().collect(),
             floor_sum: 0,
             taint: BTreeSet::new(),
             def,
@@ -174,7 +172,7 @@ impl NetworkStatus {
     ///
     /// libvirt 11.3.0: `virNetworkLoadState`, src/conf/virnetworkobj.c
     pub fn parse(text: &str) -> Result<Self> {
-        Self::from_root(&xml::parse(text, Blanks::Keep)?)
+        Self::from_root(xml::parse(text, Blanks::Keep)?)
     }
 
     /// Reads a status document from a file, which has to be called `NAME.xml`.
@@ -186,19 +184,19 @@ impl NetworkStatus {
     /// [`GeneralError::FileName`](crate::network::GeneralError::FileName).
     pub fn parse_file(path: &str, text: &str) -> Result<Self> {
         let root = xml::parse(text, Blanks::Keep).map_err(|error| error.in_file(path))?;
-        let status = Self::from_root(&root)?;
+        let status = Self::from_root(root)?;
         status.def.check_file_name(path)?;
         Ok(status)
     }
 
-    fn from_root(root: &Element<'_>) -> Result<Self> {
-        let network = find_network(root).ok_or(StatusError::NoNetwork)?;
+    fn from_root(mut root: Element<'_>) -> Result<Self> {
+        let network = find_network(&mut root).ok_or(StatusError::NoNetwork)?;
         let mut status = Self::new(NetworkDef::from_element(network)?);
         if root.name != "networkstatus" {
             return Ok(status);
         }
         if let Some(bitmap) = root.child("class_id").and_then(|node| node.string("bitmap")) {
-            status.class_ids = parse_class_ids(bitmap)
+            status.class_ids = ClassIds::parse(bitmap)
                 .ok_or_else(|| StatusError::ClassIds { bitmap: bitmap.to_owned() })?;
         }
         if let Some(sum) = root.child("floor").and_then(|node| node.string("sum")) {
@@ -224,7 +222,7 @@ impl NetworkStatus {
     pub fn format(&self, counters: &Counters) -> String {
         let mut out = Writer::new();
         out.begin("networkstatus").open();
-        out.begin("class_id").attr("bitmap", &format_class_ids(&self.class_ids)).empty();
+        out.begin("class_id").display("bitmap", &self.class_ids).empty();
         out.begin("floor").display("sum", self.floor_sum).empty();
         for taint in &self.taint {
             out.begin("taint").display("flag", taint).empty();
@@ -240,54 +238,14 @@ impl NetworkStatus {
     }
 }
 
-fn find_network<'e, 'i>(element: &'e Element<'i>) -> Option<&'e Element<'i>> {
+fn find_network<'e, 'i>(element: &'e mut Element<'i>) -> Option<&'e mut Element<'i>> {
     if element.name == "network" && element.namespace.is_none() {
         return Some(element);
     }
-    element.elements().find_map(find_network)
-}
-
-/// Reads `0-2,5,^1`: numbers, ranges and exclusions from left to right.
-///
-/// libvirt 11.3.0: `virBitmapParseUnlimited`, src/util/virbitmap.c
-fn parse_class_ids(text: &str) -> Option<BTreeSet<u32>> {
-    let mut ids = BTreeSet::new();
-    for item in text.split(',') {
-        let item = item.trim_matches(' ');
-        if let Some(excluded) = item.strip_prefix('^') {
-            ids.remove(&class_id(excluded)?);
-            continue;
-        }
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let (first, last) = (class_id(first.trim_end())?, class_id(last.trim_start())?);
-        if first > last {
-            return None;
-        }
-        ids.extend(first..=last);
-    }
-    Some(ids)
-}
-
-fn class_id(text: &str) -> Option<u32> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse::<u64>().ok().filter(|&id| id <= CLASS_ID_MAX)?.try_into().ok()
-}
-
-fn format_class_ids(ids: &BTreeSet<u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &id in ids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(id) => *last = id,
-            _ => ranges.push((id, id)),
-        }
-    }
-    let text = ranges.into_iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    });
-    text.collect::<Vec<_>>().join(",")
+    element.nodes.iter_mut().find_map(|node| match node {
+        Node::Element(child) => find_network(child),
+        _ => None,
+    })
 }
 
 impl FirewallRemoval {

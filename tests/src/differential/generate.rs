@@ -33,7 +33,7 @@ impl Build for Tree {
     }
 
     fn child(mut self, child: Tree) -> Self {
-        self.nodes.push(Node::Element(child));
+        self.nodes.push(Node::Element(Box::new(child)));
         self
     }
 

@@ -239,7 +239,7 @@ impl Generator {
             }
             7 => {
                 let name = self.pick(ELEMENTS);
-                element.nodes.push(Node::Element(Element::new(name)));
+                element.nodes.push(Node::Element(Box::new(Element::new(name))));
             }
             _ => element.nodes.push(Node::Text(value.into())),
         }

@@ -164,7 +164,7 @@ impl NetworkDef {
     ///
     /// libvirt 11.3.0: `virNetworkDefParse`, src/conf/network_conf.c
     pub fn parse(text: &str) -> Result<Self> {
-        Self::from_root(&xml::parse(text, Blanks::Drop)?)
+        Self::from_root(xml::parse(text, Blanks::Drop)?)
     }
 
     /// Reads a definition from a file, which has to be called `NAME.xml`.
@@ -177,7 +177,7 @@ impl NetworkDef {
     /// libvirt 11.3.0: `virNetworkLoadConfig`, src/conf/virnetworkobj.c
     pub fn parse_file(path: &str, text: &str) -> Result<Self> {
         let root = xml::parse(text, Blanks::Drop).map_err(|error| error.in_file(path))?;
-        let def = Self::from_root(&root)?;
+        let def = Self::from_root(root)?;
         def.check_file_name(path)?;
         Ok(def)
     }
@@ -191,13 +191,13 @@ impl NetworkDef {
         Err(GeneralError::FileName { path: path.to_owned(), network: self.name.clone() })
     }
 
-    fn from_root(root: &Element<'_>) -> Result<Self> {
-        check_root(root, "network")?;
-        Self::from_element(root)
+    fn from_root(mut root: Element<'_>) -> Result<Self> {
+        check_root(&root, "network")?;
+        Self::from_element(&mut root)
     }
 
-    /// Reads a `<network>` wherever it stands.
-    pub(crate) fn from_element(root: &Element<'_>) -> Result<Self> {
+    /// Reads a `<network>` wherever it stands; its metadata is taken out of the tree, not copied.
+    pub(crate) fn from_element(root: &mut Element<'_>) -> Result<Self> {
         let mut def = Self::parse_general(root)?;
         let name = def.name.clone();
         let name = name.as_str();
@@ -232,7 +232,7 @@ impl NetworkDef {
         }
         def.forward = Forward::parse(root.child("forward"), name)?;
         def.check_mode(stp)?;
-        def.metadata = root.child("metadata").and_then(Metadata::from_element);
+        def.metadata = root.take_child("metadata").and_then(Metadata::from_element);
         def.dnsmasq_options = parse_dnsmasq_options(root)?;
         Ok(def)
     }

@@ -1,5 +1,7 @@
 //! `<forward>`: how guests reach beyond their bridge.
 
+use std::collections::BTreeSet;
+
 use oxivirt_util::ip::RangeError;
 use oxivirt_util::xml::{Element, Writer};
 
@@ -362,6 +364,7 @@ impl Forward {
         dev: Option<&str>,
         network: &str,
     ) -> Result<()> {
+        let mut seen = BTreeSet::new();
         for node in node.children("interface") {
             let Some(name) = node.property("dev") else {
                 return Err(ForwardError::NoInterface { network: network.to_owned() }.into());
@@ -376,7 +379,8 @@ impl Forward {
                 }
                 .into());
             }
-            self.add_device(ForwardDevice::Interface(name.to_owned()), network)?;
+            let device = ForwardDevice::Interface(name.to_owned());
+            self.add_device(device, &mut seen, network)?;
         }
         if let (Some(dev), true) = (dev, self.devices.is_empty()) {
             self.devices.push(ForwardDevice::Interface(dev.to_owned()));
@@ -386,6 +390,7 @@ impl Forward {
 
     fn parse_addresses(&mut self, node: &Element<'_>, network: &str) -> Result<()> {
         let net = || network.to_owned();
+        let mut seen = BTreeSet::new();
         for node in node.children("address") {
             let Some(kind) = node.property("type") else {
                 return Err(ForwardError::NoAddressType { network: net() }.into());
@@ -398,13 +403,19 @@ impl Forward {
                     ForwardError::UnknownAddressType { network, kind }.into()
                 });
             }
-            self.add_device(ForwardDevice::Pci(PciAddress::parse(node)?), network)?;
+            let device = ForwardDevice::Pci(PciAddress::parse(node)?);
+            self.add_device(device, &mut seen, network)?;
         }
         Ok(())
     }
 
-    fn add_device(&mut self, device: ForwardDevice, network: &str) -> Result<(), ForwardError> {
-        if self.devices.contains(&device) {
+    fn add_device(
+        &mut self,
+        device: ForwardDevice,
+        seen: &mut BTreeSet<ForwardDevice>,
+        network: &str,
+    ) -> Result<(), ForwardError> {
+        if !seen.insert(device.clone()) {
             return Err(ForwardError::DuplicateDevice { network: network.to_owned(), device });
         }
         self.devices.push(device);

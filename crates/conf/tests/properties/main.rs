@@ -74,6 +74,7 @@ proptest! {
         let taint: BTreeSet<_> = tainted.then_some(Taint::HookScript).into_iter().collect();
         // Options of dnsmasq and metadata are read with their blanks here, which `def` has none of.
         let def = NetworkDef { metadata: None, ..settle(&def) };
+        let class_ids = class_ids.into_iter().collect();
         let status = NetworkStatus { class_ids, floor_sum, taint, def, removal };
         let text = status.format(Counters::NONE);
         prop_assert_eq!(NetworkStatus::parse(&text).map(|s| s.format(Counters::NONE)), Ok(text));

@@ -18,6 +18,9 @@ pub fn dump(element: &Element<'_>, level: usize) -> String {
     out
 }
 
+/// Deeper levels are not indented any further (`MAX_INDENT`), which bounds what blanks can cost.
+const LEVEL_MAX: usize = 30;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Indented,
@@ -65,10 +68,10 @@ fn dump_node(out: &mut String, node: &Node<'_>, level: usize, layout: Layout) {
             out.push_str(text);
             out.push_str("-->");
         }
-        Node::Instruction { target, data } => {
+        Node::Instruction(instruction) => {
             out.push_str("<?");
-            out.push_str(target);
-            if let Some(data) = data {
+            out.push_str(&instruction.target);
+            if let Some(data) = &instruction.data {
                 out.push(' ');
                 out.push_str(data);
             }
@@ -117,7 +120,7 @@ fn push_name(out: &mut String, prefix: Option<&str>, name: &str) {
 
 fn new_line(out: &mut String, level: usize) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", level));
+    out.extend(std::iter::repeat_n("  ", level.min(LEVEL_MAX)));
 }
 
 /// A section cannot hold its own end: it is split there.

@@ -5,12 +5,14 @@
 //! (an unbound prefix) are not errors: the prefix stays part of the name, as libxml2 has it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::chars::{is_blank, is_name_start};
 use super::doctype::{Entities, Use};
 use super::error::XmlErrorKind::{self, Syntax};
 use super::error::{XmlError, excerpt, line_of};
-use super::tree::{Attribute, Element, Namespace, Node};
+use super::tree::{Attribute, Element, Instruction, Namespace, Node};
 
 /// The deepest nesting of elements read.
 pub const MAX_DEPTH: usize = 256;
@@ -53,7 +55,8 @@ pub(super) struct Reader<'i> {
     pub(super) pos: usize,
     blanks: Blanks,
     pub(super) entities: Entities,
-    scope: Vec<Namespace<'i>>,
+    /// What each prefix means, innermost last; the default namespace has the empty prefix.
+    scope: BTreeMap<&'i str, Vec<Arc<str>>>,
 }
 
 /// An element whose end tag is still to come.
@@ -64,8 +67,6 @@ struct Open<'i> {
     tag: &'i str,
     /// Offset of its `<`.
     start: usize,
-    /// Length of the namespace scope outside of it.
-    scope: usize,
     /// Set once a text that begins with a blank was kept: every later blank is then content.
     mixed: bool,
 }
@@ -85,7 +86,7 @@ impl<'i> Open<'i> {
 
 impl<'i> Reader<'i> {
     pub(super) const fn new(text: &'i str, blanks: Blanks, entities: Entities) -> Self {
-        Self { text, pos: 0, blanks, entities, scope: Vec::new() }
+        Self { text, pos: 0, blanks, entities, scope: BTreeMap::new() }
     }
 
     fn document(mut self) -> Result<Element<'i>> {
@@ -141,15 +142,14 @@ impl<'i> Reader<'i> {
                     if stack.is_empty() {
                         return Ok(element);
                     }
-                    Some(Node::Element(element))
+                    Some(Node::Element(Box::new(element)))
                 }
                 Some(b'<') if self.eat("<!--") => Some(Node::Comment(self.comment()?)),
                 Some(b'<') if self.eat("<![CDATA[") => Some(Node::CData(self.cdata()?)),
                 Some(b'<') if self.eat("<?") => {
-                    let (target, data) = self.instruction()?;
-                    Some(Node::Instruction { target, data })
+                    Some(Node::Instruction(Box::new(self.instruction()?)))
                 }
-                Some(b'<') => self.start_tag(&mut stack)?.map(Node::Element),
+                Some(b'<') => self.start_tag(&mut stack)?.map(Box::new).map(Node::Element),
                 Some(_) => match stack.last_mut() {
                     Some(open) => self.text(open)?.map(Node::Text),
                     None => None,
@@ -180,15 +180,12 @@ impl<'i> Reader<'i> {
             return self.syntax("StartTag: invalid element name");
         };
         self.skip_blanks();
-        let scope = self.scope.len();
-        let mut element = Element::new("");
-        let mut raw: Vec<(&'i str, Cow<'i, str>)> = Vec::new();
+        let mut attributes: Vec<(&'i str, Cow<'i, str>)> = Vec::new();
         while !matches!(self.peek(), None | Some(b'>')) && !self.starts_with("/>") {
             if self.byte_at(0).is_some_and(|byte| byte < b' ') {
                 break;
             }
-            let (name, value) = self.attribute()?;
-            self.file_attribute(name, value, &mut element, &mut raw)?;
+            attributes.push(self.attribute()?);
             if self.peek() == Some(b'>') || self.starts_with("/>") {
                 break;
             }
@@ -196,17 +193,17 @@ impl<'i> Reader<'i> {
                 return self.syntax("attributes construct error");
             }
         }
-        self.check_duplicates(&raw)?;
-        self.resolve(tag, raw, &mut element);
+        self.check_duplicates(&attributes)?;
+        let element = self.resolve(tag, attributes);
         if self.eat("/>") {
-            self.scope.truncate(scope);
+            self.leave_scope(&element);
             return Ok(Some(element));
         }
         if !self.eat(">") {
             let line = line_of(self.text, start);
             return self.fail(XmlErrorKind::StartTagEnd { name: local(tag).to_owned(), line });
         }
-        stack.push(Open { element, tag, start, scope, mixed: false });
+        stack.push(Open { element, tag, start, mixed: false });
         Ok(None)
     }
 
@@ -221,33 +218,6 @@ impl<'i> Reader<'i> {
         }
         self.skip_blanks();
         Ok((name, self.attribute_value()?))
-    }
-
-    /// Sorts namespace declarations out; they take effect for the whole element at once.
-    fn file_attribute(
-        &mut self,
-        name: &'i str,
-        value: Cow<'i, str>,
-        element: &mut Element<'i>,
-        raw: &mut Vec<(&'i str, Cow<'i, str>)>,
-    ) -> Result<()> {
-        let prefix = match name.split_once(':') {
-            None if name == "xmlns" => None,
-            Some(("xmlns", "xml" | "xmlns")) => return Ok(()),
-            Some(("xmlns", _)) if value.is_empty() => return Ok(()),
-            Some(("xmlns", prefix)) if !prefix.is_empty() => Some(Cow::Borrowed(prefix)),
-            _ => {
-                raw.push((name, value));
-                return Ok(());
-            }
-        };
-        if element.declarations.iter().any(|declared| declared.prefix == prefix) {
-            return self.fail(XmlErrorKind::Redefined { name: name.to_owned() });
-        }
-        let declaration = Namespace { prefix, uri: value };
-        self.scope.push(declaration.clone());
-        element.declarations.push(declaration);
-        Ok(())
     }
 
     fn check_duplicates(&self, raw: &[(&'i str, Cow<'i, str>)]) -> Result<()> {
@@ -267,38 +237,64 @@ impl<'i> Reader<'i> {
             .map_or(Ok(()), |name| self.fail(XmlErrorKind::Redefined { name: name.to_owned() }))
     }
 
-    /// Gives names their namespaces, now that all declarations of the tag are known.
-    fn resolve(&self, tag: &'i str, raw: Vec<(&'i str, Cow<'i, str>)>, element: &mut Element<'i>) {
-        element.name = Cow::Borrowed(tag);
-        match split_name(tag) {
-            Some((prefix, name)) => {
-                if let Some(uri) = self.lookup(Some(prefix)) {
-                    element.name = Cow::Borrowed(name);
-                    element.prefix = Some(Cow::Borrowed(prefix));
-                    element.namespace = Some(uri);
-                }
-            }
-            None => element.namespace = self.lookup(None).filter(|uri| !uri.is_empty()),
+    /// Makes the element: its declarations take effect first, then names get their namespaces.
+    fn resolve(&mut self, tag: &'i str, attributes: Vec<(&'i str, Cow<'i, str>)>) -> Element<'i> {
+        let mut element = Element::new("");
+        let (declarations, attributes): (Vec<_>, Vec<_>) = attributes
+            .into_iter()
+            .partition(|(name, _)| *name == "xmlns" || name.starts_with("xmlns:"));
+        for (name, uri) in declarations {
+            self.declare(name.strip_prefix("xmlns:"), &uri, &mut element);
         }
-        element.attributes = Vec::with_capacity(raw.len());
-        for (name, value) in raw {
-            let bound = split_name(name)
-                .and_then(|(prefix, local)| Some((prefix, local, self.lookup(Some(prefix))?)));
-            let (prefix, name, namespace) = match bound {
+        let (prefix, name, namespace) = match self.bound(tag) {
+            Some((prefix, local, uri)) => (Some(Cow::Borrowed(prefix)), local, Some(uri)),
+            None if tag.contains(':') => (None, tag, None),
+            None => (None, tag, self.lookup("").filter(|uri| !uri.is_empty())),
+        };
+        (element.prefix, element.name, element.namespace) =
+            (prefix, Cow::Borrowed(name), namespace);
+        element.attributes.reserve_exact(attributes.len());
+        for (name, value) in attributes {
+            let (prefix, name, namespace) = match self.bound(name) {
                 Some((prefix, local, uri)) => (Some(Cow::Borrowed(prefix)), local, Some(uri)),
                 None => (None, name, None),
             };
             let name = Cow::Borrowed(name);
             element.attributes.push(Attribute { name, prefix, namespace, value });
         }
+        element
     }
 
-    fn lookup(&self, prefix: Option<&str>) -> Option<Cow<'i, str>> {
-        if prefix == Some("xml") {
-            return Some(Cow::Borrowed(XML_NAMESPACE));
+    fn declare(&mut self, prefix: Option<&'i str>, uri: &str, element: &mut Element<'i>) {
+        // A prefix cannot be undone, and those of the standard cannot be taken.
+        if matches!(prefix, Some("" | "xml" | "xmlns")) || (prefix.is_some() && uri.is_empty()) {
+            return;
         }
-        let mut scope = self.scope.iter().rev();
-        scope.find(|declared| declared.prefix.as_deref() == prefix).map(|found| found.uri.clone())
+        let uri: Arc<str> = uri.into();
+        self.scope.entry(prefix.unwrap_or_default()).or_default().push(Arc::clone(&uri));
+        element.declarations.push(Namespace { prefix: prefix.map(Cow::Borrowed), uri });
+    }
+
+    fn leave_scope(&mut self, element: &Element<'i>) {
+        for declaration in &element.declarations {
+            let prefix = declaration.prefix.as_deref().unwrap_or_default();
+            if let Some(meanings) = self.scope.get_mut(prefix) {
+                meanings.pop();
+            }
+        }
+    }
+
+    /// A name whose prefix means something, taken apart.
+    fn bound(&self, name: &'i str) -> Option<(&'i str, &'i str, Arc<str>)> {
+        let (prefix, local) = split_name(name)?;
+        Some((prefix, local, self.lookup(prefix)?))
+    }
+
+    fn lookup(&self, prefix: &str) -> Option<Arc<str>> {
+        match self.scope.get(prefix).and_then(|meanings| meanings.last()) {
+            None if prefix == "xml" => Some(XML_NAMESPACE.into()),
+            found => found.cloned(),
+        }
     }
 
     /// Reads the rest of an end tag and returns the element it closes.
@@ -318,7 +314,7 @@ impl<'i> Reader<'i> {
                 close: close.unwrap_or("unparsable").to_owned(),
             });
         }
-        self.scope.truncate(open.scope);
+        self.leave_scope(&open.element);
         Ok(open.element)
     }
 
@@ -456,7 +452,7 @@ impl<'i> Reader<'i> {
     }
 
     /// A processing instruction after its `<?`.
-    pub(super) fn instruction(&mut self) -> Result<(Cow<'i, str>, Option<Cow<'i, str>>)> {
+    pub(super) fn instruction(&mut self) -> Result<Instruction<'i>> {
         let Some(target) = self.name() else {
             return self.syntax("xmlParsePI : no target name");
         };
@@ -468,7 +464,7 @@ impl<'i> Reader<'i> {
             });
         }
         if self.eat("?>") {
-            return Ok((Cow::Borrowed(target), None));
+            return Ok(Instruction { target: Cow::Borrowed(target), data: None });
         }
         if self.skip_blanks() == 0 {
             return self.fail(XmlErrorKind::InstructionBlank { target: target.to_owned() });
@@ -479,7 +475,7 @@ impl<'i> Reader<'i> {
             let data = self.slice(start, self.pos);
             if self.eat("?>") {
                 let data = Some(normalize_lines(data)).filter(|data| !data.is_empty());
-                return Ok((Cow::Borrowed(target), data));
+                return Ok(Instruction { target: Cow::Borrowed(target), data });
             }
             self.step(byte, unfinished)?;
         }

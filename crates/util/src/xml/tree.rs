@@ -1,6 +1,7 @@
 //! The element tree a document is read into.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// An element with its attributes and content.
 ///
@@ -12,8 +13,8 @@ pub struct Element<'i> {
     pub name: Cow<'i, str>,
     /// Namespace prefix as written.
     pub prefix: Option<Cow<'i, str>>,
-    /// URI of the namespace the element is in.
-    pub namespace: Option<Cow<'i, str>>,
+    /// URI of the namespace the element is in; shared, since hostile ones are long and many.
+    pub namespace: Option<Arc<str>>,
     /// Namespace declarations of this very element, in document order.
     pub declarations: Vec<Namespace<'i>>,
     /// Attributes in document order, declarations excluded.
@@ -28,7 +29,7 @@ pub struct Namespace<'i> {
     /// The prefix bound; none for the default namespace.
     pub prefix: Option<Cow<'i, str>>,
     /// What it is bound to; empty undoes an outer default.
-    pub uri: Cow<'i, str>,
+    pub uri: Arc<str>,
 }
 
 /// An attribute.
@@ -39,7 +40,7 @@ pub struct Attribute<'i> {
     /// Namespace prefix as written, if it is bound.
     pub prefix: Option<Cow<'i, str>>,
     /// URI of the namespace the attribute is in; without a prefix there is none.
-    pub namespace: Option<Cow<'i, str>>,
+    pub namespace: Option<Arc<str>>,
     /// Value, references resolved and white space normalised.
     pub value: Cow<'i, str>,
 }
@@ -49,7 +50,7 @@ pub struct Attribute<'i> {
 #[non_exhaustive]
 pub enum Node<'i> {
     /// A child element.
-    Element(Element<'i>),
+    Element(Box<Element<'i>>),
     /// Character data, references resolved.
     Text(Cow<'i, str>),
     /// A CDATA section.
@@ -57,12 +58,16 @@ pub enum Node<'i> {
     /// A comment without its delimiters.
     Comment(Cow<'i, str>),
     /// A processing instruction.
-    Instruction {
-        /// Its target.
-        target: Cow<'i, str>,
-        /// What follows the target, if anything.
-        data: Option<Cow<'i, str>>,
-    },
+    Instruction(Box<Instruction<'i>>),
+}
+
+/// A processing instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction<'i> {
+    /// Its target.
+    pub target: Cow<'i, str>,
+    /// What follows the target, if anything.
+    pub data: Option<Cow<'i, str>>,
 }
 
 impl<'i> Element<'i> {
@@ -96,7 +101,7 @@ impl<'i> Element<'i> {
     /// The child elements in document order.
     pub fn elements(&self) -> impl Iterator<Item = &Self> {
         self.nodes.iter().filter_map(|node| match node {
-            Node::Element(element) => Some(element),
+            Node::Element(element) => Some(&**element),
             _ => None,
         })
     }
@@ -131,8 +136,21 @@ impl<'i> Element<'i> {
             match node {
                 Node::Text(text) | Node::CData(text) => out.push_str(text),
                 Node::Element(element) => element.collect_text(out),
-                Node::Comment(_) | Node::Instruction { .. } => {}
+                Node::Comment(_) | Node::Instruction(_) => {}
             }
+        }
+    }
+
+    /// Takes the first child element without namespace called `name` out of the tree.
+    pub fn take_child(&mut self, name: &str) -> Option<Self> {
+        let is_meant = |node: &Node<'i>| match node {
+            Node::Element(child) => child.namespace.is_none() && child.name == name,
+            _ => false,
+        };
+        let at = self.nodes.iter().position(is_meant)?;
+        match self.nodes.remove(at) {
+            Node::Element(child) => Some(*child),
+            _ => None,
         }
     }
 
@@ -142,7 +160,7 @@ impl<'i> Element<'i> {
         Element {
             name: owned(self.name),
             prefix: self.prefix.map(owned),
-            namespace: self.namespace.map(owned),
+            namespace: self.namespace,
             declarations: self.declarations.into_iter().map(Namespace::into_owned).collect(),
             attributes: self.attributes.into_iter().map(Attribute::into_owned).collect(),
             nodes: self.nodes.into_iter().map(Node::into_owned).collect(),
@@ -152,7 +170,7 @@ impl<'i> Element<'i> {
 
 impl Namespace<'_> {
     fn into_owned(self) -> Namespace<'static> {
-        Namespace { prefix: self.prefix.map(owned), uri: owned(self.uri) }
+        Namespace { prefix: self.prefix.map(owned), uri: self.uri }
     }
 }
 
@@ -161,7 +179,7 @@ impl Attribute<'_> {
         Attribute {
             name: owned(self.name),
             prefix: self.prefix.map(owned),
-            namespace: self.namespace.map(owned),
+            namespace: self.namespace,
             value: owned(self.value),
         }
     }
@@ -172,12 +190,14 @@ impl Node<'_> {
     #[must_use]
     pub fn into_owned(self) -> Node<'static> {
         match self {
-            Self::Element(element) => Node::Element(element.into_owned()),
+            Self::Element(element) => Node::Element(Box::new(element.into_owned())),
             Self::Text(text) => Node::Text(owned(text)),
             Self::CData(text) => Node::CData(owned(text)),
             Self::Comment(text) => Node::Comment(owned(text)),
-            Self::Instruction { target, data } => {
-                Node::Instruction { target: owned(target), data: data.map(owned) }
+            Self::Instruction(instruction) => {
+                let Instruction { target, data } = *instruction;
+                let (target, data) = (owned(target), data.map(owned));
+                Node::Instruction(Box::new(Instruction { target, data }))
             }
         }
     }

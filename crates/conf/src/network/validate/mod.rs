@@ -6,7 +6,7 @@
 
 mod error;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use oxivirt_util::ip::Family;
@@ -224,7 +224,11 @@ fn check_port_groups(def: &NetworkDef, limits_allowed: bool) -> Result<()> {
     let network_tagged = def.vlan.is_some();
     let mut misused = false;
     let mut default: Option<&PortGroup> = None;
-    for (at, group) in def.port_groups.iter().enumerate() {
+    let mut named: BTreeMap<&str, u32> = BTreeMap::new();
+    for group in &def.port_groups {
+        *named.entry(&group.name).or_default() += 1;
+    }
+    for group in &def.port_groups {
         let tagged = network_tagged || group.vlan.as_ref().is_some_and(has_tags);
         if tagged {
             misused |= match &group.virtual_port {
@@ -243,7 +247,7 @@ fn check_port_groups(def: &NetworkDef, limits_allowed: bool) -> Result<()> {
             }
             default = Some(group);
         }
-        if def.port_groups.iter().skip(at + 1).any(|other| other.name == group.name) {
+        if named.get(group.name.as_str()).is_some_and(|&count| count > 1) {
             let (network, group) = (def.name.clone(), group.name.clone());
             return Err(ValidateError::DuplicatePortGroup { network, group });
         }

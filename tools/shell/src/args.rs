@@ -118,7 +118,7 @@ impl Args {
     /// The words of a list.
     pub(crate) fn words(&self, name: &str) -> Vec<&[u8]> {
         let text = |value| match value {
-            &Value::Text(ref text) => Some(text.as_slice()),
+            Value::Text(text) => Some(text.as_slice()),
             Value::Flag => None,
         };
         self.all(name).filter_map(|(_, value)| text(value)).collect()

@@ -117,11 +117,11 @@ impl Args {
 
     /// The words of a list.
     pub(crate) fn words(&self, name: &str) -> Vec<&[u8]> {
-        let text = |value| match value {
+        let texts = self.all(name).filter_map(|(_, value)| match value {
             Value::Text(text) => Some(text.as_slice()),
             Value::Flag => None,
-        };
-        self.all(name).filter_map(|(_, value)| text(value)).collect()
+        });
+        texts.collect()
     }
 
     /// The words of a list as one text, one blank between them; `None` without words.

@@ -100,7 +100,9 @@ impl<H: Host> Inner<H> {
         };
         store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
         let autostart = store::autostart(&self.layout, &def.name);
-        let view = match known.as_ref().map(|entry| entry.view()) {
+        // Whoever held the lock may have been the end of the network.
+        let still_known = known.as_ref().filter(|_| self.networks.contains(&def));
+        let view = match still_known.map(|entry| entry.view()) {
             Some(old) if old.is_active() => View {
                 new_def: Some(def),
                 lifetime: Lifetime::Persistent,
@@ -111,7 +113,10 @@ impl<H: Host> Inner<H> {
         };
         let network = view.reference();
         match &known {
-            Some(entry) => entry.set(view),
+            Some(entry) => {
+                entry.set(view);
+                self.networks.keep(network.uuid, entry);
+            }
             None => drop(self.networks.insert(network.uuid, view)),
         }
         drop(operation);
@@ -123,12 +128,18 @@ impl<H: Host> Inner<H> {
         let identities = self.identities.lock().await;
         let def = self.complete(xml).await?;
         let known = self.identify(&def)?;
-        let is_new = known.is_none();
+        let mut is_new = known.is_none();
         let uuid = def.uuid.unwrap_or_default();
         let entry = known.unwrap_or_else(|| {
             self.networks.insert(uuid, View::inactive(def.clone(), Lifetime::Transient))
         });
         let operation = entry.operation.lock().await;
+        if !self.networks.contains(&def) {
+            // Whoever held the lock was the end of the network.
+            is_new = true;
+            entry.set(View::inactive(def.clone(), Lifetime::Transient));
+            self.networks.keep(uuid, &entry);
+        }
         drop(identities);
         let old = entry.view();
         if old.is_active() {

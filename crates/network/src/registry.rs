@@ -131,6 +131,12 @@ impl Networks {
         self.all().into_iter().find(|entry| entry.view().def.name == name)
     }
 
+    /// Whether the network that a definition is for is known.
+    #[must_use]
+    pub(crate) fn contains(&self, def: &NetworkDef) -> bool {
+        self.get(def.uuid.unwrap_or_default()).is_some()
+    }
+
     /// All networks, by UUID.
     #[must_use]
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
@@ -143,6 +149,12 @@ impl Networks {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.insert(uuid, Arc::clone(&entry));
         entry
+    }
+
+    /// Brings back an entry that was forgotten while somebody waited to work on it.
+    pub(crate) fn keep(&self, uuid: Uuid, entry: &Arc<Entry>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(uuid).or_insert_with(|| Arc::clone(entry));
     }
 
     /// Forgets a network.

@@ -209,8 +209,12 @@ impl Host for LinuxHost {
             None => None,
         };
         if query.needs_rules {
-            // Fails where the kernel has no nftables, before anything is changed.
-            self.nft()?.generation().await?;
+            // Fails where the kernel has no nftables, before anything is changed. For lack of
+            // privileges the bridge fails first, with the message that people know.
+            match self.nft()?.generation().await {
+                Err(error) if !error.is_not_permitted() => return Err(error.into()),
+                _ => {}
+            }
         }
         Ok(HostFacts {
             bridge: link.map(|link| link.kind),

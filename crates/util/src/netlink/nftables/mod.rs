@@ -62,6 +62,12 @@ impl NftError {
             _ => None,
         }
     }
+
+    /// Whether the process lacks the privileges for nftables.
+    #[must_use]
+    pub fn is_not_permitted(&self) -> bool {
+        matches!(self.errno(), Some(nix::libc::EPERM | nix::libc::EACCES))
+    }
 }
 
 enum Job {

@@ -93,7 +93,10 @@ fn a_daemon_is_seen() {
     check(
         "a_daemon_is_seen",
         "setsid sleep 98765 </dev/null >/dev/null 2>&1 & ",
-        "kill $(cat /proc/[0-9]*/stat | awk '/sleep/ {print $1}')",
+        "for p in $(cat /proc/[0-9]*/stat | awk '/sleep/ {print $1}'); do
+           kill $p
+           while [ -e /proc/$p ]; do sleep 0.01; done
+         done",
         Section::Process,
         "sleep 98765",
     );

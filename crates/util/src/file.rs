@@ -177,8 +177,14 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // A read-only file system refuses before it looks.
+        Err(_) if is_absent(path) => Ok(false),
         Err(source) => Err(FileError::Remove { path: path.to_owned(), source }),
     }
+}
+
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Reads a file of at most `limit` bytes; `None` if it does not exist.

@@ -120,12 +120,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        check(&[], " Name   State\n----------------\n");
+        check(&[], " Name   State\n---------------\n");
         check(
             &[&["default", "active"], &["b", "x"]],
-            " Name      State\n--------------------\n default   active\n b         x\n",
+            " Name      State\n-------------------\n default   active\n b         x\n",
         );
-        check(&[&["b", ""]], " Name   State\n----------------\n b      \n");
+        check(&[&["b", ""]], " Name   State\n---------------\n b      \n");
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Args {
     }
 
     /// Everything, in the order in which it was given.
+    #[cfg(test)]
     pub(crate) fn given(&self) -> &[Given] {
         &self.given
     }
@@ -64,6 +65,11 @@ impl Args {
             Some((index, option)) if given.index == index => Some((option, &given.value)),
             _ => None,
         })
+    }
+
+    /// Whether there is anything but flags.
+    pub(crate) fn has_any(&self) -> bool {
+        self.given.iter().any(|given| given.value != Value::Flag)
     }
 
     /// Whether a flag is there.
@@ -124,13 +130,6 @@ impl Args {
         texts.collect()
     }
 
-    /// The words of a list as one text, one blank between them; `None` without words.
-    pub(crate) fn joined(&self, name: &str) -> Option<String> {
-        let words = self.words(name);
-        let joined = words.join(&b' ');
-        (!words.is_empty()).then(|| String::from_utf8_lossy(&joined).into_owned())
-    }
-
     /// A number; `None` if it was not given.
     ///
     /// # Errors
@@ -140,20 +139,6 @@ impl Args {
         match read_integer(bytes).and_then(|number| T::try_from(number).ok()) {
             Some(number) => Ok(Some(number)),
             None => Err(malformed_number(name, &String::from_utf8_lossy(bytes))),
-        }
-    }
-
-    /// A time to wait in seconds.
-    ///
-    /// # Errors
-    /// If the text is no number, or none from 1 to 2147483, above which milliseconds overflow.
-    pub(crate) fn timeout(&self, name: &str) -> Result<Option<std::time::Duration>, Failure> {
-        match self.number::<u32>(name)? {
-            Some(seconds @ 1..=2_147_483) => {
-                Ok(Some(std::time::Duration::from_secs(u64::from(seconds))))
-            }
-            Some(seconds) => Err(malformed_number(name, &seconds.to_string())),
-            None => Ok(None),
         }
     }
 

@@ -16,7 +16,6 @@ pub(crate) struct CommandDef {
     /// In the order in which positional values fill them.
     pub(crate) options: &'static [OptionDef],
     pub(crate) needs: Needs,
-    pub(crate) visibility: Visibility,
     pub(crate) action: Action,
 }
 
@@ -27,13 +26,6 @@ pub(crate) enum Needs {
     Connection,
     /// Nothing but the shell.
     Nothing,
-}
-
-/// Whether listings and completion show a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visibility {
-    Listed,
-    Hidden,
 }
 
 /// What a command does.
@@ -117,8 +109,6 @@ pub(crate) enum Completer {
     Network(u32),
     /// UUIDs of all networks.
     NetworkUuid,
-    /// Ports of the network given before.
-    Port,
     /// MAC addresses in the leases of the network given before.
     Mac,
     /// A fixed list.
@@ -208,22 +198,13 @@ impl CommandDef {
             about: "",
             options: &[],
             needs: Needs::Connection,
-            visibility: Visibility::Listed,
             action: Action::Run(run),
         }
     }
 
     /// A command which ends the shell.
     pub(crate) const fn quit(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            about: "",
-            options: &[],
-            needs: Needs::Nothing,
-            visibility: Visibility::Listed,
-            action: Action::Quit,
-        }
+        Self { name, help, about: "", options: &[], needs: Needs::Nothing, action: Action::Quit }
     }
 
     pub(crate) const fn about(mut self, about: &'static str) -> Self {
@@ -241,18 +222,8 @@ impl CommandDef {
         self
     }
 
-    pub(crate) const fn hidden(mut self) -> Self {
-        self.visibility = Visibility::Hidden;
-        self
-    }
-
     /// The option of this name, aliases included.
     pub(crate) fn option(&self, name: &[u8]) -> Option<(usize, &'static OptionDef)> {
         self.options.iter().enumerate().find(|(_, option)| option.name.as_bytes() == name)
-    }
-
-    /// Whether listings and completion show it.
-    pub(crate) fn is_listed(&self) -> bool {
-        self.visibility == Visibility::Listed
     }
 }

@@ -38,14 +38,6 @@ impl Environment {
         Self { variables, privilege, account_home }
     }
 
-    /// An environment with these variables and no privileges.
-    #[cfg(test)]
-    pub(crate) fn of_test(variables: &[(&str, &str)]) -> Self {
-        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
-        let variables = variables.iter().map(own).collect();
-        Self { variables, privilege: Privilege::User, account_home: None }
-    }
-
     /// A variable, even if it is empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
@@ -64,14 +56,5 @@ impl Environment {
     /// The home directory.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.variable("HOME").map(PathBuf::from).or_else(|| self.account_home.clone())
-    }
-
-    /// Where `variable` says a user's files of one kind are, else `fallback` below the home
-    /// directory (XDG base directory specification).
-    pub(crate) fn base_directory(&self, variable: &str, fallback: &str) -> Option<PathBuf> {
-        match self.variable(variable).filter(|value| !value.is_empty()) {
-            Some(directory) => Some(PathBuf::from(directory)),
-            None => self.home().map(|home| home.join(fallback)),
-        }
     }
 }

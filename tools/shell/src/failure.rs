@@ -15,8 +15,6 @@ pub(crate) enum Failure {
     Driver(Error),
     /// The command's own line, then the driver's.
     Both(String, Error),
-    /// Nothing to say, or all said.
-    Silent,
     /// Output cannot be written.
     Output(io::Error),
 }

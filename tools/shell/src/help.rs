@@ -89,7 +89,7 @@ pub(crate) fn group(group: &Group) -> String {
 }
 
 fn push_commands(out: &mut String, group: &Group) {
-    for command in group.commands.iter().filter(|command| command.is_listed()) {
+    for command in group.commands {
         // writing to a String cannot fail
         let _infallible = writeln!(out, "    {:<30} {}", command.name, text(command.help));
     }

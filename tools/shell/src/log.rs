@@ -63,10 +63,6 @@ impl Log {
         Self { program: program.to_owned(), level: Level::Error, file: None }
     }
 
-    pub(crate) fn level(&self) -> Level {
-        self.level
-    }
-
     pub(crate) fn set_level(&mut self, level: Level) {
         self.level = level;
     }
@@ -82,11 +78,6 @@ impl Log {
         options.append(true).create(true).mode(0o644).custom_flags(synchronous);
         self.file = Some(options.open(path)?);
         Ok(())
-    }
-
-    /// Whether a file is open.
-    pub(crate) fn is_open(&self) -> bool {
-        self.file.is_some()
     }
 
     /// Writes to no file any more.

@@ -4,8 +4,6 @@
 //! [`commands`]), handlers call the public API and nothing else, printers ([`table`], [`ui`]) write. What
 //! is behind a connection is registered here, and only here.
 
-#![expect(dead_code, reason = "completion and the commands still to come read the same tables")]
-
 mod args;
 mod command;
 mod commands;

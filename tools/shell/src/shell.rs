@@ -12,6 +12,7 @@ use crate::environment::{Environment, Privilege};
 use crate::failure::Failure;
 use crate::grammar::parse::Command;
 use crate::i18n::tr;
+use crate::log::Level;
 use crate::ui::Ui;
 
 /// How a string of commands ended.
@@ -155,7 +156,6 @@ impl Shell {
     /// Says why something failed.
     fn tell(&mut self, failure: Failure) -> io::Result<()> {
         match failure {
-            Failure::Silent => Ok(()),
             Failure::Own(line) => self.ui.error(&line),
             Failure::Driver(error) => self.ui.error(error.message()),
             Failure::Both(line, error) => {
@@ -182,15 +182,18 @@ impl Shell {
         const UUID_TEXT: usize = 36;
         let connect = self.connect()?;
         let text = args.required("network")?;
+        let command = args.command().name;
         let line = || tr!("failed to get network '{text}'", text = text);
         let mut last = None;
         if how != Lookup::Name && text.len() == UUID_TEXT {
+            self.ui.debug(Level::Debug, &format!("{command}: <network> trying as network UUID"))?;
             match self.wait(connect.network_lookup_by_uuid_string(&text)) {
                 Ok(network) => return Ok(network),
                 Err(error) => last = Some(error),
             }
         }
         if how != Lookup::Uuid {
+            self.ui.debug(Level::Debug, &format!("{command}: <network> trying as network NAME"))?;
             match self.wait(connect.network_lookup_by_name(&text)) {
                 Ok(network) => return Ok(network),
                 Err(error) => last = Some(error),
@@ -256,7 +259,7 @@ fn read_limited(path: &std::path::Path, limit: u64) -> Result<String, (Verb, io:
 }
 
 /// The system's text for an error, without the number that Rust adds.
-fn errno_text(error: &io::Error) -> String {
+pub(crate) fn errno_text(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
         None => error.to_string(),

@@ -12,31 +12,55 @@ pub(crate) const COMMAND: CommandDef =
         .options(&[
             OptionDef::flag("shell", mark!("quote for a shell")),
             OptionDef::flag("xml", mark!("quote for XML")),
+            OptionDef::flag("split", mark!("a line for each part between commas")),
             OptionDef::flag("err", mark!("print as an error")),
+            OptionDef::alias("str", "string", None),
+            OptionDef::alias("hi", "string", Some("hello")),
+            OptionDef::text("prefix", mark!("a text before the words")),
             OptionDef::list("string", mark!("the words")).positional().may_be_empty(),
         ])
         .offline();
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     args.exclusive("shell", "xml")?;
+    args.exclusive("shell", "split")?;
+    args.exclusive("xml", "split")?;
     let quote = |word: &[u8]| {
         let word = String::from_utf8_lossy(word).into_owned();
         if args.flag("shell") {
             quote_for_shell(&word)
         } else if args.flag("xml") {
             quote_for_xml(&word)
+        } else if args.flag("split") {
+            split_at_commas(&word)
         } else {
             word
         }
     };
-    let words = args.words("string");
-    let text = words.into_iter().map(quote).collect::<Vec<_>>().join(" ");
-    if args.flag("err") {
-        shell.ui.error(&text)?;
-    } else {
+    let prefix = args.text("prefix")?;
+    let words = args.words("string").into_iter().map(quote);
+    let text = prefix.into_iter().chain(words).collect::<Vec<_>>().join(" ");
+    if !args.flag("err") {
         shell.ui.print(text)?;
+    } else if args.has_any() {
+        shell.ui.error(&text)?;
     }
     Ok(())
+}
+
+/// A line for each part; two commas are one that does not separate.
+fn split_at_commas(word: &str) -> String {
+    let mut out = String::new();
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            ',' if chars.next_if_eq(&',').is_some() => out.push(','),
+            ',' => out.push('\n'),
+            c => out.push(c),
+        }
+    }
+    out.push('\n');
+    out
 }
 
 fn quote_for_shell(word: &str) -> String {
@@ -74,6 +98,7 @@ mod tests {
         assert_eq!(quote_for_shell("a"), "a");
         assert_eq!(quote_for_shell(""), "''");
         assert_eq!(quote_for_shell("it's"), "'it'\\''s'");
+        assert_eq!(split_at_commas("a,b,,c"), "a\nb,c\n");
         assert_eq!(quote_for_xml("<a b='c'>\u{1}&"), "&lt;a b=&apos;c&apos;&gt;&amp;");
     }
 }

@@ -1,5 +1,6 @@
 //! The command table: one file per command, grouped as `help` shows them.
 
+mod cd;
 mod echo;
 mod help;
 mod net_autostart;
@@ -15,6 +16,7 @@ mod net_start;
 mod net_undefine;
 mod net_update;
 mod net_uuid;
+mod pwd;
 mod uri;
 mod version;
 
@@ -53,7 +55,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         title: mark!("Virsh itself"),
         keyword: "virsh",
-        commands: &[&echo::COMMAND, &EXIT, &help::COMMAND, &QUIT],
+        commands: &[&cd::COMMAND, &echo::COMMAND, &EXIT, &help::COMMAND, &pwd::COMMAND, &QUIT],
     },
 ];
 

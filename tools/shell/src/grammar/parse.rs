@@ -275,44 +275,5 @@ impl Partial {
     }
 }
 
-/// What can be said of the last command of an unfinished line.
-#[derive(Debug)]
-pub(crate) enum Unfinished {
-    /// No command yet, or one nobody knows.
-    NoCommand,
-    /// A command and its words so far.
-    Command {
-        def: &'static CommandDef,
-        args: Args,
-        /// The option whose value comes next.
-        pending: Option<usize>,
-    },
-}
-
-/// Reads an unfinished line; mistakes are passed over.
-pub(crate) fn parse_unfinished(
-    tokens: impl Iterator<Item = Result<Token, TokenError>>,
-    commands: &impl Commands,
-) -> Unfinished {
-    let mut state = State::Start;
-    for token in tokens {
-        match token {
-            Ok(Token::Separator) => state = State::Start,
-            Ok(Token::Word(word)) => {
-                if state.word(word, commands).is_err() && matches!(state, State::Start) {
-                    state = State::Comment;
-                }
-            }
-            Err(_) => break,
-        }
-    }
-    match state {
-        State::Inside(Partial { def, args, pending, .. }) => {
-            Unfinished::Command { def, args, pending }
-        }
-        State::Start | State::Comment => Unfinished::NoCommand,
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ fn words_fill_positional_options_in_their_order() {
         "net-update n add ip --config x 3",
         "net-update network=n command=add section=ip config xml=x parent-index=3",
     );
-    check("net-event n lifecycle", "net-event network=n event=lifecycle");
+    check("net-dhcp-leases n m", "net-dhcp-leases network=n mac=m");
     check("echo a --xml b", "echo string=a xml string=b");
 }
 
@@ -82,11 +82,8 @@ fn options_by_name() {
     check("net-list --all --all", "option --all already seen");
     check("net-list --all=", "invalid '=' after option --all");
     check("net-info -- --network", "net-info network=--network");
-    check(
-        "net-desc --network a -- --live --live",
-        "net-desc network=a new-desc=--live new-desc=--live",
-    );
-    check("net-metadata --uri u n k", "net-metadata uri=u network=n key=k");
+    check("echo --xml -- --shell --shell", "echo xml string=--shell string=--shell");
+    check("net-dhcp-leases --mac m n", "net-dhcp-leases mac=m network=n");
 }
 
 #[test]
@@ -120,32 +117,4 @@ fn separate_words_are_taken_as_they_are() {
     check_words(&["#", "frob"], "");
     check_words(&["net-list", ";"], "unexpected data ';'");
     check_words(&["net-list uri"], "unknown command: 'net-list uri'");
-}
-
-/// What is known of an unfinished line: command, options given, pending option.
-#[track_caller]
-fn check_unfinished(text: &str, expect: &str) {
-    let shown = match parse_unfinished(Tokenizer::new(text.as_bytes()), &Table) {
-        Unfinished::NoCommand => "-".to_owned(),
-        Unfinished::Command { def, args, pending } => {
-            let given: Vec<&str> =
-                args.given().iter().map(|given| def.options[given.index].name).collect();
-            let pending = pending.map_or("-", |index| def.options[index].name);
-            format!("{} {} {pending}", def.name, given.join(","))
-        }
-    };
-    assert_eq!(shown, expect, "{text:?}");
-}
-
-#[test]
-fn unfinished_lines() {
-    check_unfinished("", "-");
-    check_unfinished("frob a", "-");
-    check_unfinished("frob a; uri", "uri  -");
-    check_unfinished("net-info", "net-info  -");
-    check_unfinished("net-info --network", "net-info  network");
-    check_unfinished("net-info d", "net-info network -");
-    check_unfinished("net-list --all --frob --al", "net-list all -");
-    check_unfinished("uri; net-list --all", "net-list all -");
-    check_unfinished("net-list 'x", "net-list  -");
 }

@@ -9,6 +9,7 @@
 //! Start reading at [`check::run`].
 
 mod check;
+mod own_root;
 mod packages;
 mod privilege;
 mod process;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         "bench" => tasks::bench(&rest),
         "conformance" => tasks::conformance(&rest),
         "fuzz" => tasks::fuzz(&rest),
+        own_root::TASK => own_root::run(&rest),
         "setup" => packages::ensure(packages::Use::Check),
         "help" | "--help" | "-h" => {
             ui::print(HELP);

@@ -4,6 +4,7 @@
 //! `nobody`, so a range of subordinate ids has to be mapped too, which only the setuid helpers
 //! `newuidmap` and `newgidmap` may do (user_namespaces(7), subuid(5)).
 
+use crate::own_root;
 use crate::process::{self, Call};
 use crate::ui::{self, Failure};
 
@@ -30,8 +31,10 @@ fn parse_effective_uid(status: &str) -> Option<u32> {
 pub(crate) fn prefix() -> Result<Vec<String>, Failure> {
     let inner = ["--net", "--mount", "--pid", "--fork", "--mount-proc"];
     if is_root() {
-        let tried = Call::new(["unshare"]).arguments(inner).argument("true").capture();
-        return tried.map(|_| Vec::new()).map_err(|failure| {
+        let prefix = own_root::prefix();
+        let tried =
+            Call::new(["unshare"]).arguments(inner).argument("true").behind(&prefix).capture();
+        return tried.map(|_| prefix).map_err(|failure| {
             Failure::new(format!(
                 "root may not make namespaces here (a container without privileges?)\n{failure}"
             ))

@@ -40,6 +40,31 @@ pub(crate) fn program_directory(profile: &str) -> PathBuf {
         .join(profile)
 }
 
+/// Runs a command that has no use for the workspace, where this process is.
+///
+/// # Errors
+/// What it said if it failed.
+#[expect(clippy::disallowed_methods, reason = "xtask stands alone: this is its one place")]
+pub(crate) fn run_here(program: &str, arguments: &[&OsStr]) -> Result<(), Failure> {
+    let output = Command::new(program).args(arguments).env("PATH", search_path()).output();
+    let output = output.map_err(|error| Failure::new(format!("{program}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(format!("{program}: {}\n{}", output.status, said.trim_end())))
+}
+
+/// Replaces this process by a program; returns only if that fails.
+#[expect(clippy::disallowed_methods, reason = "xtask stands alone: this is its one place")]
+pub(crate) fn become_program(words: &[String]) -> std::io::Error {
+    use std::os::unix::process::CommandExt as _;
+    let Some((program, arguments)) = words.split_first() else {
+        return std::io::ErrorKind::InvalidInput.into();
+    };
+    Command::new(program).args(arguments).env("PATH", search_path()).exec()
+}
+
 /// A command line, run in the workspace.
 #[derive(Debug)]
 pub(crate) struct Call {

@@ -2,7 +2,7 @@
 //!
 //! In a plain `chroot` no mount namespace can be made private: the kernel changes the propagation of
 //! mounts only, and `/` there is a directory of a mount that cannot be named. So a command is run in a
-//! mount namespace where the directory is bound to itself. To name it, the process leaves the chroot for
+//! mount namespace whose root the directory is. To name it, the process leaves the chroot for
 //! a moment, which root may (chroot(2), "This call does not change the current working directory").
 
 use std::fs::File;
@@ -50,7 +50,10 @@ pub(crate) fn run(command: &[String]) -> Result<(), Failure> {
     let path = leave(&root).map_err(step("leave the chroot"))?;
     process::run_here("mount", &["--make-rprivate".as_ref(), "/".as_ref()])?;
     process::run_here("mount", &["--rbind".as_ref(), path.as_os_str(), path.as_os_str()])?;
-    chroot(&path).map_err(step("enter the new root"))?;
+    // The root of the namespace, not only of this process: whoever enters the namespace later gets it.
+    std::env::set_current_dir(&path).map_err(step("new root directory"))?;
+    process::run_here("pivot_root", &[".".as_ref(), ".".as_ref()])?;
+    process::run_here("umount", &["--lazy".as_ref(), ".".as_ref()])?;
     std::env::set_current_dir(&here).map_err(step("current directory"))?;
     Err(Failure::new(format!("{}: {}", command.join(" "), process::become_program(command))))
 }

@@ -1,8 +1,9 @@
 //! Starting, finding and stopping dnsmasq.
 //!
-//! A running dnsmasq is recognised by its `--conf-file` argument, never by a pid alone: pids are
-//! reused, pid files outlive their processes and dnsmasq writes its own late. Signals go through a
-//! pidfd that was opened before the process was looked at, so they cannot hit another process.
+//! A running dnsmasq is recognised by its `--conf-file` argument and its network namespace, never by
+//! a pid alone: pids are reused, pid files outlive their processes and dnsmasq writes its own late.
+//! Signals go through a pidfd that was opened before the process was looked at, so they cannot hit
+//! another process.
 
 use std::fs;
 use std::io;
@@ -165,7 +166,7 @@ impl Process {
     pub fn find(pid: u32, conf_file: &Path) -> Option<Self> {
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        serves(pid, conf_file).then_some(Self { pid, pidfd })
+        (serves(pid, conf_file) && shares_network(pid)).then_some(Self { pid, pidfd })
     }
 
     /// All processes of the dnsmasq with that configuration file, in this process's view.
@@ -245,6 +246,15 @@ impl Process {
         }
         pidfd.readable().await.map(drop).map_err(error)
     }
+}
+
+/// Whether a process is in the network namespace of the calling thread.
+///
+/// Hosts in containers have the same paths as this one, and their processes are seen from here.
+fn shares_network(pid: Pid) -> bool {
+    let own = fs::read_link("/proc/thread-self/ns/net");
+    let other = fs::read_link(format!("/proc/{}/ns/net", pid.as_raw_nonzero()));
+    matches!((own, other), (Ok(own), Ok(other)) if own == other)
 }
 
 /// Whether a process is a dnsmasq with that configuration file.

@@ -26,7 +26,6 @@ use oxivirt::Registry;
 use oxivirt_network::embed;
 
 fn main() -> ExitCode {
-    restore_broken_pipe();
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let environment = Environment::of_process();
@@ -37,15 +36,6 @@ fn main() -> ExitCode {
     oxivirt_test::register(&mut registry);
     embed::register(&mut registry, embed::Environment { search_path, program: program_path });
     startup::run(&program, words.collect(), environment, registry)
-}
-
-/// A reader that goes away ends the shell, as it ends every program in a pipeline.
-fn restore_broken_pipe() {
-    use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGPIPE);
-    // Rust ignores the signal; what remains is that a failed write ends the shell (see `ui`).
-    let _unchanged = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None);
 }
 
 /// What the libraries have to say goes to stderr: by default only what went wrong for good.

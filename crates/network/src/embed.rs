@@ -1,6 +1,7 @@
 //! `network:///embed?root=DIR`: the driver in the caller's process.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,6 +61,10 @@ impl DriverOpener for Embedded {
         if !root.is_absolute() {
             return Err(fail(format!("root directory '{}' is not absolute", root.display())));
         }
+        if let Some(closed) = closed_to_others(root) {
+            let closed = closed.display();
+            tracing::warn!(%closed, "dnsmasq's user cannot enter it: changed hosts would not be read");
+        }
         let host = LinuxHost::open(self.environment.search_path.clone());
         let driver = Driver::open(
             host.map_err(|error| error::host(&error))?,
@@ -74,6 +79,16 @@ impl DriverOpener for Embedded {
     }
 }
 
+/// The first directory on the way to `root` that only its owner and group may enter.
+///
+/// dnsmasq reads its hosts files as an unprivileged user.
+fn closed_to_others(root: &Path) -> Option<&Path> {
+    let others_may_enter = |dir: &Path| {
+        dir.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0) || !dir.exists()
+    };
+    root.ancestors().filter(|dir| !others_may_enter(dir)).last()
+}
+
 /// The lease helper beside the program, beside its directory (as test programs have it), or where
 /// packages install it.
 #[must_use]
@@ -81,4 +96,20 @@ pub fn lease_helper(program: Option<&Path>) -> PathBuf {
     let dirs = program.into_iter().flat_map(|program| program.ancestors().skip(1).take(2));
     let found = dirs.map(|dir| dir.join(LEASE_HELPER)).find(|path| is_executable(path));
     found.unwrap_or_else(|| Path::new(LIBEXEC).join(LEASE_HELPER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_dnsmasq_cannot_enter_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let open =
+            |mode| std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode));
+        open(0o700).unwrap();
+        assert_eq!(closed_to_others(&dir.path().join("not/yet/there")), Some(dir.path()));
+        open(0o755).unwrap();
+        assert_eq!(closed_to_others(dir.path()), None);
+    }
 }

@@ -16,6 +16,7 @@ use crate::network::{
 use crate::node::AttributeError;
 use crate::pci::PciError;
 use crate::port::PortError;
+use crate::schema::SchemaError;
 use crate::status::StatusError;
 use crate::virtualport::VirtualPortError;
 use crate::vlan::VlanError;
@@ -131,6 +132,8 @@ pub(crate) const INTERNAL: Class = (ErrorCode::InternalError, ErrorDomain::Netwo
 pub enum ParseError {
     /// Not well-formed, or beyond a limit.
     NotWellFormed(XmlError),
+    /// Not what the schema allows.
+    Schema(SchemaError),
     /// The wrong kind of document.
     Root {
         /// The element looked for.
@@ -184,6 +187,7 @@ impl ParseError {
     const fn class(&self) -> Class {
         match self {
             Self::NotWellFormed(_) => DETAIL,
+            Self::Schema(_) => SchemaError::class(),
             Self::Root { .. } | Self::Attribute(_) => (ErrorCode::XmlError, ErrorDomain::Xml),
             Self::General(error) => error.class(),
             Self::Bridge(error) => error.class(),
@@ -204,6 +208,7 @@ impl ParseError {
     fn detail(&self) -> &dyn fmt::Display {
         match self {
             Self::NotWellFormed(error) => error,
+            Self::Schema(error) => error,
             // Formatted in place by `Display`.
             Self::Root { .. } => &"",
             Self::Attribute(error) => error,
@@ -250,6 +255,7 @@ macro_rules! from_parts {
 
 from_parts! {
     NotWellFormed(XmlError),
+    Schema(SchemaError),
     Attribute(AttributeError),
     General(GeneralError),
     Bridge(BridgeError),

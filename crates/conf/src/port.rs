@@ -10,6 +10,7 @@ use crate::network::{HostdevDriver, HostdevDriverName, MacTableManager};
 use crate::node::Node as _;
 use crate::pci::PciAddress;
 use crate::scalar::Base;
+use crate::schema;
 use crate::uuid::{Uuid, parse_uuid};
 use crate::virtualport::{TypeIs, VirtualPort};
 use crate::vlan::Vlan;
@@ -177,6 +178,20 @@ impl NetworkPortDef {
     /// libvirt 11.3.0: `virNetworkPortDefParse`, src/conf/virnetworkportdef.c
     pub fn parse(text: &str) -> Result<Self> {
         Self::from_root(&xml::parse(text, Blanks::Drop)?)
+    }
+
+    /// As [`NetworkPortDef::parse`], but refuses whatever the schema does not have.
+    ///
+    /// # Errors
+    /// As [`NetworkPortDef::parse`], and [`ParseError::Schema`](crate::ParseError::Schema) before any
+    /// check of content.
+    ///
+    /// libvirt 11.3.0: flag `VIR_NETWORK_PORT_CREATE_VALIDATE`
+    pub fn parse_validated(text: &str) -> Result<Self> {
+        let root = xml::parse(text, Blanks::Drop)?;
+        crate::network::check_root(&root, "networkport")?;
+        schema::check_port(&root)?;
+        Self::from_root(&root)
     }
 
     /// Reads a `<networkport>` document from a file; faults of its form are reported as

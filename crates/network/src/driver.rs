@@ -179,20 +179,16 @@ impl<H: Host> NetworkDriver for Driver<H> {
 
     async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
         flags.check(DefineFlags::ALL, ErrorDomain::NETWORK, "networkDefineXMLFlags")?;
-        if flags.contains(DefineFlags::VALIDATE) {
-            return Err(Error::unsupported(ErrorDomain::NETWORK, "schema validation"));
-        }
-        let (inner, xml) = (Arc::clone(&self.inner), xml.to_owned());
-        self.detached(async move { inner.define(&xml).await }).await
+        let def = read(xml, flags.contains(DefineFlags::VALIDATE))?;
+        let inner = Arc::clone(&self.inner);
+        self.detached(async move { inner.define(def).await }).await
     }
 
     async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
         flags.check(CreateFlags::ALL, ErrorDomain::NETWORK, "networkCreateXMLFlags")?;
-        if flags.contains(CreateFlags::VALIDATE) {
-            return Err(Error::unsupported(ErrorDomain::NETWORK, "schema validation"));
-        }
-        let (inner, xml) = (Arc::clone(&self.inner), xml.to_owned());
-        self.detached(async move { inner.create_xml(&xml).await }).await
+        let def = read(xml, flags.contains(CreateFlags::VALIDATE))?;
+        let inner = Arc::clone(&self.inner);
+        self.detached(async move { inner.create_xml(def).await }).await
     }
 
     async fn network_create(&self, network: &NetworkRef) -> Result<()> {
@@ -299,4 +295,10 @@ impl<H: Host> NetworkDriver for Driver<H> {
         }
         Err(Error::invalid_argument(format!("network event callback {} not registered", id.0)))
     }
+}
+
+/// Reads a definition that somebody gives.
+fn read(xml: &str, is_validated: bool) -> Result<NetworkDef> {
+    let def = if is_validated { NetworkDef::parse_validated(xml) } else { NetworkDef::parse(xml) };
+    def.map_err(|error| error::parse(&error))
 }

@@ -42,8 +42,7 @@ use crate::store;
 
 impl<H: Host> Inner<H> {
     /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
-    async fn complete(&self, xml: &str) -> Result<NetworkDef> {
-        let mut def = NetworkDef::parse(xml).map_err(|error| error::parse(&error))?;
+    async fn complete(&self, mut def: NetworkDef) -> Result<NetworkDef> {
         def.uuid.get_or_insert_with(Uuid::new_v4);
         // Asking for all links is only worth it if a name has to be found.
         let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));
@@ -90,9 +89,9 @@ impl<H: Host> Inner<H> {
         Ok(None)
     }
 
-    pub(crate) async fn define(&self, xml: &str) -> Result<oxivirt::NetworkRef> {
+    pub(crate) async fn define(&self, def: NetworkDef) -> Result<oxivirt::NetworkRef> {
         let _identities = self.identities.lock().await;
-        let def = self.complete(xml).await?;
+        let def = self.complete(def).await?;
         let known = self.identify(&def)?;
         let operation = match &known {
             Some(entry) => Some(entry.operation.lock().await),
@@ -124,9 +123,9 @@ impl<H: Host> Inner<H> {
         Ok(network)
     }
 
-    pub(crate) async fn create_xml(&self, xml: &str) -> Result<oxivirt::NetworkRef> {
+    pub(crate) async fn create_xml(&self, def: NetworkDef) -> Result<oxivirt::NetworkRef> {
         let identities = self.identities.lock().await;
-        let def = self.complete(xml).await?;
+        let def = self.complete(def).await?;
         let known = self.identify(&def)?;
         let mut is_new = known.is_none();
         let uuid = def.uuid.unwrap_or_default();

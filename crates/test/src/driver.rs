@@ -47,10 +47,8 @@ impl TestDriver {
     }
 
     fn parse(xml: &str, validate: bool) -> Result<NetworkDef> {
-        if validate {
-            return Err(Error::unsupported(ErrorDomain::TEST, "schema validation"));
-        }
-        let mut def = NetworkDef::parse(xml).map_err(|error| parse_error(&error))?;
+        let def = if validate { NetworkDef::parse_validated(xml) } else { NetworkDef::parse(xml) };
+        let mut def = def.map_err(|error| parse_error(&error))?;
         def.uuid.get_or_insert_with(Uuid::new_v4);
         // options for dnsmasq belong to the real driver
         def.dnsmasq_options.clear();

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use oxivirt_tests::differential::{Answer, Generator, Peer, PeerError, Tally, ours};
+use oxivirt_tests::differential::{Answer, Generator, Peer, PeerError, Tally, our_schema, ours};
 
 struct Options {
     seed: u64,
@@ -40,14 +40,18 @@ fn run(options: &Options) -> Result<Tally, PeerError> {
     let mut tally = Tally::default();
     while tally.documents < options.count {
         let document = generator.document();
-        let theirs = peer.ask(&document)?;
+        let (theirs, their_schema) = peer.ask(&document)?;
         if matches!(theirs, Answer::Refused { code, .. } if NO_ANSWER.contains(&code)) {
             continue;
         }
-        if let Some(difference) = tally.compare(&document, &ours(&document), &theirs)
-            && tally.differences <= options.show
-        {
-            println!("==== difference {}\n{difference}", tally.differences);
+        let differences = [
+            tally.compare(&document, &ours(&document), &theirs),
+            tally.compare_schema(&document, our_schema(&document), their_schema),
+        ];
+        for difference in differences.into_iter().flatten() {
+            if tally.differences <= options.show {
+                println!("==== difference {}\n{difference}", tally.differences);
+            }
         }
     }
     Ok(tally)

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use oxivirt_conf::ParseError;
 use oxivirt_conf::network::Form;
 use serde::Deserialize;
 
@@ -97,6 +98,8 @@ pub(super) struct Row {
     pub(super) error_domain: Option<i32>,
     /// Formatting flags.
     pub(super) flags: Vec<String>,
+    /// Whether the schema takes the input: `valid` or `invalid`.
+    pub(super) schema: Option<String>,
     /// A known oddity of the recorded result.
     pub(super) quirk: Option<String>,
     /// Input document.
@@ -252,6 +255,27 @@ impl Row {
     #[must_use]
     pub(super) fn form(&self) -> Form<'static> {
         if self.flags.iter().any(|flag| flag == "inactive") { Form::Inactive } else { Form::LIVE }
+    }
+
+    /// Refuses if a strict reader and the row do not agree on whether the input is in the schema.
+    ///
+    /// # Errors
+    /// A [`Refused`] that no row expects.
+    pub(super) fn check_schema(&self, strict: Option<&ParseError>) -> Result<(), Refused> {
+        // What cannot be read at all or is another kind of document is refused as that.
+        let is_outside = matches!(
+            strict,
+            Some(ParseError::Schema(_) | ParseError::NotWellFormed(_) | ParseError::Root { .. })
+        );
+        let found = if is_outside { "invalid" } else { "valid" };
+        match &self.schema {
+            Some(expected) if expected != found => {
+                let detail = strict.map(ParseError::to_string).unwrap_or_default();
+                let message = format!("schema: found {found}, expected {expected}: {detail}");
+                Err(Refused { code: -1, domain: -1, message })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Compares what a row gave with what was recorded.

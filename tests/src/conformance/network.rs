@@ -25,7 +25,9 @@ pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
 }
 
 fn run_round_trip(file: &CasesFile, row: &Row) -> RowResult {
-    let def = NetworkDef::parse(&file.text(row.input.as_ref())?)?;
+    let text = file.text(row.input.as_ref())?;
+    row.check_schema(NetworkDef::parse_validated(&text).err().as_ref())?;
+    let def = NetworkDef::parse(&text)?;
     let expected = file.text(row.out.as_ref())?;
     Ok(vec![Compared { what: "document", found: def.format(row.form()), expected }])
 }

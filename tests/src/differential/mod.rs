@@ -15,7 +15,7 @@ use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_util::xml::{Blanks, Element, parse};
 
 pub use self::generate::Generator;
-pub use self::peer::{Answer, Peer, PeerError};
+pub use self::peer::{Answer, Peer, PeerError, SchemaVerdict};
 
 /// A difference that is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +103,8 @@ pub struct Tally {
     pub documents: u64,
     /// Accepted by both.
     pub accepted: u64,
+    /// Documents that the schema takes.
+    pub in_schema: u64,
     /// Differences that are meant.
     pub deviations: BTreeMap<Deviation, u64>,
     /// Differences that are not.
@@ -124,7 +126,37 @@ pub fn ours(document: &str) -> Answer {
     }
 }
 
+/// What our schema says of a document.
+#[must_use]
+pub fn our_schema(document: &str) -> SchemaVerdict {
+    SchemaVerdict::of(match NetworkDef::parse_validated(document) {
+        Ok(_) => 0,
+        Err(error) => error.code().number(),
+    })
+}
+
 impl Tally {
+    /// Compares two schemas' verdicts; returns what is to be shown if they differ.
+    pub fn compare_schema(
+        &mut self,
+        document: &str,
+        ours: SchemaVerdict,
+        theirs: SchemaVerdict,
+    ) -> Option<String> {
+        if theirs == SchemaVerdict::Inside {
+            self.in_schema += 1;
+        }
+        if ours == theirs {
+            return None;
+        }
+        self.differences += 1;
+        let error = NetworkDef::parse_validated(document).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        Some(format!(
+            "document:\n{document}\n-- ours: {ours:?} {error}\n-- libvirt's: {theirs:?}\n"
+        ))
+    }
+
     /// Compares two answers; returns what is to be shown if they differ without being meant to.
     pub fn compare(&mut self, document: &str, ours: &Answer, theirs: &Answer) -> Option<String> {
         self.documents += 1;
@@ -229,10 +261,11 @@ impl fmt::Display for Tally {
         let least = least.into_iter().min().unwrap_or(0);
         write!(
             f,
-            "differential: {} documents, {} accepted by both, {} deviations, rarest element in {least}, \
-             {} differences",
+            "differential: {} documents, {} accepted by both, {} in the schema, {} deviations, \
+             rarest element in {least}, {} differences",
             self.documents,
             self.accepted,
+            self.in_schema,
             self.deviations.values().sum::<u64>(),
             self.differences
         )

@@ -23,6 +23,24 @@ pub enum Answer {
     },
 }
 
+/// What the schema says of a document that a reader could start with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaVerdict {
+    /// Every element and attribute is in the schema.
+    Inside,
+    /// Something is not.
+    Outside,
+}
+
+impl SchemaVerdict {
+    /// The verdict behind the result of a strict definition: an error number, 0 for none.
+    #[must_use]
+    pub const fn of(code: i32) -> Self {
+        const XML_INVALID_SCHEMA: i32 = 92;
+        if code == XML_INVALID_SCHEMA { Self::Outside } else { Self::Inside }
+    }
+}
+
 /// Why libvirt cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,31 +87,32 @@ impl Peer {
         Ok(Self { child, stdin, stdout })
     }
 
-    /// Has libvirt define, print and forget a document.
+    /// Has libvirt define, print and forget a document; and again, held against its schema.
     ///
     /// # Errors
     /// [`PeerError::Gone`]
-    pub fn ask(&mut self, document: &str) -> Result<Answer, PeerError> {
+    pub fn ask(&mut self, document: &str) -> Result<(Answer, SchemaVerdict), PeerError> {
         self.exchange(document).map_err(PeerError::Gone)
     }
 
-    fn exchange(&mut self, document: &str) -> io::Result<Answer> {
+    fn exchange(&mut self, document: &str) -> io::Result<(Answer, SchemaVerdict)> {
         let length = u32::try_from(document.len()).map_err(io::Error::other)?;
         self.stdin.write_all(&length.to_be_bytes())?;
         self.stdin.write_all(document.as_bytes())?;
         self.stdin.flush()?;
-        let mut head = [[0; 4]; 3];
+        let mut head = [[0; 4]; 4];
         for word in &mut head {
             self.stdout.read_exact(word)?;
         }
-        let [code, domain, length] = head.map(i32::from_be_bytes);
+        let [code, domain, validated, length] = head.map(i32::from_be_bytes);
         let mut text = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.stdout.read_exact(&mut text)?;
         let message = String::from_utf8_lossy(&text).into_owned();
-        Ok(match code {
+        let answer = match code {
             0 => Answer::Accepted(message),
             _ => Answer::Refused { code, domain, message },
-        })
+        };
+        Ok((answer, SchemaVerdict::of(validated)))
     }
 }
 

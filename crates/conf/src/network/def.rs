@@ -17,6 +17,7 @@ use crate::error::{Class, ErrorCode, ErrorDomain, INTERNAL, ParseError, Result, 
 use crate::keyword::{Keyword as _, YesNo};
 use crate::metadata::Metadata;
 use crate::node::Node as _;
+use crate::schema;
 use crate::uuid::{Uuid, parse_uuid};
 use crate::virtualport::{TypeIs, VirtualPort};
 use crate::vlan::Vlan;
@@ -165,6 +166,19 @@ impl NetworkDef {
     /// libvirt 11.3.0: `virNetworkDefParse`, src/conf/network_conf.c
     pub fn parse(text: &str) -> Result<Self> {
         Self::from_root(xml::parse(text, Blanks::Drop)?)
+    }
+
+    /// As [`NetworkDef::parse`], but refuses whatever the schema does not have, as misspelt elements.
+    ///
+    /// # Errors
+    /// As [`NetworkDef::parse`], and [`ParseError::Schema`] before any check of content.
+    ///
+    /// libvirt 11.3.0: flag `VIR_NETWORK_DEFINE_VALIDATE`
+    pub fn parse_validated(text: &str) -> Result<Self> {
+        let mut root = xml::parse(text, Blanks::Drop)?;
+        check_root(&root, "network")?;
+        schema::check_network(&root)?;
+        Self::from_element(&mut root)
     }
 
     /// Reads a definition from a file, which has to be called `NAME.xml`.

@@ -18,8 +18,8 @@ pub mod update;
 pub mod validate;
 
 pub use bridge::{Bridge, BridgeError, MacTableManager};
-pub(crate) use def::check_root;
 pub use def::{Counters, Form, GeneralError, NetworkDef};
+pub(crate) use def::{DNSMASQ_NAMESPACE, check_root};
 pub use dhcp::{Bootp, Dhcp, DhcpHost, DhcpHostPattern, DhcpRange, HostMac, Lease, LeaseUnit};
 pub use dns::{Dns, DnsError, Domain, Forwarder};
 pub use forward::{

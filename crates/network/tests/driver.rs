@@ -306,6 +306,21 @@ async fn identities() {
 }
 
 #[tokio::test]
+async fn a_document_is_held_against_the_schema_on_request() {
+    let bench = Bench::new();
+    let driver = bench.open().await;
+    let misspelt = XML.replace("<dhcp>", "<dhcp bootp='x'>");
+    let message = "XML document failed to validate against schema: /network/ip[1]/dhcp: \
+        unknown attribute 'bootp'";
+    let (define, create) = (DefineFlags::VALIDATE, CreateFlags::VALIDATE);
+    check_error(driver.network_define_xml(&misspelt, define).await, 92, message);
+    check_error(driver.network_create_xml(&misspelt, create).await, 92, message);
+    assert_eq!(bench.files(), Vec::<PathBuf>::new());
+    driver.network_define_xml(XML, define).await.unwrap();
+    driver.network_define_xml(&misspelt, DefineFlags::NONE).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_stored_definition_returns_after_a_temporary_one() {
     let bench = Bench::new();
     let driver = bench.open().await;

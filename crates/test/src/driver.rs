@@ -459,6 +459,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_document_is_held_against_the_schema_on_request() {
+        let driver = driver();
+        let xml = "<network colour='red'><name>t</name></network>";
+        let error = driver.network_define_xml(xml, DefineFlags::VALIDATE).await.unwrap_err();
+        assert_eq!(error.code().0, 92, "{error:?}");
+        let error = driver.network_create_xml(xml, CreateFlags::VALIDATE).await.unwrap_err();
+        assert_eq!(error.code().0, 92, "{error:?}");
+        driver.network_define_xml(xml, DefineFlags::NONE).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_file_gives_networks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("node.xml");

@@ -49,6 +49,8 @@ pub fn network_xml(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let parse = |text: &str| NetworkDef::parse(text).ok();
         settles(text, parse, |def| def.format(Form::Inactive));
+        let validated = NetworkDef::parse_validated(text);
+        assert!(validated.is_err() || parse(text).is_some(), "the schema lets more through");
     }
 }
 
@@ -56,6 +58,7 @@ pub fn network_xml(data: &[u8]) {
 pub fn port_xml(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         settles(text, |text| NetworkPortDef::parse(text).ok(), NetworkPortDef::format);
+        drop(NetworkPortDef::parse_validated(text));
     }
 }
 

@@ -101,10 +101,49 @@ impl PciAddress {
     }
 }
 
+/// Not a PCI address as sysfs has it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not a PCI address")]
+pub struct PciNameError {
+    /// The text.
+    pub text: String,
+}
+
+impl std::str::FromStr for PciAddress {
+    type Err = PciNameError;
+
+    fn from_str(text: &str) -> Result<Self, PciNameError> {
+        let parse = || {
+            let (rest, function) = text.rsplit_once('.')?;
+            let mut parts = rest.split(':').map(|part| u32::from_str_radix(part, 16).ok());
+            let mut next = || parts.next().flatten();
+            let (domain, bus, slot) = (next()?, next()?, next()?);
+            let function = u32::from_str_radix(function, 16).ok()?;
+            parts.next().is_none().then_some(Self { domain, bus, slot, function })
+        };
+        parse().ok_or_else(|| PciNameError { text: text.to_owned() })
+    }
+}
+
 impl fmt::Display for PciAddress {
     /// `0000:01:00.0`, as sysfs has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domain, bus, slot, function } = self;
         write!(f, "{domain:04x}:{bus:02x}:{slot:02x}.{function}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for name in ["0000:01:00.0", "0001:ff:1f.7"] {
+            assert_eq!(name.parse::<PciAddress>().unwrap().to_string(), name);
+        }
+        for text in ["", "0000:01:00", "01:00.0", "0000:01:00.x", "0:0:0:0.0"] {
+            assert!(text.parse::<PciAddress>().is_err(), "{text}");
+        }
     }
 }

@@ -102,6 +102,32 @@ pub enum VirtualPortError {
     /// A profile name beyond 39 bytes.
     #[error("profileid parameter too long")]
     ProfileTooLong,
+    /// Two elements that a port is made of name different types.
+    #[error("attempt to merge virtualports with mismatched types ({first} and {second})")]
+    MismatchedTypes {
+        /// The port's.
+        first: VirtualPortType,
+        /// The network's or port group's.
+        second: VirtualPortType,
+    },
+    /// Two elements that a port is made of disagree about a parameter.
+    #[error("attempt to merge virtualports with mismatched {parameter}s ({first} and {second})")]
+    Mismatched {
+        /// The parameter.
+        parameter: Parameter,
+        /// The port's value.
+        first: String,
+        /// The network's or port group's.
+        second: String,
+    },
+    /// A parameter that the type needs and nobody gave.
+    #[error("missing {parameter} in <virtualport type='{kind}'>")]
+    Missing {
+        /// The parameter.
+        parameter: Parameter,
+        /// The type.
+        kind: VirtualPortType,
+    },
     /// A parameter the type does not have.
     #[error("extra {parameter} unsupported in <virtualport type='{kind}'>")]
     Extra {
@@ -113,10 +139,25 @@ pub enum VirtualPortError {
 }
 
 impl VirtualPortError {
+    /// The error number.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.class().0
+    }
+
+    /// The error domain.
+    #[must_use]
+    pub const fn domain(&self) -> ErrorDomain {
+        self.class().1
+    }
+
     pub(crate) const fn class(&self) -> Class {
         match self {
             Self::Type { .. } => (ErrorCode::ConfigUnsupported, ErrorDomain::None),
-            Self::Extra { .. } => (ErrorCode::XmlError, ErrorDomain::Net),
+            Self::Extra { .. }
+            | Self::MismatchedTypes { .. }
+            | Self::Mismatched { .. }
+            | Self::Missing { .. } => (ErrorCode::XmlError, ErrorDomain::Net),
             _ => (ErrorCode::XmlError, ErrorDomain::None),
         }
     }
@@ -205,6 +246,70 @@ impl VirtualPort {
         Ok(())
     }
 
+    /// What a port is to have of its own, its network's and its port group's parameters.
+    ///
+    /// # Errors
+    /// [`VirtualPortError::MismatchedTypes`] and [`VirtualPortError::Mismatched`] if two of them
+    /// disagree, [`VirtualPortError::Extra`] if the type does not have a parameter of another.
+    ///
+    /// libvirt 11.3.0: `virNetDevVPortProfileMerge3`, src/util/virnetdevvportprofile.c
+    pub fn merge(parts: &[Option<&Self>]) -> Result<Option<Self>, VirtualPortError> {
+        let mut parts = parts.iter().copied().flatten();
+        let Some(mut merged) = parts.next().cloned() else { return Ok(None) };
+        for part in parts {
+            merged.take_from(part)?;
+        }
+        if let Some(kind) = merged.kind
+            && let Some(&parameter) = kind.foreign().iter().find(|&&extra| merged.has(extra))
+        {
+            return Err(VirtualPortError::Extra { parameter, kind });
+        }
+        Ok(Some(merged))
+    }
+
+    fn take_from(&mut self, other: &Self) -> Result<(), VirtualPortError> {
+        match (self.kind, other.kind) {
+            (Some(first), Some(second)) if first != second => {
+                return Err(VirtualPortError::MismatchedTypes { first, second });
+            }
+            (None, kind) => self.kind = kind,
+            _ => {}
+        }
+        take(&mut self.manager_id, other.manager_id.as_ref(), Parameter::ManagerId)?;
+        take(&mut self.type_id, other.type_id.as_ref(), Parameter::TypeId)?;
+        take(&mut self.type_id_version, other.type_id_version.as_ref(), Parameter::TypeIdVersion)?;
+        take(&mut self.instance_id, other.instance_id.as_ref(), Parameter::InstanceId)?;
+        take(&mut self.interface_id, other.interface_id.as_ref(), Parameter::InterfaceId)?;
+        take(&mut self.profile_id, other.profile_id.as_ref(), Parameter::ProfileId)
+    }
+
+    /// Gives identities to whoever needs one.
+    ///
+    /// # Errors
+    /// [`VirtualPortError::Missing`] if something is missing that cannot be made up.
+    ///
+    /// libvirt 11.3.0: `virNetDevVPortProfileCheckComplete`, src/util/virnetdevvportprofile.c
+    pub fn complete(&mut self, generate: impl Fn() -> Uuid) -> Result<(), VirtualPortError> {
+        let needed: &[Parameter] = match self.kind {
+            None => &[],
+            Some(VirtualPortType::Qbg) => {
+                self.instance_id.get_or_insert_with(&generate);
+                &[Parameter::ManagerId, Parameter::TypeId, Parameter::TypeIdVersion]
+            }
+            Some(VirtualPortType::Qbh) => &[Parameter::ProfileId],
+            Some(VirtualPortType::OpenVSwitch) => {
+                self.interface_id.get_or_insert_with(&generate);
+                &[]
+            }
+            Some(VirtualPortType::Midonet) => &[Parameter::InterfaceId],
+        };
+        let missing = needed.iter().copied().find(|parameter| !self.has(*parameter));
+        match (missing, self.kind) {
+            (Some(parameter), Some(kind)) => Err(VirtualPortError::Missing { parameter, kind }),
+            _ => Ok(()),
+        }
+    }
+
     const fn has(&self, parameter: Parameter) -> bool {
         match parameter {
             Parameter::ManagerId => self.manager_id.is_some(),
@@ -246,5 +351,73 @@ impl VirtualPort {
         }
         tag.empty();
         out.end("virtualport");
+    }
+}
+
+fn take<T: Clone + PartialEq + ToString>(
+    own: &mut Option<T>,
+    other: Option<&T>,
+    parameter: Parameter,
+) -> Result<(), VirtualPortError> {
+    match (&own, other) {
+        (Some(first), Some(second)) if first != second => Err(VirtualPortError::Mismatched {
+            parameter,
+            first: first.to_string(),
+            second: second.to_string(),
+        }),
+        (None, Some(other)) => {
+            *own = Some(other.clone());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(kind: Option<VirtualPortType>) -> VirtualPort {
+        VirtualPort { kind, ..VirtualPort::default() }
+    }
+
+    #[test]
+    fn parts_are_merged_unless_they_disagree() {
+        let qbg = VirtualPort { manager_id: Some(1), ..port(Some(VirtualPortType::Qbg)) };
+        let version = VirtualPort { type_id: Some(2), type_id_version: Some(3), ..port(None) };
+        let merged = VirtualPort::merge(&[Some(&version), None, Some(&qbg)]).unwrap().unwrap();
+        assert_eq!((merged.kind, merged.manager_id), (Some(VirtualPortType::Qbg), Some(1)));
+        assert_eq!(VirtualPort::merge(&[None, None]), Ok(None));
+        let check = |parts: &[Option<&VirtualPort>], expect: &str| {
+            assert_eq!(VirtualPort::merge(parts).unwrap_err().to_string(), expect);
+        };
+        let ovs = port(Some(VirtualPortType::OpenVSwitch));
+        check(
+            &[Some(&qbg), Some(&ovs)],
+            "attempt to merge virtualports with mismatched types (802.1Qbg and openvswitch)",
+        );
+        let other = VirtualPort { manager_id: Some(2), ..port(None) };
+        check(
+            &[Some(&qbg), Some(&other)],
+            "attempt to merge virtualports with mismatched managerids (1 and 2)",
+        );
+        check(
+            &[Some(&version), Some(&ovs)],
+            "extra typeid unsupported in <virtualport type='openvswitch'>",
+        );
+    }
+
+    #[test]
+    fn identities_are_generated_and_the_rest_is_required() {
+        let uuid = || Uuid::from_u128(7);
+        let mut ovs = port(Some(VirtualPortType::OpenVSwitch));
+        ovs.complete(uuid).unwrap();
+        assert_eq!(ovs.interface_id, Some(uuid()));
+        let check = |kind, expect: &str| {
+            assert_eq!(port(Some(kind)).complete(uuid).unwrap_err().to_string(), expect);
+        };
+        check(VirtualPortType::Qbg, "missing managerid in <virtualport type='802.1Qbg'>");
+        check(VirtualPortType::Qbh, "missing profileid in <virtualport type='802.1Qbh'>");
+        check(VirtualPortType::Midonet, "missing interfaceid in <virtualport type='midonet'>");
     }
 }

@@ -16,10 +16,7 @@ const NETWORK: &str = "<network><name>example</name><forward mode='nat'/><bridge
 async fn main() -> Result<(), Box<dyn Error>> {
     let root = std::env::args().nth(1).ok_or("usage: one_network DIR")?;
     let mut registry = Registry::new();
-    let environment = Environment {
-        search_path: std::env::var_os("PATH").unwrap_or_default(),
-        program: std::env::current_exe().ok(),
-    };
+    let environment = Environment::of_process();
     embed::register(&mut registry, environment);
     let connect =
         Connect::open(&format!("network:///embed?root={root}"), &registry, &OpenOptions::default())

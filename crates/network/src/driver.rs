@@ -3,16 +3,20 @@
 //! Every call that changes something runs as a task of its own: a caller that goes away does not
 //! leave it half done.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, CreateFlags, DefineFlags, DhcpLease, Error, ErrorCode,
-    ErrorDomain, EventCallback, EventId, ListFlags, NetworkDriver, NetworkRef, Result, Update,
-    XmlFlags,
+    ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType, NetworkDriver,
+    NetworkRef, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
 };
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
+use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_util::file;
 use oxivirt_util::ip::Family;
 use oxivirt_util::pidfile::PidFile;
@@ -21,9 +25,11 @@ use uuid::Uuid;
 
 use crate::apply::Host;
 use crate::error;
+use crate::hooks::Hooks;
 use crate::layout::Layout;
 use crate::leases::{self, Prefixes};
-use crate::registry::{Entry, Layers, Networks};
+use crate::ports;
+use crate::registry::{Entry, Networks, Reservations};
 use crate::store;
 
 /// How a driver is opened.
@@ -37,6 +43,36 @@ pub struct Options {
     pub uri: String,
     /// Whether networks are started that start with the host.
     pub autostart: StartWithHost,
+    /// Whether settings of the whole host go back once no network needs them.
+    pub restore_settings: RestoreSettings,
+    /// How scripts are run when networks come and go.
+    pub hooks: HookOptions,
+}
+
+/// How hook scripts are run.
+#[derive(Debug, Clone)]
+pub struct HookOptions {
+    /// The driver's environment, of which scripts get a part.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// A script that takes longer is killed and counts as failed.
+    pub time_limit: Duration,
+}
+
+impl Default for HookOptions {
+    /// No environment, two minutes.
+    fn default() -> Self {
+        Self { environment: BTreeMap::new(), time_limit: Duration::from_secs(120) }
+    }
+}
+
+/// What becomes of settings of the whole host, as IP forwarding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RestoreSettings {
+    /// They stay, as in libvirt: others may rely on them by now.
+    #[default]
+    Never,
+    /// What the driver changed goes back with the last network that needs it.
+    WithLastNetwork,
 }
 
 /// Whether opening a driver starts the networks that start with the host.
@@ -62,7 +98,11 @@ pub(crate) struct Inner<H> {
     pub(crate) lease_helper: PathBuf,
     pub(crate) uri: String,
     pub(crate) networks: Networks,
-    pub(crate) layers: Mutex<Layers>,
+    pub(crate) reserved: Mutex<Reservations>,
+    /// Held while settings of the whole host change.
+    pub(crate) settings: AsyncMutex<()>,
+    pub(crate) restore_settings: RestoreSettings,
+    pub(crate) hooks: Hooks,
     /// Held while names, UUIDs and bridge names are given away.
     pub(crate) identities: AsyncMutex<()>,
     pub(crate) callbacks: Callbacks,
@@ -78,24 +118,29 @@ impl<H: Host> Driver<H> {
     /// # Errors
     /// Number 38 if another driver has the directories, or they cannot be used.
     pub async fn open(host: H, options: Options) -> Result<Self> {
-        let Options { layout, lease_helper, uri, autostart } = options;
+        let Options { layout, lease_helper, uri, autostart, restore_settings, hooks } = options;
         store::prepare(&layout).map_err(|error| error::store(&error))?;
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
+        let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
+        let hooks = Hooks::find(layout.hooks_dir(), environment, hooks.time_limit);
         let inner = Inner {
             host,
             layout,
             lease_helper,
             uri,
             networks: Networks::default(),
-            layers: Mutex::default(),
+            reserved: Mutex::default(),
+            settings: AsyncMutex::default(),
+            restore_settings,
+            hooks,
             identities: AsyncMutex::default(),
             callbacks: Callbacks::new(),
             _lock: lock,
         };
         let driver = Self { inner: Arc::new(inner) };
-        driver.inner.recover().await;
-        driver.inner.load().await;
+        let cut_off = driver.inner.recover().await;
+        driver.inner.load(&cut_off).await;
         if autostart == StartWithHost::Once {
             driver.inner.start_with_host().await;
         }
@@ -128,8 +173,8 @@ impl<H: Host> Inner<H> {
         })
     }
 
-    pub(crate) fn layers(&self) -> std::sync::MutexGuard<'_, Layers> {
-        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn reserved(&self) -> std::sync::MutexGuard<'_, Reservations> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -218,7 +263,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
         Ok(if flags.contains(XmlFlags::INACTIVE) {
             view.persistent_def().format(Form::Inactive)
         } else {
-            view.def.format(Form::LIVE)
+            view.def.format(Form::Live(&view.counters()))
         })
     }
 
@@ -257,13 +302,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
         mac: Option<&str>,
         flags: u32,
     ) -> Result<Vec<DhcpLease>> {
-        if flags != 0 {
-            return Err(Error::unsupported_flags(
-                ErrorDomain::NETWORK,
-                flags,
-                "networkGetDHCPLeases",
-            ));
-        }
+        no_flags(flags, "networkGetDHCPLeases")?;
         let mac = match mac {
             Some(text) => Some(
                 text.parse()
@@ -280,6 +319,90 @@ impl<H: Host> NetworkDriver for Driver<H> {
             .map_err(|error| error::leases(&error))
     }
 
+    async fn network_metadata(
+        &self,
+        network: &NetworkRef,
+        kind: MetadataType,
+        uri: Option<&str>,
+        flags: UpdateFlags,
+    ) -> Result<String> {
+        self.inner.metadata(network, kind, uri, flags)
+    }
+
+    async fn network_set_metadata(
+        &self,
+        network: &NetworkRef,
+        change: &MetadataChange,
+    ) -> Result<()> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        let change = change.clone();
+        self.detached(async move { inner.set_metadata(&entry, &change).await }).await
+    }
+
+    async fn network_list_all_ports(
+        &self,
+        network: &NetworkRef,
+        flags: u32,
+    ) -> Result<Vec<PortRef>> {
+        no_flags(flags, "networkListAllPorts")?;
+        self.inner.list_ports(network)
+    }
+
+    async fn network_port_lookup_by_uuid(
+        &self,
+        network: &NetworkRef,
+        uuid: Uuid,
+    ) -> Result<PortRef> {
+        self.inner.port(network, uuid)?;
+        let network = self.inner.entry(network)?.view().reference();
+        Ok(PortRef { network, uuid })
+    }
+
+    async fn network_port_create_xml(
+        &self,
+        network: &NetworkRef,
+        xml: &str,
+        flags: PortCreateFlags,
+    ) -> Result<PortRef> {
+        flags.check(PortCreateFlags::ALL, ErrorDomain::NETWORK, "networkPortCreateXML")?;
+        let def = match flags.contains(PortCreateFlags::VALIDATE) {
+            true => NetworkPortDef::parse_validated(xml),
+            false => NetworkPortDef::parse(xml),
+        };
+        let def = def.map_err(|error| error::parse(&error))?;
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        self.detached(async move { inner.create_port(&entry, def, flags).await }).await
+    }
+
+    async fn network_port_xml_desc(&self, port: &PortRef, flags: u32) -> Result<String> {
+        no_flags(flags, "networkPortGetXMLDesc")?;
+        Ok(self.inner.port(&port.network, port.uuid)?.format())
+    }
+
+    async fn network_port_parameters(&self, port: &PortRef, flags: u32) -> Result<Vec<TypedParam>> {
+        no_flags(flags, "networkPortGetParameters")?;
+        Ok(ports::parameters(&self.inner.port(&port.network, port.uuid)?))
+    }
+
+    async fn network_port_set_parameters(
+        &self,
+        port: &PortRef,
+        params: &[TypedParam],
+        flags: u32,
+    ) -> Result<()> {
+        no_flags(flags, "networkPortSetParameters")?;
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(&port.network)?);
+        let (uuid, params) = (port.uuid, params.to_vec());
+        self.detached(async move { inner.limit_port(&entry, uuid, &params).await }).await
+    }
+
+    async fn network_port_delete(&self, port: &PortRef, flags: u32) -> Result<()> {
+        no_flags(flags, "networkPortDelete")?;
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(&port.network)?);
+        let uuid = port.uuid;
+        self.detached(async move { inner.delete_port(&entry, uuid).await }).await
+    }
+
     async fn network_event_register(
         &self,
         network: Option<&NetworkRef>,
@@ -294,6 +417,13 @@ impl<H: Host> NetworkDriver for Driver<H> {
             return Ok(());
         }
         Err(Error::invalid_argument(format!("network event callback {} not registered", id.0)))
+    }
+}
+
+fn no_flags(flags: u32, function: &str) -> Result<()> {
+    match flags {
+        0 => Ok(()),
+        flags => Err(Error::unsupported_flags(ErrorDomain::NETWORK, flags, function)),
     }
 }
 

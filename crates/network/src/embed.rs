@@ -1,6 +1,7 @@
 //! `network:///embed?root=DIR`: the driver in the caller's process.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use oxivirt::{
 use oxivirt_util::command::is_executable;
 
 use crate::apply::linux::LinuxHost;
-use crate::driver::{Driver, Options, StartWithHost};
+use crate::driver::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
 use crate::error;
 use crate::layout::Layout;
 
@@ -24,10 +25,22 @@ const LIBEXEC: &str = "/usr/libexec";
 /// What the program knows of its surroundings.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// Where programs are looked for, `$PATH`.
-    pub search_path: OsString,
     /// The program itself; the lease helper is looked for beside it.
     pub program: Option<PathBuf>,
+    /// Its environment: where programs are looked for, and what hook scripts get a part of.
+    pub variables: BTreeMap<OsString, OsString>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self { program: std::env::current_exe().ok(), variables: std::env::vars_os().collect() }
+    }
+
+    fn search_path(&self) -> OsString {
+        self.variables.get(OsStr::new("PATH")).cloned().unwrap_or_default()
+    }
 }
 
 /// Adds the embedded driver to the drivers of a program.
@@ -65,7 +78,7 @@ impl DriverOpener for Embedded {
             let closed = closed.display();
             tracing::warn!(%closed, "dnsmasq's user cannot enter it: changed hosts would not be read");
         }
-        let host = LinuxHost::open(self.environment.search_path.clone());
+        let host = LinuxHost::open(self.environment.search_path());
         let driver = Driver::open(
             host.map_err(|error| error::host(&error))?,
             Options {
@@ -73,6 +86,11 @@ impl DriverOpener for Embedded {
                 lease_helper: lease_helper(self.environment.program.as_deref()),
                 uri: uri.as_str().to_owned(),
                 autostart: StartWithHost::Once,
+                restore_settings: RestoreSettings::Never,
+                hooks: HookOptions {
+                    environment: self.environment.variables.clone(),
+                    ..HookOptions::default()
+                },
             },
         );
         Ok(Arc::new(driver.await?))

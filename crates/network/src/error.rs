@@ -12,11 +12,13 @@ use oxivirt_util::chain;
 use oxivirt_util::pidfile::PidFileError;
 
 use crate::apply::{HostError, Stopped};
+use crate::hooks::HookError;
 use crate::journal::JournalError;
 use crate::leases::LeasesError;
 use crate::plan::Step;
+use crate::plan::port::PortPlanError;
 use crate::plan::start::PlanError;
-use crate::store::StoreError;
+use crate::store::{MacsError, StoreError};
 
 /// An error whose text carries libvirt's visible prefix already.
 fn prefixed(code: i32, domain: i32, message: &str) -> Error {
@@ -50,6 +52,7 @@ pub(crate) fn update(error: &UpdateError) -> Error {
 pub(crate) fn plan(error: &PlanError) -> Error {
     let (code, domain) = match error {
         PlanError::NoBridgeName { .. }
+        | PlanError::NoVirtualFunctions { .. }
         | PlanError::NoMac { .. }
         | PlanError::Prefix { .. }
         | PlanError::RaRoutes { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK),
@@ -60,10 +63,10 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         PlanError::LinkName(_) | PlanError::BridgeExists { .. } | PlanError::NoDnsmasq => {
             (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE)
         }
-        PlanError::Register { .. } => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
-        PlanError::TooManyLayers { .. }
-        | PlanError::Unsupported { .. }
-        | PlanError::Path { .. } => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK),
+        PlanError::UnprivilegedBandwidth => (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NONE),
+        PlanError::TooManyLayers { .. } | PlanError::Path { .. } => {
+            (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK)
+        }
         PlanError::Dnsmasq(error) => (ErrorCode(error.code().number()), ErrorDomain::NETWORK),
     };
     Error::new(code, domain, error.to_string())
@@ -92,7 +95,12 @@ pub(crate) fn host(error: &HostError) -> Error {
             ErrorDomain::NETWORK,
             format!("Failed to apply firewall rules: {text}"),
         ),
+        HostError::Resolver { is_absent: true, .. } => {
+            Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK, text)
+        }
+        HostError::Tc { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
         HostError::Dnsmasq(_)
+        | HostError::Resolver { .. }
         | HostError::Command(_)
         | HostError::NoDnsmasqProcess { .. }
         | HostError::Worker => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, text),
@@ -103,6 +111,51 @@ pub(crate) fn host(error: &HostError) -> Error {
         | HostError::NoProgram { .. }
         | HostError::UnknownProgram { .. } => {
             Error::new(ErrorCode::SYSTEM_ERROR, ErrorDomain::NETWORK, text)
+        }
+    }
+}
+
+/// A port cannot be had.
+#[must_use]
+pub(crate) fn port(error: &PortPlanError) -> Error {
+    let text = error.to_string();
+    let (code, domain) = match error {
+        PortPlanError::Plugged | PortPlanError::Unplugged => {
+            (ErrorCode::INVALID_ARG, ErrorDomain::NETWORK)
+        }
+        PortPlanError::Exists { .. } => (ErrorCode::NETWORK_PORT_EXIST, ErrorDomain::NETWORK),
+        PortPlanError::VirtualPort(error) => {
+            (ErrorCode(error.code().number()), ErrorDomain(error.domain().number()))
+        }
+        PortPlanError::Association { .. } => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK),
+        PortPlanError::FloorMode { .. } | PortPlanError::FloorWithoutLimit { .. } => {
+            (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NETWORK)
+        }
+        PortPlanError::Overcommitted { .. } => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
+        PortPlanError::NoPool { .. }
+        | PortPlanError::Exhausted { .. }
+        | PortPlanError::NotInPool { .. }
+        | PortPlanError::InUse { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK),
+    };
+    Error::new(code, domain, text)
+}
+
+/// A hook script refused.
+#[must_use]
+pub(crate) fn hook(error: &HookError) -> Error {
+    Error::new(ErrorCode::HOOK_SCRIPT_FAILED, ErrorDomain::HOOK, error.to_string())
+}
+
+/// A MAC map could not be changed.
+#[must_use]
+pub(crate) fn macs(error: &MacsError) -> Error {
+    match error {
+        MacsError::File(error) => match error.io() {
+            Some(source) => system(source, error),
+            None => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, error.to_string()),
+        },
+        MacsError::Map(error) => {
+            Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, chain::text(error))
         }
     }
 }
@@ -176,8 +229,6 @@ mod tests {
             "internal error: zone z requested for network n but firewalld is not active",
         );
         check(&plan(&PlanError::NoDnsmasq), 38, 0, "Cannot find 'dnsmasq' in path");
-        let unsupported = PlanError::Unsupported { feature: "bandwidth", network: "n".into() };
-        assert_eq!(plan(&unsupported).code(), ErrorCode::CONFIG_UNSUPPORTED);
         let name = "sixteen-letters!".parse::<oxivirt_util::link_name::LinkName>().unwrap_err();
         assert_eq!(plan(&PlanError::LinkName(name)).code(), ErrorCode::SYSTEM_ERROR);
     }

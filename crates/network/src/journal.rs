@@ -41,6 +41,8 @@ pub enum Operation {
     Start,
     /// Completed, never undone.
     Stop,
+    /// The status file tells what is wanted; what is there may be of before or after.
+    Update,
 }
 
 /// The version that this code writes and understands.

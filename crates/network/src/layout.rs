@@ -66,6 +66,42 @@ impl Layout {
         self.state_dir().join(format!("{name}.xml"))
     }
 
+    /// Ports of a running network: `UUID.xml`, in a directory of the network's name.
+    #[must_use]
+    pub fn ports_dir(&self, name: &str) -> PathBuf {
+        self.state_dir().join(name).join("ports")
+    }
+
+    /// Status of a port.
+    #[must_use]
+    pub fn port_file(&self, name: &str, port: Uuid) -> PathBuf {
+        self.ports_dir(name).join(format!("{port}.xml"))
+    }
+
+    /// Name servers of the host, for a dnsmasq that does not look for them itself.
+    #[must_use]
+    pub fn servers_file(&self, network: Uuid) -> PathBuf {
+        self.servers_dir().join(network.to_string())
+    }
+
+    /// Where those are.
+    #[must_use]
+    pub fn servers_dir(&self) -> PathBuf {
+        self.root.join("run/oxivirt/network/servers")
+    }
+
+    /// Scripts that are run when networks come and go.
+    #[must_use]
+    pub fn hooks_dir(&self) -> PathBuf {
+        self.root.join("etc/libvirt/hooks")
+    }
+
+    /// Kernel settings as they were before the first network changed them.
+    #[must_use]
+    pub fn old_settings(&self) -> PathBuf {
+        self.root.join("run/oxivirt/network/settings.json")
+    }
+
     /// Held by the driver for as long as it lives.
     #[must_use]
     pub fn driver_pid(&self) -> PathBuf {

@@ -19,12 +19,11 @@
 use std::sync::Arc;
 
 use oxivirt::{Autostart, Error, ErrorCode, ErrorDomain, Event, LifecycleEvent, Lifetime, Result};
+use oxivirt_conf::hook_data;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Surroundings, validate};
-use oxivirt_conf::status::{
-    Errors, FirewallBackend, FirewallLayer, FirewallRemoval, NetworkStatus, RemovalAction,
-    RemovalGroup,
-};
+use oxivirt_conf::port::NetworkPortDef;
+use oxivirt_conf::status::NetworkStatus;
 use oxivirt_util::firewall::Removal;
 use oxivirt_util::mac::MacAddr;
 use oxivirt_util::{chain, file};
@@ -33,12 +32,23 @@ use uuid::Uuid;
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
+use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
-use crate::plan::start::{self, Input, PlanError};
+use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{Plan, Step, Undo};
-use crate::registry::{Entry, Running, View};
+use crate::plan::{Plan, Provision, Step, Undo, provision};
+use crate::registry::{Entry, View};
+use crate::removal;
 use crate::store;
+
+/// A start that has been decided on.
+struct Planned {
+    /// The network as it will be.
+    view: View,
+    plan: Plan<Step>,
+    /// What takes it back.
+    undo: Plan<Undo>,
+}
 
 impl<H: Host> Inner<H> {
     /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
@@ -63,7 +73,7 @@ impl<H: Host> Inner<H> {
         let around = Surroundings {
             bridges: &bridges,
             link_exists: &|name| links.contains(name),
-            is_virtual_function: &|_| false,
+            is_virtual_function: &|address| self.host.is_virtual_function(&address.to_string()),
             generate_mac: &|| MacAddr::generated(rand::random()),
         };
         validate(&mut def, around).map_err(|error| error::validate(&error))?;
@@ -183,87 +193,97 @@ impl<H: Host> Inner<H> {
     async fn start(&self, entry: &Entry, view: &View) -> Result<()> {
         let uuid = view.reference().uuid;
         self.finish_journal(uuid).await?;
-        let def = start::live(&view.def);
-        let (plan, removal) = match self.plan_start(&def).await {
+        if let Err(error) = file::remove_dir(&self.layout.ports_dir(&view.def.name)) {
+            tracing::warn!(error = chain::text(&error), "ports of an earlier life stay");
+        }
+        let mut def = start::live(&view.def);
+        let started = async {
+            self.run_hook(&def, HookOperation::Start).await?;
+            let planned = self.plan_start(&mut def, view).await?;
+            self.apply_start(&planned).await?;
+            Ok(planned)
+        };
+        let planned: Planned = match started.await {
             Ok(planned) => planned,
             Err(error) => {
-                self.layers().release(uuid);
+                self.reserved().release(uuid);
+                drop(self.run_hook(&view.def, HookOperation::Stopped).await);
                 return Err(error);
             }
         };
-        let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let undo = stop::plan(&def, removal.as_ref(), &self.layout, keep);
-        let status = NetworkStatus { removal, ..NetworkStatus::new(def.clone()) };
-        if let Err(error) = self.apply_start(&plan, undo, &status).await {
-            self.layers().release(uuid);
-            return Err(error);
-        }
-        let running = Running { status: Some(Box::new(status)) };
-        entry.set(View { def, running: Some(running), ..view.clone() });
+        entry.set(planned.view);
         tracing::info!(network = view.def.name, %uuid, "network started");
         Ok(())
     }
 
-    async fn plan_start(&self, def: &NetworkDef) -> Result<(Plan<Step>, Option<FirewallRemoval>)> {
+    async fn plan_start(&self, def: &mut NetworkDef, view: &View) -> Result<Planned> {
         let planned = |error: PlanError| error::plan(&error);
         let query = start::query(def).map_err(planned)?;
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
-        let subnets = start::translated(def);
-        let layers = self.layers().reserve(def.uuid.unwrap_or_default(), &subnets);
-        let layers = layers.ok_or_else(|| {
-            planned(PlanError::TooManyLayers {
-                subnet: subnets.first().copied().unwrap_or_default(),
-            })
-        })?;
-        let lease_helper = &self.lease_helper;
-        let input =
-            Input { def, layout: &self.layout, facts: &facts, layers: &layers, lease_helper };
-        let start = start::plan(input).map_err(planned)?;
-        for warning in &start.warnings {
+        for warning in start::check(def, &facts).map_err(planned)? {
             tracing::warn!(network = def.name, warning, "odd");
         }
-        let removal = start.plan.steps().find_map(|step| match step {
-            Step::LoadRules(transaction) => Some(saved_removal(&Removal::of(transaction))),
-            _ => None,
-        });
-        Ok((start.plan, removal))
+        if def.forward.pf.is_some() && def.forward.devices.is_empty() {
+            def.forward.devices.clone_from(&facts.pool);
+        }
+        let uuid = def.uuid.unwrap_or_default();
+        let subnets = start::translated(def);
+        if self.reserved().reserve(uuid, &subnets).is_none() {
+            let subnet = subnets.first().copied().unwrap_or_default();
+            return Err(planned(PlanError::TooManyLayers { subnet }));
+        }
+        if query.needs_dnsmasq {
+            self.reserved().reserve_watch(uuid, facts.inotify_limit);
+        }
+        let running = Some(Arc::new(NetworkStatus::new(def.clone())));
+        let view = View { def: def.clone(), running, ports: Arc::default(), ..view.clone() };
+        let view = if self.hooks.exist() { view.tainted() } else { view };
+        let want = self.provision(&view, &facts)?;
+        let plan = provision::difference(&Provision::default(), &want, None);
+        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
+        let undo = stop::plan(def, removal.as_ref(), &self.layout, keep);
+        self.note_settings(uuid, &want.forwarding, &facts).await?;
+        Ok(Planned { view: view.with_removal(removal), plan, undo })
     }
 
-    /// Journal, steps, status file; undone as a whole if one of them fails.
-    async fn apply_start(
-        &self,
-        plan: &Plan<Step>,
-        undo: Plan<Undo>,
-        status: &NetworkStatus,
-    ) -> Result<()> {
-        let def = &status.def;
+    /// Journal, steps, hook, status file; undone as a whole if one of them fails.
+    async fn apply_start(&self, planned: &Planned) -> Result<()> {
+        let Planned { view, plan, undo } = planned;
+        let def = &view.def;
+        let status = view.status();
         let uuid = def.uuid.unwrap_or_default();
-        self.write_journal(Operation::Start, def, &undo)?;
+        self.write_journal(Operation::Start, def, undo)?;
         // The disk works while dnsmasq starts.
         let (layout, staged) = (self.layout.clone(), status.clone());
         let stage = tokio::task::spawn_blocking(move || store::stage_status(&layout, &staged));
         let (done, staged) = futures::join!(apply::run(&self.host, plan), stage);
-        let staged = staged.unwrap_or_else(|_| store::stage_status(&self.layout, status));
-        let failure = match done {
-            Ok(()) => match staged.and_then(|()| store::commit_status(&self.layout, &def.name)) {
+        let staged = staged.unwrap_or_else(|_| store::stage_status(&self.layout, &status));
+        let finish = async {
+            self.run_hook(def, HookOperation::Started).await?;
+            staged
+                .and_then(|()| store::commit_status(&self.layout, &def.name))
+                .map_err(|error| error::store(&error))
+        };
+        let (error, undo) = match done {
+            Ok(()) => match finish.await {
                 Ok(()) => {
                     self.remove_journal(uuid);
                     return Ok(());
                 }
-                Err(error) => (error::store(&error), undo),
+                Err(error) => (error, undo.clone()),
             },
             Err(stopped) => {
-                // Only what was done: a link or file of somebody else is left alone.
-                let status_file = self.layout.status_file(&def.name);
-                let done = |step: &Undo| match step {
-                    Undo::RemoveIfEmpty { .. } => true,
-                    Undo::RemoveFile { path } if *path == status_file => true,
-                    step => stopped.undo.contains(step),
+                // What was not done is not undone: it may be somebody else's.
+                let staged = self.layout.status_file(&def.name);
+                let done = |undo: &Undo| {
+                    stopped.undo.contains(undo)
+                        || matches!(undo, Undo::RemoveFile { path } if *path == staged)
+                        || matches!(undo, Undo::RemoveIfEmpty { .. })
                 };
-                (error::stopped(&stopped), undo.filtered(done))
+                (error::stopped(&stopped), undo.clone().filtered(done))
             }
         };
-        let (error, undo) = failure;
         tracing::debug!(network = def.name, %error, "start failed, undoing it");
         let left = apply::undo(&self.host, &undo).await;
         if left.is_empty() {
@@ -314,10 +334,13 @@ impl<H: Host> Inner<H> {
         for left in left {
             tracing::error!(network = view.def.name, error = chain::text(&left), "not removed");
         }
-        self.layers().release(uuid);
+        self.reserved().release(uuid);
+        self.restore_settings().await;
+        drop(self.run_view_hook(view, HookOperation::Stopped, None).await);
         if view.is_persistent() {
             let def = view.persistent_def().clone();
-            entry.set(View { def, new_def: None, running: None, ..view.clone() });
+            let ports = Arc::default();
+            entry.set(View { def, new_def: None, running: None, ports, ..view.clone() });
         } else {
             self.networks.remove(uuid);
         }
@@ -391,7 +414,28 @@ impl<H: Host> Inner<H> {
         Ok(())
     }
 
-    fn write_journal(
+    /// Runs the hook scripts for a network without ports.
+    async fn run_hook(&self, def: &NetworkDef, operation: HookOperation) -> Result<()> {
+        let view = View::inactive(def.clone(), Lifetime::Transient);
+        self.run_view_hook(&view, operation, None).await
+    }
+
+    /// Runs the hook scripts, if there are any.
+    pub(crate) async fn run_view_hook(
+        &self,
+        view: &View,
+        operation: HookOperation,
+        port: Option<&NetworkPortDef>,
+    ) -> Result<()> {
+        if !self.hooks.exist() {
+            return Ok(());
+        }
+        let document = hook_data(&view.def, &view.counters(), port);
+        let ran = self.hooks.run(&view.def.name, operation, &document).await;
+        ran.map_err(|error| error::hook(&error))
+    }
+
+    pub(crate) fn write_journal(
         &self,
         operation: Operation,
         def: &NetworkDef,
@@ -417,13 +461,4 @@ impl<H: Host> Inner<H> {
     pub(crate) fn emit(&self, network: &oxivirt::NetworkRef, event: LifecycleEvent) {
         self.callbacks.emit(&Event::lifecycle(network.clone(), event));
     }
-}
-
-/// The removal as libvirt's status files hold it: one command, whatever its exit status.
-#[must_use]
-pub(crate) fn saved_removal(removal: &Removal) -> FirewallRemoval {
-    let action =
-        RemovalAction { layer: FirewallLayer::Ipv4, errors: Errors::Report, args: removal.words() };
-    let group = RemovalGroup { errors: Errors::Ignore, actions: vec![action] };
-    FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
 }

@@ -2,7 +2,8 @@
 //!
 //! libvirt 11.3.0: `networkStateInitialize`, `networkUpdateState`, src/network/bridge_driver.c
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use oxivirt::{Autostart, Lifetime, Result};
 use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
@@ -10,27 +11,34 @@ use oxivirt_conf::network::{ForwardMode, NetworkDef};
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
 use oxivirt_util::chain;
 use oxivirt_util::file::{self, Durability};
-use oxivirt_util::firewall::{Change, Key, Removal, Transaction};
+use oxivirt_util::firewall::{Key, Removal};
 use oxivirt_util::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
+use crate::hooks::HookOperation;
 use crate::journal::{self, JournalError, Operation};
-use crate::lifecycle::saved_removal;
 use crate::plan::nftables::{self, Layer};
-use crate::plan::stop;
-use crate::plan::{FactsQuery, Step, Undo, dnsmasq, start};
-use crate::registry::{Entry, Running, View};
+use crate::plan::port::Ports;
+use crate::plan::{FactsQuery, Undo, provision, stop};
+use crate::registry::{Entry, View};
+use crate::removal;
 use crate::store;
 
 impl<H: Host> Inner<H> {
     /// Finishes the operations that a driver before this one was cut off in.
-    pub(crate) async fn recover(&self) {
+    ///
+    /// Tells the networks that were being changed: their status files say what was wanted.
+    pub(crate) async fn recover(&self) -> BTreeSet<Uuid> {
         store::sweep(&self.layout);
+        let mut cut_off = BTreeSet::new();
         for entry in journal::all(&self.layout) {
             match entry {
+                Ok(entry) if entry.operation == Operation::Update => {
+                    cut_off.insert(entry.uuid);
+                }
                 Ok(entry) => drop(self.finish(&entry).await),
                 Err(error) => {
                     tracing::error!(error = chain::text(&error), "cannot finish an operation");
@@ -42,6 +50,7 @@ impl<H: Host> Inner<H> {
                 }
             }
         }
+        cut_off
     }
 
     /// Finishes the operation on one network that was cut off, if there is one.
@@ -58,7 +67,9 @@ impl<H: Host> Inner<H> {
 
     async fn finish(&self, entry: &journal::Entry) -> Result<()> {
         let has_status = self.layout.status_file(&entry.name).exists();
-        if entry.operation == Operation::Start && has_status {
+        if entry.operation == Operation::Update
+            || (entry.operation == Operation::Start && has_status)
+        {
             // It was complete but for this file.
             self.remove_journal(entry.uuid);
             return Ok(());
@@ -78,7 +89,7 @@ impl<H: Host> Inner<H> {
     }
 
     /// Reads what is on disk, and brings the host in line with it.
-    pub(crate) async fn load(&self) {
+    pub(crate) async fn load(&self, cut_off: &BTreeSet<Uuid>) {
         for status in store::load_statuses(&self.layout) {
             match status {
                 Ok(status) => self.load_status(status),
@@ -92,9 +103,14 @@ impl<H: Host> Inner<H> {
             }
         }
         for entry in self.networks.all() {
-            if entry.view().is_active() {
-                self.take_over(&entry).await;
+            let view = entry.view();
+            let uuid = view.reference().uuid;
+            if view.is_active() {
+                self.take_over(&entry, cut_off.contains(&uuid)).await;
             }
+        }
+        for uuid in cut_off {
+            self.remove_journal(*uuid);
         }
     }
 
@@ -102,9 +118,16 @@ impl<H: Host> Inner<H> {
         let mut def = status.def.clone();
         let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         let uuid = def.uuid.unwrap_or_default();
-        self.layers().adopt(uuid, saved_layers(status.removal.as_ref()));
-        let running = Some(Running { status: Some(Box::new(status)) });
-        let view = View { running, ..View::inactive(def, Lifetime::Transient) };
+        self.reserved().adopt(uuid, saved_layers(status.removal.as_ref()));
+        let mut ports = Ports::new();
+        for port in store::load_ports(&self.layout, &def.name) {
+            match port {
+                Ok(port) => drop(ports.insert(port.uuid, port)),
+                Err(error) => tracing::warn!(error = chain::text(&error), "port not loaded"),
+            }
+        }
+        let (running, ports) = (Some(Arc::new(status)), Arc::new(ports));
+        let view = View { running, ports, ..View::inactive(def, Lifetime::Transient) };
         drop(self.networks.insert(uuid, view));
     }
 
@@ -139,7 +162,7 @@ impl<H: Host> Inner<H> {
     }
 
     /// Checks a network that is said to run, and repairs what can be repaired.
-    async fn take_over(&self, entry: &Entry) {
+    async fn take_over(&self, entry: &Entry, was_cut_off: bool) {
         let _operation = entry.operation.lock().await;
         let view = entry.view();
         let name = &view.def.name;
@@ -155,15 +178,57 @@ impl<H: Host> Inner<H> {
                 return;
             }
         }
-        if !view.def.forward.mode.owns_bridge() {
-            return;
+        if let Err(error) = self.repair(entry, &view, was_cut_off).await {
+            tracing::error!(network = name, %error, "not repaired");
         }
-        if let Err(error) = self.repair_rules(entry, &view).await {
-            tracing::error!(network = name, %error, "firewall rules not restored");
+        for port in view.ports.values() {
+            // What a script says of a guest that runs already changes nothing.
+            drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
         }
-        if let Err(error) = self.repair_dnsmasq(&view).await {
-            tracing::error!(network = name, %error, "dnsmasq not restored");
+        self.taint(entry);
+    }
+
+    /// Brings what is there to what the status file tells.
+    async fn repair(&self, entry: &Entry, view: &View, was_cut_off: bool) -> Result<()> {
+        let facts = self.facts(&view.def).await?;
+        let want = self.provision(view, &facts)?;
+        let uuid = view.reference().uuid;
+        self.reserved()
+            .need_settings(uuid, want.forwarding.iter().map(|s| s.key.clone()).collect());
+        let found = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let mut have = found.into_iter().next().unwrap_or_default();
+        let saved = view.running.as_ref().and_then(|status| status.removal.clone());
+        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        if saved != removal {
+            // Rules of another version or program, or more than there should be.
+            have.rules = None;
         }
+        if was_cut_off && let Some(service) = &mut have.dnsmasq {
+            // It may not have read what is on disk.
+            service.hosts.clear();
+        }
+        let status = view.status();
+        if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
+            // Classes of ports that are not there, or the other way round.
+            have.shaping = None;
+        }
+        if let Some(service) = &have.dnsmasq {
+            self.reserved().adopt_watch(uuid, service.launch.servers_file.is_some());
+        }
+        let plan = provision::difference(&have, &want, saved.as_ref());
+        let is_same =
+            view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
+        if plan.stages.is_empty() && is_same && saved == removal {
+            return Ok(());
+        }
+        for step in plan.steps() {
+            tracing::warn!(network = view.def.name, %step, "repairing");
+        }
+        if saved != removal {
+            self.save(entry, view, removal::union(saved.as_ref(), removal.as_ref()))?;
+        }
+        apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))?;
+        self.save(entry, view, removal)
     }
 
     async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {
@@ -176,102 +241,6 @@ impl<H: Host> Inner<H> {
         let query = FactsQuery { bridge: Some(bridge), ..Default::default() };
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         Ok(facts.bridge.is_some())
-    }
-
-    /// Loads a network's rules if they are not all there as they should be.
-    async fn repair_rules(&self, entry: &Entry, view: &View) -> Result<()> {
-        let Some(wanted) = self.rules(&view.def)? else { return Ok(()) };
-        let saved = view.status().removal;
-        let is_saved = saved.as_ref() == Some(&saved_removal(&Removal::of(&wanted)));
-        if is_saved && self.host.holds_rules(&wanted).await.map_err(|error| error::host(&error))? {
-            return Ok(());
-        }
-        tracing::warn!(
-            network = view.def.name,
-            "firewall rules were missing or changed, loading them"
-        );
-        self.replace_rules(entry, view, view.def.clone(), wanted).await
-    }
-
-    /// The rules of a network that runs, in the layers it has or in new ones.
-    pub(crate) fn rules(&self, def: &NetworkDef) -> Result<Option<Transaction>> {
-        let subnets = start::translated(def);
-        let uuid = def.uuid.unwrap_or_default();
-        let mut layers = self.layers();
-        let chosen = layers.of(uuid, &subnets).or_else(|| layers.reserve(uuid, &subnets));
-        let traffic = start::traffic(def, &chosen.unwrap_or_default());
-        Ok(traffic.map_err(|error| error::plan(&error))?.map(|traffic| nftables::load(&traffic)))
-    }
-
-    /// Puts new rules in the place of those that are saved, in one transaction, and saves the new
-    /// status: the network's definition is then `def`.
-    pub(crate) async fn replace_rules(
-        &self,
-        entry: &Entry,
-        view: &View,
-        def: NetworkDef,
-        wanted: Transaction,
-    ) -> Result<()> {
-        let old = view.status().removal;
-        let removal = saved_removal(&Removal::of(&wanted));
-        for step in old.iter().flat_map(stop::rules) {
-            // Ours are part of the transaction; those of others cannot be.
-            if matches!(step, Undo::RunRemoval { .. }) {
-                self.host.undo(&step).await.map_err(|error| error::host(&error))?;
-            }
-        }
-        let replace = replacement(old.as_ref(), wanted);
-        self.host.run(&Step::LoadRules(replace)).await.map_err(|error| error::host(&error))?;
-        let status = NetworkStatus { removal: Some(removal), ..view.status() };
-        self.save(entry, view, NetworkStatus { def, ..status })
-    }
-
-    /// Writes a status file and shows readers what it says.
-    pub(crate) fn save(&self, entry: &Entry, view: &View, status: NetworkStatus) -> Result<()> {
-        store::write_status(&self.layout, &status).map_err(|error| error::store(&error))?;
-        let def = status.def.clone();
-        let running = Some(Running { status: Some(Box::new(status)) });
-        entry.set(View { def, running, ..view.clone() });
-        Ok(())
-    }
-
-    /// Starts a dnsmasq that ended.
-    async fn repair_dnsmasq(&self, view: &View) -> Result<()> {
-        let def = &view.def;
-        if !dnsmasq::is_needed(def) {
-            return Ok(());
-        }
-        let name = &def.name;
-        let (conf_file, pid_file) = (self.layout.dnsmasq_conf(name), self.layout.dnsmasq_pid(name));
-        let runs = self.host.runs_dnsmasq(&conf_file, &pid_file).await;
-        if runs.map_err(|error| error::host(&error))? {
-            return Ok(());
-        }
-        tracing::warn!(network = name, "dnsmasq had ended, starting it");
-        self.restart_dnsmasq(def).await
-    }
-
-    /// Stops a network's dnsmasq if it runs, and starts one.
-    pub(crate) async fn restart_dnsmasq(&self, def: &NetworkDef) -> Result<()> {
-        let failed = |error: apply::HostError| error::host(&error);
-        let query = FactsQuery { needs_dnsmasq: true, ..Default::default() };
-        let facts = self.host.facts(&query).await.map_err(failed)?;
-        let input = start::Input {
-            def,
-            layout: &self.layout,
-            facts: &facts,
-            layers: &[],
-            lease_helper: &self.lease_helper,
-        };
-        let plan = start::dnsmasq(input).map_err(|error| error::plan(&error))?;
-        let stop = plan
-            .steps()
-            .filter_map(Step::undo)
-            .filter(|undo| matches!(undo, Undo::StopDnsmasq { .. }));
-        for undo in stop {
-            self.host.undo(&undo).await.map_err(failed)?;
-        }
-        apply::run(&self.host, &plan).await.map_err(|stopped| error::stopped(&stopped))
     }
 
     /// Starts the networks that start with the host, at the first opening since it started.
@@ -294,20 +263,6 @@ impl<H: Host> Inner<H> {
             }
         }
     }
-}
-
-/// The transaction that removes what is saved, as far as it is ours, and loads what is wanted.
-fn replacement(old: Option<&FirewallRemoval>, wanted: Transaction) -> Transaction {
-    let ours = old.into_iter().flat_map(stop::rules).filter_map(|step| match step {
-        Undo::RemoveRules { words } => Removal::parse(&words).ok(),
-        _ => None,
-    });
-    // The table first: if it is gone, the removal would have nothing to refer to.
-    let mut changes = vec![Change::AddTable];
-    changes
-        .extend(ours.filter(|old| old.table == wanted.table).flat_map(|old| old.saved().changes));
-    changes.extend(wanted.changes);
-    Transaction { table: wanted.table, changes }
 }
 
 /// The layers that a saved removal tells.

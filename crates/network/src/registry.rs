@@ -3,16 +3,17 @@
 //! Each network is an entry with a lock that an operation holds from its first to its last step, and a
 //! view that readers copy without waiting for any operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::IpNet;
 use oxivirt::{Activity, Autostart, Lifetime, NetworkRef, NetworkState};
-use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::NetworkStatus;
+use oxivirt_conf::network::{Counters, NetworkDef};
+use oxivirt_conf::status::{FirewallRemoval, NetworkStatus, Taint};
 use uuid::Uuid;
 
 use crate::plan::nftables::{self, Layer};
+use crate::plan::port::{self, Ports};
 
 /// A network as it is at one moment.
 #[derive(Debug, Clone)]
@@ -23,24 +24,23 @@ pub(crate) struct View {
     pub(crate) new_def: Option<NetworkDef>,
     /// What the status file says beyond the definition, if the network runs.
     pub(crate) running: Option<Running>,
+    /// Its guests' interfaces.
+    pub(crate) ports: Arc<Ports>,
     /// How long it is remembered.
     pub(crate) lifetime: Lifetime,
     /// Whether it starts with the host.
     pub(crate) autostart: Autostart,
 }
 
-/// State of a running network.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Running {
-    /// Everything the status file holds, but the definition.
-    pub(crate) status: Option<Box<NetworkStatus>>,
-}
+/// State of a running network: everything its status file holds, but the definition.
+pub(crate) type Running = Arc<NetworkStatus>;
 
 impl View {
     /// A network that does not run.
     #[must_use]
     pub(crate) fn inactive(def: NetworkDef, lifetime: Lifetime) -> Self {
-        Self { def, new_def: None, running: None, lifetime, autostart: Autostart::Disabled }
+        let ports = Arc::default();
+        Self { def, new_def: None, running: None, ports, lifetime, autostart: Autostart::Disabled }
     }
 
     /// Whether it runs.
@@ -75,13 +75,48 @@ impl View {
     }
 
     /// The status document of a running network.
+    ///
+    /// What the ports need is counted, whatever a file said: nothing else knows it better.
     #[must_use]
     pub(crate) fn status(&self) -> NetworkStatus {
-        let saved = self.running.as_ref().and_then(|running| running.status.as_deref());
-        match saved {
-            Some(saved) => NetworkStatus { def: self.def.clone(), ..saved.clone() },
-            None => NetworkStatus::new(self.def.clone()),
+        let floors = port::floors(&self.ports);
+        let def = self.def.clone();
+        let base = match self.running.as_deref() {
+            Some(saved) => NetworkStatus { def, ..saved.clone() },
+            None => NetworkStatus::new(def),
+        };
+        NetworkStatus {
+            class_ids: port::class_ids(&floors),
+            floor_sum: floors.values().map(|floor| floor.rate).fold(0, u64::saturating_add),
+            ..base
         }
+    }
+
+    /// As it is, with another saved removal.
+    #[must_use]
+    pub(crate) fn with_removal(&self, removal: Option<FirewallRemoval>) -> Self {
+        let running = Some(Arc::new(NetworkStatus { removal, ..self.status() }));
+        Self { running, ..self.clone() }
+    }
+
+    /// As it is, with the mark that a hook script ran.
+    #[must_use]
+    pub(crate) fn tainted(&self) -> Self {
+        let mut status = self.status();
+        status.taint.insert(Taint::HookScript);
+        Self { running: Some(Arc::new(status)), ..self.clone() }
+    }
+
+    /// Whether it has the mark that a hook script ran.
+    #[must_use]
+    pub(crate) fn is_tainted(&self) -> bool {
+        self.running.as_ref().is_some_and(|status| status.taint.contains(&Taint::HookScript))
+    }
+
+    /// How many ports there are.
+    #[must_use]
+    pub(crate) fn counters(&self) -> Counters {
+        port::counters(&self.ports)
     }
 }
 
@@ -163,16 +198,61 @@ impl Networks {
     }
 }
 
-/// Layers of translated subnets, by network.
+/// What networks share and each has a part of, from the moment a start is planned until the network
+/// has stopped.
 ///
-/// A subnet that overlaps with another goes to a layer of its own; the choice holds from the moment
-/// a start is planned until the network has stopped.
+/// A translated subnet that overlaps with another goes to a layer of its own. A dnsmasq that follows
+/// the host's name servers by itself takes one of few inotify instances.
 #[derive(Debug, Default)]
-pub(crate) struct Layers {
+pub(crate) struct Reservations {
     taken: BTreeMap<Uuid, Vec<(IpNet, Layer)>>,
+    watching: BTreeSet<Uuid>,
+    told: BTreeSet<Uuid>,
+    settings: BTreeMap<Uuid, Vec<String>>,
 }
 
-impl Layers {
+impl Reservations {
+    /// Chooses how a dnsmasq learns of the host's name servers: by itself as long as all of them
+    /// take no more than half of a user's inotify instances, for the others are not ours.
+    pub(crate) fn reserve_watch(&mut self, uuid: Uuid, limit: usize) {
+        self.told.remove(&uuid);
+        self.watching.remove(&uuid);
+        let set = if self.watching.len() < limit / 2 { &mut self.watching } else { &mut self.told };
+        set.insert(uuid);
+    }
+
+    /// Notes how a dnsmasq that runs already was started.
+    pub(crate) fn adopt_watch(&mut self, uuid: Uuid, is_told: bool) {
+        if is_told {
+            self.told.insert(uuid)
+        } else {
+            self.watching.insert(uuid)
+        };
+    }
+
+    /// Whether a network's dnsmasq is told the host's name servers.
+    #[must_use]
+    pub(crate) fn upstream(&self, uuid: Uuid) -> bool {
+        self.told.contains(&uuid)
+    }
+
+    /// Notes which settings of the host a network needs.
+    pub(crate) fn need_settings(&mut self, uuid: Uuid, keys: Vec<String>) {
+        self.settings.insert(uuid, keys);
+    }
+
+    /// Whether a network needs a setting of the host.
+    #[must_use]
+    pub(crate) fn needs_setting(&self, key: &str) -> bool {
+        self.settings.values().flatten().any(|needed| needed == key)
+    }
+
+    /// The networks whose dnsmasq is told.
+    #[must_use]
+    pub(crate) fn told(&self) -> Vec<Uuid> {
+        self.told.iter().copied().collect()
+    }
+
     /// Chooses layers for the subnets of a network; `None` if there are too many.
     pub(crate) fn reserve(&mut self, uuid: Uuid, subnets: &[IpNet]) -> Option<Vec<Layer>> {
         let mut own: Vec<(IpNet, Layer)> = Vec::new();
@@ -201,8 +281,11 @@ impl Layers {
         subnets.iter().map(layer).collect()
     }
 
-    /// Gives the layers of a network back.
+    /// Gives back all that a network has.
     pub(crate) fn release(&mut self, uuid: Uuid) {
+        self.watching.remove(&uuid);
+        self.told.remove(&uuid);
+        self.settings.remove(&uuid);
         self.taken.remove(&uuid);
     }
 }
@@ -217,7 +300,7 @@ mod tests {
 
     #[test]
     fn layers_are_kept_until_released() {
-        let mut layers = Layers::default();
+        let mut layers = Reservations::default();
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(layers.reserve(a, &[net("10.0.0.0/8"), net("fd00::/8")]), Some(vec![0, 0]));
         assert_eq!(layers.reserve(b, &[net("10.1.0.0/16")]), Some(vec![1]));
@@ -227,5 +310,18 @@ mod tests {
         assert_eq!(layers.reserve(a, &[net("10.0.0.0/8")]), Some(vec![0]));
         assert_eq!(layers.of(a, &[net("10.0.0.0/8")]), Some(vec![0]));
         assert_eq!(layers.of(a, &[net("10.1.0.0/16")]), None);
+    }
+
+    #[test]
+    fn half_of_the_watches_are_left_to_others() {
+        let mut reserved = Reservations::default();
+        let uuids = [1, 2, 3].map(Uuid::from_u128);
+        for uuid in uuids {
+            reserved.reserve_watch(uuid, 5);
+        }
+        assert_eq!(reserved.told(), [uuids[2]]);
+        reserved.release(uuids[0]);
+        reserved.reserve_watch(uuids[2], 5);
+        assert!(!reserved.upstream(uuids[2]));
     }
 }

@@ -13,15 +13,20 @@ use std::path::{Path, PathBuf};
 
 use oxivirt::Autostart;
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
+use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
 use oxivirt_util::file::{self, Durability, FileError};
+use oxivirt_util::macmap::{self, MacMap, MacMapError};
+use uuid::Uuid;
 
 use crate::layout::Layout;
 
 /// Larger documents are refused, as in libvirt.
 const LIMIT: u64 = 10 << 20;
 const MODE: u32 = 0o600;
+/// Others read it: the name service module for guests.
+const MACS_MODE: u32 = 0o644;
 
 /// Why something on disk could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +73,7 @@ pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
         layout.state_dir(),
         layout.dnsmasq_dir(),
         layout.journal_dir(),
+        layout.servers_dir(),
     ] {
         file::create_dir(&dir)?;
     }
@@ -120,8 +126,12 @@ pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreErro
 ///
 /// # Errors
 /// [`StoreError::File`]; the old status is then unchanged.
-pub(crate) fn write_status(layout: &Layout, status: &NetworkStatus) -> Result<(), StoreError> {
-    let content = framed(&status.def, &status.format(Counters::NONE));
+pub(crate) fn write_status(
+    layout: &Layout,
+    status: &NetworkStatus,
+    counters: &Counters,
+) -> Result<(), StoreError> {
+    let content = framed(&status.def, &status.format(counters));
     file::create_dir(&layout.state_dir())?;
     file::replace(
         &layout.status_file(&status.def.name),
@@ -135,6 +145,68 @@ pub(crate) fn write_status(layout: &Layout, status: &NetworkStatus) -> Result<()
 fn framed(def: &NetworkDef, document: &str) -> String {
     let uuid = def.uuid.unwrap_or_default().to_string();
     wrap_file(EditCommand::NetEdit, &def.name, &uuid, document)
+}
+
+/// Writes the status of a port.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(crate) fn write_port(
+    layout: &Layout,
+    network: &str,
+    port: &NetworkPortDef,
+) -> Result<(), StoreError> {
+    let uuid = port.uuid.to_string();
+    let content = wrap_file(EditCommand::NetPortCreate, &uuid, &uuid, &port.format());
+    file::create_dir(&layout.ports_dir(network))?;
+    let path = layout.port_file(network, port.uuid);
+    Ok(file::replace(&path, content.as_bytes(), MODE, Durability::Synced)?)
+}
+
+/// Removes the status of a port.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(crate) fn remove_port(layout: &Layout, network: &str, port: Uuid) -> Result<(), StoreError> {
+    file::remove(&layout.port_file(network, port))?;
+    Ok(())
+}
+
+/// The ports of a network, those that cannot be used as errors.
+#[must_use]
+pub(crate) fn load_ports(
+    layout: &Layout,
+    network: &str,
+) -> Vec<Result<NetworkPortDef, StoreError>> {
+    load(&layout.ports_dir(network), NetworkPortDef::parse_file)
+}
+
+/// Adds a guest's address to the map of a bridge, or takes it out.
+///
+/// # Errors
+/// [`MacsError`]; the map is then unchanged.
+pub(crate) fn change_macs(
+    layout: &Layout,
+    bridge: &str,
+    change: impl FnOnce(&mut MacMap),
+) -> Result<(), MacsError> {
+    let path = layout.macs(bridge);
+    let content = file::read(&path, macmap::MAX_SIZE)?.unwrap_or_default();
+    let mut map = MacMap::parse(&content)?;
+    change(&mut map);
+    file::replace(&path, map.format().as_bytes(), MACS_MODE, Durability::Synced)?;
+    Ok(())
+}
+
+/// Why a MAC map could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MacsError {
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The map is damaged.
+    #[error(transparent)]
+    Map(#[from] MacMapError),
 }
 
 /// Removes a definition; tells whether there was one.

@@ -5,18 +5,18 @@
 //!
 //! libvirt 11.3.0: `networkUpdate`, src/network/bridge_driver.c
 
-use oxivirt::{Error, ErrorDomain, Result, Update, UpdateFlags};
+use oxivirt::{Error, ErrorDomain, Event, Result, Update, UpdateFlags};
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Form, NetworkDef};
-use oxivirt_conf::status::NetworkStatus;
 
-use crate::apply::{self, Host};
+use crate::apply::Host;
 use crate::driver::Inner;
 use crate::error;
-use crate::plan::start::{self, Refresh};
-use crate::plan::{Step, Undo};
+use crate::hooks::HookOperation;
+use crate::plan::start;
 use crate::registry::{Entry, View};
 use crate::store;
+use crate::transition::told;
 
 impl<H: Host> Inner<H> {
     pub(crate) async fn update(&self, entry: &Entry, change: &Update) -> Result<()> {
@@ -38,68 +38,42 @@ impl<H: Host> Inner<H> {
             None
         };
         let live = if flags.contains(UpdateFlags::LIVE) {
-            Some(changed(&view.def, &request, Form::LIVE)?)
+            let counters = view.counters();
+            Some(start::live(&changed(&view.def, &request, Form::Live(&counters))?))
         } else {
             None
         };
         if let Some(def) = &config {
             store::write_config(&self.layout, def).map_err(|error| error::store(&error))?;
         }
-        if let Some(def) = live
-            && let Err(error) = self.update_live(entry, &view, def).await
-        {
-            if config.is_some()
-                && let Err(error) = store::write_config(&self.layout, view.persistent_def())
-            {
-                let error = oxivirt_util::chain::text(&error);
-                tracing::error!(network = view.def.name, error, "definition not restored");
-            }
-            return Err(error);
+        let mut new = (*view).clone();
+        match (config.clone(), view.is_active()) {
+            (Some(def), true) => new.new_def = Some(def),
+            (Some(def), false) => new.def = def,
+            (None, _) => {}
         }
-        if let Some(config) = config {
-            let now = (*entry.view()).clone();
-            entry.set(if now.is_active() {
-                View { new_def: Some(config), ..now }
-            } else {
-                View { def: config, ..now }
-            });
-        }
-        Ok(())
-    }
-
-    async fn update_live(&self, entry: &Entry, view: &View, def: NetworkDef) -> Result<()> {
-        let def = start::live(&def);
-        let refresh = start::refresh(&view.def, &def, &self.layout);
-        let refresh = refresh.map_err(|error| error::plan(&error))?;
-        match self.rules(&def)? {
-            Some(wanted) if Some(&wanted) != self.rules(&view.def)?.as_ref() => {
-                self.replace_rules(entry, view, def.clone(), wanted).await?;
-            }
-            _ => {
-                let status = NetworkStatus { def: def.clone(), ..view.status() };
-                self.save(entry, view, status)?;
-            }
-        }
-        self.refresh_dnsmasq(&def, refresh).await
-    }
-
-    async fn refresh_dnsmasq(&self, def: &NetworkDef, refresh: Refresh) -> Result<()> {
-        match refresh {
-            Refresh::Restart => self.restart_dnsmasq(def).await,
-            Refresh::Stop => {
-                let conf_file = self.layout.dnsmasq_conf(&def.name);
-                let pid_file = self.layout.dnsmasq_pid(&def.name);
-                let stop = Undo::StopDnsmasq { conf_file, pid_file };
-                self.host.undo(&stop).await.map_err(|error| error::host(&error))
-            }
-            Refresh::Reload(plan) => match apply::run(&self.host, &plan).await {
-                // It died unnoticed; a new one reads the new files.
-                Err(stopped) if matches!(*stopped.step, Step::ReloadDnsmasq { .. }) => {
-                    self.restart_dnsmasq(def).await
+        let is_live = live.is_some();
+        if let Some(def) = live {
+            let new = View { def, ..new };
+            let done = self.transition(entry, &view, new).await;
+            if let Err(error) = done {
+                if config.is_some()
+                    && let Err(error) = store::write_config(&self.layout, view.persistent_def())
+                {
+                    told(&view.def.name, &error, "definition not restored");
                 }
-                other => other.map_err(|stopped| error::stopped(&stopped)),
-            },
+                return Err(error);
+            }
+        } else {
+            entry.set(new);
         }
+        let after = entry.view();
+        let hooked = self.run_view_hook(&after, HookOperation::Updated, None).await;
+        self.taint(entry);
+        self.callbacks
+            .emit(&Event::Updated { network: after.reference(), section: change.section });
+        // libvirt reports the failure of a hook only if nothing but the stored definition changed.
+        if is_live { Ok(()) } else { hooked }
     }
 }
 
@@ -111,7 +85,7 @@ fn changed(def: &NetworkDef, request: &Request<'_>, form: Form<'_>) -> Result<Ne
 /// Which definitions a call is for: the current one, unless it says otherwise.
 ///
 /// libvirt 11.3.0: `virNetworkObjUpdateModificationImpact`, src/conf/virnetworkobj.c
-fn affected(view: &View, flags: UpdateFlags) -> Result<UpdateFlags> {
+pub(crate) fn affected(view: &View, flags: UpdateFlags) -> Result<UpdateFlags> {
     let flags = match (flags, view.is_active()) {
         (UpdateFlags::NONE, true) => UpdateFlags::LIVE,
         (UpdateFlags::NONE, false) => UpdateFlags::CONFIG,

@@ -12,7 +12,7 @@ use oxivirt::{
 use oxivirt_network::apply::recorder::Recorder;
 use oxivirt_network::layout::Layout;
 use oxivirt_network::plan::HostFacts;
-use oxivirt_network::{Driver, Options, StartWithHost};
+use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
 
 const XML: &str = "<network><name>default</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
   <forward mode='nat'/><bridge name='virbr0'/>
@@ -39,6 +39,8 @@ impl Bench {
             lease_helper: "/helper".into(),
             uri: "network:///embed".to_owned(),
             autostart: StartWithHost::Once,
+            restore_settings: RestoreSettings::Never,
+            hooks: HookOptions::default(),
         };
         Driver::open(Arc::clone(&self.host), options).await
     }

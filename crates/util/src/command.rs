@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
+
 /// Why a program did not run to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,6 +70,7 @@ pub struct Command {
     arguments: Vec<OsString>,
     /// The whole environment of the program.
     environment: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
     deadline: Duration,
 }
 
@@ -79,6 +82,7 @@ impl Command {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            input: Vec::new(),
             deadline: Duration::from_secs(30),
         }
     }
@@ -94,6 +98,13 @@ impl Command {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets what the program reads from its standard input; nothing unless set.
+    #[must_use]
+    pub fn stdin(mut self, input: Vec<u8>) -> Self {
+        self.input = input;
         self
     }
 
@@ -126,15 +137,25 @@ impl Command {
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|source| CommandError::Spawn { program: self.program.clone(), source })?;
         tracing::debug!(command = self.line(), "running");
-        match tokio::time::timeout(self.deadline, child.wait_with_output()).await {
+        let stdin = child.stdin.take();
+        let ended = async {
+            let write = async {
+                if let Some(mut stdin) = stdin {
+                    // A program need not read its input to its end.
+                    drop(stdin.write_all(&self.input).await);
+                }
+            };
+            futures::join!(write, child.wait_with_output()).1
+        };
+        match tokio::time::timeout(self.deadline, ended).await {
             Ok(Ok(output)) => Ok(CommandOutput {
                 status: output.status,
                 stdout: output.stdout,
@@ -172,6 +193,15 @@ mod tests {
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(output.stdout, b"b\n");
         assert_eq!(output.complaint(), "");
+    }
+
+    #[tokio::test]
+    async fn input_is_passed_and_need_not_be_read() {
+        let large = vec![b'x'; 1 << 20];
+        let output = Command::new("/usr/bin/wc").args(["-c"]).stdin(large.clone()).run().await;
+        assert_eq!(output.unwrap().stdout, b"1048576\n");
+        let output = Command::new("/bin/true").stdin(large).run().await.unwrap();
+        assert!(output.status.success());
     }
 
     #[tokio::test]

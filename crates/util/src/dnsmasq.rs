@@ -111,6 +111,9 @@ pub struct Launch {
     pub conf_file: PathBuf,
     /// The lease helper.
     pub dhcp_script: PathBuf,
+    /// Name servers in lines `server=ADDRESS`, read again with the hosts files; without it dnsmasq
+    /// watches `/etc/resolv.conf`, for which it needs an inotify instance.
+    pub servers_file: Option<PathBuf>,
     /// Variables for the lease helper; dnsmasq gets no others.
     pub environment: Vec<(String, String)>,
 }
@@ -127,6 +130,9 @@ impl Launch {
             .args(["--leasefile-ro"])
             .args([option("--dhcp-script=", &self.dhcp_script)])
             .deadline(START_DEADLINE);
+        if let Some(servers_file) = &self.servers_file {
+            command = command.args(["--no-resolv"]).args([option(SERVERS_FILE, servers_file)]);
+        }
         for (name, value) in &self.environment {
             command = command.env(name, value);
         }
@@ -152,6 +158,7 @@ impl Launch {
 }
 
 const CONF_FILE: &str = "--conf-file=";
+const SERVERS_FILE: &str = "--servers-file=";
 
 /// A running dnsmasq process.
 #[derive(Debug)]
@@ -189,6 +196,15 @@ impl Process {
         let mut all = vec![self];
         all.extend(children.filter_map(|child| Self::find(child, conf_file)));
         all
+    }
+
+    /// The file it has its name servers from; `None` if it reads `/etc/resolv.conf`.
+    #[must_use]
+    pub fn servers_file(&self) -> Option<PathBuf> {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid())).ok()?;
+        let mut arguments = line.split(|byte| *byte == 0);
+        let path = arguments.find_map(|word| word.strip_prefix(SERVERS_FILE.as_bytes()))?;
+        Some(PathBuf::from(std::ffi::OsStr::from_bytes(path)))
     }
 
     /// Its pid.

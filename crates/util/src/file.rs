@@ -187,6 +187,22 @@ fn is_absent(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
+/// Removes a directory with all that is in it, and the directory it was in if nothing else is.
+///
+/// # Errors
+/// [`FileError::Remove`] if it is there and stays.
+pub fn remove_dir(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::Remove { path: path.to_owned(), source });
+        }
+        _ => {}
+    }
+    // Not empty, or not there: both are as they should be.
+    drop(path.parent().map(fs::remove_dir));
+    Ok(())
+}
+
 /// Reads a file of at most `limit` bytes; `None` if it does not exist.
 ///
 /// # Errors

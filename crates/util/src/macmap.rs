@@ -23,7 +23,7 @@ use crate::mac::MacAddr;
 /// The largest file read, in bytes.
 ///
 /// libvirt 11.3.0: `VIR_MAC_HOSTS_FILE_SIZE_MAX`, src/util/virmacmap.c
-pub const MAX_SIZE: usize = 32 * 1024 * 1024;
+pub const MAX_SIZE: u64 = 32 * 1024 * 1024;
 
 /// Addresses by guest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl MacMap {
     /// # Errors
     /// [`MacMapError`]
     pub fn parse(content: &[u8]) -> Result<Self, MacMapError> {
-        if content.len() > MAX_SIZE {
+        if u64::try_from(content.len()).is_ok_and(|length| length > MAX_SIZE) {
             return Err(MacMapError::TooLarge);
         }
         if content.is_empty() {

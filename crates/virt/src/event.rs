@@ -4,7 +4,7 @@
 //! functions, called on the thread which emits, so whoever needs a queue or another thread puts
 //! it into the function. No lock is held while functions run: they may register and deregister.
 
-use crate::{EventId, LifecycleEvent, MetadataType, NetworkRef};
+use crate::{DhcpLease, EventId, LifecycleEvent, MetadataType, NetworkRef, UpdateSection};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -33,6 +33,40 @@ pub enum Event {
         /// Namespace of the changed element.
         uri: Option<String>,
     },
+    /// A part of its definition changed. Not sent to libvirt's clients, which know no such event.
+    Updated {
+        /// The network.
+        network: NetworkRef,
+        /// The part.
+        section: UpdateSection,
+    },
+    /// Something it had lost was repaired, or could not be. Not sent to libvirt's clients.
+    Healed {
+        /// The network.
+        network: NetworkRef,
+        /// The steps that repaired it, in words.
+        steps: Vec<String>,
+    },
+    /// A guest got, kept or gave back an address. Not sent to libvirt's clients.
+    Lease {
+        /// The network.
+        network: NetworkRef,
+        /// What happened.
+        change: LeaseChange,
+        /// The address and who has it.
+        lease: Box<DhcpLease>,
+    },
+}
+
+/// What happened to a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// It is new.
+    Added,
+    /// It was prolonged, or its holder's name changed.
+    Updated,
+    /// It was given back or has expired.
+    Removed,
 }
 
 impl Event {
@@ -48,6 +82,9 @@ impl Event {
         match self {
             Self::Lifecycle { .. } => EventId::Lifecycle,
             Self::MetadataChange { .. } => EventId::MetadataChange,
+            Self::Updated { .. } => EventId::Updated,
+            Self::Healed { .. } => EventId::Healed,
+            Self::Lease { .. } => EventId::Lease,
         }
     }
 
@@ -55,7 +92,11 @@ impl Event {
     #[must_use]
     pub fn network(&self) -> &NetworkRef {
         match self {
-            Self::Lifecycle { network, .. } | Self::MetadataChange { network, .. } => network,
+            Self::Lifecycle { network, .. }
+            | Self::MetadataChange { network, .. }
+            | Self::Updated { network, .. }
+            | Self::Healed { network, .. }
+            | Self::Lease { network, .. } => network,
         }
     }
 }

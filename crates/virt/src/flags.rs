@@ -325,6 +325,12 @@ numbered! {
         Lifecycle = 0, "lifecycle";
         /// Title, description or custom metadata changed.
         MetadataChange = 1, "metadata-change";
+        /// A part of a definition changed. Ours: libvirt has no such event.
+        Updated = 1000, "updated";
+        /// Something lost was repaired. Ours.
+        Healed = 1001, "healed";
+        /// A guest's address changed. Ours.
+        Lease = 1002, "lease";
     }
 
     /// Step in the life of a network.

@@ -37,7 +37,7 @@ pub mod uri;
 pub use connect::Connect;
 pub use driver::{CloseCallback, MetadataChange, NetworkDriver, Update};
 pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
-pub use event::{CallbackId, Callbacks, Event, EventCallback};
+pub use event::{CallbackId, Callbacks, Event, EventCallback, LeaseChange};
 pub use flags::{
     Activity, Autostart, CloseReason, CreateFlags, DefineFlags, EventId, IpAddrType,
     LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PortCreateFlags,

@@ -40,10 +40,7 @@ async fn main() -> ExitCode {
 
 async fn open(uri: &str) -> Result<Connect> {
     let mut registry = Registry::new();
-    let environment = Environment {
-        search_path: std::env::var_os("PATH").unwrap_or_default(),
-        program: std::env::current_exe().ok(),
-    };
+    let environment = Environment::of_process();
     oxivirt_network::register(&mut registry, environment);
     Connect::open(uri, &registry, &OpenOptions::default()).await
 }

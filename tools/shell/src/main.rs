@@ -31,10 +31,8 @@ fn main() -> ExitCode {
     let environment = Environment::of_process();
     start_tracing(&environment);
     let mut registry = Registry::new();
-    let search_path = environment.variable("PATH").map(ToOwned::to_owned).unwrap_or_default();
-    let program_path = std::env::current_exe().ok();
     oxivirt_test::register(&mut registry);
-    embed::register(&mut registry, embed::Environment { search_path, program: program_path });
+    embed::register(&mut registry, embed::Environment::of_process());
     startup::run(&program, words.collect(), environment, registry)
 }
 

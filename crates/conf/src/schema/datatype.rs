@@ -114,7 +114,7 @@ datatypes! {
         is_all(text, |byte| byte.is_ascii_alphanumeric() || br"_.-\:/".contains(&byte))
     };
     ZONE_NAME = "a name of letters, digits, '_' and '-'", |text| {
-        is_all(text, |byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+        is_all(text, |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
     PROFILE_ID = "at most 39 characters", |text| text.chars().count() <= 39;
 }

@@ -1,6 +1,6 @@
 //! The kernel and the programs of this host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
@@ -8,24 +8,34 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use ipnet::IpNet;
+use oxivirt_conf::network::ForwardDevice;
 use oxivirt_util::command::{self, Command};
-use oxivirt_util::dnsmasq::{self, Process};
-use oxivirt_util::file;
+use oxivirt_util::dnsmasq::{self, Launch, Process};
 use oxivirt_util::firewall::{Family, Removal, Transaction};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::nftables::{DeleteTableIf, NftError, Nftables, TableState};
-use oxivirt_util::netlink::{Handle, LinkKind, Route};
-use oxivirt_util::pidfile;
+use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
+use oxivirt_util::resolved::{self, ResolvedError};
+use oxivirt_util::sriov::Sysfs;
+use oxivirt_util::{chain, file, pidfile, tc};
 
 use super::{Host, HostError};
+use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
+use crate::plan::shaping::{self, OnFailure, TcCommand};
 use crate::plan::{
-    Collision, FactsQuery, FileImage, HostFacts, IfMissing, Step, Sysctl, Undo, nftables,
+    Collision, FactsQuery, FileImage, HostFacts, IfMissing, PoolQuery, Provision, Step, Sysctl,
+    Undo, nftables,
 };
 
 /// How long a dnsmasq may take to end before it is killed.
 const DNSMASQ_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the processes of a dnsmasq are looked for until none is left.
 const DNSMASQ_SCANS: usize = 20;
+/// `ESRCH`: there is no such route.
+const NO_ROUTE: i32 = 3;
+/// `EADDRNOTAVAIL`: the link does not have the address.
+const NO_ADDRESS: i32 = 99;
 /// `RTPROT_RA`
 const PROTOCOL_RA: u8 = 9;
 
@@ -36,6 +46,9 @@ pub struct LinuxHost {
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
     search_path: OsString,
+    sysfs: Sysfs,
+    /// Kept: asking for it again and again would tell the same.
+    is_privileged: bool,
     /// The dnsmasq program whose version was found good, with its time of change.
     dnsmasq: Mutex<Option<(PathBuf, SystemTime)>>,
 }
@@ -52,6 +65,8 @@ impl LinuxHost {
             links: Handle::open()?,
             nft: Mutex::default(),
             search_path,
+            sysfs: Sysfs::at("/sys"),
+            is_privileged: rustix::process::geteuid().is_root(),
             dnsmasq: Mutex::default(),
         })
     }
@@ -146,17 +161,122 @@ impl LinuxHost {
         found.map(|found| found.index).ok_or_else(|| HostError::NoLink { link: link.to_string() })
     }
 
-    async fn add_route(&self, step: &Step) -> Result<(), HostError> {
-        let Step::AddRoute { link, destination, gateway, metric } = step else { return Ok(()) };
-        let route = Route {
-            destination: *destination,
-            gateway: Some(*gateway),
+    async fn route(&self, link: &LinkName, route: &RouteState) -> Result<Route, HostError> {
+        Ok(Route {
+            destination: route.destination,
+            gateway: Some(route.gateway),
             link: Some(self.index(link).await?),
-            metric: *metric,
+            metric: route.metric,
             protocol: 0,
-        };
+        })
+    }
+
+    async fn add_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
+        let route = self.route(link, route).await?;
         if let Err(error) = self.links.add_route(&route).await {
-            tracing::warn!(%destination, error = oxivirt_util::chain::text(&error), "route not added");
+            let destination = route.destination;
+            tracing::warn!(%destination, error = chain::text(&error), "route not added");
+        }
+        Ok(())
+    }
+
+    async fn remove_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
+        let route = self.route(link, route).await?;
+        match self.links.remove_route(&route).await {
+            Err(error) if error.errno() != Some(NO_ROUTE) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove_address(&self, link: &LinkName, address: IpNet) -> Result<(), HostError> {
+        let index = self.index(link).await?;
+        match self.links.remove_address(index, address).await {
+            Err(error) if error.errno() != Some(NO_ADDRESS) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn shape(&self, link: &str, commands: &[TcCommand]) -> Result<(), HostError> {
+        let program = command::find_in_path("tc", &self.search_path)
+            .ok_or_else(|| HostError::NoProgram { program: "tc".to_owned() })?;
+        let lines: Vec<_> = commands.iter().map(|command| command.line.as_str()).collect();
+        for refusal in tc::run(&program, &lines).await? {
+            let Some(command) = commands.get(refusal.index) else { continue };
+            let (command, on_failure) = (command.line.clone(), command.on_failure);
+            let complaint = refusal.complaint;
+            match on_failure {
+                OnFailure::Fail => return Err(HostError::Tc { command, complaint }),
+                OnFailure::Warn => tracing::warn!(link, command, complaint, "tc refused"),
+                OnFailure::Ignore => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn pool(&self, query: &PoolQuery) -> Vec<ForwardDevice> {
+        let functions = self.sysfs.virtual_functions(&query.pf).into_iter();
+        if query.is_hostdev {
+            let address = functions.filter_map(|function| function.address.parse().ok());
+            return address.map(ForwardDevice::Pci).collect();
+        }
+        functions.filter_map(|function| function.interface.map(ForwardDevice::Interface)).collect()
+    }
+
+    /// Which of the links' states are there.
+    async fn observe_links(
+        &self,
+        wanted: &[&Provision],
+        found: &mut [Provision],
+    ) -> Result<(), HostError> {
+        if wanted.iter().all(|want| want.link.is_none() && want.shaping.is_none()) {
+            return Ok(());
+        }
+        let links = self.links.links().await?;
+        let links: BTreeMap<_, _> = links.iter().map(|link| (link.name.as_str(), link)).collect();
+        let addresses: BTreeSet<_> = self.links.all_addresses().await?.into_iter().collect();
+        let queues = match wanted.iter().any(|want| want.shaping.is_some()) {
+            true => self.links.queues().await?,
+            false => BTreeMap::new(),
+        };
+        for (want, found) in wanted.iter().zip(found) {
+            if let Some(want) = &want.link
+                && let Some(link) = links.get(want.name.as_str())
+            {
+                found.link = observe_link(want, link, &addresses);
+            }
+            if let Some(want) = &want.shaping
+                && let Some(link) = links.get(want.link.as_str())
+            {
+                let queues = queues.get(&link.index).copied().unwrap_or_default();
+                let is_there = (want.inbound.is_none() || queues.has_tree)
+                    && (want.outbound.is_none() || queues.has_ingress);
+                found.shaping = is_there.then(|| want.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn observe_routes(
+        &self,
+        wanted: &[&Provision],
+        found: &mut [Provision],
+    ) -> Result<(), HostError> {
+        let mut there = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let of_family = |route: &RouteState| Family::of_net(&route.destination) == family;
+            if wanted.iter().flat_map(|want| &want.routes).any(of_family) {
+                there.extend(self.links.routes(family).await?);
+            }
+        }
+        for (want, found) in wanted.iter().zip(found) {
+            let is_there = |route: &&RouteState| {
+                there.iter().any(|other| {
+                    other.destination == route.destination
+                        && other.gateway == Some(route.gateway)
+                        && other.metric == route.metric
+                })
+            };
+            found.routes = want.routes.iter().filter(is_there).cloned().collect();
         }
         Ok(())
     }
@@ -221,6 +341,11 @@ impl Host for LinuxHost {
             collisions: self.collisions(query).await?,
             ra_links: if query.forwards_ipv6 { self.ra_links().await? } else { Vec::new() },
             dnsmasq: if query.needs_dnsmasq { self.dnsmasq().await? } else { None },
+            servers: if query.needs_dnsmasq { name_servers() } else { String::new() },
+            inotify_limit: if query.needs_dnsmasq { inotify_limit() } else { 0 },
+            pool: query.pool.as_ref().map(|query| self.pool(query)).unwrap_or_default(),
+            is_privileged: self.is_privileged,
+            unset: query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect(),
         })
     }
 
@@ -228,9 +353,29 @@ impl Host for LinuxHost {
         Ok(self.links.links().await?.into_iter().map(|link| link.name).collect())
     }
 
-    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
-        let state = self.nft()?.observe(&transaction.table).await?;
-        Ok(state.is_some_and(|state| state.holds(transaction)))
+    fn is_virtual_function(&self, address: &str) -> bool {
+        self.sysfs.is_virtual_function(address)
+    }
+
+    async fn observe(&self, wanted: &[&Provision]) -> Result<Vec<Provision>, HostError> {
+        let mut found = vec![Provision::default(); wanted.len()];
+        self.observe_links(wanted, &mut found).await?;
+        self.observe_routes(wanted, &mut found).await?;
+        let table = match wanted.iter().find_map(|want| want.rules.as_ref()) {
+            Some(rules) => self.nft()?.observe(&rules.table).await?,
+            None => None,
+        };
+        for (want, found) in wanted.iter().zip(&mut found) {
+            let holds =
+                |rules: &Transaction| table.as_ref().is_some_and(|table| table.holds(rules));
+            found.rules = want.rules.clone().filter(holds);
+            found.dnsmasq = want.dnsmasq.as_ref().and_then(observe_dnsmasq);
+            found.forwarding =
+                want.forwarding.iter().filter(|sysctl| is_set(sysctl)).cloned().collect();
+            // Asking the resolver is no better than telling it again; it forgets with the link.
+            found.domain = want.domain.clone().filter(|_| found.link.is_some());
+        }
+        Ok(found)
     }
 
     async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {
@@ -248,7 +393,15 @@ impl Host for LinuxHost {
                 Ok(self.links.add_address(index, link, *address).await?)
             }
             Step::SetUp(link) => Ok(self.links.set_up(link).await?),
-            Step::AddRoute { .. } => self.add_route(step).await,
+            Step::RemoveAddress { link, address } => self.remove_address(link, *address).await,
+            Step::FilterVlans(link) => Ok(self.links.filter_vlans(link).await?),
+            Step::AddRoute { link, route } => self.add_route(link, route).await,
+            Step::RemoveRoute { link, route } => self.remove_route(link, route).await,
+            Step::Shape { link, commands, .. } => self.shape(link.as_str(), commands).await,
+            Step::RegisterDomain { link, registration } => {
+                let index = self.index(link).await?;
+                register_domain(link, index, registration).await
+            }
             Step::WriteFile(file) => {
                 let FileImage { path, mode, content, durability } = file.clone();
                 on_thread(move || Ok(file::replace(&path, &content, mode, durability)?)).await
@@ -258,6 +411,7 @@ impl Host for LinuxHost {
                 Some(process) => Ok(process.reload()?),
                 None => Err(HostError::NoDnsmasqProcess { conf_file: conf_file.clone() }),
             },
+            Step::Undo(undo) => self.undo(undo).await,
         }
     }
 
@@ -267,6 +421,16 @@ impl Host for LinuxHost {
             Undo::DeleteBridge { name, address } => self.delete_bridge(name, *address).await,
             Undo::RemoveRules { words } => self.remove_rules(words).await,
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
+            Undo::ClearShaping { link } => match LinkName::new(link) {
+                Ok(name) if self.links.link(&name).await?.is_some() => {
+                    self.shape(link, &shaping::clear(&name)).await
+                }
+                _ => Ok(()),
+            },
+            Undo::RemoveDir { path } => {
+                let path = path.clone();
+                on_thread(move || Ok(file::remove_dir(&path)?)).await
+            }
             Undo::RemoveFile { path } => {
                 let path = path.clone();
                 on_thread(move || {
@@ -284,6 +448,85 @@ impl Host for LinuxHost {
     }
 }
 
+async fn register_domain(
+    link: &LinkName,
+    index: u32,
+    registration: &Registration,
+) -> Result<(), HostError> {
+    let Registration { domain, servers } = registration;
+    resolved::register(index, domain, servers).await.map_err(|error| HostError::Resolver {
+        link: link.to_string(),
+        domain: domain.clone(),
+        reason: chain::text(&error),
+        is_absent: matches!(error, ResolvedError::Absent(_)),
+    })
+}
+
+/// What is there of a bridge; nothing if its name belongs to something else.
+fn observe_link(
+    want: &LinkState,
+    link: &Link,
+    addresses: &BTreeSet<(u32, IpNet)>,
+) -> Option<LinkState> {
+    let is_meant = |bridge: &Bridge| {
+        link.kind == LinkKind::Bridge && link.address.as_slice() == bridge.address.as_slice()
+    };
+    if want.bridge.as_ref().is_some_and(|bridge| !is_meant(bridge)) {
+        return None;
+    }
+    let has = |address: &&IpNet| addresses.contains(&(link.index, **address));
+    Some(LinkState {
+        name: want.name.clone(),
+        bridge: want.bridge.clone(),
+        mtu: want.mtu.filter(|mtu| *mtu == link.mtu),
+        settings: want.settings.iter().filter(|sysctl| is_set(sysctl)).cloned().collect(),
+        addresses: want.addresses.iter().filter(has).copied().collect(),
+        vlan_filtering: link.filters_vlans,
+        is_up: link.is_up,
+    })
+}
+
+/// What is there of a dnsmasq; nothing unless it runs.
+fn observe_dnsmasq(want: &DnsmasqState) -> Option<DnsmasqState> {
+    let process = find(&want.launch.conf_file, &want.pid_file)?;
+    let launch = Launch { servers_file: process.servers_file(), ..want.launch.clone() };
+    let on_disk = |file: &FileImage| {
+        let content = file::read(&file.path, u64::MAX).ok().flatten()?;
+        Some(FileImage { content, ..file.clone() })
+    };
+    let conf = on_disk(&want.conf)
+        .unwrap_or_else(|| FileImage { content: Vec::new(), ..want.conf.clone() });
+    Some(DnsmasqState {
+        conf,
+        hosts: want.hosts.iter().filter_map(on_disk).collect(),
+        launch,
+        ..want.clone()
+    })
+}
+
+/// A setting that the kernel does not have counts as set, if it may be missing.
+fn is_set(sysctl: &Sysctl) -> bool {
+    match read_sysctl(&sysctl.key) {
+        Some(value) => value == sysctl.value,
+        None => sysctl.if_missing == IfMissing::Skip,
+    }
+}
+
+/// The name servers of `/etc/resolv.conf`, as lines for dnsmasq.
+fn name_servers() -> String {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| *word == "nameserver").and(words.next())
+    });
+    servers.map(|server| format!("server={server}\n")).collect()
+}
+
+fn inotify_limit() -> usize {
+    let limit = read_sysctl("fs/inotify/max_user_instances");
+    limit.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// Runs what may block on a disk away from the threads that serve sockets.
 async fn on_thread(
     work: impl FnOnce() -> Result<(), HostError> + Send + 'static,
@@ -291,7 +534,7 @@ async fn on_thread(
     tokio::task::spawn_blocking(work).await.map_err(|_| HostError::Worker)?
 }
 
-fn overlap(net: &ipnet::IpNet, route: &Route) -> bool {
+fn overlap(net: &IpNet, route: &Route) -> bool {
     // A default route overlaps everything and collides with nothing.
     route.destination.prefix_len() > 0
         && (net.contains(&route.destination) || route.destination.contains(net))
@@ -383,8 +626,12 @@ impl<H: Host> Host for Arc<H> {
         (**self).link_names().await
     }
 
-    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
-        (**self).holds_rules(transaction).await
+    fn is_virtual_function(&self, address: &str) -> bool {
+        (**self).is_virtual_function(address)
+    }
+
+    async fn observe(&self, wanted: &[&Provision]) -> Result<Vec<Provision>, HostError> {
+        (**self).observe(wanted).await
     }
 
     async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {

@@ -16,11 +16,10 @@ use futures::future::join_all;
 use oxivirt_util::command::CommandError;
 use oxivirt_util::dnsmasq::DnsmasqError;
 use oxivirt_util::file::FileError;
-use oxivirt_util::firewall::Transaction;
 use oxivirt_util::netlink::NetlinkError;
 use oxivirt_util::netlink::nftables::NftError;
 
-use crate::plan::{FactsQuery, HostFacts, Plan, Step, Undo};
+use crate::plan::{FactsQuery, HostFacts, Plan, Provision, Step, Undo};
 
 /// A host on which plans are carried out.
 pub trait Host: Debug + Send + Sync + 'static {
@@ -39,14 +38,19 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// [`HostError`] if the host cannot be asked.
     fn link_names(&self) -> impl Future<Output = Result<BTreeSet<String>, HostError>> + Send;
 
-    /// Whether all that a transaction adds is in place, and nothing else in its chains.
+    /// Whether a PCI device, named as sysfs does, is a virtual function.
+    fn is_virtual_function(&self, address: &str) -> bool;
+
+    /// The part of each provision that is in place.
+    ///
+    /// What is there beyond it is not told: it is not the network's.
     ///
     /// # Errors
     /// [`HostError`] if the host cannot be asked.
-    fn holds_rules(
+    fn observe(
         &self,
-        transaction: &Transaction,
-    ) -> impl Future<Output = Result<bool, HostError>> + Send;
+        wanted: &[&Provision],
+    ) -> impl Future<Output = Result<Vec<Provision>, HostError>> + Send;
 
     /// Whether the dnsmasq with this configuration file runs.
     ///
@@ -125,6 +129,26 @@ pub enum HostError {
         /// Its configuration file.
         conf_file: PathBuf,
     },
+    /// `tc` refused a command that cannot be done without.
+    #[error("Child process (tc {command}) unexpected exit status 2: {complaint}")]
+    Tc {
+        /// The words after `tc`.
+        command: String,
+        /// What it said.
+        complaint: String,
+    },
+    /// The resolver refused to learn about a link.
+    #[error("failed to register domain '{domain}' of link '{link}': {reason}")]
+    Resolver {
+        /// The link.
+        link: String,
+        /// Its domain.
+        domain: String,
+        /// Why.
+        reason: String,
+        /// Whether it is because none runs.
+        is_absent: bool,
+    },
     /// A worker thread ended unexpectedly.
     #[error("a worker thread ended unexpectedly")]
     Worker,
@@ -181,11 +205,16 @@ async fn run_lane<H: Host>(host: &H, steps: &[Step]) -> Lane {
     let mut lane = Lane::default();
     for step in steps {
         tracing::debug!(%step, "step");
-        match host.run(step).await {
+        let done = match step {
+            Step::Undo(undo) => host.undo(undo).await,
+            step => host.run(step).await,
+        };
+        match done {
             Ok(()) => lane.done.extend(step.undo()),
             Err(error) => {
-                // A dnsmasq that failed may have left a process that is still starting.
-                if matches!(step, Step::StartDnsmasq { .. }) {
+                // A dnsmasq that failed may have left a process that is still starting, queues those
+                // that were not refused.
+                if matches!(step, Step::StartDnsmasq { .. } | Step::Shape { .. }) {
                     lane.done.extend(step.undo());
                 }
                 lane.failure = Some((Box::new(step.clone()), error));

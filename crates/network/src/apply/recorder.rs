@@ -9,11 +9,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
 use oxivirt_util::firewall::{Removal, Transaction};
-use oxivirt_util::netlink::{LinkKind, NetlinkError};
+use oxivirt_util::link_name::LinkName;
+use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
 
 use super::{Host, HostError};
-use crate::plan::{FactsQuery, HostFacts, Step, Undo};
+use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
+use crate::plan::{FactsQuery, FileImage, HostFacts, Provision, Step, Sysctl, Undo};
 
 /// What a recorder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +31,29 @@ pub struct State {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// Kernel settings.
     pub sysctls: BTreeMap<String, String>,
+    /// PCI addresses of virtual functions.
+    pub virtual_functions: BTreeSet<String>,
+    /// What is set on links beside their existence, by link.
+    pub links: BTreeMap<String, LinkBooks>,
+}
+
+/// What is set on a link.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkBooks {
+    /// Its MTU.
+    pub mtu: Option<u32>,
+    /// Its addresses.
+    pub addresses: BTreeSet<IpNet>,
+    /// Routes through it.
+    pub routes: Vec<RouteState>,
+    /// Whether it is raised.
+    pub is_up: bool,
+    /// Whether it keeps VLANs apart.
+    pub filters_vlans: bool,
+    /// Classes of its queues; none if it has no tree.
+    pub classes: BTreeSet<String>,
+    /// The domain that the resolver knows.
+    pub domain: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +75,12 @@ impl Recorder {
     #[must_use]
     pub fn new() -> Self {
         let recorder = Self::default();
-        recorder.lock().facts.dnsmasq = Some("/usr/sbin/dnsmasq".into());
+        let mut inner = recorder.lock();
+        let facts = &mut inner.facts;
+        facts.dnsmasq = Some("/usr/sbin/dnsmasq".into());
+        facts.inotify_limit = 128;
+        facts.is_privileged = true;
+        drop(inner);
         recorder
     }
 
@@ -103,6 +134,10 @@ impl Host for Recorder {
         {
             facts.bridge = Some(LinkKind::Bridge);
         }
+        let is_set = |sysctl: &&Sysctl| {
+            inner.state.sysctls.get(&sysctl.key).is_some_and(|value| value == sysctl.value)
+        };
+        facts.unset = query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect();
         Ok(facts)
     }
 
@@ -110,9 +145,13 @@ impl Host for Recorder {
         Ok(self.lock().state.bridges.keys().cloned().collect())
     }
 
-    async fn holds_rules(&self, transaction: &Transaction) -> Result<bool, HostError> {
-        let chains = Removal::of(transaction).chains;
-        Ok(chains.iter().all(|chain| self.lock().state.chains.contains(chain)))
+    fn is_virtual_function(&self, address: &str) -> bool {
+        self.lock().state.virtual_functions.contains(address)
+    }
+
+    async fn observe(&self, wanted: &[&Provision]) -> Result<Vec<Provision>, HostError> {
+        let inner = self.lock();
+        Ok(wanted.iter().map(|want| inner.state.observe(want)).collect())
     }
 
     async fn runs_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<bool, HostError> {
@@ -133,6 +172,7 @@ impl Host for Recorder {
                     return Err(refusal(step.to_string(), EXISTS));
                 }
                 state.bridges.insert(bridge.name.to_string(), bridge.address);
+                state.links.remove(bridge.name.as_str());
             }
             Step::LoadRules(transaction) => state.chains.extend(Removal::of(transaction).chains),
             Step::WriteFile(file) => {
@@ -149,40 +189,165 @@ impl Host for Recorder {
             Step::Sysctl(sysctl) => {
                 state.sysctls.insert(sysctl.key.clone(), sysctl.value.to_owned());
             }
-            Step::SetMtu { .. }
-            | Step::AddAddress { .. }
-            | Step::SetUp(_)
-            | Step::AddRoute { .. } => {}
+            Step::SetMtu { link, mtu } => state.link(link).mtu = Some(*mtu),
+            Step::AddAddress { link, address } => {
+                if !state.link(link).addresses.insert(*address) {
+                    return Err(refusal(step.to_string(), EXISTS));
+                }
+            }
+            Step::RemoveAddress { link, address } => {
+                state.link(link).addresses.remove(address);
+            }
+            Step::FilterVlans(link) => state.link(link).filters_vlans = true,
+            Step::SetUp(link) => state.link(link).is_up = true,
+            Step::AddRoute { link, route } => state.link(link).routes.push(route.clone()),
+            Step::RemoveRoute { link, route } => {
+                state.link(link).routes.retain(|other| other != route);
+            }
+            Step::Shape { link, commands, .. } => {
+                let books = state.link(link);
+                for command in commands {
+                    books.shape(&command.line);
+                }
+            }
+            Step::RegisterDomain { link, registration } => {
+                state.link(link).domain = Some(registration.domain.clone());
+            }
+            Step::Undo(undo) => state.undo(undo)?,
         }
         Ok(())
     }
 
     async fn undo(&self, undo: &Undo) -> Result<(), HostError> {
         let mut inner = self.lock();
-        inner.steps.push(format!("undo {undo:?}"));
-        let state = &mut inner.state;
+        inner.steps.push(undo.to_string());
+        inner.state.undo(undo)
+    }
+}
+
+impl State {
+    /// What is set on a link.
+    fn link(&mut self, name: &LinkName) -> &mut LinkBooks {
+        self.links.entry(name.to_string()).or_default()
+    }
+
+    fn undo(&mut self, undo: &Undo) -> Result<(), HostError> {
         match undo {
             Undo::StopDnsmasq { conf_file, .. } => {
-                state.dnsmasq.remove(conf_file);
+                self.dnsmasq.remove(conf_file);
             }
             Undo::DeleteBridge { name, address } => {
-                if address.is_none() || state.bridges.get(name) == address.as_ref() {
-                    state.bridges.remove(name);
+                if address.is_none() || self.bridges.get(name) == address.as_ref() {
+                    self.bridges.remove(name);
+                    self.links.remove(name);
                 }
             }
             Undo::RemoveRules { words } => {
                 if let Ok(removal) = Removal::parse(words) {
-                    state.chains.retain(|chain| !removal.chains.contains(chain));
+                    self.chains.retain(|chain| !removal.chains.contains(chain));
                 }
             }
-            Undo::RemoveFile { path } | Undo::RemoveIfEmpty { path } => {
-                state.files.remove(path);
-                // Status files are the driver's own and real.
+            Undo::ClearShaping { link } => {
+                if let Some(books) = self.links.get_mut(link) {
+                    books.classes.clear();
+                }
+                self.links.retain(|_, books| *books != LinkBooks::default());
+            }
+            // Of the driver's own files some are real.
+            Undo::RemoveDir { path } => oxivirt_util::file::remove_dir(path)?,
+            Undo::RemoveFile { path } => {
+                self.files.remove(path);
                 oxivirt_util::file::remove(&oxivirt_util::file::temporary(path))?;
                 oxivirt_util::file::remove(path)?;
+            }
+            Undo::RemoveIfEmpty { path } => {
+                let is_empty = std::fs::read(path)
+                    .is_ok_and(|text| text.iter().all(|byte| b"[] \n".contains(byte)));
+                if is_empty {
+                    oxivirt_util::file::remove(path)?;
+                }
             }
             Undo::RunRemoval { .. } => {}
         }
         Ok(())
+    }
+
+    fn observe(&self, want: &Provision) -> Provision {
+        let is_set = |sysctl: &&Sysctl| {
+            self.sysctls.get(&sysctl.key).is_some_and(|value| value == sysctl.value)
+        };
+        let books = |name: &LinkName| self.links.get(name.as_str()).cloned().unwrap_or_default();
+        let link = want.link.as_ref().and_then(|want| {
+            let is_meant =
+                |bridge: &Bridge| self.bridges.get(bridge.name.as_str()) == Some(&bridge.address);
+            if want.bridge.as_ref().is_some_and(|bridge| !is_meant(bridge)) {
+                return None;
+            }
+            let books = books(&want.name);
+            Some(LinkState {
+                mtu: books.mtu,
+                settings: want.settings.iter().filter(is_set).cloned().collect(),
+                addresses: want
+                    .addresses
+                    .iter()
+                    .filter(|address| books.addresses.contains(address))
+                    .copied()
+                    .collect(),
+                vlan_filtering: books.filters_vlans,
+                is_up: books.is_up,
+                ..want.clone()
+            })
+        });
+        let holds = |rules: &Transaction| {
+            Removal::of(rules).chains.iter().all(|chain| self.chains.contains(chain))
+        };
+        let found = |file: &FileImage| {
+            let content = self.files.get(&file.path)?.clone();
+            Some(FileImage { content, ..file.clone() })
+        };
+        let dnsmasq =
+            want.dnsmasq.as_ref().filter(|want| self.dnsmasq.contains(&want.launch.conf_file));
+        let through = want.link.as_ref().map(|link| books(&link.name)).unwrap_or_default();
+        Provision {
+            rules: want.rules.clone().filter(holds),
+            dnsmasq: dnsmasq.map(|want| DnsmasqState {
+                conf: found(&want.conf)
+                    .unwrap_or_else(|| FileImage { content: Vec::new(), ..want.conf.clone() }),
+                hosts: want.hosts.iter().filter_map(found).collect(),
+                ..want.clone()
+            }),
+            routes: want
+                .routes
+                .iter()
+                .filter(|route| through.routes.contains(route))
+                .cloned()
+                .collect(),
+            forwarding: want.forwarding.iter().filter(is_set).cloned().collect(),
+            shaping: want
+                .shaping
+                .clone()
+                .filter(|want| want.inbound.is_none() || !books(&want.link).classes.is_empty()),
+            domain: want.domain.clone().filter(|_| through.domain.is_some()),
+            link,
+        }
+    }
+}
+
+impl LinkBooks {
+    /// Keeps the classes as `tc` would.
+    fn shape(&mut self, line: &str) {
+        let words: Vec<_> = line.split(' ').collect();
+        let class = words.iter().position(|word| *word == "classid");
+        let class = class.and_then(|at| words.get(at + 1)).map(|class| (*class).to_owned());
+        match (words.as_slice(), class) {
+            (["qdisc", "del", .., "root"], _) => self.classes.clear(),
+            (["class", "add", ..], Some(class)) => {
+                self.classes.insert(class);
+            }
+            (["class", "del", ..], Some(class)) => {
+                self.classes.remove(&class);
+            }
+            _ => {}
+        }
     }
 }

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use oxivirt_conf::network::ForwardDevice;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::LinkKind;
+
+use super::Sysctl;
 
 /// What a plan will depend on; the host looks at nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +22,19 @@ pub struct FactsQuery {
     pub needs_rules: bool,
     /// Whether dnsmasq will be started.
     pub needs_dnsmasq: bool,
+    /// Settings of the whole host that will be changed.
+    pub settings: Vec<Sysctl>,
+    /// The virtual functions that guests will be given.
+    pub pool: Option<PoolQuery>,
+}
+
+/// Which virtual functions are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolQuery {
+    /// The physical function.
+    pub pf: String,
+    /// Whether guests get PCI devices, else interfaces.
+    pub is_hostdev: bool,
 }
 
 /// The host as a planner sees it.
@@ -32,6 +48,16 @@ pub struct HostFacts {
     pub ra_links: Vec<String>,
     /// The dnsmasq program.
     pub dnsmasq: Option<PathBuf>,
+    /// The host's name servers, as lines for dnsmasq.
+    pub servers: String,
+    /// How many inotify instances a user may have.
+    pub inotify_limit: usize,
+    /// The virtual functions of [`FactsQuery::pool`].
+    pub pool: Vec<ForwardDevice>,
+    /// Those of [`FactsQuery::settings`] that have another value.
+    pub unset: Vec<Sysctl>,
+    /// Whether rate limits can be set.
+    pub is_privileged: bool,
 }
 
 /// A route of the host that overlaps with what a network brings.

@@ -45,6 +45,9 @@ fn check_links(plan: &Plan<Step>) -> Result<(), String> {
                     }
                     Step::SetMtu { link, .. }
                     | Step::AddAddress { link, .. }
+                    | Step::FilterVlans(link)
+                    | Step::RegisterDomain { link, .. }
+                    | Step::Shape { link, is_of_host: false, .. }
                     | Step::SetUp(link)
                     | Step::AddRoute { link, .. } => link,
                     _ => continue,

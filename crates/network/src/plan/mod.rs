@@ -1,15 +1,20 @@
 //! Planning: from a definition and facts about the host to steps.
 //!
-//! Everything here is pure: no clock, no files, no kernel. [`start::plan`] and [`stop::plan`] are the
-//! two entries; [`lint::check`] states what holds for every plan.
+//! Everything here is pure: no clock, no files, no kernel. [`provision::provision`] tells what a
+//! network wants, [`provision::difference`] the steps from what is there to it, [`stop::plan`] what takes
+//! it away; [`lint::check`] states what holds for every plan.
 
 pub mod dnsmasq;
 pub mod facts;
 pub mod lint;
 pub mod nftables;
+pub mod port;
+pub mod provision;
+pub mod shaping;
 pub mod start;
 mod step;
 pub mod stop;
 
-pub use facts::{Collision, FactsQuery, HostFacts};
+pub use facts::{Collision, FactsQuery, HostFacts, PoolQuery};
+pub use provision::Provision;
 pub use step::{FileImage, IfMissing, Plan, Stage, Step, Sysctl, Undo};

@@ -10,6 +10,9 @@ use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::Bridge;
 use serde::{Deserialize, Serialize};
 
+use super::provision::{Registration, RouteState};
+use super::shaping::TcCommand;
+
 /// Steps in stages: a stage begins when the one before has ended; its lanes run at the same time,
 /// the steps of a lane one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,16 +93,44 @@ pub enum Step {
     },
     /// Raise a link.
     SetUp(LinkName),
+    /// Take an address from a link.
+    RemoveAddress {
+        /// The link.
+        link: LinkName,
+        /// The address.
+        address: IpNet,
+    },
+    /// Make a bridge keep VLANs apart.
+    FilterVlans(LinkName),
     /// Add a route through a link. A refusal is logged and does not stop the plan, as in libvirt.
     AddRoute {
         /// The link.
         link: LinkName,
-        /// Where packets go to.
-        destination: IpNet,
-        /// The next router.
-        gateway: std::net::IpAddr,
-        /// Among routes to the same destination the smallest wins.
-        metric: u32,
+        /// The route.
+        route: RouteState,
+    },
+    /// Remove a route through a link.
+    RemoveRoute {
+        /// The link.
+        link: LinkName,
+        /// The route.
+        route: RouteState,
+    },
+    /// Change the queues of a link.
+    Shape {
+        /// The link.
+        link: LinkName,
+        /// Whether the link stays when the network stops.
+        is_of_host: bool,
+        /// The commands in order.
+        commands: Vec<TcCommand>,
+    },
+    /// Tell the host's resolver which domain is behind a link.
+    RegisterDomain {
+        /// The link.
+        link: LinkName,
+        /// The domain and its servers.
+        registration: Registration,
     },
     /// Replace a file.
     WriteFile(FileImage),
@@ -117,6 +148,8 @@ pub enum Step {
         /// Where it wrote its pid.
         pid_file: PathBuf,
     },
+    /// Take something away on the way to something else.
+    Undo(Undo),
 }
 
 /// A file as it shall be.
@@ -185,6 +218,16 @@ pub enum Undo {
         /// Its arguments.
         arguments: Vec<String>,
     },
+    /// Take the queues of a bridge of the host away.
+    ClearShaping {
+        /// The bridge.
+        link: String,
+    },
+    /// Remove a directory with everything in it.
+    RemoveDir {
+        /// Where.
+        path: PathBuf,
+    },
     /// Remove a file.
     RemoveFile {
         /// Where.
@@ -217,12 +260,21 @@ impl Step {
                 conf_file: launch.conf_file.clone(),
                 pid_file: pid_file.clone(),
             }),
+            Self::Shape { link, is_of_host: true, .. } => {
+                Some(Undo::ClearShaping { link: link.to_string() })
+            }
             Self::SetMtu { .. }
             | Self::Sysctl(_)
             | Self::AddAddress { .. }
+            | Self::RemoveAddress { .. }
+            | Self::FilterVlans(_)
             | Self::SetUp(_)
             | Self::AddRoute { .. }
-            | Self::ReloadDnsmasq { .. } => None,
+            | Self::RemoveRoute { .. }
+            | Self::Shape { .. }
+            | Self::RegisterDomain { .. }
+            | Self::ReloadDnsmasq { .. }
+            | Self::Undo(_) => None,
         }
     }
 }
@@ -236,9 +288,19 @@ impl std::fmt::Display for Step {
             Self::LoadRules(rules) => write!(f, "load {} firewall changes", rules.changes.len()),
             Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
             Self::SetUp(link) => write!(f, "raise {link}"),
-            Self::AddRoute { link, destination, gateway, metric } => {
-                write!(f, "add route to {destination} via {gateway} dev {link} metric {metric}")
+            Self::RemoveAddress { link, address } => {
+                write!(f, "remove address {address} from {link}")
             }
+            Self::FilterVlans(link) => write!(f, "filter VLANs on {link}"),
+            Self::AddRoute { link, route } => write!(f, "add route {route} dev {link}"),
+            Self::RemoveRoute { link, route } => write!(f, "remove route {route} dev {link}"),
+            Self::Shape { link, commands, .. } => {
+                write!(f, "change queues of {link} by {} commands", commands.len())
+            }
+            Self::RegisterDomain { link, registration } => {
+                write!(f, "register domain {} for {link}", registration.domain)
+            }
+            Self::Undo(undo) => write!(f, "{undo}"),
             Self::WriteFile(file) => write!(f, "write {}", file.path.display()),
             Self::StartDnsmasq { launch, .. } => {
                 write!(f, "start dnsmasq with {}", launch.conf_file.display())
@@ -246,6 +308,26 @@ impl std::fmt::Display for Step {
             Self::ReloadDnsmasq { conf_file, .. } => {
                 write!(f, "reload dnsmasq with {}", conf_file.display())
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Undo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::StopDnsmasq { conf_file, .. } => {
+                write!(f, "stop dnsmasq with {}", conf_file.display())
+            }
+            Self::DeleteBridge { name, .. } => write!(f, "delete bridge {name}"),
+            Self::RemoveRules { .. } => write!(f, "remove the network's firewall rules"),
+            Self::RunRemoval { program, arguments } => {
+                write!(f, "run '{program} {}'", arguments.join(" "))
+            }
+            Self::ClearShaping { link } => write!(f, "clear queues of {link}"),
+            Self::RemoveDir { path } | Self::RemoveFile { path } => {
+                write!(f, "remove {}", path.display())
+            }
+            Self::RemoveIfEmpty { path } => write!(f, "remove {} if it is empty", path.display()),
         }
     }
 }

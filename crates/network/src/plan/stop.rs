@@ -34,8 +34,14 @@ pub fn plan(
     let mut plan = Plan::default();
     let remove = |path| Undo::RemoveFile { path };
     plan.then([remove(layout.status_file(&def.name))]);
+    let ports = Undo::RemoveDir { path: layout.ports_dir(&def.name) };
     let bridge = def.bridge.name.as_deref().filter(|_| def.forward.mode.owns_bridge());
-    let Some(bridge) = bridge else { return plan };
+    let Some(bridge) = bridge else {
+        let link = def.bridge.name.clone().filter(|_| def.bandwidth.is_some());
+        plan.then(link.map(|link| Undo::ClearShaping { link }));
+        plan.then([ports]);
+        return plan;
+    };
     let has_dnsmasq = dnsmasq::is_needed(def);
     let stop = has_dnsmasq.then(|| Undo::StopDnsmasq {
         conf_file: layout.dnsmasq_conf(&def.name),
@@ -48,6 +54,7 @@ pub fn plan(
     if has_dnsmasq {
         plan.then(generated_files(def, layout).into_iter().map(remove));
     }
+    plan.then([ports]);
     let state = [layout.leases(bridge), layout.macs(bridge)];
     match keep {
         Keep::Leases => plan.then(state.map(|path| Undo::RemoveIfEmpty { path })),
@@ -58,9 +65,14 @@ pub fn plan(
 
 /// Files of a stopped network that hold nothing a start would not write again.
 #[must_use]
-pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf; 3] {
+pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf; 4] {
     let name = &def.name;
-    [layout.dnsmasq_conf(name), layout.dnsmasq_hostsfile(name), layout.dnsmasq_addnhosts(name)]
+    [
+        layout.dnsmasq_conf(name),
+        layout.dnsmasq_hostsfile(name),
+        layout.dnsmasq_addnhosts(name),
+        layout.servers_file(def.uuid.unwrap_or_default()),
+    ]
 }
 
 /// The saved removal as undo steps: ours by name, other people's commands as they are.

@@ -32,13 +32,33 @@ impl Handle {
         request.execute().await.map_err(refused(format!("add address {net} to {link}")))
     }
 
+    /// Takes an address from a link.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] with EADDRNOTAVAIL if the link does not have it.
+    pub async fn remove_address(&self, index: u32, net: IpNet) -> Result<(), NetlinkError> {
+        let mut request = self.route.address().add(index, net.addr(), net.prefix_len());
+        let message = request.message_mut().clone();
+        let removed = self.route.address().del(message).execute().await;
+        removed.map_err(refused(format!("remove address {net}")))
+    }
+
     /// The addresses of a link with their prefix lengths, link-local ones included.
     ///
     /// # Errors
     /// [`NetlinkError`] if the kernel cannot be asked.
     pub async fn addresses(&self, index: u32) -> Result<Vec<IpNet>, NetlinkError> {
+        let found = self.all_addresses().await?;
+        Ok(found.into_iter().filter(|(link, _)| *link == index).map(|(_, net)| net).collect())
+    }
+
+    /// All addresses with the links that have them.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] if the kernel cannot be asked.
+    pub async fn all_addresses(&self) -> Result<Vec<(u32, IpNet)>, NetlinkError> {
         let _one = self.listing.lock().await;
-        let request = self.route.address().get().set_link_index_filter(index).execute();
+        let request = self.route.address().get().execute();
         let messages = request.try_collect::<Vec<_>>().await.map_err(refused("list addresses"))?;
         let mut found = Vec::with_capacity(messages.len());
         for message in messages {
@@ -53,7 +73,7 @@ impl Handle {
             }
             let net =
                 address.and_then(|address| IpNet::new(address, message.header.prefix_len).ok());
-            found.extend(net);
+            found.extend(net.map(|net| (message.header.index, net)));
         }
         Ok(found)
     }

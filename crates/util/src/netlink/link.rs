@@ -26,6 +26,8 @@ pub struct Link {
     pub mtu: u32,
     /// Index of the bridge or bond that it is a port of.
     pub controller: Option<u32>,
+    /// Whether it is a bridge that keeps VLANs apart.
+    pub filters_vlans: bool,
 }
 
 /// Kinds of links that make a difference to us.
@@ -141,6 +143,18 @@ impl Handle {
             .map_err(refused(format!("set MTU of {name} to {mtu}")))
     }
 
+    /// Makes a bridge keep VLANs apart.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] if the kernel does, with EOPNOTSUPP if it lacks the feature.
+    pub async fn filter_vlans(&self, name: &LinkName) -> Result<(), NetlinkError> {
+        let message = LinkMessageBuilder::<LinkBridge>::new(name.as_str())
+            .set_info_data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]))
+            .build();
+        let changed = self.route.link().set(message).execute().await;
+        changed.map_err(refused(format!("filter VLANs on {name}")))
+    }
+
     /// Raises a link.
     ///
     /// # Errors
@@ -173,6 +187,7 @@ fn read(message: &LinkMessage) -> Link {
         is_up: message.header.flags.contains(LinkFlags::Up),
         mtu: 0,
         controller: None,
+        filters_vlans: false,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -182,6 +197,12 @@ fn read(message: &LinkMessage) -> Link {
             LinkAttribute::Controller(index) => link.controller = Some(*index),
             LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::Bridge)) => {
                 link.kind = LinkKind::Bridge;
+                link.filters_vlans = infos.iter().any(|info| match info {
+                    LinkInfo::Data(InfoData::Bridge(data)) => {
+                        data.contains(&InfoBridge::VlanFiltering(true))
+                    }
+                    _ => false,
+                });
             }
             _ => {}
         }

@@ -10,6 +10,7 @@
 mod addr;
 mod link;
 pub mod nftables;
+mod queue;
 mod route;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use netlink_sys::AsyncSocket as _;
 use tokio::sync::Mutex;
 
 pub use link::{Bridge, Link, LinkKind, Stp};
+pub use queue::Queues;
 pub use route::Route;
 
 /// Why a request to the kernel failed.

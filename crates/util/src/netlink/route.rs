@@ -56,24 +56,38 @@ impl Handle {
     /// [`NetlinkError::Refused`] if the kernel does.
     pub async fn add_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let action = format!("add a route to {}", route.destination);
-        let builder = RouteMessageBuilder::<IpAddr>::new()
-            .destination_prefix(route.destination.addr(), route.destination.prefix_len())
-            .map_err(|_| NetlinkError::Answer { action: action.clone() })?
-            .protocol(RouteProtocol::Boot)
-            .scope(RouteScope::Universe)
-            .priority(route.metric);
-        let builder = match route.gateway {
-            Some(gateway) => builder
-                .gateway(gateway)
-                .map_err(|_| NetlinkError::Answer { action: action.clone() })?,
-            None => builder,
-        };
-        let builder = match route.link {
-            Some(index) => builder.output_interface(index),
-            None => builder,
-        };
-        self.route.route().add(builder.build()).execute().await.map_err(refused(action))
+        let message =
+            message(route).ok_or_else(|| NetlinkError::Answer { action: action.clone() })?;
+        self.route.route().add(message).execute().await.map_err(refused(action))
     }
+
+    /// Removes a route from the main table.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] with ESRCH if there is none.
+    pub async fn remove_route(&self, route: &Route) -> Result<(), NetlinkError> {
+        let action = format!("remove the route to {}", route.destination);
+        let message =
+            message(route).ok_or_else(|| NetlinkError::Answer { action: action.clone() })?;
+        self.route.route().del(message).execute().await.map_err(refused(action))
+    }
+}
+
+/// `None` if destination and gateway are of different IP versions.
+fn message(route: &Route) -> Option<RouteMessage> {
+    let mut builder = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(route.destination.addr(), route.destination.prefix_len())
+        .ok()?
+        .protocol(RouteProtocol::Boot)
+        .scope(RouteScope::Universe)
+        .priority(route.metric);
+    if let Some(gateway) = route.gateway {
+        builder = builder.gateway(gateway).ok()?;
+    }
+    if let Some(index) = route.link {
+        builder = builder.output_interface(index);
+    }
+    Some(builder.build())
 }
 
 fn read(message: &RouteMessage, family: Family) -> Route {

@@ -1,8 +1,8 @@
-use super::*;
-use crate::plan::{Collision, lint, stop};
-use oxivirt_conf::status::FirewallRemoval;
-use oxivirt_util::firewall::Removal;
 use oxivirt_util::netlink::LinkKind;
+
+use super::*;
+use crate::plan::{Collision, HostFacts, lint};
+use crate::removal;
 
 const NAT: &str = "<network><name>n</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
   <forward mode='nat'/><bridge name='virbr0'/><mac address='52:54:00:00:00:01'/>
@@ -10,26 +10,48 @@ const NAT: &str = "<network><name>n</name><uuid>11111111-2222-3333-4444-55555555
   </network>";
 
 fn facts() -> HostFacts {
-    HostFacts { dnsmasq: Some("/usr/sbin/dnsmasq".into()), ..HostFacts::default() }
+    HostFacts {
+        dnsmasq: Some("/usr/sbin/dnsmasq".into()),
+        is_privileged: true,
+        ..HostFacts::default()
+    }
+}
+
+fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
+    let layers = vec![0; start::translated(def).len()];
+    let around = Surroundings {
+        layout: &Layout::below("/r"),
+        lease_helper: Path::new("/helper"),
+        dnsmasq: facts.dnsmasq.as_deref(),
+        servers: None,
+        layers: &layers,
+        floors: &Floors::new(),
+    };
+    provision(def, &around)
+}
+
+/// A start, and what should be told about it.
+#[derive(Debug)]
+struct StartPlan {
+    plan: Plan<Step>,
+    warnings: Vec<String>,
 }
 
 fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
     let def = NetworkDef::parse(xml).unwrap();
-    let layout = Layout::below("/r");
-    let layers = vec![0; translated(&def).len()];
-    let helper = Path::new("/helper");
-    let input = Input { def: &def, layout: &layout, facts, layers: &layers, lease_helper: helper };
-    let start = plan(input)?;
-    let removal = start.plan.steps().find_map(|step| match step {
-        Step::LoadRules(transaction) => {
-            Some(crate::lifecycle::saved_removal(&Removal::of(transaction)))
-        }
-        _ => None,
-    });
-    let removal: Option<&FirewallRemoval> = removal.as_ref();
-    let undo = stop::plan(&def, removal, &layout, stop::Keep::Leases);
-    lint::check(&start.plan, &undo).unwrap();
-    Ok(start)
+    start::query(&def)?;
+    let warnings = start::check(&def, facts)?;
+    let want = wanted(&def, facts)?;
+    let plan = difference(&Provision::default(), &want, None);
+    let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+    let undo = stop::plan(&def, removal.as_ref(), &Layout::below("/r"), stop::Keep::Leases);
+    lint::check(&plan, &undo).unwrap();
+    assert_eq!(difference(&want, &want, removal.as_ref()), Plan::default());
+    Ok(StartPlan { plan, warnings })
+}
+
+fn texts_of(plan: &Plan<Step>) -> Vec<String> {
+    plan.steps().map(ToString::to_string).collect()
 }
 
 #[track_caller]
@@ -101,7 +123,7 @@ fn open_network_has_no_rules_and_forwards() {
                 "raise b",
             ],
             &[
-                "add route to fd01::/64 via fd00::2 dev b metric 1",
+                "add route to fd01::/64 via fd00::2 metric 1 dev b",
                 "set net/ipv6/conf/all/forwarding to 1",
             ],
         ],
@@ -171,32 +193,98 @@ fn an_overlap_that_is_not_equal_is_only_a_warning() {
 
 #[test]
 fn live_definition_names_the_ports() {
-    let def = live(&NetworkDef::parse(NAT).unwrap());
-    assert_eq!(def.forward.nat.ports, Some(NAT_PORTS));
+    let def = start::live(&NetworkDef::parse(NAT).unwrap());
+    assert_eq!(
+        def.forward.nat.ports,
+        Some(oxivirt_conf::network::NatPorts { start: 1024, end: 65535 })
+    );
     let routed = NetworkDef::parse(&NAT.replace("'nat'", "'route'")).unwrap();
-    assert_eq!(live(&routed), routed);
+    assert_eq!(start::live(&routed), routed);
+}
+
+#[track_caller]
+fn check_change(have: &str, want: &str, expect: &[&str]) {
+    let [have, want] = [have, want].map(|xml| {
+        let xml = NAT.replace("</network>", &format!("{xml}</network>"));
+        wanted(&NetworkDef::parse(&xml).unwrap(), &facts()).unwrap()
+    });
+    assert_eq!(texts_of(&difference(&have, &want, None)), expect);
 }
 
 #[test]
-fn refresh_does_the_least() {
-    let layout = Layout::below("/r");
-    let def = |dns: &str| {
-        NetworkDef::parse(&NAT.replace("</network>", &format!("{dns}</network>"))).unwrap()
-    };
-    let none = def("");
-    assert_eq!(refresh(&none, &none, &layout).unwrap(), Refresh::Reload(Plan::default()));
-    let host = def("<dns><host ip='1.2.3.4'><hostname>a</hostname></host></dns>");
-    let Refresh::Reload(plan) = refresh(&none, &host, &layout).unwrap() else {
-        panic!("no reload")
-    };
-    let steps: Vec<_> = plan.steps().map(ToString::to_string).collect();
-    assert_eq!(
-        steps,
-        [
-            "write /r/var/lib/libvirt/dnsmasq/n.addnhosts",
-            "reload dnsmasq with /r/var/lib/libvirt/dnsmasq/n.conf"
-        ]
+fn a_change_does_the_least() {
+    let [conf, hosts] =
+        ["n.conf", "n.addnhosts"].map(|name| format!("/r/var/lib/libvirt/dnsmasq/{name}"));
+    let record = "<dns><host ip='1.2.3.4'><hostname>a</hostname></host></dns>";
+    check_change("", record, &[&format!("write {hosts}"), &format!("reload dnsmasq with {conf}")]);
+    check_change(
+        "",
+        "<dns><txt name='a' value='b'/></dns>",
+        &[
+            &format!("stop dnsmasq with {conf}"),
+            &format!("write {conf}"),
+            "write /r/var/lib/libvirt/dnsmasq/n.hostsfile",
+            &format!("write {hosts}"),
+            &format!("start dnsmasq with {conf}"),
+        ],
     );
-    let txt = def("<dns><txt name='a' value='b'/></dns>");
-    assert_eq!(refresh(&none, &txt, &layout).unwrap(), Refresh::Restart);
+    check_change(
+        "<ip address='10.0.0.1' prefix='8'/>",
+        "<ip address='10.0.0.2' prefix='8'/>",
+        &[
+            "remove address 10.0.0.1/8 from virbr0",
+            "add address 10.0.0.2/8 to virbr0",
+        ],
+    );
+}
+
+#[test]
+fn what_was_lost_comes_back_alone() {
+    let want = wanted(&NetworkDef::parse(NAT).unwrap(), &facts()).unwrap();
+    let check = |lose: fn(&mut Provision), expect: &[&str]| {
+        let mut have = want.clone();
+        lose(&mut have);
+        assert_eq!(texts_of(&difference(&have, &want, None)), expect);
+    };
+    check(|have| have.rules = None, &["load 34 firewall changes"]);
+    check(|have| have.forwarding.clear(), &["set net/ipv4/ip_forward to 1"]);
+    check(
+        |have| have.link.as_mut().unwrap().addresses.clear(),
+        &["add address 192.168.122.1/24 to virbr0"],
+    );
+    check(|have| have.link.as_mut().unwrap().is_up = false, &["raise virbr0"]);
+    let [conf, hosts, more] = ["conf", "hostsfile", "addnhosts"]
+        .map(|name| format!("/r/var/lib/libvirt/dnsmasq/n.{name}"));
+    check(
+        |have| have.dnsmasq = None,
+        &[
+            &format!("stop dnsmasq with {conf}"),
+            &format!("write {conf}"),
+            &format!("write {hosts}"),
+            &format!("write {more}"),
+            &format!("start dnsmasq with {conf}"),
+        ],
+    );
+}
+
+#[test]
+fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
+    let def = NetworkDef::parse(NAT).unwrap();
+    let facts = facts();
+    let around = Surroundings {
+        layout: &Layout::below("/r"),
+        lease_helper: Path::new("/helper"),
+        dnsmasq: facts.dnsmasq.as_deref(),
+        servers: Some("server=1.1.1.1\n"),
+        layers: &[0],
+        floors: &Floors::new(),
+    };
+    let service = provision(&def, &around).unwrap().dnsmasq.unwrap();
+    let path = Path::new("/r/run/oxivirt/network/servers/11111111-2222-3333-4444-555555555555");
+    assert_eq!(service.launch.servers_file.as_deref(), Some(path));
+    assert_eq!(service.hosts.last().unwrap().content, b"server=1.1.1.1\n");
+    // An isolated network resolves for nobody, so there is nothing to watch.
+    let isolated = NetworkDef::parse(&NAT.replace("<forward mode='nat'/>", "")).unwrap();
+    let service = provision(&isolated, &around).unwrap().dnsmasq.unwrap();
+    assert_eq!((service.launch.servers_file, service.hosts.len()), (None, 2));
 }

@@ -1,0 +1,124 @@
+//! Title, description and the elements of other programs.
+//!
+//! libvirt 11.3.0: `virNetworkObjSetMetadata`, `virNetworkObjGetMetadata`, src/conf/virnetworkobj.c
+
+use oxivirt::{
+    Error, ErrorCode, ErrorDomain, Event, MetadataChange, MetadataType, NetworkRef, Result,
+    UpdateFlags,
+};
+use oxivirt_conf::Metadata;
+use oxivirt_conf::network::NetworkDef;
+
+use crate::apply::Host;
+use crate::driver::Inner;
+use crate::error;
+use crate::registry::{Entry, View};
+use crate::store;
+use crate::update::affected;
+
+impl<H: Host> Inner<H> {
+    pub(crate) fn metadata(
+        &self,
+        network: &NetworkRef,
+        kind: MetadataType,
+        uri: Option<&str>,
+        flags: UpdateFlags,
+    ) -> Result<String> {
+        let both = UpdateFlags::LIVE | UpdateFlags::CONFIG;
+        flags.check(both, ErrorDomain::NETWORK, "networkGetMetadata")?;
+        let view = self.entry(network)?.view();
+        if flags == both {
+            return Err(Error::invalid_argument(
+                "flags 'VIR_NETWORK_UPDATE_AFFECT_LIVE' and 'VIR_NETWORK_UPDATE_AFFECT_CONFIG' in \
+                 function 'virNetworkObjGetMetadata' are mutually exclusive",
+            ));
+        }
+        let flags = affected(&view, flags)?;
+        let def = match flags.contains(UpdateFlags::CONFIG) {
+            true => view.persistent_def(),
+            false => &view.def,
+        };
+        let (found, what) = match kind {
+            MetadataType::Description => (def.description.clone(), "description"),
+            MetadataType::Title => (def.title.clone(), "title"),
+            MetadataType::Element => {
+                let get = |metadata: &Metadata| metadata.get(uri.unwrap_or_default());
+                (def.metadata.as_ref().and_then(get), "metadata")
+            }
+            MetadataType::Unknown(number) => return Err(unknown(number)),
+        };
+        found.ok_or_else(|| {
+            let code = ErrorCode::NO_NETWORK_METADATA;
+            let detail = format!("Requested {what} element is not present");
+            Error::new(code, ErrorDomain::NETWORK, detail)
+        })
+    }
+
+    pub(crate) async fn set_metadata(&self, entry: &Entry, change: &MetadataChange) -> Result<()> {
+        change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkSetMetadata")?;
+        let operation = entry.operation.lock().await;
+        let old = entry.view();
+        self.entry(&old.reference())?;
+        let flags = affected(&old, change.flags)?;
+        let config = match flags.contains(UpdateFlags::CONFIG) {
+            true => Some(changed(old.persistent_def(), change)?),
+            false => None,
+        };
+        let live = match flags.contains(UpdateFlags::LIVE) {
+            true => Some(changed(&old.def, change)?),
+            false => None,
+        };
+        if let Some(def) = &config {
+            store::write_config(&self.layout, def).map_err(|error| error::store(&error))?;
+        }
+        let mut new = (*old).clone();
+        match (config, old.is_active()) {
+            (Some(def), true) => new.new_def = Some(def),
+            (Some(def), false) => new.def = def,
+            (None, _) => {}
+        }
+        if let Some(def) = live {
+            let new = View { def, ..new };
+            let removal = new.status().removal;
+            if let Err(error) = self.save(entry, &new, removal) {
+                if flags.contains(UpdateFlags::CONFIG)
+                    && let Err(error) = store::write_config(&self.layout, old.persistent_def())
+                {
+                    crate::transition::told(&old.def.name, &error, "definition not restored");
+                }
+                return Err(error);
+            }
+        } else {
+            entry.set(new);
+        }
+        drop(operation);
+        let (network, kind, uri) = (old.reference(), change.kind, change.uri.clone());
+        self.callbacks.emit(&Event::MetadataChange { network, kind, uri });
+        Ok(())
+    }
+}
+
+fn unknown(number: i32) -> Error {
+    let detail = format!("unknown metadata type '{number}'");
+    Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail)
+}
+
+fn changed(def: &NetworkDef, change: &MetadataChange) -> Result<NetworkDef> {
+    let mut def = def.clone();
+    let text = || change.metadata.clone().filter(|text| !text.is_empty());
+    match change.kind {
+        MetadataType::Description => def.description = text(),
+        MetadataType::Title => def.title = text(),
+        MetadataType::Element => {
+            let set = Metadata::set(
+                def.metadata.as_ref(),
+                change.key.as_deref().unwrap_or_default(),
+                change.uri.as_deref().unwrap_or_default(),
+                change.metadata.as_deref(),
+            );
+            def.metadata = set.map_err(|error| error::parse(&error))?;
+        }
+        MetadataType::Unknown(number) => return Err(unknown(number)),
+    }
+    Ok(def)
+}

@@ -1,0 +1,452 @@
+//! What a running network has on its host, as a value, and the difference between two of them.
+//!
+//! There is one engine: a start is the difference between nothing and what the definition wants, an
+//! update that between two definitions, a repair that between what was found and what should be
+//! there. [`provision`] tells what a definition wants, [`difference`] the steps from one to another.
+//!
+//! libvirt 11.3.0: `networkStartNetworkVirtual`, `networkUpdate`, src/network/bridge_driver.c
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use oxivirt_conf::YesNo;
+use oxivirt_conf::network::{IpDef, MacTableManager, NetworkDef, RouteDef};
+use oxivirt_conf::status::FirewallRemoval;
+use oxivirt_util::dnsmasq::Launch;
+use oxivirt_util::file::Durability;
+use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
+use oxivirt_util::link_name::LinkName;
+use oxivirt_util::netlink::{Bridge, Stp};
+
+use super::nftables::{self, Layer};
+use super::shaping::{self, Floors, Shaping};
+use super::start::{self, PlanError};
+use super::{FileImage, IfMissing, Plan, Step, Sysctl, Undo, dnsmasq, stop};
+use crate::layout::Layout;
+
+/// Metric of a route that has none; the kernel would take 1024 for IPv6.
+const ROUTE_METRIC: u32 = 1;
+/// Modes of dnsmasq's files; the second kind is read again by an unprivileged dnsmasq.
+const CONF_MODE: u32 = 0o600;
+const HOSTS_MODE: u32 = 0o644;
+
+/// What a network has on its host, or the part of it that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provision {
+    /// The bridge.
+    pub link: Option<LinkState>,
+    /// Firewall rules.
+    pub rules: Option<Transaction>,
+    /// DHCP and DNS, if the process runs.
+    pub dnsmasq: Option<DnsmasqState>,
+    /// Routes through the bridge.
+    pub routes: Vec<RouteState>,
+    /// Settings of the whole host.
+    pub forwarding: Vec<Sysctl>,
+    /// Rate limits.
+    pub shaping: Option<Shaping>,
+    /// The domain that the host's resolver asks this network for.
+    pub domain: Option<Registration>,
+}
+
+/// A bridge and what is set on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkState {
+    /// Its name.
+    pub name: LinkName,
+    /// How the network makes it; `None` for a bridge of the host.
+    pub bridge: Option<Bridge>,
+    /// Its MTU in bytes, if the network sets it.
+    pub mtu: Option<u32>,
+    /// Kernel settings of this link.
+    pub settings: Vec<Sysctl>,
+    /// Its addresses; the prefix lengths are those of their networks.
+    pub addresses: Vec<IpNet>,
+    /// Whether the bridge keeps VLANs apart, for a table of addresses that domain drivers fill.
+    pub vlan_filtering: bool,
+    /// Whether it is raised.
+    pub is_up: bool,
+}
+
+/// A route through the bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteState {
+    /// Where packets go to.
+    pub destination: IpNet,
+    /// The next router.
+    pub gateway: std::net::IpAddr,
+    /// Among routes to the same destination the smallest wins.
+    pub metric: u32,
+}
+
+impl std::fmt::Display for RouteState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "to {} via {} metric {}", self.destination, self.gateway, self.metric)
+    }
+}
+
+/// A dnsmasq and the files it was started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsmasqState {
+    /// How it is started.
+    pub launch: Launch,
+    /// Where it writes its pid.
+    pub pid_file: PathBuf,
+    /// What it reads at its start.
+    pub conf: FileImage,
+    /// What it reads again when told to.
+    pub hosts: Vec<FileImage>,
+}
+
+/// What systemd-resolved is told about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The network's domain.
+    pub domain: String,
+    /// Where its names are known.
+    pub servers: Vec<std::net::IpAddr>,
+}
+
+/// What a provision depends on beside the definition.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Where files go.
+    pub layout: &'a Layout,
+    /// The lease helper that dnsmasq calls.
+    pub lease_helper: &'a Path,
+    /// The dnsmasq program, if it is there.
+    pub dnsmasq: Option<&'a Path>,
+    /// The host's name servers as lines for dnsmasq; `None` lets it watch `/etc/resolv.conf` itself,
+    /// for which it needs an inotify instance.
+    pub servers: Option<&'a str>,
+    /// Layer of each translated subnet, in the order of [`start::translated`].
+    pub layers: &'a [Layer],
+    /// Rates guaranteed to ports.
+    pub floors: &'a Floors,
+}
+
+type Result<T> = std::result::Result<T, PlanError>;
+
+/// What a network wants.
+///
+/// # Errors
+/// [`PlanError`] if it cannot be had: a name that no link can have, no dnsmasq and so on.
+pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provision> {
+    let mode = def.forward.mode;
+    let shaping = shaping::wanted(def, around.floors)?;
+    if !mode.owns_bridge() {
+        // Bridge and devices belong to the host; nothing else is checked, as in libvirt.
+        let vlan_filtering = is_managed(def);
+        let link = match &def.bridge.name {
+            Some(name) if vlan_filtering => Some(LinkState {
+                name: LinkName::new(name)?,
+                bridge: None,
+                mtu: None,
+                settings: Vec::new(),
+                addresses: Vec::new(),
+                vlan_filtering,
+                is_up: false,
+            }),
+            _ => None,
+        };
+        return Ok(Provision { link, shaping, ..Provision::default() });
+    }
+    let bridge = start::bridge_name(def)?;
+    let traffic = start::traffic(def, around.layers)?;
+    Ok(Provision {
+        link: Some(link(def, &bridge)?),
+        rules: traffic.map(|traffic| nftables::load(&traffic)),
+        dnsmasq: dnsmasq_state(def, around, &bridge)?,
+        routes: def.routes.iter().filter_map(route).collect(),
+        forwarding: forwarding(def),
+        shaping,
+        domain: registration(def),
+    })
+}
+
+fn is_managed(def: &NetworkDef) -> bool {
+    def.bridge.mac_table_manager == Some(MacTableManager::Libvirt)
+}
+
+fn link(def: &NetworkDef, name: &LinkName) -> Result<LinkState> {
+    let mac = def.mac.ok_or_else(|| PlanError::NoMac { network: def.name.clone() })?;
+    let ipv6 = |key: &str, value| {
+        let key = format!("net/ipv6/conf/{name}/{key}");
+        Sysctl { key, value, if_missing: IfMissing::Skip }
+    };
+    let has_ipv6 = def.ips.iter().any(|ip| ip.family() == Family::Ipv6);
+    let disable = if has_ipv6 { "0" } else { "1" };
+    let address =
+        |ip: &IpDef| ip.interface().ok_or_else(|| PlanError::Prefix { bridge: name.clone() });
+    Ok(LinkState {
+        name: name.clone(),
+        bridge: Some(Bridge {
+            name: name.clone(),
+            address: mac.0,
+            stp: if def.bridge.stp { Stp::On } else { Stp::Off },
+            // seconds to 1/100 s
+            forward_delay: u32::try_from(def.bridge.delay.saturating_mul(100)).unwrap_or(u32::MAX),
+        }),
+        mtu: def.mtu.map(std::num::NonZeroU32::get),
+        settings: vec![
+            ipv6("disable_ipv6", disable),
+            ipv6("accept_ra", "0"),
+            ipv6("autoconf", "0"),
+        ],
+        addresses: def.ips.iter().map(address).collect::<Result<_>>()?,
+        vlan_filtering: is_managed(def),
+        is_up: true,
+    })
+}
+
+fn route(route: &RouteDef) -> Option<RouteState> {
+    Some(RouteState {
+        destination: route.destination()?,
+        gateway: route.gateway.ip(),
+        metric: route.metric.map_or(ROUTE_METRIC, std::num::NonZeroU32::get),
+    })
+}
+
+/// Settings with which the host forwards a network's packets.
+#[must_use]
+pub fn forwarding(def: &NetworkDef) -> Vec<Sysctl> {
+    let keys =
+        [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")];
+    let wanted = keys.into_iter().filter(|(family, _)| start::forwards(def, *family));
+    let sysctl =
+        |key: &str| Sysctl { key: key.to_owned(), value: "1", if_missing: IfMissing::Fail };
+    wanted.map(|(_, key)| sysctl(key)).collect()
+}
+
+fn registration(def: &NetworkDef) -> Option<Registration> {
+    let is_wanted = def.domain.register == Some(YesNo::Yes);
+    let domain = def.domain.name.clone().filter(|_| is_wanted)?;
+    // libvirt tells of the first address of each family.
+    let first = |family| def.ips.iter().find(|ip| ip.family() == family);
+    let servers = [Family::Ipv4, Family::Ipv6].into_iter().filter_map(first);
+    let servers = servers.filter_map(|ip| Some(ip.interface()?.addr())).collect();
+    Some(Registration { domain, servers })
+}
+
+fn dnsmasq_state(
+    def: &NetworkDef,
+    around: &Surroundings<'_>,
+    bridge: &LinkName,
+) -> Result<Option<DnsmasqState>> {
+    if !dnsmasq::is_needed(def) {
+        return Ok(None);
+    }
+    let layout = around.layout;
+    let program = around.dnsmasq.ok_or(PlanError::NoDnsmasq)?.to_owned();
+    let name = &def.name;
+    let texts = texts(def, layout)?;
+    let mut environment = vec![("VIR_BRIDGE_NAME".to_owned(), bridge.to_string())];
+    if layout.root() != Path::new("/") {
+        let root = layout.root();
+        let root = root.to_str().ok_or_else(|| PlanError::Path { path: root.to_owned() })?;
+        environment.push(("OXIVIRT_ROOT".to_owned(), root.to_owned()));
+    }
+    // Without resolving for others it looks for no name servers, and watches nothing.
+    let is_resolver = !texts.conf.lines().any(|line| line == "no-resolv" || line == "port=0");
+    let servers = around.servers.filter(|_| is_resolver);
+    let mut hosts = vec![
+        file(layout.dnsmasq_hostsfile(name), HOSTS_MODE, texts.hosts),
+        file(layout.dnsmasq_addnhosts(name), HOSTS_MODE, texts.addn_hosts),
+    ];
+    let servers_file = layout.servers_file(def.uuid.unwrap_or_default());
+    hosts.extend(servers.map(|text| file(servers_file.clone(), HOSTS_MODE, text.to_owned())));
+    Ok(Some(DnsmasqState {
+        launch: Launch {
+            program,
+            conf_file: layout.dnsmasq_conf(name),
+            dhcp_script: around.lease_helper.to_owned(),
+            servers_file: servers.is_some().then_some(servers_file),
+            environment,
+        },
+        pid_file: layout.dnsmasq_pid(name),
+        conf: file(layout.dnsmasq_conf(name), CONF_MODE, texts.conf),
+        hosts,
+    }))
+}
+
+/// A file that every start writes anew.
+fn file(path: PathBuf, mode: u32, content: String) -> FileImage {
+    FileImage { path, mode, content: content.into_bytes(), durability: Durability::Regenerated }
+}
+
+/// dnsmasq's files for a network.
+///
+/// # Errors
+/// [`PlanError`] if dnsmasq cannot be told what the definition says.
+pub fn texts(def: &NetworkDef, layout: &Layout) -> Result<dnsmasq::Texts> {
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| PlanError::Path { path: path.to_owned() })
+    };
+    let state_dir = text(&layout.dnsmasq_dir())?;
+    let pid_file = text(&layout.dnsmasq_pid(&def.name))?;
+    Ok(dnsmasq::texts(def, dnsmasq::Paths { state_dir: &state_dir, pid_file: Some(&pid_file) })?)
+}
+
+/// The steps that turn what a network has into what it wants.
+///
+/// `saved` is the removal that the status file tells: rules made by an older version or another
+/// backend leave in the transaction, or right before it, in which the new ones come.
+///
+/// A dnsmasq whose configuration changes ends before its files are replaced, so that a process
+/// never runs beside files that it was not started with; rules and links change at the same time.
+#[must_use]
+pub fn difference(
+    have: &Provision,
+    want: &Provision,
+    saved: Option<&FirewallRemoval>,
+) -> Plan<Step> {
+    let mut plan = Plan::default();
+    let service = service_steps(have, want);
+    plan.then(service.first);
+    plan.then_at_once([link_steps(have.link.as_ref(), want.link.as_ref()), service.files]);
+    plan.then_at_once([
+        rules_steps(have, want, saved),
+        service.then,
+        route_steps(have, want),
+        shaping::difference(have.shaping.as_ref(), want.shaping.as_ref()),
+        domain_steps(have, want),
+    ]);
+    plan
+}
+
+fn link_steps(have: Option<&LinkState>, want: Option<&LinkState>) -> Vec<Step> {
+    let Some(want) = want else { return Vec::new() };
+    let name = &want.name;
+    let mut steps = Vec::new();
+    let is_new = have.is_none() && want.bridge.is_some();
+    if is_new {
+        steps.extend(want.bridge.clone().map(Step::CreateBridge));
+    }
+    if let Some(mtu) = want.mtu
+        && have.is_none_or(|have| have.mtu != Some(mtu))
+    {
+        steps.push(Step::SetMtu { link: name.clone(), mtu });
+    }
+    let settings = want.settings.iter().cloned();
+    let is_set = |sysctl: &Sysctl| have.is_some_and(|have| have.settings.contains(sysctl));
+    steps.extend(settings.filter(|sysctl| !is_set(sysctl)).map(Step::Sysctl));
+    let link = || name.clone();
+    let had = have.map(|have| have.addresses.as_slice()).unwrap_or_default();
+    let gone = had.iter().filter(|address| !want.addresses.contains(address));
+    steps.extend(gone.map(|&address| Step::RemoveAddress { link: link(), address }));
+    let new = want.addresses.iter().filter(|address| !had.contains(address));
+    steps.extend(new.map(|&address| Step::AddAddress { link: link(), address }));
+    if want.vlan_filtering && have.is_none_or(|have| !have.vlan_filtering) {
+        steps.push(Step::FilterVlans(link()));
+    }
+    if want.is_up && have.is_none_or(|have| !have.is_up) {
+        steps.push(Step::SetUp(link()));
+    }
+    steps
+}
+
+fn route_steps(have: &Provision, want: &Provision) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(link) = want.link.as_ref().map(|link| &link.name) {
+        let step = |route: &RouteState| (link.clone(), route.clone());
+        let gone = have.routes.iter().filter(|route| !want.routes.contains(route));
+        steps.extend(gone.map(step).map(|(link, route)| Step::RemoveRoute { link, route }));
+        let new = want.routes.iter().filter(|route| !have.routes.contains(route));
+        steps.extend(new.map(step).map(|(link, route)| Step::AddRoute { link, route }));
+    }
+    let unset = want.forwarding.iter().filter(|sysctl| !have.forwarding.contains(sysctl));
+    steps.extend(unset.cloned().map(Step::Sysctl));
+    steps
+}
+
+fn rules_steps(have: &Provision, want: &Provision, saved: Option<&FirewallRemoval>) -> Vec<Step> {
+    if have.rules == want.rules {
+        return Vec::new();
+    }
+    let saved = saved.into_iter().flat_map(stop::rules);
+    let Some(wanted) = &want.rules else { return saved.map(Step::Undo).collect() };
+    let (ours, others): (Vec<_>, Vec<_>) =
+        saved.partition(|step| matches!(step, Undo::RemoveRules { .. }));
+    let mut steps: Vec<_> = others.into_iter().map(Step::Undo).collect();
+    steps.push(Step::LoadRules(replacement(&ours, wanted.clone())));
+    steps
+}
+
+/// The transaction that removes what is saved, as far as it is ours, and loads what is wanted.
+fn replacement(saved: &[Undo], wanted: Transaction) -> Transaction {
+    let ours = saved.iter().filter_map(|step| match step {
+        Undo::RemoveRules { words } => Removal::parse(words).ok(),
+        _ => None,
+    });
+    let mut removed: Vec<_> =
+        ours.filter(|old| old.table == wanted.table).flat_map(|old| old.saved().changes).collect();
+    if removed.is_empty() {
+        return wanted;
+    }
+    // The table first: if it is gone, the removal would have nothing to refer to.
+    let mut changes = vec![Change::AddTable];
+    changes.append(&mut removed);
+    changes.extend(wanted.changes);
+    Transaction { table: wanted.table, changes }
+}
+
+/// What becomes of dnsmasq: before its files change, the files, and after.
+#[derive(Default)]
+struct ServiceSteps {
+    first: Vec<Step>,
+    files: Vec<Step>,
+    then: Vec<Step>,
+}
+
+fn service_steps(have: &Provision, want: &Provision) -> ServiceSteps {
+    let mut steps = ServiceSteps::default();
+    let stop = |service: &DnsmasqState| {
+        Step::Undo(Undo::StopDnsmasq {
+            conf_file: service.launch.conf_file.clone(),
+            pid_file: service.pid_file.clone(),
+        })
+    };
+    let write = |file: &FileImage| Step::WriteFile(file.clone());
+    match (&have.dnsmasq, &want.dnsmasq) {
+        (None, None) => {}
+        (Some(have), None) => {
+            steps.first.push(stop(have));
+            let files = std::iter::once(&have.conf).chain(&have.hosts);
+            let remove = |file: &FileImage| Undo::RemoveFile { path: file.path.clone() };
+            steps.first.extend(files.map(remove).map(Step::Undo));
+        }
+        (Some(have), Some(want)) if have.conf == want.conf => {
+            let changed = want.hosts.iter().filter(|file| !have.hosts.contains(file));
+            steps.files.extend(changed.map(write));
+            if !steps.files.is_empty() {
+                steps.then.push(Step::ReloadDnsmasq {
+                    conf_file: want.launch.conf_file.clone(),
+                    pid_file: want.pid_file.clone(),
+                });
+            }
+        }
+        (running, Some(want)) => {
+            // Beside a bridge that is there a process may be left that nobody knows of.
+            if running.is_some() || have.link.is_some() {
+                steps.first.push(stop(want));
+            }
+            steps.files.push(write(&want.conf));
+            steps.files.extend(want.hosts.iter().map(write));
+            let (launch, pid_file) = (want.launch.clone(), want.pid_file.clone());
+            steps.then.push(Step::StartDnsmasq { launch, pid_file });
+        }
+    }
+    steps
+}
+
+fn domain_steps(have: &Provision, want: &Provision) -> Vec<Step> {
+    match (&want.link, &want.domain) {
+        (Some(link), Some(domain)) if have.domain.as_ref() != Some(domain) => {
+            vec![Step::RegisterDomain { link: link.name.clone(), registration: domain.clone() }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

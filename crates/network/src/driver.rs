@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::leases::{self, Prefixes};
 use crate::ports;
 use crate::registry::{Entry, Networks, Reservations};
 use crate::store;
+use crate::watch::{self, Tasks};
 
 /// How a driver is opened.
 #[derive(Debug, Clone)]
@@ -88,6 +89,7 @@ pub enum StartWithHost {
 #[derive(Debug)]
 pub struct Driver<H: Host> {
     pub(crate) inner: Arc<Inner<H>>,
+    _tasks: Tasks,
 }
 
 /// What the operations share.
@@ -123,7 +125,8 @@ impl<H: Host> Driver<H> {
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
-        let hooks = Hooks::find(layout.hooks_dir(), environment, hooks.time_limit);
+        let hooks =
+            Hooks::find(layout.hooks_dir().map(Path::to_owned), environment, hooks.time_limit);
         let inner = Inner {
             host,
             layout,
@@ -138,13 +141,30 @@ impl<H: Host> Driver<H> {
             callbacks: Callbacks::new(),
             _lock: lock,
         };
-        let driver = Self { inner: Arc::new(inner) };
-        let cut_off = driver.inner.recover().await;
-        driver.inner.load(&cut_off).await;
+        let inner = Arc::new(inner);
+        let cut_off = inner.recover().await;
+        inner.load(&cut_off).await;
         if autostart == StartWithHost::Once {
-            driver.inner.start_with_host().await;
+            inner.start_with_host().await;
         }
-        Ok(driver)
+        let tasks = watch::start(&inner);
+        Ok(Self { inner, _tasks: tasks })
+    }
+
+    /// Looks at the disk again: new definitions appear, what runs is checked, hook scripts are looked
+    /// for, and every network that starts with the host is started.
+    ///
+    /// libvirt 11.3.0: `networkStateReload`
+    ///
+    /// # Errors
+    /// Only if the task ends unexpectedly; what is wrong with one network is logged.
+    pub async fn reload(&self) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        self.detached(async move {
+            inner.reload().await;
+            Ok(())
+        })
+        .await
     }
 
     /// The host the driver works on.
@@ -179,13 +199,13 @@ impl<H: Host> Inner<H> {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or_default()
 }
 
 /// Prefix lengths leases are shown with: IPv4 in effect, IPv6 as written.
-fn prefixes(def: &NetworkDef) -> Prefixes {
+pub(crate) fn prefixes(def: &NetworkDef) -> Prefixes {
     let first = |family| def.ips.iter().find(|ip| ip.family() == family);
     let ipv4 = first(Family::Ipv4).and_then(IpDef::effective_prefix);
     let ipv6 = first(Family::Ipv6).and_then(|ip| ip.prefix);

@@ -51,7 +51,7 @@ impl HookOperation {
 /// The scripts of a driver.
 #[derive(Debug)]
 pub(crate) struct Hooks {
-    dir: PathBuf,
+    dir: Option<PathBuf>,
     environment: BTreeMap<&'static str, OsString>,
     time_limit: Duration,
     scripts: RwLock<Vec<PathBuf>>,
@@ -63,9 +63,9 @@ pub(crate) struct Hooks {
 pub(crate) struct HookError(String);
 
 impl Hooks {
-    /// The scripts in `dir`; `environment` is the driver's own.
+    /// The scripts in `dir`, or none; `environment` is the driver's own.
     pub(crate) fn find(
-        dir: PathBuf,
+        dir: Option<PathBuf>,
         environment: impl Fn(&str) -> Option<OsString>,
         time_limit: Duration,
     ) -> Self {
@@ -78,12 +78,13 @@ impl Hooks {
 
     /// Finds out which scripts there are now.
     pub(crate) fn look_again(&self) {
+        let Some(dir) = &self.dir else { return };
         let mut scripts = Vec::new();
-        let first = self.dir.join("network");
+        let first = dir.join("network");
         if is_executable(&first) {
             scripts.push(first);
         }
-        let mut more: Vec<_> = std::fs::read_dir(self.dir.join("network.d"))
+        let mut more: Vec<_> = std::fs::read_dir(dir.join("network.d"))
             .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
             .unwrap_or_default();
         more.retain(|path| is_executable(path));
@@ -174,7 +175,7 @@ mod tests {
             )
         };
         let hooks = Hooks::find(
-            dir.path().to_owned(),
+            Some(dir.path().to_owned()),
             |name| {
                 (name == "HOME" || name == "PATH")
                     .then(|| std::env::var_os(name).unwrap_or("/bin".into()))
@@ -202,7 +203,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("network"), "exec sleep 60", 0o755);
         let path = |name: &str| (name == "PATH").then(|| "/bin:/usr/bin".into());
-        let hooks = Hooks::find(dir.path().to_owned(), path, Duration::from_millis(50));
+        let hooks = Hooks::find(Some(dir.path().to_owned()), path, Duration::from_millis(50));
         let error = hooks.run("n", HookOperation::Start, "").await.unwrap_err().to_string();
         assert!(error.contains("did not end within"), "{error}");
     }

@@ -15,13 +15,49 @@ use crate::plan::dnsmasq::file_stem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
+    config: PathBuf,
+    state: PathBuf,
+    pids: PathBuf,
+    dnsmasq: PathBuf,
+    leases: PathBuf,
+    own: PathBuf,
+    hooks: Option<PathBuf>,
 }
 
 impl Layout {
-    /// The directories below `root`.
+    /// The directories of a system's driver, below `root`.
     #[must_use]
     pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        let dnsmasq = root.join("var/lib/libvirt/dnsmasq");
+        Self {
+            config: root.join("etc/libvirt/qemu/networks"),
+            state: root.join("run/libvirt/network"),
+            pids: root.join("run/libvirt/network"),
+            leases: dnsmasq.clone(),
+            dnsmasq,
+            own: root.join("run/oxivirt/network"),
+            hooks: Some(root.join("etc/libvirt/hooks")),
+            root,
+        }
+    }
+
+    /// The directories of an unprivileged user's driver: `config` is the user's configuration directory
+    /// for libvirt, `runtime` the one for its state. Hook scripts are the administrator's and not run.
+    #[must_use]
+    pub fn session(config: impl Into<PathBuf>, runtime: impl Into<PathBuf>) -> Self {
+        let (config, runtime) = (config.into(), runtime.into());
+        Self {
+            root: PathBuf::from("/"),
+            config: config.join("qemu/networks"),
+            state: runtime.join("network/lib"),
+            pids: runtime.join("network/run"),
+            dnsmasq: runtime.join("dnsmasq/lib"),
+            // The lease helper knows no other place.
+            leases: PathBuf::from("/var/lib/libvirt/dnsmasq"),
+            own: runtime.join("oxivirt/network"),
+            hooks: None,
+        }
     }
 
     /// The root directory.
@@ -33,7 +69,7 @@ impl Layout {
     /// Definitions: `NAME.xml`.
     #[must_use]
     pub fn config_dir(&self) -> PathBuf {
-        self.root.join("etc/libvirt/qemu/networks")
+        self.config.clone()
     }
 
     /// Definition of a network.
@@ -54,10 +90,16 @@ impl Layout {
         self.autostart_dir().join(format!("{name}.xml"))
     }
 
-    /// State of running networks; also where dnsmasq's pid files are.
+    /// State of running networks.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
-        self.root.join("run/libvirt/network")
+        self.state.clone()
+    }
+
+    /// Where dnsmasq's pid files are.
+    #[must_use]
+    pub fn pid_dir(&self) -> PathBuf {
+        self.pids.clone()
     }
 
     /// Status of a running network.
@@ -87,19 +129,25 @@ impl Layout {
     /// Where those are.
     #[must_use]
     pub fn servers_dir(&self) -> PathBuf {
-        self.root.join("run/oxivirt/network/servers")
+        self.own.join("servers")
     }
 
-    /// Scripts that are run when networks come and go.
+    /// Scripts that are run when networks come and go; `None` if none are.
     #[must_use]
-    pub fn hooks_dir(&self) -> PathBuf {
-        self.root.join("etc/libvirt/hooks")
+    pub fn hooks_dir(&self) -> Option<&Path> {
+        self.hooks.as_deref()
+    }
+
+    /// Where leases are.
+    #[must_use]
+    pub fn leases_dir(&self) -> PathBuf {
+        self.leases.clone()
     }
 
     /// Kernel settings as they were before the first network changed them.
     #[must_use]
     pub fn old_settings(&self) -> PathBuf {
-        self.root.join("run/oxivirt/network/settings.json")
+        self.own.join("settings.json")
     }
 
     /// Held by the driver for as long as it lives.
@@ -117,13 +165,13 @@ impl Layout {
     /// dnsmasq's pid file. The name is escaped as in XML, as libvirt does it.
     #[must_use]
     pub fn dnsmasq_pid(&self, name: &str) -> PathBuf {
-        self.state_dir().join(format!("{}.pid", file_stem(name)))
+        self.pids.join(format!("{}.pid", file_stem(name)))
     }
 
     /// dnsmasq's configuration, leases and hosts.
     #[must_use]
     pub fn dnsmasq_dir(&self) -> PathBuf {
-        self.root.join("var/lib/libvirt/dnsmasq")
+        self.dnsmasq.clone()
     }
 
     /// dnsmasq's configuration of a network; the name is not escaped.
@@ -153,7 +201,7 @@ impl Layout {
     /// Leases, as the lease helper keeps them.
     #[must_use]
     pub fn leases(&self, bridge: &str) -> PathBuf {
-        self.dnsmasq_dir().join(format!("{bridge}.status"))
+        self.leases.join(format!("{bridge}.status"))
     }
 
     /// Which guest has which MAC addresses.
@@ -165,7 +213,7 @@ impl Layout {
     /// Undo lists of operations that have not ended.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
-        self.root.join("run/oxivirt/network/journal")
+        self.own.join("journal")
     }
 
     /// Undo list of the operation on a network that has not ended.
@@ -187,6 +235,13 @@ mod tests {
         check(layout.dnsmasq_conf("a&b"), "/r/var/lib/libvirt/dnsmasq/a&b.conf");
         check(layout.dnsmasq_hostsfile("a&b"), "/r/var/lib/libvirt/dnsmasq/a&amp;b.hostsfile");
         check(layout.dnsmasq_pid("a<b"), "/r/run/libvirt/network/a&lt;b.pid");
+        let session = Layout::session("/c", "/r");
+        check(session.config_file("n"), "/c/qemu/networks/n.xml");
+        check(session.status_file("n"), "/r/network/lib/n.xml");
+        check(session.dnsmasq_pid("n"), "/r/network/run/n.pid");
+        check(session.macs("b"), "/r/dnsmasq/lib/b.macs");
+        check(session.leases("b"), "/var/lib/libvirt/dnsmasq/b.status");
+        assert_eq!(session.hooks_dir(), None);
         check(Layout::below("/").status_file("default"), "/run/libvirt/network/default.xml");
     }
 }

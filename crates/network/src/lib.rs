@@ -22,11 +22,13 @@ pub mod plan;
 mod ports;
 mod recover;
 mod registry;
+mod reload;
 mod removal;
 mod settings;
 mod store;
 mod transition;
 mod update;
+mod watch;
 
 pub use driver::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
 pub use embed::register;

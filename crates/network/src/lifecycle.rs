@@ -171,17 +171,21 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn create(&self, entry: &Entry) -> Result<()> {
-        let operation = entry.operation.lock().await;
+        self.start_quietly(entry).await?;
+        self.emit(&entry.view().reference(), LifecycleEvent::Started);
+        Ok(())
+    }
+
+    /// Starts a network without an event, as the start of the host does.
+    pub(crate) async fn start_quietly(&self, entry: &Entry) -> Result<()> {
+        let _operation = entry.operation.lock().await;
         let old = entry.view();
         self.check_exists(&old)?;
         if old.is_active() {
             return Err(Error::operation_invalid("network is already active"));
         }
         let new_def = old.is_persistent().then(|| old.def.clone());
-        self.start(entry, &View { new_def, ..(*old).clone() }).await?;
-        drop(operation);
-        self.emit(&old.reference(), LifecycleEvent::Started);
-        Ok(())
+        self.start(entry, &View { new_def, ..(*old).clone() }).await
     }
 
     /// An operation that waited for another may find the network gone.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use oxivirt::{Autostart, Lifetime, Result};
+use oxivirt::{Lifetime, Result};
 use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
 use oxivirt_conf::network::{ForwardMode, NetworkDef};
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
@@ -114,7 +114,7 @@ impl<H: Host> Inner<H> {
         }
     }
 
-    fn load_status(&self, status: NetworkStatus) {
+    pub(crate) fn load_status(&self, status: NetworkStatus) {
         let mut def = status.def.clone();
         let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         let uuid = def.uuid.unwrap_or_default();
@@ -131,7 +131,7 @@ impl<H: Host> Inner<H> {
         drop(self.networks.insert(uuid, view));
     }
 
-    fn load_config(&self, mut def: NetworkDef) {
+    pub(crate) fn load_config(&self, mut def: NetworkDef) {
         let rewrite =
             complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         if rewrite == Rewrite::Needed
@@ -165,27 +165,41 @@ impl<H: Host> Inner<H> {
     async fn take_over(&self, entry: &Entry, was_cut_off: bool) {
         let _operation = entry.operation.lock().await;
         let view = entry.view();
-        let name = &view.def.name;
-        match self.has_bridge(&view.def).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(network = name, "its bridge is gone, so it does not run");
-                self.stop(entry, &view).await;
-                return;
-            }
-            Err(error) => {
-                tracing::error!(network = name, %error, "cannot be checked");
-                return;
-            }
-        }
-        if let Err(error) = self.repair(entry, &view, was_cut_off).await {
-            tracing::error!(network = name, %error, "not repaired");
+        if !self.check_running(entry, &view, was_cut_off).await {
+            return;
         }
         for port in view.ports.values() {
             // What a script says of a guest that runs already changes nothing.
             drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
         }
         self.taint(entry);
+    }
+
+    /// Whether a network that is said to run does, with what it had lost repaired. The caller holds
+    /// its lock.
+    pub(crate) async fn check_running(
+        &self,
+        entry: &Entry,
+        view: &View,
+        was_cut_off: bool,
+    ) -> bool {
+        let name = &view.def.name;
+        match self.has_bridge(&view.def).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(network = name, "its bridge is gone, so it does not run");
+                self.stop(entry, view).await;
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(network = name, %error, "cannot be checked");
+                return false;
+            }
+        }
+        if let Err(error) = self.repair(entry, view, was_cut_off).await {
+            tracing::error!(network = name, %error, "not repaired");
+        }
+        true
     }
 
     /// Brings what is there to what the status file tells.
@@ -254,13 +268,7 @@ impl<H: Host> Inner<H> {
             return;
         }
         for entry in self.networks.all() {
-            let view = entry.view();
-            if view.autostart == Autostart::Enabled
-                && !view.is_active()
-                && let Err(error) = self.create(&entry).await
-            {
-                tracing::error!(network = view.def.name, %error, "not started with the host");
-            }
+            self.start_if_wanted(&entry).await;
         }
     }
 }

@@ -71,6 +71,7 @@ pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
         layout.config_dir(),
         layout.autostart_dir(),
         layout.state_dir(),
+        layout.pid_dir(),
         layout.dnsmasq_dir(),
         layout.journal_dir(),
         layout.servers_dir(),

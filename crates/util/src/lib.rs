@@ -31,3 +31,5 @@ pub mod netlink;
 pub mod resolved;
 #[cfg(feature = "exec")]
 pub mod tc;
+#[cfg(feature = "exec")]
+pub mod watch;

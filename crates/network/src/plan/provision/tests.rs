@@ -231,10 +231,7 @@ fn a_change_does_the_least() {
     check_change(
         "<ip address='10.0.0.1' prefix='8'/>",
         "<ip address='10.0.0.2' prefix='8'/>",
-        &[
-            "remove address 10.0.0.1/8 from virbr0",
-            "add address 10.0.0.2/8 to virbr0",
-        ],
+        &["remove address 10.0.0.1/8 from virbr0", "add address 10.0.0.2/8 to virbr0"],
     );
 }
 

@@ -1,0 +1,82 @@
+//! Looking at the disk again, as a daemon does on SIGHUP.
+//!
+//! libvirt 11.3.0: `networkStateReload`, src/network/bridge_driver.c
+
+use std::sync::Arc;
+
+use oxivirt::{Autostart, Lifetime};
+use oxivirt_conf::network::NetworkDef;
+use oxivirt_util::chain;
+
+use crate::apply::Host;
+use crate::driver::Inner;
+use crate::registry::{Entry, View};
+use crate::store;
+
+impl<H: Host> Inner<H> {
+    /// Takes over definitions and networks that other programs left, checks what runs, and starts
+    /// every network that starts with the host, also those that were stopped since.
+    ///
+    /// A definition whose file is gone is kept, as in libvirt.
+    pub(crate) async fn reload(&self) {
+        self.hooks.look_again();
+        let identities = self.identities.lock().await;
+        for status in store::load_statuses(&self.layout) {
+            match status {
+                Ok(status) if self.networks.by_name(&status.def.name).is_none() => {
+                    self.load_status(status);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(error = chain::text(&error), "status not loaded"),
+            }
+        }
+        for def in store::load_configs(&self.layout) {
+            match def {
+                Ok(def) => self.reload_config(def).await,
+                Err(error) => tracing::error!(error = chain::text(&error), "definition not loaded"),
+            }
+        }
+        drop(identities);
+        for entry in self.networks.all() {
+            self.check_again(&entry).await;
+        }
+        for entry in self.networks.all() {
+            self.start_if_wanted(&entry).await;
+        }
+    }
+
+    async fn reload_config(&self, def: NetworkDef) {
+        let known = def.uuid.and_then(|uuid| self.networks.get(uuid));
+        let Some(entry) = known.filter(|entry| entry.view().def.name == def.name) else {
+            self.load_config(def);
+            return;
+        };
+        let _operation = entry.operation.lock().await;
+        let autostart = store::autostart(&self.layout, &def.name);
+        let (view, lifetime) = ((*entry.view()).clone(), Lifetime::Persistent);
+        entry.set(if view.is_active() {
+            View { new_def: Some(def), lifetime, autostart, ..view }
+        } else {
+            View { def, lifetime, autostart, ..view }
+        });
+    }
+
+    async fn check_again(&self, entry: &Entry) {
+        let _operation = entry.operation.lock().await;
+        let view = entry.view();
+        if view.is_active() {
+            self.check_running(entry, &view, false).await;
+        }
+    }
+
+    /// Starts a network that starts with the host and does not run.
+    pub(crate) async fn start_if_wanted(&self, entry: &Arc<Entry>) {
+        let view = entry.view();
+        if view.autostart == Autostart::Enabled
+            && !view.is_active()
+            && let Err(error) = self.start_quietly(entry).await
+        {
+            tracing::error!(network = view.def.name, %error, "not started with the host");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the driver does without being called.
+//!
+//! * Leases: the lease helper replaces a file, the difference to the one before is told as events.
+//! * Name servers: where a dnsmasq does not watch `/etc/resolv.conf` itself, the driver tells it of
+//!   changes. It looks every few seconds: a change of name servers is rare and not urgent.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use oxivirt::{DhcpLease, Event, LeaseChange};
+use oxivirt_util::watch::DirWatch;
+use oxivirt_util::{chain, file};
+
+use crate::apply::{self, Host};
+use crate::driver::{Inner, now, prefixes};
+use crate::leases;
+use crate::plan::provision;
+use crate::registry::Entry;
+
+/// How often the host's list of name servers is looked at.
+const NAME_SERVERS_EVERY: Duration = Duration::from_secs(5);
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Tasks that end with the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Vec<tokio::task::AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Starts the tasks of a driver.
+pub(crate) fn start<H: Host>(inner: &Arc<Inner<H>>) -> Tasks {
+    let mut tasks = Tasks::default();
+    match DirWatch::new(&inner.layout.leases_dir()) {
+        Ok(watch) => {
+            let known = inner.all_leases();
+            let task = tokio::spawn(watch_leases(Arc::downgrade(inner), watch, known));
+            tasks.0.push(task.abort_handle());
+        }
+        // The directory is not there for an unprivileged user, who has no DHCP either.
+        Err(error) => tracing::info!(%error, "leases are not watched"),
+    }
+    let task = tokio::spawn(watch_name_servers(Arc::downgrade(inner)));
+    tasks.0.push(task.abort_handle());
+    tasks
+}
+
+/// Leases by bridge.
+type Known = BTreeMap<String, Vec<DhcpLease>>;
+
+async fn watch_leases<H: Host>(inner: Weak<Inner<H>>, mut watch: DirWatch, mut known: Known) {
+    while let Ok(names) = watch.changed().await {
+        let Some(inner) = inner.upgrade() else { return };
+        let changed = |bridge: &str| {
+            let name = format!("{bridge}.status");
+            names.is_empty() || names.iter().any(|other| *other == *name)
+        };
+        for entry in inner.networks.all() {
+            let bridge = entry.view().def.bridge.name.clone();
+            let Some(bridge) = bridge.filter(|bridge| changed(bridge)) else { continue };
+            let Some(new) = inner.leases(&entry) else { continue };
+            let old = known.insert(bridge, new.clone()).unwrap_or_default();
+            let network = entry.view().reference();
+            for (change, lease) in difference(&old, &new) {
+                let (network, lease) = (network.clone(), Box::new(lease));
+                inner.callbacks.emit(&Event::Lease { network, change, lease });
+            }
+        }
+    }
+}
+
+/// What happened between two states of a lease file.
+fn difference(old: &[DhcpLease], new: &[DhcpLease]) -> Vec<(LeaseChange, DhcpLease)> {
+    let same = |lease: &DhcpLease, others: &[DhcpLease]| {
+        others.iter().find(|other| other.ipaddr == lease.ipaddr && other.mac == lease.mac).cloned()
+    };
+    let gone = old.iter().filter(|lease| same(lease, new).is_none());
+    let mut changes: Vec<_> = gone.map(|lease| (LeaseChange::Removed, lease.clone())).collect();
+    for lease in new {
+        match same(lease, old) {
+            None => changes.push((LeaseChange::Added, lease.clone())),
+            Some(old) if old != *lease => changes.push((LeaseChange::Updated, lease.clone())),
+            Some(_) => {}
+        }
+    }
+    changes
+}
+
+impl<H: Host> Inner<H> {
+    fn all_leases(&self) -> Known {
+        let entries = self.networks.all();
+        let leases = entries.iter().filter_map(|entry| {
+            let bridge = entry.view().def.bridge.name.clone()?;
+            Some((bridge, self.leases(entry)?))
+        });
+        leases.collect()
+    }
+
+    /// The leases of a network; nothing if they cannot be read now.
+    fn leases(&self, entry: &Entry) -> Option<Vec<DhcpLease>> {
+        let view = entry.view();
+        let bridge = view.def.bridge.name.as_deref()?;
+        let content = file::read(&self.layout.leases(bridge), leases::LIMIT).ok()??;
+        leases::parse(&content, bridge, prefixes(&view.def), None, now()).ok()
+    }
+
+    /// Tells a dnsmasq that does not look for them itself of the host's name servers.
+    async fn tell_name_servers(&self, entry: &Entry) -> oxivirt::Result<()> {
+        let _operation = entry.operation.lock().await;
+        let view = entry.view();
+        if !view.is_active() {
+            return Ok(());
+        }
+        let facts = self.facts(&view.def).await?;
+        let want = self.provision(&view, &facts)?;
+        let found =
+            self.host.observe(&[&want]).await.map_err(|error| crate::error::host(&error))?;
+        let mut have = want.clone();
+        have.dnsmasq = found.into_iter().next().and_then(|found| found.dnsmasq);
+        let plan = provision::difference(&have, &want, None);
+        apply::run(&self.host, &plan).await.map_err(|stopped| crate::error::stopped(&stopped))
+    }
+}
+
+async fn watch_name_servers<H: Host>(inner: Weak<Inner<H>>) {
+    let changed =
+        || -> Option<SystemTime> { Path::new(RESOLV_CONF).metadata().ok()?.modified().ok() };
+    let mut known = changed();
+    loop {
+        tokio::time::sleep(NAME_SERVERS_EVERY).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let now = changed();
+        if now == known {
+            continue;
+        }
+        known = now;
+        let told = inner.reserved().told();
+        for uuid in told {
+            let Some(entry) = inner.networks.get(uuid) else { continue };
+            if let Err(error) = inner.tell_name_servers(&entry).await {
+                let network = entry.view().def.name.clone();
+                tracing::warn!(network, error = chain::text(&error), "name servers not told");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(ip: &str, expiry_time: i64) -> DhcpLease {
+        DhcpLease {
+            iface: "b".into(),
+            expiry_time,
+            addr_type: oxivirt::IpAddrType::Ipv4,
+            mac: Some("52:54:00:00:00:01".into()),
+            iaid: None,
+            ipaddr: ip.into(),
+            prefix: 24,
+            hostname: None,
+            client_id: None,
+        }
+    }
+
+    #[test]
+    fn changes_of_leases() {
+        let (a, b, c) = (lease("10.0.0.1", 5), lease("10.0.0.2", 5), lease("10.0.0.3", 5));
+        let later = lease("10.0.0.2", 9);
+        let changes = difference(&[a.clone(), b], &[later.clone(), c.clone()]);
+        assert_eq!(
+            changes,
+            [(LeaseChange::Removed, a), (LeaseChange::Updated, later), (LeaseChange::Added, c)]
+        );
+        assert_eq!(difference(&[], &[]), []);
+    }
+}

@@ -154,14 +154,15 @@ impl Hooks {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+
+    use oxivirt_util::file;
 
     use super::*;
 
     fn write(path: &Path, body: &str, mode: u32) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let text = format!("#!/bin/sh\n{body}\n");
+        file::replace(path, text.as_bytes(), mode, file::Durability::Regenerated).unwrap();
     }
 
     #[tokio::test]
@@ -178,7 +179,7 @@ mod tests {
             Some(dir.path().to_owned()),
             |name| {
                 (name == "HOME" || name == "PATH")
-                    .then(|| std::env::var_os(name).unwrap_or("/bin".into()))
+                    .then(|| std::env::var_os(name).unwrap_or_else(|| "/bin".into()))
             },
             Duration::from_secs(30),
         );
@@ -193,7 +194,7 @@ mod tests {
         assert!(hooks.exist());
         let error = hooks.run("n", HookOperation::Stopped, "<x/>").await.unwrap_err().to_string();
         assert!(error.ends_with("10 n stopped end -) unexpected exit status 3: no"), "{error}");
-        let home = std::env::var("HOME").unwrap_or("/bin".into());
+        let home = std::env::var("HOME").unwrap_or_else(|_| "/bin".into());
         let lines = ["a", "b", "c"].map(|word| format!("{word} n stopped end - {home} C <x/>\n"));
         assert_eq!(fs::read_to_string(&log).unwrap(), lines.concat());
     }

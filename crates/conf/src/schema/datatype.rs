@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::keyword::Keyword;
+use crate::keyword::Keyword as _;
 
 /// A set of texts.
 #[derive(Clone, Copy)]

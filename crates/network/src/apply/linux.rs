@@ -517,7 +517,7 @@ fn name_servers() -> String {
     let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
-        words.next().filter(|word| *word == "nameserver").and(words.next())
+        words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())
     });
     servers.map(|server| format!("server={server}\n")).collect()
 }

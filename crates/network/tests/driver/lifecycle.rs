@@ -1,79 +1,15 @@
-//! The driver on a host that only keeps books: every operation, every failure, every restart.
+//! Defining, starting, stopping, and what a restart finds.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use oxivirt::{
-    Autostart, CreateFlags, DefineFlags, Error, EventId, ListFlags, NetworkDriver as _, NetworkRef,
-    Update, UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
+    Autostart, CreateFlags, DefineFlags, EventId, ListFlags, NetworkDriver as _, Update,
+    UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
 };
-use oxivirt_network::apply::recorder::Recorder;
-use oxivirt_network::layout::Layout;
 use oxivirt_network::plan::HostFacts;
-use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
 
-const XML: &str = "<network><name>default</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
-  <forward mode='nat'/><bridge name='virbr0'/>
-  <ip address='192.168.122.1' netmask='255.255.255.0'>
-    <dhcp><range start='192.168.122.2' end='192.168.122.254'/></dhcp></ip></network>";
-
-struct Bench {
-    dir: tempfile::TempDir,
-    host: Arc<Recorder>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), host: Arc::new(Recorder::new()) }
-    }
-
-    fn layout(&self) -> Layout {
-        Layout::below(self.dir.path())
-    }
-
-    async fn try_open(&self) -> Result<Driver<Arc<Recorder>>, Error> {
-        let options = Options {
-            layout: self.layout(),
-            lease_helper: "/helper".into(),
-            uri: "network:///embed".to_owned(),
-            autostart: StartWithHost::Once,
-            restore_settings: RestoreSettings::Never,
-            hooks: HookOptions::default(),
-        };
-        Driver::open(Arc::clone(&self.host), options).await
-    }
-
-    async fn open(&self) -> Driver<Arc<Recorder>> {
-        self.try_open().await.unwrap()
-    }
-
-    /// Files below the root, without those of the driver itself.
-    fn files(&self) -> Vec<PathBuf> {
-        fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-            for entry in std::fs::read_dir(dir).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { walk(&path, found) } else { found.push(path) }
-            }
-        }
-        let mut found = Vec::new();
-        walk(self.dir.path(), &mut found);
-        found.retain(|path| !path.ends_with("driver.pid") && !path.ends_with("autostarted"));
-        found.sort();
-        found
-    }
-}
-
-async fn define(driver: &Driver<Arc<Recorder>>) -> NetworkRef {
-    driver.network_define_xml(XML, DefineFlags::NONE).await.unwrap()
-}
-
-#[track_caller]
-fn check_error<T: std::fmt::Debug>(result: Result<T, Error>, code: i32, message: &str) {
-    let error = result.unwrap_err();
-    assert_eq!((error.code().0, error.message()), (code, message));
-}
+use crate::bench::{Bench, XML, check_error, define};
 
 #[tokio::test]
 async fn start_and_destroy_leave_the_host_as_it_was() {

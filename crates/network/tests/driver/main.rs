@@ -1,0 +1,10 @@
+//! The driver on a host that only keeps books: every operation, every failure, every restart.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod bench;
+mod errors;
+mod hooks;
+mod lifecycle;
+mod ports;
+mod state;

@@ -27,6 +27,7 @@ pub mod require;
 pub mod root;
 pub mod session;
 pub mod snapshot;
+pub mod traffic;
 
 pub use error::{Error, Result};
 pub use guest::Guest;

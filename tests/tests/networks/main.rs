@@ -7,6 +7,7 @@ mod bad_input;
 mod disturbed;
 mod iptables;
 mod lifecycle;
+mod takeover;
 
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::{Backend, Host, Subject};

@@ -84,6 +84,8 @@ pub struct Host {
     /// What `netns` is nested in, if it is: ends after it.
     outer: Option<Outer>,
     root: TempRoot,
+    /// What the URI says beside the directory.
+    option: &'static str,
 }
 
 /// Where a libvirtd was started from.
@@ -104,7 +106,13 @@ impl Host {
             Subject::Oxivirt => {
                 program("oxish")?;
                 program("oxivirt_leaseshelper")?;
-                Ok(Self { subject, netns: Netns::new()?, outer: None, root: TempRoot::new()? })
+                Ok(Self {
+                    subject,
+                    netns: Netns::new()?,
+                    outer: None,
+                    root: TempRoot::new()?,
+                    option: "",
+                })
             }
             Subject::Libvirt => Self::libvirt(&peer()),
         }
@@ -127,7 +135,7 @@ impl Host {
         })?;
         let netns = outer.netns.of_process(pid)?;
         netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
-        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root })
+        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root, option: "" })
     }
 
     /// What runs here.
@@ -157,11 +165,17 @@ impl Host {
     pub fn uri(&self) -> String {
         let root = self.root().display();
         match self.subject {
-            Subject::Oxivirt => format!("network:///embed?root={root}"),
+            Subject::Oxivirt if self.option.is_empty() => format!("network:///embed?root={root}"),
+            Subject::Oxivirt => format!("network:///embed?root={root}&{}", self.option),
             Subject::Libvirt => {
                 format!("qemu:///system?socket={root}/run/libvirt/libvirt-sock")
             }
         }
+    }
+
+    /// Adds a parameter to the URI, for sessions.
+    pub fn set_option(&mut self, option: &'static str) {
+        self.option = option;
     }
 
     /// A shell command, to be run or changed.

@@ -3,9 +3,15 @@
 //! `OXIVIRT_SUBJECT` chooses what runs them. Where libvirt itself has the fault that is tested for,
 //! or cannot be put into the situation, a test is for Oxivirt alone and says why.
 
+mod addresses;
 mod bad_input;
 mod disturbed;
+mod lab;
 mod lifecycle;
+mod links;
+mod modes;
+mod names;
+mod places;
 
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::{Host, Subject};

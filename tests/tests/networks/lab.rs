@@ -1,0 +1,121 @@
+//! A host with running networks and one open connection.
+
+use oxivirt_tests::error::{Error, Result};
+use oxivirt_tests::packets::name_of;
+use oxivirt_tests::process::Running;
+use oxivirt_tests::session::Session;
+use oxivirt_tests::{Guest, Host, Subject};
+
+use super::{host, host_of_ours};
+
+/// `VIR_NETWORK_UPDATE_COMMAND_MODIFY` and so on.
+pub const MODIFY: u32 = 1;
+pub const DELETE: u32 = 2;
+pub const ADD: u32 = 3;
+
+/// `VIR_NETWORK_SECTION_…`
+pub const DHCP_HOST: u32 = 4;
+pub const DHCP_RANGE: u32 = 5;
+pub const DNS_HOST: u32 = 10;
+pub const DNS_TXT: u32 = 11;
+
+/// A host on which networks run, until dropped.
+pub struct Lab {
+    // The driver ends before its host.
+    pub session: Session,
+    pub host: Host,
+}
+
+impl Lab {
+    /// Starts networks on a fresh host, if the test can run.
+    pub fn new(test: &str, networks: &[&str]) -> Option<Self> {
+        host(test).map(|host| Self::on(host, networks))
+    }
+
+    /// The same, for what libvirt does wrong or cannot be put into.
+    pub fn of_ours(test: &str, networks: &[&str]) -> Option<Self> {
+        host_of_ours(test).map(|host| Self::on(host, networks))
+    }
+
+    /// Starts networks on a host that was prepared.
+    pub fn on(host: Host, networks: &[&str]) -> Self {
+        let session = Session::listen(&host).unwrap();
+        let mut lab = Self { session, host };
+        for xml in networks {
+            lab.start(xml).unwrap();
+        }
+        lab
+    }
+
+    /// Defines and starts a network.
+    pub fn start(&mut self, xml: &str) -> Result<()> {
+        self.session.call("define", "-", xml)?;
+        self.session.call("start", name_of(xml)?, "").map(drop)
+    }
+
+    /// A guest with a chosen hardware address on a bridge.
+    pub fn guest(&self, bridge: &str, number: u8) -> Guest {
+        let port = format!("{bridge}-{number}");
+        Guest::with_mac(&self.host, bridge, &port, &mac(number)).unwrap()
+    }
+
+    /// A neighbour of the host at 203.0.113.2 and 2001:db8:113::2, behind the link `uplink`. It knows
+    /// no way to any network.
+    pub fn outside(&self) -> Guest {
+        outside(&self.host)
+    }
+
+    /// Runs a script on the host.
+    pub fn sh(&self, script: &str) -> String {
+        self.host.netns().sh(script).unwrap()
+    }
+
+    /// Changes a running network and its definition.
+    pub fn update(&mut self, network: &str, [command, section]: [u32; 2], xml: &str) -> Result<()> {
+        let argument = format!("{command} {section} -1 3 {xml}");
+        self.session.call("update", network, &argument).map(drop)
+    }
+
+    /// Whether this is the software of this workspace.
+    pub fn is_ours(&self) -> bool {
+        self.host.subject() == Subject::Oxivirt
+    }
+
+    /// The processes of dnsmasq whose configuration is that of `network`: host's numbers.
+    pub fn dnsmasq(&self, network: &str) -> Vec<u32> {
+        let conf = format!("{network}.conf");
+        let processes = self.host.netns().processes().unwrap();
+        let its = processes.into_iter().filter(|process| {
+            process.command.contains("dnsmasq --conf") && process.command.contains(&conf)
+        });
+        its.map(|process| process.inside).collect()
+    }
+}
+
+/// See [`Lab::outside`].
+pub fn outside(host: &Host) -> Guest {
+    let addresses =
+        [("203.0.113.1/24", "203.0.113.2/24"), ("2001:db8:113::1/64", "2001:db8:113::2/64")];
+    Guest::beside(host, "uplink", &addresses).unwrap()
+}
+
+/// The hardware address of guest `number`.
+pub fn mac(number: u8) -> String {
+    format!("52:54:00:aa:00:{number:02x}")
+}
+
+/// What a probe prints when its input ends, as a number.
+pub fn number(running: Running) -> u64 {
+    running.finish().unwrap().trim().parse().unwrap()
+}
+
+/// Fails unless the driver refused with this number and something like this message.
+#[track_caller]
+pub fn assert_error<T: std::fmt::Debug>(outcome: Result<T>, code: u32, part: &str) {
+    match outcome {
+        Err(Error::Refused { number, message, .. }) => {
+            assert!(number == code && message.contains(part), "error {number}: {message}");
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}

@@ -81,6 +81,22 @@ impl Guest {
         Ok(Self { netns, files: TempRoot::new()?, port: port.to_owned() })
     }
 
+    /// A guest with a link of its own on a device of the host, as a domain driver makes it for a
+    /// direct network: a macvlan in `mode`, which is a macvtap without its character device.
+    ///
+    /// # Errors
+    /// No such device, or it is given away exclusively.
+    pub fn direct(host: &Host, device: &str, mode: &str, port: &str, mac: &str) -> Result<Self> {
+        let mode = if mode == "passthrough" { "passthru" } else { mode };
+        let netns = host.netns().nested()?;
+        host.netns().sh(&format!(
+            "ip link add link {device} name {port} address {mac} type macvlan mode {mode}"
+        ))?;
+        host.netns().give(port, &netns, "eth0")?;
+        netns.sh("ip link set eth0 up")?;
+        Ok(Self { netns, files: TempRoot::new()?, port: port.to_owned() })
+    }
+
     /// Gives the guest an address, `ADDRESS/PREFIX`, and a default route, as its owner would by hand.
     ///
     /// # Errors

@@ -76,6 +76,30 @@ impl Lab {
         self.session.call("update", network, &argument).map(drop)
     }
 
+    /// Asks for a port of guest `number`; its UUID.
+    pub fn port(&mut self, network: &str, number: u8, rest: &str) -> Result<String> {
+        let argument = format!("0 {}", port_xml(number, rest));
+        self.session.ask("port-create", network, &argument)
+    }
+
+    /// The document of a port.
+    pub fn port_xml(&mut self, network: &str, uuid: &str) -> String {
+        self.session.ask("port-xml", network, uuid).unwrap()
+    }
+
+    /// The live document of a network.
+    pub fn xml(&mut self, network: &str) -> String {
+        self.session.ask("xml", network, "0").unwrap()
+    }
+
+    /// Ends the driver and starts it again, over what runs.
+    pub fn restart(self) -> Self {
+        let Self { session, host } = self;
+        drop(session);
+        host.restart().unwrap();
+        Self { session: Session::listen(&host).unwrap(), host }
+    }
+
     /// Whether this is the software of this workspace.
     pub fn is_ours(&self) -> bool {
         self.host.subject() == Subject::Oxivirt
@@ -102,6 +126,16 @@ pub fn outside(host: &Host) -> Guest {
 /// The hardware address of guest `number`.
 pub fn mac(number: u8) -> String {
     format!("52:54:00:aa:00:{number:02x}")
+}
+
+/// What a domain driver sends for guest `number`.
+pub fn port_xml(number: u8, rest: &str) -> String {
+    format!(
+        "<networkport><uuid>00000000-0000-0000-0000-0000000000{number:02x}</uuid>
+         <owner><name>g{number}</name><uuid>00000000-0000-0000-0000-0000000001{number:02x}</uuid></owner>
+         <mac address='{}'/>{rest}</networkport>",
+        mac(number)
+    )
 }
 
 /// What a probe prints when its input ends, as a number.

@@ -5,7 +5,7 @@ use oxivirt_tests::{Guest, Subject};
 use std::time::Duration;
 
 use super::host;
-use super::lab::{Lab, assert_error, mac};
+use super::lab::{Lab, assert_error};
 
 const RICH: &str = "<network><name>rich</name><forward mode='route'/>
   <bridge name='virbr0' stp='on' delay='3'/><mac address='52:54:00:6b:00:01'/>
@@ -111,14 +111,8 @@ fn isolated_ports_see_the_host_only() {
     assert!(guests[0].pings("192.168.70.12").unwrap());
     // What a domain driver does: it asks for a port, and sets what the port's document says.
     for number in [1, 2] {
-        let port = format!(
-            "0 <networkport><uuid>00000000-0000-0000-0000-00000000000{number}</uuid>
-             <owner><name>g{number}</name><uuid>00000000-0000-0000-0000-0000000000a{number}</uuid></owner>
-             <mac address='{}'/></networkport>",
-            mac(number)
-        );
-        let uuid = lab.session.ask("port-create", "apart", &port).unwrap();
-        let xml = lab.session.ask("port-xml", "apart", &uuid).unwrap();
+        let uuid = lab.port("apart", number, "").unwrap();
+        let xml = lab.port_xml("apart", &uuid);
         assert!(xml.contains("<port isolated='yes'/>"), "{xml}");
         lab.sh(&format!("ip link set virbr0-{number} type bridge_slave isolated on"));
     }
@@ -188,10 +182,13 @@ fn a_route_that_is_taken_is_refused() {
 
 #[test]
 fn a_route_that_cannot_be_had_stops_nothing() {
-    let xml = RICH.replace("gateway='10.70.0.2'", "gateway='10.70.0.1'");
+    // Twice the same way with the same metric.
+    let twice = "<route address='198.51.100.0' prefix='24' gateway='10.70.0.9'/></network>";
+    let xml = RICH.replace("</network>", twice);
     let Some(lab) = Lab::new("a_route_that_cannot_be_had_stops_nothing", &[&xml]) else { return };
     let routes = lab.sh("ip route");
-    assert!(!routes.contains("198.51.101.0/24") && routes.contains("198.51.100.0/24"), "{routes}");
+    assert!(routes.contains("198.51.100.0/24 via 192.168.70.2"), "{routes}");
+    assert!(!routes.contains("10.70.0.9"), "{routes}");
 }
 
 #[test]
@@ -222,8 +219,8 @@ fn a_table_of_addresses_needs_vlan_filtering() {
     let try_it = "ip link add try type bridge; ip link set try type bridge vlan_filtering 1";
     let has = host.netns().sh(try_it).is_ok();
     host.netns().sh("ip link delete try").unwrap();
-    let before = host.snapshot().unwrap();
     let mut lab = Lab::on(host, &[]);
+    let before = lab.host.snapshot().unwrap();
     if has {
         lab.start(&xml).unwrap();
         assert_eq!(kernel(&lab, "/sys/class/net/virbr0/bridge/vlan_filtering"), "1");

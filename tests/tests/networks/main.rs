@@ -12,6 +12,8 @@ mod links;
 mod modes;
 mod names;
 mod places;
+mod ports;
+mod rates;
 
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::{Host, Subject};

@@ -86,6 +86,8 @@ pub struct Host {
     root: TempRoot,
     /// What the URI says beside the directory.
     option: &'static str,
+    /// Variables of the environment of sessions.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// Where a libvirtd was started from.
@@ -112,6 +114,7 @@ impl Host {
                     outer: None,
                     root: TempRoot::new()?,
                     option: "",
+                    environment: Vec::new(),
                 })
             }
             Subject::Libvirt => Self::libvirt(&peer()),
@@ -135,7 +138,14 @@ impl Host {
         })?;
         let netns = outer.netns.of_process(pid)?;
         netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
-        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root, option: "" })
+        Ok(Self {
+            subject: Subject::Libvirt,
+            netns,
+            outer: Some(outer),
+            root,
+            option: "",
+            environment: Vec::new(),
+        })
     }
 
     /// What runs here.
@@ -176,6 +186,16 @@ impl Host {
     /// Adds a parameter to the URI, for sessions.
     pub fn set_option(&mut self, option: &'static str) {
         self.option = option;
+    }
+
+    /// Sets a variable of the environment of the driver, for sessions.
+    pub fn set_environment(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Variables of the environment of sessions.
+    pub fn environment(&self) -> &[(&'static str, String)] {
+        &self.environment
     }
 
     /// A shell command, to be run or changed.

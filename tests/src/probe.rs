@@ -8,6 +8,7 @@
 
 mod ask;
 mod dhcp6;
+mod resolver;
 mod serve;
 mod stream;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use ask::ask;
 pub use dhcp6::dhcp6;
+pub use resolver::resolver;
 pub use serve::serve;
 pub use stream::{count, flood, meter, stream};
 

@@ -60,7 +60,8 @@ impl Session {
         Ok(match host.subject() {
             Subject::Oxivirt => {
                 let session = program("oxivirt-session")?;
-                host.netns().run([session.as_os_str(), uri.as_ref()])
+                let run = host.netns().run([session.as_os_str(), uri.as_ref()]);
+                host.environment().iter().fold(run, |run, (name, value)| run.env(name, value))
             }
             // The distribution's own Python: its package of the module is for that one only.
             Subject::Libvirt => host.netns().run(["/usr/bin/python3", "-c", LIBVIRT, &uri]),

@@ -2,7 +2,8 @@
 //!
 //! What runs until its input ends: `oxivirt-probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
 //! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
-//! KILOBYTES` sends as fast as it is told to. What ends by itself: `ask` reads questions, one a
+//! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
+//! resolver. What ends by itself: `ask` reads questions, one a
 //! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6
 //! INTERFACE DUID NAME` asks for an address.
 
@@ -11,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::probe::{Question, ask, count, dhcp6, flood, meter, serve, stream};
+use oxivirt_tests::probe::{Question, ask, count, dhcp6, flood, meter, resolver, serve, stream};
 
 fn main() -> ExitCode {
     match run() {
@@ -38,6 +39,7 @@ fn run() -> Result<()> {
         ["flood", to, rate] => flood(parse(to)?, parse(rate)?),
         ["meter", address, time] => meter(parse(address)?, Duration::from_millis(parse(time)?)),
         ["dhcp6", interface, duid, name] => dhcp6(interface, &bytes(duid)?, name),
+        ["resolver", word] => stand_in(word == "refuse"),
         _ => Err(Error::Wrong("wrong words; see the program's documentation".into())),
     }
 }
@@ -53,6 +55,11 @@ fn wrong(word: &str) -> Error {
 /// Reads `00:01:ff`.
 fn bytes(text: &str) -> Result<Vec<u8>> {
     text.split(':').map(|byte| u8::from_str_radix(byte, 16).map_err(|_| wrong(text))).collect()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn stand_in(refuses: bool) -> Result<()> {
+    resolver(refuses).await
 }
 
 fn occupy(port: &str) -> Result<()> {

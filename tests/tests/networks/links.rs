@@ -153,9 +153,11 @@ fn forwarding_that_would_cost_the_host_its_routes_is_refused() {
     wait_until("an advertised route", Duration::from_secs(15), || Ok(routes()?.contains(link)))
         .unwrap();
     let mut lab = Lab::on(host, &[]);
-    let part = "Check the host setup: enabling IPv6 forwarding with RA routes without accept_ra set \
-                to 2 is likely to cause routes loss. Interfaces to look at: ";
-    assert_error(lab.start(ROUTED6), 1, &format!("{part}{link}"));
+    let message = format!(
+        "Check the host setup: interface {link} has kernel autoconfigured IPv6 routes and enabling \
+         forwarding without accept_ra set to 2 will cause the kernel to flush them, breaking networking."
+    );
+    assert_error(lab.start(ROUTED6), 1, &message);
     assert_eq!(kernel(&lab, "/proc/sys/net/ipv6/conf/all/forwarding"), "0");
     assert!(lab.sh("ip -6 route show default").contains(link));
     lab.sh(&format!("echo 2 > /proc/sys/net/ipv6/conf/{link}/accept_ra"));

@@ -9,11 +9,14 @@ mod disturbed;
 mod lab;
 mod lifecycle;
 mod links;
+mod live;
 mod modes;
 mod names;
 mod places;
 mod ports;
 mod rates;
+mod resolver;
+mod unprivileged;
 
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::{Host, Subject};

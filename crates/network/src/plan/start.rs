@@ -57,8 +57,8 @@ pub enum PlanError {
     },
     /// Forwarding would make links lose the routes that they learnt.
     #[error(
-        "Check the host setup: enabling IPv6 forwarding with RA routes without accept_ra set to 2 is \
-         likely to cause routes loss. Interfaces to look at: {links}"
+        "Check the host setup: interface {links} has kernel autoconfigured IPv6 routes and enabling \
+         forwarding without accept_ra set to 2 will cause the kernel to flush them, breaking networking."
     )]
     RaRoutes {
         /// The links, separated by commas.

@@ -23,6 +23,7 @@ impl Manager {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as the bus delivers them")]
 #[interface(name = "org.freedesktop.resolve1.Manager")]
 impl Manager {
     #[zbus(name = "SetLinkDomains")]

@@ -7,7 +7,7 @@ use oxivirt_tests::Guest;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::wait_until;
 
-use super::lab::{ADD, DELETE, DHCP_HOST, DHCP_RANGE, Lab, assert_error, mac};
+use super::lab::{ADD, DELETE, DHCP_HOST, DHCP_RANGE, Lab, MODIFY, assert_error, mac};
 
 const LEASED: &str = "<network><name>leased</name><bridge name='virbr0' stp='off'/>
   <mac address='52:54:00:6b:00:01'/><domain name='lab.test'/><mtu size='1400'/>
@@ -132,8 +132,14 @@ fn hosts_come_and_go_while_the_network_runs() {
     let told = guest.dhcp_fields("x", &[]).unwrap();
     assert_eq!((told["ip"].as_str(), told["hostname"].as_str()), ("192.168.30.9", "late"));
     assert_error(lab.update("leased", [ADD, DHCP_HOST], host), 55, "late");
-    lab.update("leased", [DELETE, DHCP_HOST], host).unwrap();
-    assert_error(lab.update("leased", [DELETE, DHCP_HOST], host), 55, "");
+    let moved = host.replace("192.168.30.9", "192.168.30.10");
+    lab.update("leased", [MODIFY, DHCP_HOST], &moved).unwrap();
+    wait_until("the other address", Duration::from_secs(10), || {
+        Ok(guest.dhcp_fields("x", &[])?["ip"] == "192.168.30.10")
+    })
+    .unwrap();
+    lab.update("leased", [DELETE, DHCP_HOST], &moved).unwrap();
+    assert_error(lab.update("leased", [DELETE, DHCP_HOST], &moved), 55, "");
     // Ranges are read at a start only.
     let old = "<range start='192.168.30.100' end='192.168.30.109'/>";
     let new = "<range start='192.168.30.150' end='192.168.30.159'/>";

@@ -4,7 +4,7 @@ use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::packets::name_of;
 use oxivirt_tests::process::Running;
 use oxivirt_tests::session::Session;
-use oxivirt_tests::{Guest, Host, Subject};
+use oxivirt_tests::{Guest, Host};
 
 use super::{host, host_of_ours};
 
@@ -59,12 +59,6 @@ impl Lab {
         Guest::with_mac(&self.host, bridge, &port, &mac(number)).unwrap()
     }
 
-    /// A neighbour of the host at 203.0.113.2 and 2001:db8:113::2, behind the link `uplink`. It knows
-    /// no way to any network.
-    pub fn outside(&self) -> Guest {
-        outside(&self.host)
-    }
-
     /// Runs a script on the host.
     pub fn sh(&self, script: &str) -> String {
         self.host.netns().sh(script).unwrap()
@@ -100,11 +94,6 @@ impl Lab {
         Self { session: Session::listen(&host).unwrap(), host }
     }
 
-    /// Whether this is the software of this workspace.
-    pub fn is_ours(&self) -> bool {
-        self.host.subject() == Subject::Oxivirt
-    }
-
     /// The processes of dnsmasq whose configuration is that of `network`: host's numbers.
     pub fn dnsmasq(&self, network: &str) -> Vec<u32> {
         let conf = format!("{network}.conf");
@@ -116,7 +105,8 @@ impl Lab {
     }
 }
 
-/// See [`Lab::outside`].
+/// A neighbour of a host at 203.0.113.2 and 2001:db8:113::2, behind the link `uplink`. It knows no
+/// way to any network.
 pub fn outside(host: &Host) -> Guest {
     let addresses =
         [("203.0.113.1/24", "203.0.113.2/24"), ("2001:db8:113::1/64", "2001:db8:113::2/64")];

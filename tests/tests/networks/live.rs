@@ -34,14 +34,15 @@ impl Busy {
         Some(Self { lab, guest, outside })
     }
 
-    /// Sends datagrams through the network for as long as `disturb` takes; how many got lost.
-    fn losses(&mut self, disturb: impl FnOnce(&mut Lab)) -> u64 {
+    /// Sends datagrams through the network for as long as `disturb` takes; how many got lost, and of
+    /// how many.
+    fn losses(&mut self, disturb: impl FnOnce(&mut Lab)) -> [u64; 2] {
         let counter = probe(self.outside.netns(), &["count", "203.0.113.2"]).unwrap();
         let stream = probe(self.guest.netns(), &["stream", "203.0.113.2"]).unwrap();
         disturb(&mut self.lab);
         let (sent, counted) = (number(stream), number(counter));
         assert!(sent > 50, "only {sent} datagrams");
-        sent - counted
+        [sent - counted, sent]
     }
 }
 
@@ -71,10 +72,10 @@ fn updates_lose_no_packet() {
 
 /// libvirt removes all rules and adds them again; what is lost meanwhile is its own affair.
 #[track_caller]
-fn judge(lab: &Lab, lost: u64) {
+fn judge(lab: &Lab, [lost, sent]: [u64; 2]) {
     match lab.host.subject() {
-        Subject::Oxivirt => assert_eq!(lost, 0, "datagrams got lost"),
-        Subject::Libvirt => println!("{lost} datagrams got lost"),
+        Subject::Oxivirt => assert_eq!(lost, 0, "of {sent} datagrams"),
+        Subject::Libvirt => println!("{lost} of {sent} datagrams got lost"),
     }
 }
 
@@ -129,7 +130,7 @@ fn a_new_driver_loses_no_packet() {
 fn rules_that_were_flushed_come_back_without_a_loss() {
     // libvirt cannot add to chains that are gone.
     let test = "rules_that_were_flushed_come_back_without_a_loss";
-    let Some(mut busy) = Busy::new(test) else { return };
+    let Some(busy) = Busy::new(test) else { return };
     if busy.lab.host.subject() == Subject::Libvirt {
         return;
     }

@@ -4,8 +4,8 @@ use oxivirt_tests::guest::probe;
 use oxivirt_tests::process::Running;
 use oxivirt_tests::{Guest, Host, require};
 
-use super::host;
 use super::lab::{Lab, assert_error, mac};
+use super::{host, host_of_ours};
 
 /// What a measured rate may differ by.
 const TOLERANCE: f64 = 0.15;
@@ -126,16 +126,16 @@ fn what_guests_send() {
     let police = "tc filter add dev try parent ffff: protocol all u32 match u32 0 0 \
                   police rate 8mbit burst 10k mtu 64kb drop flowid :1";
     let has_police = has(&host, police);
-    let before = host.snapshot().unwrap();
     let mut lab = Lab::on(host, &[]);
-    let xml = network("<outbound average='1000' burst='50'/>");
+    // With dnsmasq: see the next test.
+    let xml = network("<outbound average='1000' burst='50'/>").replace("<dns enable='no'/>", "");
     if !has_police {
         // Nothing is limited that was to be: the start fails, as libvirt's does.
         let why = "the kernel has no police; the refusal was tested instead";
         require::report(test, why).unwrap();
         assert_error(lab.start(&xml), 1, "tc");
         assert_eq!(lab.sh("ip -o link show type bridge"), "");
-        drop(before);
+        assert!(lab.dnsmasq("slow").is_empty());
         return;
     }
     lab.start(&xml).unwrap();
@@ -143,6 +143,25 @@ fn what_guests_send() {
     let mut meter = probe(lab.host.netns(), &["meter", "192.168.95.1", TIME]).unwrap();
     let _flood = probe(guest.netns(), &["flood", "192.168.95.1", "4000"]).unwrap();
     check_rate(&mut meter, 1000.0);
+}
+
+#[test]
+fn a_limit_that_fails_ends_nobody_else() {
+    // libvirt signals process -1, which is everybody, where the network has no dnsmasq.
+    let test = "a_limit_that_fails_ends_nobody_else";
+    let Some(mut host) = host_of_ours(test) else { return };
+    // What the kernel would do is not asked: no tc does the same everywhere.
+    host.netns()
+        .sh("mkdir /run/bin; printf '#!/bin/sh\\nexit 1\\n' > /run/bin/tc; chmod +x /run/bin/tc")
+        .unwrap();
+    host.set_environment("PATH", "/run/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let mut lab = Lab::on(host, &[]);
+    let bystander = lab.host.netns().run(["cat"]).start().unwrap();
+    assert_error(lab.start(&network("<inbound average='1000'/>")), 1, "tc");
+    let processes = lab.host.netns().processes().unwrap();
+    assert!(processes.iter().any(|process| process.command.trim() == "cat"), "{processes:?}");
+    assert_eq!(lab.sh("ip -o link show type bridge"), "");
+    drop(bystander);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use oxivirt::{ListFlags, XmlFlags};
 
-use super::network_option;
+use super::{WRAP, XPATH, network_option, print_xml};
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
 use crate::failure::Failure;
@@ -18,12 +18,13 @@ pub(crate) const COMMAND: CommandDef =
                 "inactive",
                 mark!("the definition that takes effect at the next start"),
             ),
+            XPATH,
+            WRAP,
         ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let network = shell.network(args)?;
     let flags = if args.flag("inactive") { XmlFlags::INACTIVE } else { XmlFlags::NONE };
     let xml = shell.wait(network.xml_desc(flags))?;
-    shell.ui.print(xml)?;
-    Ok(())
+    print_xml(shell, args, &xml)
 }

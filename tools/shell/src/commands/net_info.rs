@@ -2,7 +2,7 @@
 
 use oxivirt::{Autostart, ListFlags};
 
-use super::network_option;
+use super::{network_option, print_fields};
 use crate::args::Args;
 use crate::command::CommandDef;
 use crate::failure::Failure;
@@ -30,8 +30,5 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     if let Ok(bridge) = shell.wait(network.bridge_name()) {
         lines.push((tr!("Bridge:"), bridge));
     }
-    for (label, value) in lines {
-        shell.ui.print(format!("{label:<15} {value}\n"))?;
-    }
-    Ok(())
+    print_fields(shell, 15, &lines)
 }

@@ -141,7 +141,7 @@ mod tests {
         check(
             "uri_aliases = [",
             "a",
-            Err("configuration file syntax error: f.conf:1: expecting a value"),
+            Err("configuration file syntax error: f.conf:1: list is not closed with ]"),
         );
     }
 

@@ -41,7 +41,7 @@ pub(crate) enum Verdict<T> {
 ///
 /// # Errors
 /// What is wrong with the editor, its file, or the text when there is nobody to ask.
-pub(crate) fn edit<T>(shell: &mut Shell, asked: Asked<'_, T>) -> Result<Verdict<T>, Failure> {
+pub(crate) fn edit<T>(shell: &mut Shell, asked: &Asked<'_, T>) -> Result<Verdict<T>, Failure> {
     let mut original = (asked.fetch)(shell)?;
     let file = TempFile::with(shell, &original)?;
     let mut step = Step::Edit;
@@ -199,7 +199,7 @@ impl Drop for TempFile {
 
 impl TempFile {
     fn with(shell: &Shell, content: &str) -> Result<Self, Failure> {
-        let dir = shell.environment.variable("TMPDIR").unwrap_or(OsStr::new("/tmp"));
+        let dir = shell.environment.variable("TMPDIR").unwrap_or_else(|| OsStr::new("/tmp"));
         let (path, mut file) = create(Path::new(dir)).map_err(|error| {
             let reason = errno_text(&error);
             Failure::Own(tr!(
@@ -243,12 +243,12 @@ impl TempFile {
     fn run_editor(&self, shell: &mut Shell) -> Result<(), Failure> {
         let environment = &shell.environment;
         let editor = environment.variable("VISUAL").or_else(|| environment.variable("EDITOR"));
-        let editor = editor.unwrap_or(OsStr::new("vi")).to_owned();
+        let editor = editor.unwrap_or_else(|| OsStr::new("vi")).to_owned();
         let path = self.path.as_os_str();
         let words = if is_plain(&editor) {
-            vec![editor.clone(), path.to_owned()]
+            vec![editor, path.to_owned()]
         } else if is_plain(path) {
-            let mut line = editor.clone();
+            let mut line = editor;
             line.push(" ");
             line.push(path);
             vec!["sh".into(), "-c".into(), line]

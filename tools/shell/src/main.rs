@@ -18,6 +18,7 @@ mod grammar;
 mod help;
 mod i18n;
 mod interactive;
+mod json;
 mod log;
 mod options;
 mod shell;

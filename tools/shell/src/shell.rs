@@ -64,11 +64,6 @@ impl Shell {
         Ok(())
     }
 
-    /// Has a task done beside whatever the shell does.
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.runtime
-    }
-
     /// Waits for an answer.
     pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         self.runtime.block_on(answer)

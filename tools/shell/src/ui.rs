@@ -39,14 +39,11 @@ pub(crate) enum Timing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
-    Bold,
     Faint,
     /// All is well, or a line that is new.
     Added,
     /// Something is wrong, or a line that goes.
     Removed,
-    /// Worth a look.
-    Notice,
 }
 
 /// Whether styles are shown.
@@ -109,11 +106,9 @@ impl Ui {
         // ECMA-48, SGR
         let code = match (self.colors, style) {
             (Colors::Never, _) | (_, Style::Plain) => return text.to_owned(),
-            (_, Style::Bold) => "1",
             (_, Style::Faint) => "2",
             (_, Style::Added) => "32",
             (_, Style::Removed) => "31",
-            (_, Style::Notice) => "33",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -215,7 +216,7 @@ fn in_dir(text: &str, dir: &Path) -> String {
 
 fn place(path: &Path, text: &str) -> Result<()> {
     let failed = |source| Error::File { path: path.to_owned(), source };
-    fs::write(path, text).map_err(failed)?;
+    fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
     if text.starts_with("#!") {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }

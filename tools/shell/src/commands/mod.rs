@@ -44,7 +44,7 @@ use unicode_width::UnicodeWidthChar as _;
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, Group, OptionDef, Origin, Persona};
 use crate::failure::{Failure, OrElse as _};
-use crate::format::FORMATS;
+use crate::format::{FORMATS, OBJECT_FORMATS};
 use crate::grammar::parse::Commands;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
@@ -175,6 +175,10 @@ const WRAP: OptionDef = OptionDef::flag("wrap", mark!("all nodes inside one elem
 
 const FORMAT: OptionDef = OptionDef::text("format", mark!("table, json, yaml, csv or name"))
     .complete(Completer::Words(FORMATS))
+    .ours();
+
+const OBJECT_FORMAT: OptionDef = OptionDef::text("format", mark!("json or yaml"))
+    .complete(Completer::Words(OBJECT_FORMATS))
     .ours();
 
 /// `--live`, `--config` and `--current`, in this order.

@@ -29,7 +29,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     };
     let preview: Option<&editor::Preview<'_>> =
         if args.flag("diff") { Some(&editor::show_difference) } else { None };
-    let verdict = editor::edit(shell, Asked { fetch: &fetch, apply: &apply, preview })?;
+    let verdict = editor::edit(shell, &Asked { fetch: &fetch, apply: &apply, preview })?;
     let line = match verdict {
         Verdict::Unchanged => {
             tr!("Network {name} XML configuration not changed.\n", name = network.name())

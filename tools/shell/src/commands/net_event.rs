@@ -55,10 +55,10 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let Some(word) = args.text("event")? else {
         return Err(Failure::Own(tr!("either --list or --event <type> is required")));
     };
-    let id = match EventId::from_word(&word) {
-        Some(id @ (EventId::Lifecycle | EventId::MetadataChange)) => id,
-        _ => return Err(Failure::Own(tr!("unknown event type {event}", event = word))),
-    };
+    if !EVENTS.contains(&word.as_str()) {
+        return Err(Failure::Own(tr!("unknown event type {event}", event = word)));
+    }
+    let id = EventId::from_word(&word).unwrap_or(EventId::Lifecycle);
     let timeout = timeout(args)?;
     let format = Format::of_events(args)?;
     let network = if args.has_named("network") { Some(network_lookup(shell, args)?) } else { None };

@@ -99,7 +99,7 @@ fn edit(
     let apply = |shell: &mut Shell, text: &str| {
         shell.wait(network.set_metadata(&change(Some(text.to_owned())))).map_err(Into::into)
     };
-    match editor::edit(shell, Asked { fetch: &fetch, apply: &apply, preview: None })? {
+    match editor::edit(shell, &Asked { fetch: &fetch, apply: &apply, preview: None })? {
         Verdict::Unchanged => shell.ui.extra(tr!("Metadata not changed"))?,
         Verdict::Applied(()) => shell.ui.extra(tr!("Metadata modified\n"))?,
     }

@@ -139,7 +139,7 @@ fn wrapped(document: &Document<'_>, nodes: &BTreeSet<usize>) -> String {
                 }
             }
             Kind::Element(element) => {
-                holder.nodes.push(Node::Element(Box::new((*element).clone())))
+                holder.nodes.push(Node::Element(Box::new((*element).clone())));
             }
             // the same name twice is one attribute, with the last value
             Kind::Attribute(attribute) => {

@@ -20,7 +20,7 @@ fn check(expression: &str, expect: &str) {
 /// Evaluates to a text, by selecting the name where it equals the expected one.
 #[track_caller]
 fn check_value(expression: &str, expect: &str) {
-    let found = select_lines(&format!("name[string({expression}) = '{expect}']"));
+    let found = select_lines(&format!("self::node()[string({expression}) = '{expect}']/name"));
     assert_eq!(found, "<name>lab</name>\n", "{expression}");
 }
 

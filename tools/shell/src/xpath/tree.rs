@@ -100,7 +100,7 @@ impl<'i> Document<'i> {
         let mut last = number;
         loop {
             let node = self.node(last);
-            match node.children.last().or(node.attributes.last()) {
+            match node.children.last().or_else(|| node.attributes.last()) {
                 Some(&inner) => last = inner,
                 None => return last + 1,
             }

@@ -6,6 +6,7 @@
 
 mod cases;
 mod dnsmasq_conf;
+mod firewall;
 mod network;
 mod port;
 mod shell;
@@ -28,14 +29,22 @@ pub enum Suite {
     NetworkStatus,
     /// What dnsmasq is told.
     DnsmasqConf,
+    /// Rules of the iptables backend.
+    Firewall,
     /// Transcripts of virsh.
     Shell,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 5] =
-        [Self::NetworkXml, Self::NetworkPort, Self::NetworkStatus, Self::DnsmasqConf, Self::Shell];
+    pub const ALL: [Self; 6] = [
+        Self::NetworkXml,
+        Self::NetworkPort,
+        Self::NetworkStatus,
+        Self::DnsmasqConf,
+        Self::Firewall,
+        Self::Shell,
+    ];
 
     /// The suite's name, which is its directory's.
     #[must_use]
@@ -45,6 +54,7 @@ impl Suite {
             Self::NetworkPort => "network-port",
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
+            Self::Firewall => "firewall",
             Self::Shell => "shell",
         }
     }
@@ -115,7 +125,8 @@ impl Report {
                     Suite::NetworkXml => network::run(&file, row),
                     Suite::NetworkPort => port::run(&file, row),
                     Suite::NetworkStatus => status::run(&file, row),
-                    Suite::DnsmasqConf | Suite::Shell => dnsmasq_conf::run(&file, row),
+                    Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
+                    Suite::Firewall | Suite::Shell => firewall::run(&file, row),
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

@@ -32,7 +32,7 @@ pub mod snapshot;
 pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use guest::Guest;
-pub use host::{Host, Subject};
+pub use host::{Backend, Host, Subject};
 pub use netns::Netns;
 pub use root::TempRoot;
 pub use snapshot::Snapshot;

@@ -6,6 +6,7 @@
 
 mod cases;
 mod dnsmasq_conf;
+mod firewall;
 mod network;
 mod port;
 mod status;
@@ -26,12 +27,19 @@ pub enum Suite {
     NetworkStatus,
     /// What dnsmasq is told.
     DnsmasqConf,
+    /// Rules of the iptables backend.
+    Firewall,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 4] =
-        [Self::NetworkXml, Self::NetworkPort, Self::NetworkStatus, Self::DnsmasqConf];
+    pub const ALL: [Self; 5] = [
+        Self::NetworkXml,
+        Self::NetworkPort,
+        Self::NetworkStatus,
+        Self::DnsmasqConf,
+        Self::Firewall,
+    ];
 
     /// The suite's name, which is its directory's.
     #[must_use]
@@ -41,6 +49,7 @@ impl Suite {
             Self::NetworkPort => "network-port",
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
+            Self::Firewall => "firewall",
         }
     }
 
@@ -102,6 +111,7 @@ impl Report {
                     Suite::NetworkPort => port::run(&file, row),
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
+                    Suite::Firewall => firewall::run(&file, row),
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

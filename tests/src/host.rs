@@ -61,6 +61,64 @@ impl fmt::Display for Subject {
     }
 }
 
+/// How the software under test sets firewall rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// nftables.
+    Nftables,
+    /// `iptables` and `ip6tables`.
+    Iptables,
+}
+
+impl Backend {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
+
+    /// Its word in `network.conf`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+        }
+    }
+
+    /// From `OXIVIRT_BACKEND`, `nftables` unless set.
+    ///
+    /// # Errors
+    /// The variable holds another word.
+    pub fn from_environment() -> Result<Self> {
+        match std::env::var("OXIVIRT_BACKEND").as_deref() {
+            Err(_) | Ok("nftables") => Ok(Self::Nftables),
+            Ok("iptables") => Ok(Self::Iptables),
+            Ok(other) => {
+                Err(Error::Wrong(format!("backend '{other}'; there are: nftables, iptables")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Makes the tables and chains of iptables, which stay once anybody has used them.
+const WARM_UP_IPTABLES: &str = "
+for program in iptables ip6tables; do
+  while read -r table chain; do
+    $program -t $table -A $chain -j ACCEPT
+    $program -t $table -D $chain -j ACCEPT
+  done <<'END'
+filter INPUT
+filter OUTPUT
+filter FORWARD
+nat POSTROUTING
+mangle POSTROUTING
+END
+done
+";
+
 /// Where a program of this workspace was built: beside the running test or program.
 ///
 /// # Errors
@@ -96,6 +154,7 @@ struct Outer {
     netns: Netns,
     /// The script that runs it.
     script: PathBuf,
+    backend: Backend,
 }
 
 impl Host {
@@ -104,30 +163,65 @@ impl Host {
     /// # Errors
     /// No namespaces, no libvirt, or `oxish` has not been built.
     pub fn new(subject: Subject) -> Result<Self> {
-        match subject {
+        Self::with_backend(subject, Backend::from_environment()?)
+    }
+
+    /// As [`Self::new`], with a backend for firewall rules.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_backend(subject: Subject, backend: Backend) -> Result<Self> {
+        let host = match subject {
             Subject::Oxivirt => {
                 program("oxish")?;
                 program("oxivirt_leaseshelper")?;
-                Ok(Self {
+                Self {
                     subject,
                     netns: Netns::new()?,
                     outer: None,
                     root: TempRoot::new()?,
                     option: "",
                     environment: Vec::new(),
-                })
+                }
             }
-            Subject::Libvirt => Self::libvirt(&peer()),
+            Subject::Libvirt => Self::libvirt(&peer(), backend)?,
+        };
+        if backend == Backend::Iptables {
+            host.warm_up()?;
         }
+        if subject == Subject::Oxivirt {
+            host.configure(&format!("firewall_backend = \"{backend}\"\n"))?;
+        }
+        Ok(host)
+    }
+
+    /// Makes what stays behind once anybody has used iptables.
+    ///
+    /// # Errors
+    /// iptables fails.
+    pub fn warm_up(&self) -> Result<()> {
+        self.netns.sh(WARM_UP_IPTABLES).map(drop)
+    }
+
+    /// Writes our `network.conf`; the next opening of the driver reads it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "a file of the test, which nobody reads yet")]
+    pub fn configure(&self, text: &str) -> Result<()> {
+        let path = self.root.join("etc/libvirt/network.conf");
+        let directory = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(directory).map_err(Error::file(directory))?;
+        std::fs::write(&path, text).map_err(Error::file(&path))
     }
 
     /// A host on which `script` runs a libvirtd.
     ///
     /// # Errors
     /// No namespaces, no libvirt.
-    pub fn libvirt(script: &Path) -> Result<Self> {
+    pub fn libvirt(script: &Path, backend: Backend) -> Result<Self> {
         let script = script.canonicalize().map_err(Error::file(script))?;
-        let outer = Outer { netns: Netns::new()?, script };
+        let outer = Outer { netns: Netns::new()?, script, backend };
         let root = TempRoot::new()?;
         outer.run("up", root.path())?;
         let holder = root.join("holder.pid");
@@ -338,7 +432,11 @@ impl Host {
 
 impl Outer {
     fn run(&self, verb: &str, root: &Path) -> Result<()> {
-        let words = ["bash".as_ref(), self.script.as_os_str(), verb.as_ref(), root.as_os_str()];
+        let mut words = vec!["bash".as_ref(), self.script.as_os_str(), verb.as_ref()];
+        words.push(root.as_os_str());
+        if verb == "up" {
+            words.push(self.backend.as_str().as_ref());
+        }
         self.netns.run(words).deadline(Duration::from_secs(60)).stdout().map(drop)
     }
 }
@@ -357,6 +455,13 @@ pub fn is_documented_leftover(name: &str, bridge: &str, change: &Change) -> bool
                     && (change.key.ends_with("/forwarding")
                         || change.key.ends_with("/accept_redirects"))
                 || change.key.starts_with("net/ipv6/conf/") && change.key.ends_with("/forwarding")
+        }
+        // Shared chains of iptables, which nft lists as its own.
+        Section::Nftables
+            if ["ip ", "ip6 "].iter().any(|family| change.key.contains(family))
+                && change.key.contains(" LIBVIRT_") =>
+        {
+            true
         }
         Section::Nftables => {
             let shared = ["table", "chain", "rule"].iter().any(|kind| change.key.starts_with(kind))

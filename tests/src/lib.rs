@@ -13,6 +13,7 @@
 
 pub mod conformance;
 pub mod crash;
+pub mod daemon;
 pub mod differential;
 pub mod error;
 pub mod guest;
@@ -28,9 +29,10 @@ pub mod root;
 pub mod session;
 pub mod snapshot;
 
+pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use guest::Guest;
-pub use host::{Host, Subject};
+pub use host::{Backend, Host, Subject};
 pub use netns::Netns;
 pub use root::TempRoot;
 pub use snapshot::Snapshot;

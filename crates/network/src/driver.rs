@@ -17,6 +17,7 @@ use oxivirt::{
 };
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::file;
 use oxivirt_util::ip::Family;
 use oxivirt_util::pidfile::PidFile;
@@ -24,6 +25,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
 use crate::apply::Host;
+use crate::config;
 use crate::error;
 use crate::hooks::Hooks;
 use crate::layout::Layout;
@@ -99,6 +101,8 @@ pub(crate) struct Inner<H> {
     pub(crate) layout: Layout,
     pub(crate) lease_helper: PathBuf,
     pub(crate) uri: String,
+    /// How firewall rules are set.
+    pub(crate) backend: FirewallBackend,
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
     /// Held while settings of the whole host change.
@@ -124,6 +128,8 @@ impl<H: Host> Driver<H> {
         store::prepare(&layout).map_err(|error| error::store(&error))?;
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
+        let config = config::load(&layout)?;
+        let backend = config::backend(&config, &layout, &host).await?;
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
         let hooks =
             Hooks::find(layout.hooks_dir().map(Path::to_owned), environment, hooks.time_limit);
@@ -132,6 +138,7 @@ impl<H: Host> Driver<H> {
             layout,
             lease_helper,
             uri,
+            backend,
             networks: Networks::default(),
             reserved: Mutex::default(),
             settings: AsyncMutex::default(),

@@ -5,10 +5,11 @@
 use std::io;
 
 use oxivirt::{Error, ErrorCode, ErrorDomain};
-use oxivirt_conf::ParseError;
 use oxivirt_conf::network::update::UpdateError;
 use oxivirt_conf::network::validate::ValidateError;
+use oxivirt_conf::{DriverConfigError, ParseError};
 use oxivirt_util::chain;
+use oxivirt_util::firewall::xtables::XtablesError;
 use oxivirt_util::pidfile::PidFileError;
 
 use crate::apply::{HostError, Stopped};
@@ -32,6 +33,12 @@ fn prefixed(code: i32, domain: i32, message: &str) -> Error {
 /// A document was refused.
 #[must_use]
 pub(crate) fn parse(error: &ParseError) -> Error {
+    prefixed(error.code().number(), error.domain().number(), &error.to_string())
+}
+
+/// The driver's settings were refused.
+#[must_use]
+pub(crate) fn config(error: &DriverConfigError) -> Error {
     prefixed(error.code().number(), error.domain().number(), &error.to_string())
 }
 
@@ -63,6 +70,7 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         PlanError::LinkName(_) | PlanError::BridgeExists { .. } | PlanError::NoDnsmasq => {
             (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE)
         }
+        PlanError::NoFirewall => (ErrorCode::NO_SUPPORT, ErrorDomain::NONE),
         PlanError::UnprivilegedBandwidth => (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NONE),
         PlanError::TooManyLayers { .. } | PlanError::Path { .. } => {
             (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK)
@@ -95,11 +103,15 @@ pub(crate) fn host(error: &HostError) -> Error {
             ErrorDomain::NETWORK,
             format!("Failed to apply firewall rules: {text}"),
         ),
+        HostError::Xtables(XtablesError::Refused { .. }) => {
+            Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::FIREWALL, text)
+        }
         HostError::Resolver { is_absent: true, .. } => {
             Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK, text)
         }
         HostError::Tc { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
-        HostError::Dnsmasq(_)
+        HostError::Xtables(_)
+        | HostError::Dnsmasq(_)
         | HostError::Resolver { .. }
         | HostError::Command(_)
         | HostError::NoDnsmasqProcess { .. }

@@ -15,6 +15,7 @@ use crate::plan::dnsmasq::file_stem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
+    settings: PathBuf,
     config: PathBuf,
     state: PathBuf,
     pids: PathBuf,
@@ -31,6 +32,7 @@ impl Layout {
         let root = root.into();
         let dnsmasq = root.join("var/lib/libvirt/dnsmasq");
         Self {
+            settings: root.join("etc/libvirt/network.conf"),
             config: root.join("etc/libvirt/qemu/networks"),
             state: root.join("run/libvirt/network"),
             pids: root.join("run/libvirt/network"),
@@ -49,6 +51,7 @@ impl Layout {
         let (config, runtime) = (config.into(), runtime.into());
         Self {
             root: PathBuf::from("/"),
+            settings: config.join("network.conf"),
             config: config.join("qemu/networks"),
             state: runtime.join("network/lib"),
             pids: runtime.join("network/run"),
@@ -64,6 +67,18 @@ impl Layout {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The driver's own settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.settings.clone()
+    }
+
+    /// Whether these are the directories of an unprivileged user.
+    #[must_use]
+    pub const fn is_session(&self) -> bool {
+        self.hooks.is_none()
     }
 
     /// Definitions: `NAME.xml`.

@@ -9,6 +9,7 @@
 //! calls or command lines.
 
 pub mod apply;
+mod config;
 pub mod driver;
 pub mod embed;
 mod error;
@@ -23,7 +24,6 @@ mod ports;
 mod recover;
 mod registry;
 mod reload;
-mod removal;
 mod settings;
 mod store;
 mod transition;

@@ -24,7 +24,6 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Surroundings, validate};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
-use oxivirt_util::firewall::Removal;
 use oxivirt_util::mac::MacAddr;
 use oxivirt_util::{chain, file};
 use uuid::Uuid;
@@ -36,9 +35,8 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{Plan, Provision, Step, Undo, provision};
+use crate::plan::{Plan, Provision, Rules, Step, Undo, provision};
 use crate::registry::{Entry, View};
-use crate::removal;
 use crate::store;
 
 /// A start that has been decided on.
@@ -222,7 +220,8 @@ impl<H: Host> Inner<H> {
 
     async fn plan_start(&self, def: &mut NetworkDef, view: &View) -> Result<Planned> {
         let planned = |error: PlanError| error::plan(&error);
-        let query = start::query(def).map_err(planned)?;
+        let mut query = start::query(def).map_err(planned)?;
+        query.backend = Some(self.backend);
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         for warning in start::check(def, &facts).map_err(planned)? {
             tracing::warn!(network = def.name, warning, "odd");
@@ -243,8 +242,8 @@ impl<H: Host> Inner<H> {
         let view = View { def: def.clone(), running, ports: Arc::default(), ..view.clone() };
         let view = if self.hooks.exist() { view.tainted() } else { view };
         let want = self.provision(&view, &facts)?;
-        let plan = provision::difference(&Provision::default(), &want, None);
-        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        let plan = provision::difference(&Provision::default(), &want, &[]);
+        let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let undo = stop::plan(def, removal.as_ref(), &self.layout, keep);
         self.note_settings(uuid, &want.forwarding, &facts).await?;
@@ -318,7 +317,11 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn stop(&self, entry: &Entry, view: &View) {
         let uuid = view.reference().uuid;
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let undo = stop::plan(&view.def, view.status().removal.as_ref(), &self.layout, keep);
+        let removal = view.status().removal;
+        let mut undo = stop::plan(&view.def, removal.as_ref(), &self.layout, keep);
+        // Rules of a change of backend that did not come to its end.
+        let known = removal.iter().map(|removal| stop::rules(removal).len()).sum();
+        undo.then(self.saved_rules(uuid, removal.as_ref()).into_iter().skip(known));
         // Without a journal (a full disk, say) a stop must still be possible; the status file then
         // goes last, so that a crash in between leaves a network that counts as running.
         let journal = self.write_journal(Operation::Stop, &view.def, &undo);

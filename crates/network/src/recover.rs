@@ -22,9 +22,8 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, JournalError, Operation};
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::Ports;
-use crate::plan::{FactsQuery, Undo, provision, stop};
+use crate::plan::{FactsQuery, Rules, Undo, provision, rules, stop};
 use crate::registry::{Entry, View};
-use crate::removal;
 use crate::store;
 
 impl<H: Host> Inner<H> {
@@ -109,7 +108,8 @@ impl<H: Host> Inner<H> {
                 self.take_over(&entry, cut_off.contains(&uuid)).await;
             }
         }
-        for uuid in cut_off {
+        // Of networks that are not there any more; those that are have seen to it themselves.
+        for uuid in cut_off.iter().filter(|uuid| self.networks.get(**uuid).is_none()) {
             self.remove_journal(*uuid);
         }
     }
@@ -212,7 +212,7 @@ impl<H: Host> Inner<H> {
         let found = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = found.into_iter().next().unwrap_or_default();
         let saved = view.running.as_ref().and_then(|status| status.removal.clone());
-        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        let removal = want.rules.as_ref().map(Rules::removal);
         if saved != removal {
             // Rules of another version or program, or more than there should be.
             have.rules = None;
@@ -229,20 +229,31 @@ impl<H: Host> Inner<H> {
         if let Some(service) = &have.dnsmasq {
             self.reserved().adopt_watch(uuid, service.launch.servers_file.is_some());
         }
-        let plan = provision::difference(&have, &want, saved.as_ref());
+        let plan = provision::difference(&have, &want, &self.saved_rules(uuid, saved.as_ref()));
         let is_same =
             view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
         if plan.stages.is_empty() && is_same && saved == removal {
+            if was_cut_off {
+                self.remove_journal(uuid);
+            }
             return Ok(());
         }
         for step in plan.steps() {
             tracing::warn!(network = view.def.name, %step, "repairing");
         }
+        let untold = rules::untold(saved.as_ref(), removal.as_ref());
+        if !untold.stages.is_empty() {
+            self.write_journal(Operation::Update, &view.def, &untold)?;
+        }
         if saved != removal {
-            self.save(entry, view, removal::union(saved.as_ref(), removal.as_ref()))?;
+            self.save(entry, view, rules::union(saved.as_ref(), removal.as_ref()))?;
         }
         apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))?;
-        self.save(entry, view, removal)
+        self.save(entry, view, removal)?;
+        if was_cut_off || !untold.stages.is_empty() {
+            self.remove_journal(uuid);
+        }
+        Ok(())
     }
 
     async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {

@@ -8,16 +8,17 @@ use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
 use oxivirt_util::chain;
-use oxivirt_util::firewall::Removal;
+use uuid::Uuid;
 
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
-use crate::journal::Operation;
+use crate::journal::{self, Operation};
 use crate::plan::provision::{self, Surroundings};
-use crate::plan::{FactsQuery, HostFacts, Plan, Provision, port, start};
+use crate::plan::{
+    FactsQuery, Firewall, HostFacts, Provision, Rules, Undo, port, rules, start, stop,
+};
 use crate::registry::{Entry, View};
-use crate::removal;
 use crate::store;
 
 impl<H: Host> Inner<H> {
@@ -37,6 +38,7 @@ impl<H: Host> Inner<H> {
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
             servers: upstream.then_some(facts.servers.as_str()),
+            firewall: Firewall { backend: self.backend, has_checksum: facts.has_checksum },
             layers: &layers,
             floors: &floors,
         };
@@ -46,7 +48,8 @@ impl<H: Host> Inner<H> {
     /// What a plan for a network that is there depends on.
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
-        let query = FactsQuery { needs_dnsmasq, ..FactsQuery::default() };
+        let backend = Some(self.backend);
+        let query = FactsQuery { needs_dnsmasq, backend, ..FactsQuery::default() };
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
 
@@ -59,14 +62,19 @@ impl<H: Host> Inner<H> {
         let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
         let have = self.known(&had).await?;
         let saved = old.status().removal;
-        let plan = provision::difference(&have, &want, saved.as_ref());
-        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        let plan = provision::difference(
+            &have,
+            &want,
+            &self.saved_rules(new.reference().uuid, saved.as_ref()),
+        );
+        let removal = want.rules.as_ref().map(Rules::removal);
         if plan.stages.is_empty() {
             return self.save(entry, &new, removal);
         }
-        self.write_journal(Operation::Update, &new.def, &Plan::default())?;
+        let untold = rules::untold(saved.as_ref(), removal.as_ref());
+        self.write_journal(Operation::Update, &new.def, &untold)?;
         // An old removal of others stays the truth until the rules have changed.
-        let both = removal::union(saved.as_ref(), removal.as_ref());
+        let both = rules::union(saved.as_ref(), removal.as_ref());
         let done = match self.save(entry, &new, both.clone()) {
             Ok(()) => apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error)),
             Err(error) => Err(error),
@@ -111,17 +119,35 @@ impl<H: Host> Inner<H> {
         let back = async {
             let have = self.host.observe(&[want]).await.map_err(|error| error::host(&error))?;
             let have = have.into_iter().next().unwrap_or_default();
-            let plan = provision::difference(&have, want, both.as_ref());
+            let plan = provision::difference(
+                &have,
+                want,
+                &self.saved_rules(old.reference().uuid, both.as_ref()),
+            );
             apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
         };
         if let Err(error) = back.await {
             tracing::error!(network = name, %error, "not all of a failed change taken back");
         }
-        let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+        let removal = want.rules.as_ref().map(Rules::removal);
         match self.save(entry, old, removal.or(saved)) {
             Ok(()) => self.remove_journal(old.reference().uuid),
             Err(error) => tracing::error!(network = name, %error, "status not restored"),
         }
+    }
+
+    /// What removes the rules of a network, by its status file and the journal of an operation that
+    /// has not ended.
+    pub(crate) fn saved_rules(&self, uuid: Uuid, saved: Option<&FirewallRemoval>) -> Vec<Undo> {
+        let mut steps: Vec<_> = saved.into_iter().flat_map(stop::rules).collect();
+        match journal::read(&self.layout.journal_file(uuid)) {
+            Ok(Some(entry)) if entry.operation == Operation::Update => {
+                steps.extend(entry.undo.steps().cloned());
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = chain::text(&error), "journal not read"),
+        }
+        steps
     }
 
     /// Writes the status of a running network and shows it to readers.

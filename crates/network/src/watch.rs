@@ -124,7 +124,7 @@ impl<H: Host> Inner<H> {
             self.host.observe(&[&want]).await.map_err(|error| crate::error::host(&error))?;
         let mut have = want.clone();
         have.dnsmasq = found.into_iter().next().and_then(|found| found.dnsmasq);
-        let plan = provision::difference(&have, &want, None);
+        let plan = provision::difference(&have, &want, &[]);
         apply::run(&self.host, &plan).await.map_err(|stopped| crate::error::stopped(&stopped))
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::{Host, Subject};
+use oxivirt_tests::host::{Backend, Host, Subject};
 use oxivirt_tests::session::Session;
 
 const NETWORK: &str = include_str!("../../data/networks/default.xml");
@@ -81,7 +81,7 @@ fn run() -> Result<()> {
     }
     let mut candidates = vec![Candidate::new(Host::new(Subject::Oxivirt)?)?];
     if let Some(script) = peer {
-        candidates.push(Candidate::new(Host::libvirt(&script)?)?);
+        candidates.push(Candidate::new(Host::libvirt(&script, Backend::Nftables)?)?);
     }
     for _ in 0..WARM_UP {
         candidates.iter_mut().try_for_each(Candidate::round)?;

@@ -65,6 +65,8 @@ pub(super) struct Assumptions {
     /// Its pid file; empty means none is named.
     #[serde(default)]
     pub(super) pid_file: String,
+    /// Commands that make the chains of all networks.
+    pub(super) base_iptables: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,13 +81,15 @@ struct Toml {
     status: Vec<Row>,
     #[serde(default)]
     conf: Vec<Row>,
+    #[serde(default)]
+    firewall: Vec<Row>,
 }
 
 /// One case. Which keys are set depends on its kind; `README.md` of the data tells their meaning.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Row {
-    /// The list it is in: `roundtrip`, `update`, `status` or `conf`.
+    /// The list it is in: `roundtrip`, `update`, `status`, `conf` or `firewall`.
     #[serde(skip)]
     pub(super) kind: &'static str,
     /// Its name.
@@ -94,6 +98,10 @@ pub(super) struct Row {
     pub(super) expect: String,
     /// Error number.
     pub(super) error_code: Option<i32>,
+    /// Error number of a row that also tells the message.
+    pub(super) code: Option<i32>,
+    /// How the message of an error ends.
+    pub(super) message: Option<String>,
     /// Error domain number.
     pub(super) error_domain: Option<i32>,
     /// Formatting flags.
@@ -131,6 +139,10 @@ pub(super) struct Row {
     pub(super) hostsfile: Option<String>,
     /// Expected extra names.
     pub(super) addnhosts: Option<String>,
+    /// Expected iptables commands.
+    pub(super) iptables: Option<String>,
+    /// Expected saved removal of them.
+    pub(super) removal_iptables: Option<String>,
 }
 
 /// What running a row gave: the output, or an error's number, domain and text.
@@ -204,6 +216,7 @@ impl CasesFile {
             ("update", toml.update),
             ("status", toml.status),
             ("conf", toml.conf),
+            ("firewall", toml.firewall),
         ];
         let rows = lists
             .into_iter()
@@ -299,8 +312,14 @@ impl Row {
             Ok(_) if must_refuse => Some(String::from("accepted what has to be refused")),
             Err(refused) => {
                 let found = (Some(refused.code), Some(refused.domain));
-                let as_recorded =
-                    self.expect != "ok" && found == (self.error_code, self.error_domain);
+                let told = self.message.as_deref().zip(self.code);
+                let as_recorded = self.expect != "ok"
+                    && match told {
+                        Some((message, code)) => {
+                            refused.code == code && refused.message.ends_with(message)
+                        }
+                        None => found == (self.error_code, self.error_domain),
+                    };
                 (!as_recorded).then(|| {
                     let (code, domain) = (self.error_code, self.error_domain);
                     format!("expected {} {code:?}/{domain:?}, {}", self.expect, refused.describe())
@@ -369,7 +388,7 @@ mod tests {
         let verdict = match row.judge(result) {
             Verdict::Passed => "passed",
             Verdict::Optional { .. } => "optional",
-            Verdict::Failed { .. } => "failed",
+            Verdict::Failed { .. } | Verdict::NotRun { .. } => "failed",
         };
         assert_eq!(verdict, expect);
     }

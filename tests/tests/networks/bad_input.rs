@@ -11,7 +11,7 @@ use oxivirt_tests::session::Session;
 use oxivirt_tests::snapshot::{Change, Section};
 use oxivirt_tests::{Host, Subject};
 
-use super::{host, host_of_ours};
+use super::{host, host_of_ours, host_with_nftables};
 
 const NAT: &str = include_str!("../../data/networks/nat.xml");
 const NAME: &str = "nat";
@@ -134,7 +134,7 @@ fn a_port_that_is_taken_ends_the_start() {
 #[test]
 fn missing_dnsmasq_is_named() {
     // A running libvirtd has its PATH already.
-    let Some(host) = host_of_ours("missing_dnsmasq_is_named") else { return };
+    let Some(host) = host_with_nftables("missing_dnsmasq_is_named") else { return };
     host.define(NAT).unwrap();
     let expected: Expected<'_> = &[(SYSTEM, "dnsmasq"), (INTERNAL, "dnsmasq")];
     check_refused(&host, "start", expected, |run| {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Host, Subject};
+use oxivirt_tests::{Backend, Host, Subject};
 
-use super::{host, host_of_ours};
+use super::{host, host_of_ours, host_with_nftables};
 
 const NAT: &str = include_str!("../../data/networks/nat.xml");
 const NAME: &str = "nat";
@@ -41,7 +41,12 @@ fn sh(script: &'static str) -> impl Fn(&Host) {
 fn the_ruleset_is_flushed() {
     // libvirt's shared chains are gone then, which it notices when it is restarted.
     let Some(host) = host("the_ruleset_is_flushed") else { return };
-    check(&host, sh("nft flush ruleset"));
+    check(&host, |host| {
+        host.netns().sh("nft flush ruleset").unwrap();
+        if Backend::from_environment().unwrap() == Backend::Iptables {
+            host.warm_up().unwrap();
+        }
+    });
 }
 
 #[test]
@@ -70,7 +75,7 @@ fn the_address_is_removed() {
 
 #[test]
 fn our_rules_are_deleted_one_by_one() {
-    let Some(host) = host_of_ours("our_rules_are_deleted_one_by_one") else { return };
+    let Some(host) = host_with_nftables("our_rules_are_deleted_one_by_one") else { return };
     check(&host, |host| {
         let listed = host.netns().sh("nft -a list table inet oxivirt_network").unwrap();
         let mut chain = "";

@@ -6,6 +6,7 @@
 mod addresses;
 mod bad_input;
 mod disturbed;
+mod iptables;
 mod lab;
 mod lifecycle;
 mod links;
@@ -19,7 +20,7 @@ mod resolver;
 mod unprivileged;
 
 use oxivirt_tests::require::{Need, available};
-use oxivirt_tests::{Host, Subject};
+use oxivirt_tests::{Backend, Host, Subject};
 
 /// A fresh host with the subject that was chosen, if the test can run.
 fn host(test: &str) -> Option<Host> {
@@ -29,6 +30,12 @@ fn host(test: &str) -> Option<Host> {
         Subject::Libvirt => &[Need::Netns, Need::Peer],
     };
     available(test, needs).then(|| Host::new(subject).unwrap())
+}
+
+/// The same for ours with nftables, for what is about that.
+fn host_with_nftables(test: &str) -> Option<Host> {
+    let ours = || Host::with_backend(Subject::Oxivirt, Backend::Nftables).unwrap();
+    available(test, &[Need::Netns]).then(ours)
 }
 
 /// The same, for what libvirt does wrong or cannot be put into.

@@ -40,9 +40,18 @@ fn build(profile: Profile) -> Result<(), Failure> {
         call = call.argument("--release");
     }
     // All programs of the test member: they start each other.
-    call.arguments(["-p", "oxivirt-shell", "-p", "oxivirt-leaseshelper", "-p", "oxivirt-tests"])
-        .argument("--bins")
-        .run()
+    call.arguments([
+        "-p",
+        "oxivirt-shell",
+        "-p",
+        "oxivirt-daemon",
+        "-p",
+        "oxivirt-leaseshelper",
+        "-p",
+        "oxivirt-tests",
+    ])
+    .argument("--bins")
+    .run()
 }
 
 /// `cargo xtask try`.
@@ -75,6 +84,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 /// `cargo xtask conformance`.
 pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
+    // the shell is judged from outside: it has to be there
+    build(Profile::Dev)?;
     member_program("conformance", arguments)
 }
 

@@ -10,9 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::{self, Command};
 use oxivirt_util::dnsmasq::{self, Launch, Process};
-use oxivirt_util::firewall::{Family, Removal, Transaction};
+use oxivirt_util::firewall::xtables::Xtables;
+use oxivirt_util::firewall::{Family, Removal};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::nftables::{DeleteTableIf, NftError, Nftables, TableState};
 use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
@@ -24,8 +26,8 @@ use super::{Host, HostError};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, TcCommand};
 use crate::plan::{
-    Collision, FactsQuery, FileImage, HostFacts, IfMissing, PoolQuery, Provision, Step, Sysctl,
-    Undo, nftables,
+    Collision, FactsQuery, FileImage, HostFacts, IfMissing, PoolQuery, Provision, RemovalCommand,
+    Rules, RulesChange, Step, Sysctl, Undo, nftables,
 };
 
 /// How long a dnsmasq may take to end before it is killed.
@@ -45,6 +47,7 @@ pub struct LinuxHost {
     links: Handle,
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
+    xtables: Xtables,
     search_path: OsString,
     sysfs: Sysfs,
     /// Kept: asking for it again and again would tell the same.
@@ -64,6 +67,7 @@ impl LinuxHost {
         Ok(Self {
             links: Handle::open()?,
             nft: Mutex::default(),
+            xtables: Xtables::new(search_path.clone()),
             search_path,
             sysfs: Sysfs::at("/sys"),
             is_privileged: rustix::process::geteuid().is_root(),
@@ -281,6 +285,36 @@ impl LinuxHost {
         Ok(())
     }
 
+    async fn observe_rules(
+        &self,
+        wanted: &[&Provision],
+        found: &mut [Provision],
+    ) -> Result<(), HostError> {
+        let mut rules = wanted.iter().filter_map(|want| want.rules.as_ref());
+        let is_iptables = |rules: &Rules| matches!(rules, Rules::Iptables(_));
+        let table = match rules.clone().any(|rules| !is_iptables(rules)) {
+            true => self.nft()?.observe(nftables::TABLE).await?,
+            false => None,
+        };
+        let mut listings = BTreeMap::new();
+        if rules.any(is_iptables) {
+            for family in [Family::Ipv4, Family::Ipv6] {
+                listings.insert(family, self.xtables.list(family).await?);
+            }
+        }
+        let holds = |rules: &Rules| match rules {
+            Rules::Nftables(rules) => table.as_ref().is_some_and(|table| table.holds(rules)),
+            Rules::Iptables(rules) => listings.iter().all(|(family, listing)| {
+                let of_family = rules.iter().filter(|rule| rule.family == *family);
+                listing.holds(&of_family.cloned().collect::<Vec<_>>())
+            }),
+        };
+        for (want, found) in wanted.iter().zip(found) {
+            found.rules = want.rules.clone().filter(holds);
+        }
+        Ok(())
+    }
+
     async fn delete_bridge(&self, name: &str, address: Option<[u8; 6]>) -> Result<(), HostError> {
         let Ok(name) = LinkName::new(name) else { return Ok(()) };
         let Some(link) = self.links.link(&name).await? else { return Ok(()) };
@@ -328,7 +362,8 @@ impl Host for LinuxHost {
             Some(name) => self.links.link(name).await?,
             None => None,
         };
-        if query.needs_rules {
+        let is_iptables = query.backend == Some(FirewallBackend::Iptables);
+        if query.needs_rules && query.backend.is_none_or(|b| b == FirewallBackend::Nftables) {
             // Fails where the kernel has no nftables, before anything is changed. For lack of
             // privileges the bridge fails first, with the message that people know.
             match self.nft()?.generation().await {
@@ -344,9 +379,29 @@ impl Host for LinuxHost {
             servers: if query.needs_dnsmasq { name_servers() } else { String::new() },
             inotify_limit: if query.needs_dnsmasq { inotify_limit() } else { 0 },
             pool: query.pool.as_ref().map(|query| self.pool(query)).unwrap_or_default(),
+            has_checksum: is_iptables && self.xtables.has_checksum().await,
             is_privileged: self.is_privileged,
             unset: query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect(),
         })
+    }
+
+    async fn backends(&self) -> Vec<FirewallBackend> {
+        let mut found = Vec::new();
+        // Without privileges the first network that is started says so.
+        let is_there = match self.nft() {
+            Ok(nft) => nft.generation().await.map(drop),
+            Err(error) => Err(error),
+        };
+        match is_there {
+            Err(error) if !error.is_not_permitted() => {
+                tracing::info!(error = chain::text(&error), "the kernel has no nftables");
+            }
+            _ => found.push(FirewallBackend::Nftables),
+        }
+        if self.xtables.is_installed() {
+            found.push(FirewallBackend::Iptables);
+        }
+        found
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
@@ -361,14 +416,8 @@ impl Host for LinuxHost {
         let mut found = vec![Provision::default(); wanted.len()];
         self.observe_links(wanted, &mut found).await?;
         self.observe_routes(wanted, &mut found).await?;
-        let table = match wanted.iter().find_map(|want| want.rules.as_ref()) {
-            Some(rules) => self.nft()?.observe(&rules.table).await?,
-            None => None,
-        };
+        self.observe_rules(wanted, &mut found).await?;
         for (want, found) in wanted.iter().zip(&mut found) {
-            let holds =
-                |rules: &Transaction| table.as_ref().is_some_and(|table| table.holds(rules));
-            found.rules = want.rules.clone().filter(holds);
             found.dnsmasq = want.dnsmasq.as_ref().and_then(observe_dnsmasq);
             found.forwarding =
                 want.forwarding.iter().filter(|sysctl| is_set(sysctl)).cloned().collect();
@@ -387,7 +436,12 @@ impl Host for LinuxHost {
             Step::CreateBridge(bridge) => Ok(self.links.create_bridge(bridge).await?),
             Step::SetMtu { link, mtu } => Ok(self.links.set_mtu(link, *mtu).await?),
             Step::Sysctl(sysctl) => write_sysctl(sysctl),
-            Step::LoadRules(transaction) => Ok(self.nft()?.apply(transaction.clone()).await?),
+            Step::LoadRules(RulesChange::Nftables(transaction)) => {
+                Ok(self.nft()?.apply(transaction.clone()).await?)
+            }
+            Step::LoadRules(RulesChange::Iptables { remove, add }) => {
+                Ok(self.xtables.replace(remove, add).await?)
+            }
             Step::AddAddress { link, address } => {
                 let index = self.index(link).await?;
                 Ok(self.links.add_address(index, link, *address).await?)
@@ -420,6 +474,10 @@ impl Host for LinuxHost {
             Undo::StopDnsmasq { conf_file, pid_file } => stop_dnsmasq(conf_file, pid_file).await,
             Undo::DeleteBridge { name, address } => self.delete_bridge(name, *address).await,
             Undo::RemoveRules { words } => self.remove_rules(words).await,
+            Undo::RemoveIptables { commands } => {
+                let rules: Vec<_> = commands.iter().filter_map(RemovalCommand::rule).collect();
+                Ok(self.xtables.replace(&rules, &[]).await?)
+            }
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
             Undo::ClearShaping { link } => match LinkName::new(link) {
                 Ok(name) if self.links.link(&name).await?.is_some() => {
@@ -620,6 +678,10 @@ fn remove_if_empty(path: &Path) -> Result<(), HostError> {
 impl<H: Host> Host for Arc<H> {
     async fn facts(&self, query: &FactsQuery) -> Result<HostFacts, HostError> {
         (**self).facts(query).await
+    }
+
+    async fn backends(&self) -> Vec<FirewallBackend> {
+        (**self).backends().await
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {

@@ -13,9 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::CommandError;
 use oxivirt_util::dnsmasq::DnsmasqError;
 use oxivirt_util::file::FileError;
+use oxivirt_util::firewall::xtables::XtablesError;
 use oxivirt_util::netlink::NetlinkError;
 use oxivirt_util::netlink::nftables::NftError;
 
@@ -31,6 +33,9 @@ pub trait Host: Debug + Send + Sync + 'static {
         &self,
         query: &FactsQuery,
     ) -> impl Future<Output = Result<HostFacts, HostError>> + Send;
+
+    /// The ways to set firewall rules that this host has, the best first.
+    fn backends(&self) -> impl Future<Output = Vec<FirewallBackend>> + Send;
 
     /// Names of all links.
     ///
@@ -85,6 +90,9 @@ pub enum HostError {
     /// Firewall rules.
     #[error(transparent)]
     Nft(#[from] NftError),
+    /// Firewall rules of iptables.
+    #[error(transparent)]
+    Xtables(#[from] XtablesError),
     /// dnsmasq.
     #[error(transparent)]
     Dnsmasq(#[from] DnsmasqError),

@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
-use oxivirt_util::firewall::{Removal, Transaction};
+use oxivirt_conf::status::FirewallBackend;
+use oxivirt_util::firewall::Removal;
+use oxivirt_util::firewall::iptables::{Rule, program};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
 
 use super::{Host, HostError};
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
-use crate::plan::{FactsQuery, FileImage, HostFacts, Provision, Step, Sysctl, Undo};
+use crate::plan::{
+    FactsQuery, FileImage, HostFacts, Provision, RemovalCommand, Rules, RulesChange, Step, Sysctl,
+    Undo,
+};
 
 /// What a recorder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct State {
     pub bridges: BTreeMap<String, [u8; 6]>,
     /// Chains of our table.
     pub chains: BTreeSet<String>,
+    /// iptables rules, as their deletions.
+    pub iptables: BTreeSet<String>,
     /// Configuration files of running dnsmasq processes.
     pub dnsmasq: BTreeSet<PathBuf>,
     /// Files written by steps.
@@ -80,6 +87,7 @@ impl Recorder {
         facts.dnsmasq = Some("/usr/sbin/dnsmasq".into());
         facts.inotify_limit = 128;
         facts.is_privileged = true;
+        facts.has_checksum = true;
         drop(inner);
         recorder
     }
@@ -116,6 +124,11 @@ impl Recorder {
     }
 }
 
+/// A rule as one text.
+fn deletion(rule: &Rule) -> String {
+    format!("{} {}", program(rule.family), rule.deletion().join(" "))
+}
+
 fn refusal(action: String, kind: i32) -> HostError {
     HostError::Netlink(NetlinkError::Refused { action, source: io::Error::from_raw_os_error(kind) })
 }
@@ -139,6 +152,10 @@ impl Host for Recorder {
         };
         facts.unset = query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect();
         Ok(facts)
+    }
+
+    async fn backends(&self) -> Vec<FirewallBackend> {
+        vec![FirewallBackend::Nftables, FirewallBackend::Iptables]
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
@@ -174,7 +191,15 @@ impl Host for Recorder {
                 state.bridges.insert(bridge.name.to_string(), bridge.address);
                 state.links.remove(bridge.name.as_str());
             }
-            Step::LoadRules(transaction) => state.chains.extend(Removal::of(transaction).chains),
+            Step::LoadRules(RulesChange::Nftables(transaction)) => {
+                state.chains.extend(Removal::of(transaction).chains);
+            }
+            Step::LoadRules(RulesChange::Iptables { remove, add }) => {
+                for rule in remove {
+                    state.iptables.remove(&deletion(rule));
+                }
+                state.iptables.extend(add.iter().map(deletion));
+            }
             Step::WriteFile(file) => {
                 state.files.insert(file.path.clone(), file.content.clone());
             }
@@ -247,6 +272,11 @@ impl State {
                     self.chains.retain(|chain| !removal.chains.contains(chain));
                 }
             }
+            Undo::RemoveIptables { commands } => {
+                for rule in commands.iter().filter_map(RemovalCommand::rule) {
+                    self.iptables.remove(&deletion(&rule));
+                }
+            }
             Undo::ClearShaping { link } => {
                 if let Some(books) = self.links.get_mut(link) {
                     books.classes.clear();
@@ -298,8 +328,13 @@ impl State {
                 ..want.clone()
             })
         });
-        let holds = |rules: &Transaction| {
-            Removal::of(rules).chains.iter().all(|chain| self.chains.contains(chain))
+        let holds = |rules: &Rules| match rules {
+            Rules::Nftables(rules) => {
+                Removal::of(rules).chains.iter().all(|chain| self.chains.contains(chain))
+            }
+            Rules::Iptables(rules) => {
+                rules.iter().all(|rule| self.iptables.contains(&deletion(rule)))
+            }
         };
         let found = |file: &FileImage| {
             let content = self.files.get(&file.path)?.clone();

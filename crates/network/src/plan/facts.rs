@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::LinkKind;
 
@@ -20,6 +21,8 @@ pub struct FactsQuery {
     pub forwards_ipv6: bool,
     /// Whether rules will be loaded.
     pub needs_rules: bool,
+    /// By which backend, if it is not nftables.
+    pub backend: Option<FirewallBackend>,
     /// Whether dnsmasq will be started.
     pub needs_dnsmasq: bool,
     /// Settings of the whole host that will be changed.
@@ -56,6 +59,8 @@ pub struct HostFacts {
     pub pool: Vec<ForwardDevice>,
     /// Those of [`FactsQuery::settings`] that have another value.
     pub unset: Vec<Sysctl>,
+    /// Whether iptables can fill in checksums; only looked at for that backend.
+    pub has_checksum: bool,
     /// Whether rate limits can be set.
     pub is_privileged: bool,
 }

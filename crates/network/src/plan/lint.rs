@@ -2,7 +2,7 @@
 
 use oxivirt_util::firewall::Change;
 
-use super::{Plan, Step, Undo};
+use super::{Plan, RulesChange, Step, Undo};
 
 /// Checks a start against the list that undoes it.
 ///
@@ -62,7 +62,7 @@ fn check_links(plan: &Plan<Step>) -> Result<(), String> {
 }
 
 fn check_rules(step: &Step) -> Result<(), String> {
-    let Step::LoadRules(transaction) = step else { return Ok(()) };
+    let Step::LoadRules(RulesChange::Nftables(transaction)) = step else { return Ok(()) };
     let mut names = Vec::new();
     for change in &transaction.changes {
         let used = match change {

@@ -6,10 +6,12 @@
 
 pub mod dnsmasq;
 pub mod facts;
+pub mod iptables;
 pub mod lint;
 pub mod nftables;
 pub mod port;
 pub mod provision;
+pub mod rules;
 pub mod shaping;
 pub mod start;
 mod step;
@@ -17,4 +19,5 @@ pub mod stop;
 
 pub use facts::{Collision, FactsQuery, HostFacts, PoolQuery};
 pub use provision::Provision;
-pub use step::{FileImage, IfMissing, Plan, Stage, Step, Sysctl, Undo};
+pub use rules::{Firewall, Rules, RulesChange};
+pub use step::{FileImage, IfMissing, Plan, RemovalCommand, Stage, Step, Sysctl, Undo};

@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{IpDef, MacTableManager, NetworkDef, RouteDef};
-use oxivirt_conf::status::FirewallRemoval;
 use oxivirt_util::dnsmasq::Launch;
 use oxivirt_util::file::Durability;
-use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
+use oxivirt_util::firewall::Family;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, Stp};
 
-use super::nftables::{self, Layer};
+use super::nftables::Layer;
+use super::rules::{self, Firewall, Rules};
 use super::shaping::{self, Floors, Shaping};
 use super::start::{self, PlanError};
-use super::{FileImage, IfMissing, Plan, Step, Sysctl, Undo, dnsmasq, stop};
+use super::{FileImage, IfMissing, Plan, Step, Sysctl, Undo, dnsmasq};
 use crate::layout::Layout;
 
 /// Metric of a route that has none; the kernel would take 1024 for IPv6.
@@ -36,7 +36,7 @@ pub struct Provision {
     /// The bridge.
     pub link: Option<LinkState>,
     /// Firewall rules.
-    pub rules: Option<Transaction>,
+    pub rules: Option<Rules>,
     /// DHCP and DNS, if the process runs.
     pub dnsmasq: Option<DnsmasqState>,
     /// Routes through the bridge.
@@ -119,6 +119,8 @@ pub struct Surroundings<'a> {
     /// The host's name servers as lines for dnsmasq; `None` lets it watch `/etc/resolv.conf` itself,
     /// for which it needs an inotify instance.
     pub servers: Option<&'a str>,
+    /// How rules are set.
+    pub firewall: Firewall,
     /// Layer of each translated subnet, in the order of [`start::translated`].
     pub layers: &'a [Layer],
     /// Rates guaranteed to ports.
@@ -152,10 +154,9 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
         return Ok(Provision { link, shaping, ..Provision::default() });
     }
     let bridge = start::bridge_name(def)?;
-    let traffic = start::traffic(def, around.layers)?;
     Ok(Provision {
         link: Some(link(def, &bridge)?),
-        rules: traffic.map(|traffic| nftables::load(&traffic)),
+        rules: rules::wanted(def, around.layers, around.firewall)?,
         dnsmasq: dnsmasq_state(def, around, &bridge)?,
         routes: def.routes.iter().filter_map(route).collect(),
         forwarding: forwarding(def),
@@ -289,23 +290,19 @@ pub fn texts(def: &NetworkDef, layout: &Layout) -> Result<dnsmasq::Texts> {
 
 /// The steps that turn what a network has into what it wants.
 ///
-/// `saved` is the removal that the status file tells: rules made by an older version or another
-/// backend leave in the transaction, or right before it, in which the new ones come.
+/// `saved` is what the status file and the journal tell of removing rules: rules made by an older version
+/// or another backend leave in the transaction, or right after it, in which the new ones come.
 ///
 /// A dnsmasq whose configuration changes ends before its files are replaced, so that a process
 /// never runs beside files that it was not started with; rules and links change at the same time.
 #[must_use]
-pub fn difference(
-    have: &Provision,
-    want: &Provision,
-    saved: Option<&FirewallRemoval>,
-) -> Plan<Step> {
+pub fn difference(have: &Provision, want: &Provision, saved: &[Undo]) -> Plan<Step> {
     let mut plan = Plan::default();
     let service = service_steps(have, want);
     plan.then(service.first);
     plan.then_at_once([link_steps(have.link.as_ref(), want.link.as_ref()), service.files]);
     plan.then_at_once([
-        rules_steps(have, want, saved),
+        rules::steps(have.rules.as_ref(), want.rules.as_ref(), saved),
         service.then,
         route_steps(have, want),
         shaping::difference(have.shaping.as_ref(), want.shaping.as_ref()),
@@ -357,37 +354,6 @@ fn route_steps(have: &Provision, want: &Provision) -> Vec<Step> {
     let unset = want.forwarding.iter().filter(|sysctl| !have.forwarding.contains(sysctl));
     steps.extend(unset.cloned().map(Step::Sysctl));
     steps
-}
-
-fn rules_steps(have: &Provision, want: &Provision, saved: Option<&FirewallRemoval>) -> Vec<Step> {
-    if have.rules == want.rules {
-        return Vec::new();
-    }
-    let saved = saved.into_iter().flat_map(stop::rules);
-    let Some(wanted) = &want.rules else { return saved.map(Step::Undo).collect() };
-    let (ours, others): (Vec<_>, Vec<_>) =
-        saved.partition(|step| matches!(step, Undo::RemoveRules { .. }));
-    let mut steps: Vec<_> = others.into_iter().map(Step::Undo).collect();
-    steps.push(Step::LoadRules(replacement(&ours, wanted.clone())));
-    steps
-}
-
-/// The transaction that removes what is saved, as far as it is ours, and loads what is wanted.
-fn replacement(saved: &[Undo], wanted: Transaction) -> Transaction {
-    let ours = saved.iter().filter_map(|step| match step {
-        Undo::RemoveRules { words } => Removal::parse(words).ok(),
-        _ => None,
-    });
-    let mut removed: Vec<_> =
-        ours.filter(|old| old.table == wanted.table).flat_map(|old| old.saved().changes).collect();
-    if removed.is_empty() {
-        return wanted;
-    }
-    // The table first: if it is gone, the removal would have nothing to refer to.
-    let mut changes = vec![Change::AddTable];
-    changes.append(&mut removed);
-    changes.extend(wanted.changes);
-    Transaction { table: wanted.table, changes }
 }
 
 /// What becomes of dnsmasq: before its files change, the files, and after.

@@ -104,6 +104,9 @@ pub enum PlanError {
         /// The network.
         network: String,
     },
+    /// There is no way to set rules on this host.
+    #[error("No firewall backend is available")]
+    NoFirewall,
     /// Rate limits need privileges.
     #[error("Network bandwidth tuning is not available in session mode")]
     UnprivilegedBandwidth,
@@ -139,6 +142,7 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
         destinations,
         forwards_ipv6: forwards(def, Family::Ipv6),
         needs_rules: has_rules(def),
+        backend: None,
         needs_dnsmasq: dnsmasq::is_needed(def),
         settings: provision::forwarding(def),
         pool: None,

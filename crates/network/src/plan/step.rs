@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use oxivirt_util::dnsmasq::Launch;
 use oxivirt_util::file::Durability;
-use oxivirt_util::firewall::{Removal, Transaction};
+use oxivirt_util::firewall::Family;
+use oxivirt_util::firewall::iptables::Rule;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::Bridge;
 use serde::{Deserialize, Serialize};
 
 use super::provision::{Registration, RouteState};
+use super::rules::RulesChange;
 use super::shaping::TcCommand;
 
 /// Steps in stages: a stage begins when the one before has ended; its lanes run at the same time,
@@ -83,7 +85,7 @@ pub enum Step {
     /// Write a kernel setting.
     Sysctl(Sysctl),
     /// Load firewall rules, as one transaction.
-    LoadRules(Transaction),
+    LoadRules(RulesChange),
     /// Give a link an address; the prefix length is that of its network.
     AddAddress {
         /// The link.
@@ -211,6 +213,12 @@ pub enum Undo {
         /// The arguments of one `nft` call.
         words: Vec<String>,
     },
+    /// Remove those of these iptables rules that are there, as one transaction for each family; then
+    /// the shared chains, if nobody uses them any more.
+    RemoveIptables {
+        /// The deletions, as they are saved.
+        commands: Vec<RemovalCommand>,
+    },
     /// Run a removal command that somebody else saved, whatever its exit status.
     RunRemoval {
         /// `nft`, `tc`, `iptables`, `ip6tables` or `ebtables`.
@@ -240,6 +248,28 @@ pub enum Undo {
     },
 }
 
+/// A saved command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalCommand {
+    /// `iptables` or `ip6tables`.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl RemovalCommand {
+    /// The rule that the command deletes, if it is of the form that libvirt and we write.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        let family = match self.program.as_str() {
+            "iptables" => Family::Ipv4,
+            "ip6tables" => Family::Ipv6,
+            _ => return None,
+        };
+        Rule::from_deletion(family, &self.arguments)
+    }
+}
+
 impl Step {
     /// What takes this step back, if something outlives the bridge.
     ///
@@ -252,9 +282,7 @@ impl Step {
                 name: bridge.name.to_string(),
                 address: Some(bridge.address),
             }),
-            Self::LoadRules(transaction) => {
-                Some(Undo::RemoveRules { words: Removal::of(transaction).words() })
-            }
+            Self::LoadRules(change) => change.undo(),
             Self::WriteFile(file) => Some(Undo::RemoveFile { path: file.path.clone() }),
             Self::StartDnsmasq { launch, pid_file } => Some(Undo::StopDnsmasq {
                 conf_file: launch.conf_file.clone(),
@@ -285,7 +313,7 @@ impl std::fmt::Display for Step {
             Self::CreateBridge(bridge) => write!(f, "create bridge {}", bridge.name),
             Self::SetMtu { link, mtu } => write!(f, "set MTU of {link} to {mtu}"),
             Self::Sysctl(sysctl) => write!(f, "set {} to {}", sysctl.key, sysctl.value),
-            Self::LoadRules(rules) => write!(f, "load {} firewall changes", rules.changes.len()),
+            Self::LoadRules(change) => write!(f, "{change}"),
             Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
             Self::SetUp(link) => write!(f, "raise {link}"),
             Self::RemoveAddress { link, address } => {
@@ -320,6 +348,9 @@ impl std::fmt::Display for Undo {
             }
             Self::DeleteBridge { name, .. } => write!(f, "delete bridge {name}"),
             Self::RemoveRules { .. } => write!(f, "remove the network's firewall rules"),
+            Self::RemoveIptables { commands } => {
+                write!(f, "remove {} iptables rules", commands.len())
+            }
             Self::RunRemoval { program, arguments } => {
                 write!(f, "run '{program} {}'", arguments.join(" "))
             }

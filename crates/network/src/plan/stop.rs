@@ -11,7 +11,7 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallBackend, FirewallLayer, FirewallRemoval};
 use oxivirt_util::firewall::Removal;
 
-use super::{Plan, Undo, dnsmasq};
+use super::{Plan, RemovalCommand, Undo, dnsmasq};
 use crate::layout::Layout;
 
 /// What is left when a network has stopped.
@@ -75,11 +75,21 @@ pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf
     ]
 }
 
-/// The saved removal as undo steps: ours by name, other people's commands as they are.
+/// The saved removal as undo steps: ours by name, iptables rules together, other commands as they are.
 #[must_use]
 pub fn rules(removal: &FirewallRemoval) -> Vec<Undo> {
     let actions = removal.groups.iter().flat_map(|group| &group.actions);
-    actions.map(|action| undo(removal.backend, action.layer, &action.args)).collect()
+    let mut steps = Vec::new();
+    for action in actions {
+        match undo(removal.backend, action.layer, &action.args) {
+            Undo::RemoveIptables { commands: more } => match steps.last_mut() {
+                Some(Undo::RemoveIptables { commands }) => commands.extend(more),
+                _ => steps.push(Undo::RemoveIptables { commands: more }),
+            },
+            other => steps.push(other),
+        }
+    }
+    steps
 }
 
 /// libvirt 11.3.0: `virFirewallApplyCmd`, src/util/virfirewall.c
@@ -95,5 +105,9 @@ fn undo(backend: FirewallBackend, layer: FirewallLayer, words: &[String]) -> Und
         _ if Removal::parse(words).is_ok() => return Undo::RemoveRules { words: words.to_vec() },
         _ => ("nft", &[]),
     };
+    let plain = RemovalCommand { program: program.to_owned(), arguments: words.to_vec() };
+    if plain.rule().is_some() {
+        return Undo::RemoveIptables { commands: vec![plain] };
+    }
     Undo::RunRemoval { program: program.to_owned(), arguments: arguments(first) }
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod errors;
+mod firewall;
 mod hooks;
 mod lifecycle;
 mod ports;

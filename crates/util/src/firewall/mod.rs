@@ -9,11 +9,14 @@
 //!
 //! Start reading at [`model`]. This module decides nothing about networks and does no I/O.
 
+pub mod iptables;
 #[cfg(feature = "nft-json")]
 pub mod json;
 pub mod model;
 pub mod removal;
 pub mod text;
+#[cfg(feature = "exec")]
+pub mod xtables;
 
 pub use model::{
     Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,

@@ -1,8 +1,7 @@
 use oxivirt_util::netlink::LinkKind;
 
 use super::*;
-use crate::plan::{Collision, HostFacts, lint};
-use crate::removal;
+use crate::plan::{Collision, HostFacts, lint, stop};
 
 const NAT: &str = "<network><name>n</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
   <forward mode='nat'/><bridge name='virbr0'/><mac address='52:54:00:00:00:01'/>
@@ -24,6 +23,7 @@ fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
         lease_helper: Path::new("/helper"),
         dnsmasq: facts.dnsmasq.as_deref(),
         servers: None,
+        firewall: Firewall::default(),
         layers: &layers,
         floors: &Floors::new(),
     };
@@ -42,11 +42,14 @@ fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
     start::query(&def)?;
     let warnings = start::check(&def, facts)?;
     let want = wanted(&def, facts)?;
-    let plan = difference(&Provision::default(), &want, None);
-    let removal = want.rules.as_ref().map(|rules| removal::saved(&Removal::of(rules)));
+    let plan = difference(&Provision::default(), &want, &[]);
+    let removal = want.rules.as_ref().map(Rules::removal);
     let undo = stop::plan(&def, removal.as_ref(), &Layout::below("/r"), stop::Keep::Leases);
     lint::check(&plan, &undo).unwrap();
-    assert_eq!(difference(&want, &want, removal.as_ref()), Plan::default());
+    assert_eq!(
+        difference(&want, &want, &removal.iter().flat_map(stop::rules).collect::<Vec<_>>()),
+        Plan::default()
+    );
     Ok(StartPlan { plan, warnings })
 }
 
@@ -208,7 +211,7 @@ fn check_change(have: &str, want: &str, expect: &[&str]) {
         let xml = NAT.replace("</network>", &format!("{xml}</network>"));
         wanted(&NetworkDef::parse(&xml).unwrap(), &facts()).unwrap()
     });
-    assert_eq!(texts_of(&difference(&have, &want, None)), expect);
+    assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
 }
 
 #[test]
@@ -241,7 +244,7 @@ fn what_was_lost_comes_back_alone() {
     let check = |lose: fn(&mut Provision), expect: &[&str]| {
         let mut have = want.clone();
         lose(&mut have);
-        assert_eq!(texts_of(&difference(&have, &want, None)), expect);
+        assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
     };
     check(|have| have.rules = None, &["load 34 firewall changes"]);
     check(|have| have.forwarding.clear(), &["set net/ipv4/ip_forward to 1"]);
@@ -272,6 +275,7 @@ fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
         layout: &Layout::below("/r"),
         lease_helper: Path::new("/helper"),
         dnsmasq: facts.dnsmasq.as_deref(),
+        firewall: Firewall::default(),
         servers: Some("server=1.1.1.1\n"),
         layers: &[0],
         floors: &Floors::new(),

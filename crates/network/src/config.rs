@@ -1,0 +1,61 @@
+//! `network.conf`: what the administrator chose.
+//!
+//! libvirt 11.3.0: `virNetworkLoadDriverConfig`, src/network/bridge_driver_conf.c
+
+use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
+use oxivirt_conf::DriverConfig;
+use oxivirt_conf::status::FirewallBackend;
+use oxivirt_util::{chain, file};
+
+use crate::apply::Host;
+use crate::error;
+use crate::layout::Layout;
+
+/// A larger file is none of ours.
+const LIMIT: u64 = 10 << 20;
+
+/// Reads the file; one that is missing or cannot be read says nothing, as in libvirt.
+///
+/// # Errors
+/// What breaks the grammar, or is no known setting; the driver does not open then.
+pub(crate) fn load(layout: &Layout) -> Result<DriverConfig> {
+    let path = layout.settings();
+    let text = match file::read(&path, LIMIT) {
+        Ok(text) => text.unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(error = chain::text(&error), "settings not read");
+            Vec::new()
+        }
+    };
+    let text = String::from_utf8_lossy(&text);
+    let config = DriverConfig::parse(&path.to_string_lossy(), &text);
+    config.map_err(|error| error::config(&error))
+}
+
+/// How firewall rules are set: as configured, else the best that the host has.
+///
+/// # Errors
+/// Number 1 if the host does not have it, or has none.
+pub(crate) async fn backend<H: Host>(
+    config: &DriverConfig,
+    layout: &Layout,
+    host: &H,
+) -> Result<FirewallBackend> {
+    let fail = |detail: String| Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, detail);
+    let backend = match config.firewall_backend {
+        // An unprivileged user cannot set any.
+        None if layout.is_session() => FirewallBackend::None,
+        None => {
+            let found = host.backends().await.into_iter().next();
+            found.ok_or_else(|| fail("could not find a usable firewall backend".to_owned()))?
+        }
+        Some(FirewallBackend::None) => FirewallBackend::None,
+        Some(asked) if host.backends().await.contains(&asked) => asked,
+        Some(asked) => {
+            let word = asked.as_str();
+            return Err(fail(format!("requested firewall_backend '{word}' is not available")));
+        }
+    };
+    tracing::debug!(backend = backend.as_str(), "firewall rules");
+    Ok(backend)
+}

@@ -1,0 +1,230 @@
+//! The firewall rules of a network, for whichever backend they are, and what takes them away.
+
+use oxivirt_conf::network::NetworkDef;
+use oxivirt_conf::status::{
+    Errors, FirewallBackend, FirewallLayer, FirewallRemoval, RemovalAction, RemovalGroup,
+};
+use oxivirt_util::firewall::iptables::Rule;
+use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
+
+use super::iptables::Services;
+use super::nftables::{self, Layer};
+use super::start::{self, PlanError};
+use super::{Plan, Step, Undo, iptables, stop};
+
+/// The rules of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// What loads them, shared objects included.
+    Nftables(Transaction),
+    /// In the order in which they are inserted.
+    Iptables(Vec<Rule>),
+}
+
+/// How rules are set on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Firewall {
+    /// By which programs or interface.
+    pub backend: FirewallBackend,
+    /// Whether iptables can fill in checksums.
+    pub has_checksum: bool,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self { backend: FirewallBackend::Nftables, has_checksum: false }
+    }
+}
+
+/// The rules that a definition wants; `None` if it has none.
+///
+/// # Errors
+/// [`PlanError`] if they cannot be made, or there is no way to set any.
+pub fn wanted(
+    def: &NetworkDef,
+    layers: &[Layer],
+    firewall: Firewall,
+) -> Result<Option<Rules>, PlanError> {
+    let Some(traffic) = start::traffic(def, layers)? else { return Ok(None) };
+    Ok(Some(match firewall.backend {
+        FirewallBackend::None => return Err(PlanError::NoFirewall),
+        FirewallBackend::Nftables => Rules::Nftables(nftables::load(&traffic)),
+        FirewallBackend::Iptables => {
+            Rules::Iptables(iptables::rules(&traffic, Services::of(def, firewall.has_checksum)))
+        }
+    }))
+}
+
+impl Rules {
+    /// What removes the rules, as libvirt's status files hold it.
+    #[must_use]
+    pub fn removal(&self) -> FirewallRemoval {
+        match self {
+            Self::Nftables(transaction) => {
+                let words = Removal::of(transaction).words();
+                let group = group([action(FirewallLayer::Ipv4, words)]);
+                FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
+            }
+            Self::Iptables(rules) => {
+                let (optional, needed): (Vec<_>, Vec<_>) =
+                    rules.iter().rev().partition(|rule| rule.is_optional);
+                let groups = [optional, needed].into_iter().filter(|rules| !rules.is_empty());
+                let deletion = |rule: &Rule| action(layer(rule.family), rule.deletion());
+                let groups = groups.map(|rules| group(rules.into_iter().map(deletion)));
+                FirewallRemoval { backend: FirewallBackend::Iptables, groups: groups.collect() }
+            }
+        }
+    }
+}
+
+fn group(actions: impl IntoIterator<Item = RemovalAction>) -> RemovalGroup {
+    RemovalGroup { errors: Errors::Ignore, actions: actions.into_iter().collect() }
+}
+
+fn action(layer: FirewallLayer, args: Vec<String>) -> RemovalAction {
+    RemovalAction { layer, errors: Errors::Report, args }
+}
+
+const fn layer(family: Family) -> FirewallLayer {
+    match family {
+        Family::Ipv4 => FirewallLayer::Ipv4,
+        Family::Ipv6 => FirewallLayer::Ipv6,
+    }
+}
+
+/// What removes rules that are about to come, as far as the status file cannot tell it beside `old`.
+#[must_use]
+pub fn untold(old: Option<&FirewallRemoval>, new: Option<&FirewallRemoval>) -> Plan<Undo> {
+    let mut plan = Plan::default();
+    if let (Some(old), Some(new)) = (old, new)
+        && old.backend != new.backend
+    {
+        plan.then(stop::rules(new));
+    }
+    plan
+}
+
+/// What removes the rules of both, whichever are there.
+///
+/// Removals of different backends cannot be in one element; the old one is what is there.
+#[must_use]
+pub fn union(
+    old: Option<&FirewallRemoval>,
+    new: Option<&FirewallRemoval>,
+) -> Option<FirewallRemoval> {
+    match (old, new) {
+        (None, other) | (other, None) => other.cloned(),
+        (Some(old), Some(new)) if old == new || old.backend != new.backend => Some(old.clone()),
+        (Some(old), Some(new)) => {
+            let groups = old.groups.iter().chain(&new.groups).cloned().collect();
+            Some(FirewallRemoval { backend: old.backend, groups })
+        }
+    }
+}
+
+/// A change of rules, complete or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RulesChange {
+    /// One transaction.
+    Nftables(Transaction),
+    /// One transaction for each family.
+    Iptables {
+        /// Rules that go, if they are there.
+        remove: Vec<Rule>,
+        /// Rules that come.
+        add: Vec<Rule>,
+    },
+}
+
+impl RulesChange {
+    /// What takes the rules away that the change brings.
+    #[must_use]
+    pub fn undo(&self) -> Option<Undo> {
+        let rules = match self {
+            Self::Nftables(transaction) => Rules::Nftables(transaction.clone()),
+            Self::Iptables { add, .. } => Rules::Iptables(add.clone()),
+        };
+        stop::rules(&rules.removal()).into_iter().next()
+    }
+}
+
+impl std::fmt::Display for RulesChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nftables(transaction) => {
+                write!(f, "load {} firewall changes", transaction.changes.len())
+            }
+            Self::Iptables { add, .. } => write!(f, "load {} iptables rules", add.len()),
+        }
+    }
+}
+
+/// The steps from the rules that are there to those that are wanted.
+///
+/// `saved` is what is known to remove rules: what it names leaves in the transaction in which the new
+/// rules come, if it is of the same backend, and right after it if not; so there is no moment without
+/// rules.
+pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) -> Vec<Step> {
+    if have == want {
+        return Vec::new();
+    }
+    let saved = saved.iter().cloned();
+    let mut others = Vec::new();
+    let mut steps = Vec::new();
+    match want {
+        None => others.extend(saved),
+        Some(Rules::Nftables(wanted)) => {
+            let mut ours = Vec::new();
+            for undo in saved {
+                match removal_of(&undo).filter(|removal| removal.table == wanted.table) {
+                    Some(removal) => ours.push(removal),
+                    None => others.push(undo),
+                }
+            }
+            steps.push(Step::LoadRules(RulesChange::Nftables(replacement(&ours, wanted.clone()))));
+        }
+        Some(Rules::Iptables(wanted)) => {
+            let mut remove = Vec::new();
+            for undo in saved {
+                match undo {
+                    Undo::RemoveIptables { commands } => {
+                        remove.extend(commands.iter().filter_map(|command| command.rule()));
+                    }
+                    other => others.push(other),
+                }
+            }
+            // Of what is wanted a part may be there, whatever was saved.
+            let unsaved: Vec<_> =
+                wanted.iter().rev().filter(|rule| !is_among(&remove, rule)).cloned().collect();
+            remove.extend(unsaved);
+            let add = wanted.clone();
+            steps.push(Step::LoadRules(RulesChange::Iptables { remove, add }));
+        }
+    }
+    steps.extend(others.into_iter().map(Step::Undo));
+    steps
+}
+
+fn is_among(rules: &[Rule], rule: &Rule) -> bool {
+    rules.iter().any(|other| other.family == rule.family && other.deletion() == rule.deletion())
+}
+
+fn removal_of(undo: &Undo) -> Option<Removal> {
+    match undo {
+        Undo::RemoveRules { words } => Removal::parse(words).ok(),
+        _ => None,
+    }
+}
+
+/// The transaction that removes what is saved and loads what is wanted.
+fn replacement(saved: &[Removal], wanted: Transaction) -> Transaction {
+    let mut removed: Vec<_> = saved.iter().flat_map(|old| old.saved().changes).collect();
+    if removed.is_empty() {
+        return wanted;
+    }
+    // The table first: if it is gone, the removal would have nothing to refer to.
+    let mut changes = vec![Change::AddTable];
+    changes.append(&mut removed);
+    changes.extend(wanted.changes);
+    Transaction { table: wanted.table, changes }
+}

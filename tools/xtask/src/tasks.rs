@@ -94,6 +94,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 /// `cargo xtask conformance`.
 pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
+    // the shell is judged from outside: it has to be there
+    build(Profile::Dev)?;
     member_program("conformance", arguments)
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef, RouteDef};
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::{Family, PortRange};
 use oxivirt_util::link_name::{LinkName, LinkNameError};
 
@@ -107,6 +108,13 @@ pub enum PlanError {
     /// There is no way to set rules on this host.
     #[error("No firewall backend is available")]
     NoFirewall,
+    /// An unprivileged user has no way to set rules, and no right to make a bridge either, which
+    /// libvirt tries first.
+    #[error("error creating bridge interface {bridge}: Operation not permitted")]
+    NotPermitted {
+        /// The bridge.
+        bridge: LinkName,
+    },
     /// Rate limits need privileges.
     #[error("Network bandwidth tuning is not available in session mode")]
     UnprivilegedBandwidth,
@@ -187,6 +195,20 @@ pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
         return Err(PlanError::RaRoutes { links: facts.ra_links.join(", ") });
     }
     Ok(warnings)
+}
+
+/// Whether rules can be set for a network that needs them.
+///
+/// # Errors
+/// [`PlanError`] if they cannot.
+pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -> Result<()> {
+    if !query.needs_rules || query.backend != Some(FirewallBackend::None) {
+        return Ok(());
+    }
+    Err(match facts.is_privileged {
+        true => PlanError::NoFirewall,
+        false => PlanError::NotPermitted { bridge: bridge_name(def)? },
+    })
 }
 
 /// What this host or this version cannot do, and is refused rather than left out silently.

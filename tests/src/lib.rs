@@ -13,11 +13,13 @@
 
 pub mod conformance;
 pub mod crash;
+pub mod daemon;
 pub mod differential;
 pub mod error;
 pub mod guest;
 pub mod host;
 pub mod inject;
+pub mod model;
 pub mod netns;
 pub mod packets;
 pub mod probe;
@@ -29,6 +31,7 @@ pub mod session;
 pub mod snapshot;
 pub mod traffic;
 
+pub use daemon::Daemon;
 pub use error::{Error, Result};
 pub use guest::Guest;
 pub use host::{Backend, Host, Subject};

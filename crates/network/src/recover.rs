@@ -22,7 +22,7 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, JournalError, Operation};
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::Ports;
-use crate::plan::{FactsQuery, Undo, stop};
+use crate::plan::{FactsQuery, Undo, provision, stop};
 use crate::registry::{Entry, View};
 use crate::repair::{Outcome, Suspect};
 use crate::store;
@@ -38,6 +38,7 @@ impl<H: Host> Inner<H> {
             match entry {
                 Ok(entry) if entry.operation == Operation::Update => {
                     cut_off.insert(entry.uuid);
+                    self.put_all(entry);
                 }
                 Ok(entry) => drop(self.finish(&entry).await),
                 Err(error) => {
@@ -51,6 +52,21 @@ impl<H: Host> Inner<H> {
             }
         }
         cut_off
+    }
+
+    /// Brings files to the disk that should have changed together. From then on they are as good as any
+    /// other file: the journal must not bring them back later.
+    fn put_all(&self, entry: journal::Entry) {
+        for document in &entry.documents {
+            if let Err(error) = document.put() {
+                let path = document.path.display();
+                tracing::error!(%path, error = chain::text(&error), "change not completed");
+            }
+        }
+        let rest = journal::Entry { documents: Vec::new(), ..entry };
+        if let Err(error) = journal::write(&self.layout, &rest) {
+            tracing::warn!(error = chain::text(&error), "journal stays as it was");
+        }
     }
 
     /// Finishes the operation on one network that was cut off, if there is one.
@@ -70,7 +86,7 @@ impl<H: Host> Inner<H> {
         if entry.operation == Operation::Update
             || (entry.operation == Operation::Start && has_status)
         {
-            // It was complete but for this file.
+            // It was complete but for this file, or its status has been replaced since.
             self.remove_journal(entry.uuid);
             return Ok(());
         }
@@ -116,6 +132,9 @@ impl<H: Host> Inner<H> {
         let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         let uuid = def.uuid.unwrap_or_default();
         self.reserved().adopt(uuid, saved_layers(status.removal.as_ref()));
+        // Before any network is found to have stopped, whose end could take the settings back.
+        let settings = provision::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
+        self.reserved().need_settings(uuid, settings);
         let mut ports = Ports::new();
         for port in store::load_ports(&self.layout, &def.name) {
             match port {

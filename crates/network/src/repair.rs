@@ -11,7 +11,6 @@ use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
-use crate::journal::Operation;
 use crate::plan::{FactsQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules};
 use crate::registry::{Entry, View};
 
@@ -104,11 +103,7 @@ impl<H: Host> Inner<H> {
         for (number, suspect) in suspects.iter().enumerate() {
             let view = suspect.entry.view();
             match self.provision(&view, &facts) {
-                Ok(want) => {
-                    let keys = want.forwarding.iter().map(|sysctl| sysctl.key.clone()).collect();
-                    self.reserved().need_settings(view.reference().uuid, keys);
-                    wanted.push((number, view, want));
-                }
+                Ok(want) => wanted.push((number, view, want)),
                 Err(error) => failures.push((number, error)),
             }
         }
@@ -143,9 +138,10 @@ impl<H: Host> Inner<H> {
             // Rules of another version or program, or more than there should be.
             have.rules = None;
         }
-        if was_cut_off && let Some(service) = &mut have.dnsmasq {
-            // It may not have read what is on disk.
-            service.hosts.clear();
+        if was_cut_off {
+            // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
+            have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
+            have.shaping = None;
         }
         let status = view.status();
         if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
@@ -173,7 +169,7 @@ impl<H: Host> Inner<H> {
     /// Puts on disk what removes that which is about to come, beside that which is there.
     fn announce(&self, entry: &Entry, case: &Case) -> Result<()> {
         if !case.untold.stages.is_empty() {
-            self.write_journal(Operation::Update, &case.view.def, &case.untold)?;
+            self.write_update_journal(&case.view.def, case.untold.clone(), Vec::new())?;
         }
         if case.saved != case.removal {
             let both = rules::union(case.saved.as_ref(), case.removal.as_ref());

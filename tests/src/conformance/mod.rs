@@ -9,12 +9,14 @@ mod dnsmasq_conf;
 mod firewall;
 mod network;
 mod port;
+mod shell;
 mod status;
 
 use std::fmt;
 use std::path::Path;
 
 pub use cases::CasesError;
+pub use shell::{ShellOptions, Terminal};
 
 /// A suite of recorded cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,16 +31,19 @@ pub enum Suite {
     DnsmasqConf,
     /// Rules of the iptables backend.
     Firewall,
+    /// Transcripts of virsh.
+    Shell,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
         Self::DnsmasqConf,
         Self::Firewall,
+        Self::Shell,
     ];
 
     /// The suite's name, which is its directory's.
@@ -50,6 +55,7 @@ impl Suite {
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
             Self::Firewall => "firewall",
+            Self::Shell => "shell",
         }
     }
 
@@ -77,6 +83,11 @@ pub enum Verdict {
         /// What is different.
         difference: String,
     },
+    /// Something that it needs is not there.
+    NotRun {
+        /// What.
+        reason: String,
+    },
 }
 
 /// A row with its verdict.
@@ -102,7 +113,11 @@ impl Report {
     ///
     /// # Errors
     /// [`CasesError`] if a `cases.toml` cannot be read.
-    pub fn run(suite: Suite, data: &Path) -> Result<Self, CasesError> {
+    pub fn run(suite: Suite, data: &Path, options: &ShellOptions) -> Result<Self, CasesError> {
+        if suite == Suite::Shell {
+            let outcomes = shell::run(&data.join(suite.as_str()), options)?;
+            return Ok(Self { suite, outcomes });
+        }
         let mut outcomes = Vec::new();
         for file in cases::load(&data.join(suite.as_str()))? {
             for row in &file.rows {
@@ -111,7 +126,7 @@ impl Report {
                     Suite::NetworkPort => port::run(&file, row),
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
-                    Suite::Firewall => firewall::run(&file, row),
+                    Suite::Firewall | Suite::Shell => firewall::run(&file, row),
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });
@@ -137,6 +152,10 @@ impl fmt::Display for Report {
         let passed = self.count(|verdict| *verdict == Verdict::Passed);
         let optional = self.count(|verdict| matches!(verdict, Verdict::Optional { .. }));
         let (suite, failed) = (self.suite.as_str(), self.failed());
-        write!(f, "{suite}: {passed} passed, {failed} failed, {optional} optional")
+        write!(f, "{suite}: {passed} passed, {failed} failed, {optional} optional")?;
+        match self.count(|verdict| matches!(verdict, Verdict::NotRun { .. })) {
+            0 => Ok(()),
+            not_run => write!(f, ", {not_run} skipped"),
+        }
     }
 }

@@ -40,9 +40,18 @@ fn build(profile: Profile) -> Result<(), Failure> {
         call = call.argument("--release");
     }
     // All programs of the test member: they start each other.
-    call.arguments(["-p", "oxivirt-shell", "-p", "oxivirt-leaseshelper", "-p", "oxivirt-tests"])
-        .argument("--bins")
-        .run()
+    call.arguments([
+        "-p",
+        "oxivirt-shell",
+        "-p",
+        "oxivirt-daemon",
+        "-p",
+        "oxivirt-leaseshelper",
+        "-p",
+        "oxivirt-tests",
+    ])
+    .argument("--bins")
+    .run()
 }
 
 /// `cargo xtask try`.
@@ -62,6 +71,16 @@ pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-packets", arguments)
 }
 
+/// `cargo xtask model`: release, for it is many steps.
+pub(crate) fn model(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-model", arguments)
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-soak", arguments)
+}
+
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
@@ -75,6 +94,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 /// `cargo xtask conformance`.
 pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
+    // the shell is judged from outside: it has to be there
+    build(Profile::Dev)?;
     member_program("conformance", arguments)
 }
 

@@ -118,7 +118,7 @@ impl Batch {
                 self.push(table, change, netlink_packet_core::NLM_F_ACK);
             }
             Last::Deletion(deletion) => {
-                self.push_deletion(deletion, netlink_packet_core::NLM_F_ACK)
+                self.push_deletion(deletion, netlink_packet_core::NLM_F_ACK);
             }
         }
         self.control(ControlMessage::BatchEnd);

@@ -97,7 +97,7 @@ fn compare(rule: &mut RuleState, loaded: Loaded, family: u8, value: &[u8], mask:
         Loaded::OutLink => rule.out_link = index(),
         Loaded::Source => rule.source = rule.source.or_else(|| prefix(family, value, mask)),
         Loaded::Destination => {
-            rule.destination = rule.destination.or_else(|| prefix(family, value, mask))
+            rule.destination = rule.destination.or_else(|| prefix(family, value, mask));
         }
         Loaded::Other => {}
     }

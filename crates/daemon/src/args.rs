@@ -1,0 +1,226 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What libvirt users expect `--help` to say.
+const HELP: &str = "\
+Usage:
+  oxivirtd [OPTION]...
+
+Serves libvirt's network API.
+
+Options:
+  -h | --help            Show this text and exit
+  -v | --verbose         Say more in the log
+  -d | --daemon          Run in the background
+  -l | --listen          Listen for TCP and TLS connections as configured
+  -t | --timeout SECS    Exit after SECS seconds without clients and running networks
+  -f | --config FILE     Read FILE instead of the usual configuration
+  -V | --version         Show the version and exit
+  -p | --pid-file FILE   Write the process number to FILE
+       --root DIR        Have all files below DIR instead of /
+
+Configuration (unless given by -f):
+  /etc/libvirt/virtnetworkd.conf
+
+Sockets:
+  /run/libvirt/virtnetworkd-sock
+  /run/libvirt/virtnetworkd-sock-ro
+  /run/libvirt/virtnetworkd-admin-sock
+
+Process number (unless given by -p):
+  /run/virtnetworkd.pid
+";
+
+/// How the daemon is to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Args {
+    /// Log more.
+    pub(crate) verbose: Verbosity,
+    /// Serve ports beside the sockets.
+    pub(crate) listen: Listen,
+    /// Go to the background.
+    pub(crate) background: Background,
+    /// Exit after so long without anything to do.
+    pub(crate) timeout: Option<Duration>,
+    /// Configuration.
+    pub(crate) config: Option<PathBuf>,
+    /// Where the process number goes.
+    pub(crate) pid_file: Option<PathBuf>,
+    /// Directory below which all files are.
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// Whether the log says more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    #[default]
+    Usual,
+    More,
+}
+
+/// Whether ports are served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Listen {
+    #[default]
+    Sockets,
+    Ports,
+}
+
+/// Whether the daemon leaves its terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Background {
+    #[default]
+    No,
+    Yes,
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    Run(Args),
+    Say(String),
+    Refuse(String),
+}
+
+/// Reads the words after the program's name.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
+    let mut words = expand(words).into_iter();
+    let mut args = Args::default();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .ok_or_else(|| format!("option '{}' requires an argument", word.to_string_lossy()))
+        };
+        let result = match word.to_str() {
+            Some("-h" | "--help") => return Request::Say(HELP.to_owned()),
+            Some("-V" | "--version") => return Request::Say(version()),
+            Some("-v" | "--verbose") => {
+                args.verbose = Verbosity::More;
+                Ok(())
+            }
+            Some("-l" | "--listen") => {
+                args.listen = Listen::Ports;
+                Ok(())
+            }
+            Some("-d" | "--daemon") => {
+                args.background = Background::Yes;
+                Ok(())
+            }
+            Some("-f" | "--config") => value().map(|path| args.config = Some(path.into())),
+            Some("-p" | "--pid-file") => value().map(|path| args.pid_file = Some(path.into())),
+            Some("--root") => value().map(|path| args.root = Some(path.into())),
+            Some("-t" | "--timeout") => value().and_then(|text| {
+                args.timeout = Some(seconds(&text)?);
+                Ok(())
+            }),
+            _ => Err(format!("unexpected argument '{}'", word.to_string_lossy())),
+        };
+        if let Err(complaint) = result {
+            return Request::Refuse(format!("{complaint}\n\n{HELP}"));
+        }
+    }
+    match &args.root {
+        Some(root) if !root.is_absolute() => {
+            Request::Refuse(format!("root directory '{}' is not absolute", root.display()))
+        }
+        _ => Request::Run(args),
+    }
+}
+
+/// `--name=value` and `-nvalue` as two words, `-vd` as two options.
+fn expand(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut expanded = Vec::new();
+    for word in words {
+        let Some(text) = word.to_str() else {
+            expanded.push(word);
+            continue;
+        };
+        if let Some((name, value)) = text.split_once('=').filter(|_| text.starts_with("--")) {
+            expanded.extend([name.into(), value.into()]);
+        } else if let Some(letters) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+            let mut letters = letters.chars();
+            while let Some(letter) = letters.next() {
+                expanded.push(format!("-{letter}").into());
+                let rest = letters.as_str();
+                if "ftp".contains(letter) && !rest.is_empty() {
+                    expanded.push(rest.into());
+                    break;
+                }
+            }
+        } else {
+            expanded.push(word);
+        }
+    }
+    expanded
+}
+
+fn seconds(text: &OsStr) -> Result<Duration, String> {
+    let seconds = text.to_str().and_then(|text| text.parse::<u32>().ok()).filter(|n| *n > 0);
+    let seconds = seconds.ok_or_else(|| "Invalid value for timeout".to_owned())?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn version() -> String {
+    let libvirt = oxivirt::Version::LIBVIRT;
+    format!("oxivirtd (oxivirt) {}, behaves as libvirt {libvirt}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// Writes to the terminal; nobody may be there any more.
+pub(crate) fn say(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// Writes what is wrong to the terminal.
+pub(crate) fn complain(text: &str) {
+    drop(std::io::stderr().write_all(format!("oxivirtd: {text}\n").as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Request {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_in_all_their_forms() {
+        let expect = Args {
+            verbose: Verbosity::More,
+            listen: Listen::Ports,
+            timeout: Some(Duration::from_secs(5)),
+            config: Some("/f".into()),
+            pid_file: Some("/p".into()),
+            root: Some("/r".into()),
+            ..Args::default()
+        };
+        for line in [
+            "-v -l -t 5 -f /f -p /p --root /r",
+            "-vlt5 -f/f --pid-file=/p --root=/r",
+            "--verbose --listen --timeout 5 --config /f --pid-file /p --root /r",
+        ] {
+            assert_eq!(parsed(line), Request::Run(expect.clone()), "{line}");
+        }
+    }
+
+    #[track_caller]
+    fn refused(line: &str, expect: &str) {
+        let Request::Refuse(text) = parsed(line) else { panic!("{line} is taken") };
+        assert_eq!(text.lines().next(), Some(expect), "{line}");
+    }
+
+    #[test]
+    fn what_is_refused() {
+        refused("-x", "unexpected argument '-x'");
+        refused("stray", "unexpected argument 'stray'");
+        refused("-t", "option '-t' requires an argument");
+        refused("-t 0", "Invalid value for timeout");
+        refused("--root r", "root directory 'r' is not absolute");
+        assert!(matches!(parsed("-V"), Request::Say(text) if text.contains("libvirt 11.3.0")));
+    }
+}

@@ -1,0 +1,307 @@
+//! `virtnetworkd.conf`, in libvirt's grammar and with libvirt's defaults.
+//!
+//! A setting of the wrong type or out of its range stops the daemon before it opens anything; one that nobody
+//! knows is told in the log and has no effect, as in libvirt. The settings of libvirt's ports (`listen_tcp`
+//! and so on) are taken here too: this daemon has ports of its own.
+//!
+//! libvirt 11.3.0: src/remote/remote_daemon_config.c
+
+mod reader;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oxivirt_remote::server::Authentication;
+use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits};
+use oxivirt_util::keyfile::{KeyFile, KeyFileError};
+
+use crate::paths::{Paths, Scope};
+use reader::Reader;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ConfigError {
+    /// Grammar or type.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A value that a setting does not take.
+    #[error("{file}: {name}: {reason}")]
+    Value { file: String, name: &'static str, reason: String },
+    /// The file cannot be read.
+    #[error("cannot read '{path}'")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// One UNIX socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketConfig {
+    /// Permissions.
+    pub(crate) mode: u32,
+    /// How clients say who they are.
+    pub(crate) authentication: Authentication,
+}
+
+/// How clients of a port say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortAuthentication {
+    /// Not at all.
+    None,
+    /// By SASL.
+    Sasl,
+}
+
+/// Ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ports {
+    /// Port without encryption, if there is to be one.
+    pub(crate) tcp: Option<u16>,
+    /// Port with encryption, if there is to be one.
+    pub(crate) tls: Option<u16>,
+    /// Address; all if absent.
+    pub(crate) address: Option<String>,
+    /// How clients of the port without encryption say who they are; `None` if nothing was set.
+    pub(crate) auth_tcp: Option<PortAuthentication>,
+    /// How clients of the port with encryption say who they are, beyond their certificate.
+    pub(crate) auth_tls: PortAuthentication,
+}
+
+/// Certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsConfig {
+    pub(crate) ca: PathBuf,
+    pub(crate) crl: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Whether clients need a certificate.
+    pub(crate) verify: Verify,
+    /// Subjects let in, as patterns; `None` for all.
+    pub(crate) allowed: Option<Vec<String>>,
+}
+
+/// Whether clients need a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// Of the authority.
+    Clients,
+    /// Nobody is asked.
+    Nobody,
+}
+
+/// Threads that libvirt would have; kept for the administrator to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Workers {
+    pub(crate) min: u32,
+    pub(crate) max: u32,
+    pub(crate) priority: u32,
+}
+
+/// What the log has and where it goes, in libvirt's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    pub(crate) level: Option<u32>,
+    pub(crate) filters: Option<String>,
+    pub(crate) outputs: Option<String>,
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) group: Option<String>,
+    pub(crate) read_write: SocketConfig,
+    pub(crate) read_only: SocketConfig,
+    pub(crate) admin_mode: u32,
+    pub(crate) socket_dir: PathBuf,
+    pub(crate) server: ServerLimits,
+    pub(crate) connection: ConnectionLimits,
+    pub(crate) backlog: u32,
+    pub(crate) admin_server: ServerLimits,
+    pub(crate) admin_connection: ConnectionLimits,
+    pub(crate) workers: Workers,
+    pub(crate) admin_workers: Workers,
+    pub(crate) log: LogConfig,
+    pub(crate) ports: Ports,
+    pub(crate) tls: TlsConfig,
+    /// Where numbers are told: a port of this host or a socket.
+    pub(crate) metrics: Option<String>,
+    /// What was found and has no effect.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads `text`, found in `file`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub(crate) fn parse(file: &str, text: &str, paths: &Paths) -> Result<Self, ConfigError> {
+        let file = KeyFile::parse(file, text)?;
+        let mut reader = Reader::new(&file);
+        let config = Self::read(&mut reader, paths)?;
+        Ok(Self { warnings: reader.unread(), ..config })
+    }
+
+    fn read(reader: &mut Reader<'_>, paths: &Paths) -> Result<Self, ConfigError> {
+        let default_auth = match paths.scope {
+            Scope::System => Authentication::Polkit,
+            Scope::Session => Authentication::None,
+        };
+        let rw_auth = reader.authentication("auth_unix_rw")?;
+        // a socket that nobody guards is the owner's alone unless the file says otherwise
+        let rw_default = match rw_auth.unwrap_or(default_auth) {
+            Authentication::Polkit => 0o777,
+            Authentication::None => 0o700,
+        };
+        refuse_access_drivers(reader)?;
+        let (server, connection) = limits(reader)?;
+        let (admin_server, admin_connection) = admin_limits(reader)?;
+        let workers = Workers {
+            min: reader.count("min_workers", 5)?,
+            max: reader.count("max_workers", 20)?,
+            priority: reader.count("prio_workers", 5)?,
+        };
+        if workers.max == 0 {
+            return Err(reader.refuse("max_workers", "'max_workers' must be greater than 0"));
+        }
+        let config = Self {
+            group: reader.string("unix_sock_group")?,
+            read_write: SocketConfig {
+                mode: reader.mode("unix_sock_rw_perms", rw_default)?,
+                authentication: rw_auth.unwrap_or(default_auth),
+            },
+            read_only: SocketConfig {
+                mode: reader.mode("unix_sock_ro_perms", 0o777)?,
+                authentication: reader.authentication("auth_unix_ro")?.unwrap_or(default_auth),
+            },
+            admin_mode: reader.mode("unix_sock_admin_perms", 0o700)?,
+            socket_dir: reader.path("unix_sock_dir")?.unwrap_or_else(|| paths.sockets.clone()),
+            server,
+            connection,
+            backlog: reader.count("max_queued_clients", 1000)?,
+            admin_server,
+            admin_connection,
+            workers,
+            admin_workers: Workers {
+                min: reader.count("admin_min_workers", 5)?,
+                max: reader.count("admin_max_workers", 20)?,
+                priority: 0,
+            },
+            log: LogConfig {
+                level: reader.optional_count("log_level")?,
+                filters: reader.string("log_filters")?,
+                outputs: reader.string("log_outputs")?,
+            },
+            ports: ports(reader)?,
+            tls: tls(reader, paths)?,
+            metrics: reader.string("metrics_listen")?,
+            warnings: Vec::new(),
+        };
+        // known to libvirt and without a meaning here
+        for name in IGNORED {
+            reader.ignore(name);
+        }
+        Ok(config)
+    }
+}
+
+/// Settings that libvirt knows and that have no effect here; most have none there.
+const IGNORED: [&str; 13] = [
+    "admin_max_queued_clients",
+    "audit_level",
+    "audit_logging",
+    "host_uuid",
+    "host_uuid_source",
+    "keepalive_required",
+    "admin_keepalive_required",
+    "ovs_timeout",
+    "sasl_allowed_username_list",
+    "tcp_min_ssf",
+    "tls_no_sanity_certificate",
+    "tls_priority",
+    "mdns_adv",
+];
+
+fn keepalive(interval: i64) -> Option<Duration> {
+    u64::try_from(interval).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+fn limits(reader: &mut Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
+    let anonymous = reader.count("max_anonymous_clients", 20)? as usize;
+    let server = ServerLimits { clients: reader.count("max_clients", 5000)? as usize, anonymous };
+    if server.clients < server.anonymous {
+        let reason = "The overall maximum number of clients must be greater than the maximum number \
+                      of clients waiting for authentication";
+        return Err(reader.refuse("max_clients", reason));
+    }
+    let defaults = ConnectionLimits::default();
+    let connection = ConnectionLimits {
+        requests: reader.count("max_client_requests", 5)?.max(1) as usize,
+        keepalive_interval: keepalive(reader.number("keepalive_interval", 5)?),
+        keepalive_count: reader.count("keepalive_count", 5)?,
+        ..defaults
+    };
+    Ok((server, connection))
+}
+
+fn admin_limits(reader: &mut Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
+    let clients = reader.count("admin_max_clients", 5000)? as usize;
+    let connection = ConnectionLimits {
+        requests: reader.count("admin_max_client_requests", 5)?.max(1) as usize,
+        keepalive_interval: keepalive(reader.number("admin_keepalive_interval", 5)?),
+        keepalive_count: reader.count("admin_keepalive_count", 5)?,
+        ..ConnectionLimits::default()
+    };
+    Ok((ServerLimits { clients, anonymous: 0 }, connection))
+}
+
+/// Access control per call is not there: to leave it out silently would open what was meant to be closed.
+fn refuse_access_drivers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
+    let drivers = reader.strings("access_drivers")?.unwrap_or_default();
+    match drivers.iter().find(|driver| *driver != "none") {
+        None => Ok(()),
+        Some(driver) => {
+            let reason = format!("Unable to find access driver '{driver}'");
+            Err(reader.refuse("access_drivers", &reason))
+        }
+    }
+}
+
+fn ports(reader: &mut Reader<'_>) -> Result<Ports, ConfigError> {
+    let tcp = reader.port("tcp_port", 16509)?;
+    let tls = reader.port("tls_port", 16514)?;
+    Ok(Ports {
+        tcp: reader.flag("listen_tcp", false)?.then_some(tcp),
+        tls: reader.flag("listen_tls", true)?.then_some(tls),
+        address: reader.string("listen_addr")?,
+        auth_tcp: reader.port_authentication("auth_tcp")?,
+        auth_tls: reader.port_authentication("auth_tls")?.unwrap_or(PortAuthentication::None),
+    })
+}
+
+fn tls(reader: &mut Reader<'_>, paths: &Paths) -> Result<TlsConfig, ConfigError> {
+    let given = [reader.path("ca_file")?, reader.path("cert_file")?, reader.path("key_file")?];
+    let n_given = given.iter().flatten().count();
+    if n_given != 0 && n_given != given.len() {
+        let reason = "ca_file, cert_file and key_file must be given together";
+        return Err(reader.refuse("ca_file", reason));
+    }
+    let [ca, cert, key] = given;
+    let below = |path: &str| paths.root.join(path);
+    Ok(TlsConfig {
+        ca: ca.unwrap_or_else(|| below("etc/pki/CA/cacert.pem")),
+        crl: reader.path("crl_file")?.unwrap_or_else(|| below("etc/pki/CA/cacrl.pem")),
+        cert: cert.unwrap_or_else(|| below("etc/pki/libvirt/servercert.pem")),
+        key: key.unwrap_or_else(|| below("etc/pki/libvirt/private/serverkey.pem")),
+        verify: match reader.flag("tls_no_verify_certificate", false)? {
+            true => Verify::Nobody,
+            false => Verify::Clients,
+        },
+        allowed: reader.strings("tls_allowed_dn_list")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Packets to the generated enums and back.
+//!
+//! The variant of a request or an answer is known from the procedure's number; on the wire it does not
+//! appear. A request is read with its index given. In an answer the status word is the discriminant of its
+//! `Result`: it is written from the serial word on, where its index lands, and the serial is put back.
+
+use oxivirt_rpc::frame::{self, Header, STATUS_OK};
+use oxivirt_rpc::xdr::{self, XdrError};
+use serde::{Deserialize, Serialize};
+
+/// Offset of the serial word in a packet.
+const SERIAL: usize = 20;
+/// Offset of the status word in a packet.
+const STATUS: usize = 24;
+
+/// Reads the arguments of the procedure at place `index` of its list.
+///
+/// # Errors
+/// [`XdrError`] if they are not its arguments. Bytes behind them are ignored.
+pub fn read_request<'de, R: Deserialize<'de>>(
+    index: u32,
+    payload: &'de [u8],
+) -> Result<R, XdrError> {
+    R::deserialize(xdr::Indexed::new(index, payload))
+}
+
+/// Appends an answer: an enum whose variants hold a `Result`.
+///
+/// # Errors
+/// [`XdrError`] if it has no form or is too large; `out` is then as before.
+pub fn append_response<R: Serialize>(
+    out: &mut Vec<u8>,
+    header: Header,
+    response: &R,
+) -> Result<(), XdrError> {
+    let start = out.len();
+    let written = frame::append(out, header.reply(STATUS_OK), |out| {
+        out.truncate(start + SERIAL);
+        xdr::append(out, response)?;
+        overwrite(out, start + SERIAL, header.serial);
+        Ok(())
+    });
+    written.map_err(too_large)
+}
+
+/// Reads an answer of the procedure at place `index` of its list.
+///
+/// # Errors
+/// [`XdrError`] if it is not its answer.
+pub fn read_response<'de, R: Deserialize<'de>>(
+    index: u32,
+    status: i32,
+    payload: &'de [u8],
+) -> Result<R, XdrError> {
+    R::deserialize(xdr::Indexed::with_status(index, status.cast_unsigned(), payload))
+}
+
+/// Appends a call: an enum whose variants hold arguments.
+///
+/// # Errors
+/// [`XdrError`] if it has no form or is too large; `out` is then as before.
+pub fn append_request<R: Serialize>(
+    out: &mut Vec<u8>,
+    header: Header,
+    request: &R,
+) -> Result<(), XdrError> {
+    let start = out.len();
+    let written = frame::append(out, header, |out| {
+        out.truncate(start + STATUS);
+        xdr::append(out, request)?;
+        overwrite(out, start + STATUS, header.status.cast_unsigned());
+        Ok(())
+    });
+    written.map_err(too_large)
+}
+
+fn overwrite(out: &mut [u8], at: usize, word: u32) {
+    if let Some(bytes) = out.get_mut(at..at + 4) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+fn too_large(error: Option<XdrError>) -> XdrError {
+    error.unwrap_or(XdrError::TooLong { len: usize::MAX, max: frame::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{self, RemoteRequest, RemoteResponse};
+    use crate::wire::RemoteError;
+    use oxivirt::Error;
+    use oxivirt_rpc::frame::Kind;
+
+    fn header(procedure: i32) -> Header {
+        Header {
+            program: protocol::PROGRAM,
+            version: 1,
+            procedure,
+            kind: Kind::Call,
+            serial: 0x0a0b_0c0d,
+            status: STATUS_OK,
+        }
+    }
+
+    #[test]
+    fn calls_and_answers_come_back() {
+        let (index, _) = protocol::find(46).unwrap();
+        let request = RemoteRequest::NetworkLookupByName { name: "n".into() };
+        let mut bytes = Vec::new();
+        append_request(&mut bytes, header(46), &request).unwrap();
+        let packet = frame::first(&bytes).unwrap().unwrap();
+        assert_eq!((packet.header, packet.payload), (header(46), &b"\0\0\0\x01n\0\0\0"[..]));
+        let read: RemoteRequest = read_request(index, packet.payload).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{request:?}"));
+
+        for result in [Ok("br0".into()), Err(RemoteError::from(Error::internal("x")))] {
+            let (index, _) = protocol::find(45).unwrap();
+            let response = RemoteResponse::NetworkGetBridgeName(result);
+            let mut bytes = b"before".to_vec();
+            append_response(&mut bytes, header(45), &response).unwrap();
+            let packet = frame::first(&bytes[6..]).unwrap().unwrap();
+            assert_eq!(packet.header.serial, 0x0a0b_0c0d);
+            assert_eq!(packet.header.kind, Kind::Reply);
+            let RemoteResponse::NetworkGetBridgeName(expect) = &response else { unreachable!() };
+            assert_eq!(packet.header.status, i32::from(expect.is_err()));
+            let read = read_response(index, packet.header.status, packet.payload).unwrap();
+            let RemoteResponse::NetworkGetBridgeName(read) = read else { unreachable!() };
+            assert_eq!(&read, expect);
+        }
+    }
+}

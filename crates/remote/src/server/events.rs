@@ -1,0 +1,114 @@
+//! Events of the driver as packets to one client.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxivirt::{Error, ErrorCode, ErrorDomain, Event, EventId, NetworkRef, Result};
+use oxivirt_rpc::server::Client;
+use oxivirt_rpc::{frame, xdr};
+
+use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
+use crate::server::session::{Registration, Session, not_open};
+use crate::wire::{LifecycleMessage, MetadataMessage};
+
+/// libvirt numbers the packets of its events so, whatever its documentation says.
+const SERIAL: u32 = 1;
+
+/// Sends the events of one registration, whose number is known only once it is made.
+#[derive(Debug)]
+struct Sender {
+    client: Arc<Client>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    /// Events that came before the number was known.
+    Early(Vec<Event>),
+    Known(i32),
+}
+
+impl Sender {
+    fn event(&self, event: &Event) {
+        let number = match &mut *self.inner() {
+            Inner::Early(events) => {
+                events.push(event.clone());
+                return;
+            }
+            Inner::Known(number) => *number,
+        };
+        self.send(number, event);
+    }
+
+    fn known(&self, number: i32) {
+        let mut inner = self.inner();
+        let Inner::Early(early) = std::mem::replace(&mut *inner, Inner::Known(number)) else {
+            return;
+        };
+        for event in &early {
+            self.send(number, event);
+        }
+    }
+
+    fn send(&self, number: i32, event: &Event) {
+        if let Some(packet) = packet(number, event) {
+            self.client.send(packet);
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The packet of an event; `None` for those libvirt's clients do not know.
+fn packet(callback_id: i32, event: &Event) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let written = match event {
+        Event::Lifecycle { network, event, detail } => {
+            let net = network.into();
+            let event = event.number();
+            let message = LifecycleMessage { callback_id, net, event, detail: *detail };
+            let header = frame::Header::message(PROGRAM, EVENT_LIFECYCLE, SERIAL);
+            frame::append(&mut out, header, |out| xdr::append(out, &message))
+        }
+        Event::MetadataChange { network, kind, uri } => {
+            let nsuri = uri.as_deref().map(Into::into);
+            let kind = kind.number();
+            let message = MetadataMessage { callback_id, net: network.into(), kind, nsuri };
+            let header = frame::Header::message(PROGRAM, EVENT_METADATA_CHANGE, SERIAL);
+            frame::append(&mut out, header, |out| xdr::append(out, &message))
+        }
+        Event::Updated { .. } | Event::Healed { .. } | Event::Lease { .. } => return None,
+    };
+    written.ok().map(|()| out)
+}
+
+/// Registers the client of `session` for events.
+///
+/// # Errors
+/// Number 1 for an unknown kind of event, 8 if the client has the same registration already.
+pub(super) async fn register(
+    session: &Session,
+    event: i32,
+    network: Option<NetworkRef>,
+) -> Result<i32> {
+    let id = EventId::from_number(event);
+    if !matches!(id, EventId::Lifecycle | EventId::MetadataChange) {
+        return Err(not_open(&format!("unsupported network event ID {event}")));
+    }
+    let registration = Registration { event, network: network.as_ref().map(|net| net.uuid) };
+    if session.has_registration(registration) {
+        let detail = "event callback already tracked";
+        return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NONE, detail));
+    }
+    let inner = Mutex::new(Inner::Early(Vec::new()));
+    let sender = Arc::new(Sender { client: Arc::clone(&session.client), inner });
+    let callback = {
+        let sender = Arc::clone(&sender);
+        Box::new(move |event: &Event| sender.event(event))
+    };
+    let number = session.driver().network_event_register(network.as_ref(), id, callback).await?;
+    session.add_registration(number, registration);
+    sender.known(number.0);
+    Ok(number.0)
+}

@@ -1,0 +1,240 @@
+//! The state of one connection: what is open, who asks, what is registered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxivirt::{Access, CallbackId, Error, ErrorCode, ErrorDomain, NetworkDriver, Result};
+use oxivirt_rpc::server::Client;
+use uuid::Uuid;
+
+use crate::server::{Authentication, Daemon, Interaction};
+use crate::wire::{TypedParam, TypedValue};
+
+/// Action of the policy: to use the read-only socket.
+const MONITOR: &str = "org.libvirt.unix.monitor";
+/// Action of the policy: to use the other one.
+const MANAGE: &str = "org.libvirt.unix.manage";
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    /// What it shares with the others.
+    pub daemon: Arc<Daemon>,
+    /// Who is at the other end.
+    pub client: Arc<Client>,
+    authentication: Authentication,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the client asked how to say who it is, and did.
+    authenticated: bool,
+    open: Option<Open>,
+    identity: Option<Identity>,
+    registrations: BTreeMap<CallbackId, Registration>,
+}
+
+/// An open connection.
+#[derive(Debug, Clone)]
+struct Open {
+    uri: String,
+    access: Access,
+}
+
+/// What a registration is for; the same one is not taken twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Registration {
+    pub(super) event: i32,
+    pub(super) network: Option<Uuid>,
+}
+
+/// Who asks, as a daemon between us and the client says (`virIdentity`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Identity {
+    params: Vec<TypedParam>,
+}
+
+/// Parts of an identity and their types.
+const PARTS: [(&str, &str); 9] = [
+    ("user-name", "string"),
+    ("unix-user-id", "ullong"),
+    ("group-name", "string"),
+    ("unix-group-id", "ullong"),
+    ("process-id", "llong"),
+    ("process-time", "ullong"),
+    ("sasl-user-name", "string"),
+    ("x509-distinguished-name", "string"),
+    ("selinux-context", "string"),
+];
+/// Marks the calls that a daemon makes for itself.
+const TOKEN: (&str, &str) = ("system.token", "string");
+
+impl Identity {
+    /// Reads an identity.
+    ///
+    /// # Errors
+    /// Number 74 for an unknown part, 8 for one of the wrong type.
+    pub fn from_params(params: Vec<TypedParam>) -> Result<Self> {
+        for param in &params {
+            let name = param.field.to_text();
+            let part = PARTS.iter().chain([&TOKEN]).find(|(part, _)| *part == name);
+            let Some((_, expected)) = part else {
+                let detail = format!("parameter '{name}' not supported");
+                return Err(Error::new(ErrorCode::ARGUMENT_UNSUPPORTED, ErrorDomain::NONE, detail));
+            };
+            let found = type_name(&param.value);
+            if found != *expected {
+                let detail =
+                    format!("invalid type '{found}' for parameter '{name}', expected '{expected}'");
+                return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NONE, detail));
+            }
+        }
+        Ok(Self { params })
+    }
+}
+
+fn type_name(value: &TypedValue) -> &'static str {
+    match value {
+        TypedValue::Int(_) => "int",
+        TypedValue::UInt(_) => "uint",
+        TypedValue::LLong(_) => "llong",
+        TypedValue::ULLong(_) => "ullong",
+        TypedValue::Double(_) => "double",
+        TypedValue::Boolean(_) => "boolean",
+        TypedValue::String(_) => "string",
+    }
+}
+
+/// An error in the conversation.
+pub(super) fn rpc(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::RPC, ErrorDomain::RPC, detail)
+}
+
+/// What a call needs is not open.
+pub(super) fn not_open(what: &str) -> Error {
+    Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::RPC, what)
+}
+
+impl Session {
+    /// A connection that has just come.
+    #[must_use]
+    pub fn new(
+        daemon: Arc<Daemon>,
+        client: Arc<Client>,
+        authentication: Authentication,
+    ) -> Arc<Self> {
+        Arc::new(Self { daemon, client, authentication, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who does the work.
+    pub(super) fn driver(&self) -> &Arc<dyn NetworkDriver> {
+        &self.daemon.driver
+    }
+
+    /// Whether calls that need it may be made.
+    pub(super) fn is_authenticated(&self) -> bool {
+        self.state().authenticated
+    }
+
+    fn authenticate(&self) {
+        self.state().authenticated = true;
+        self.client.authenticate();
+    }
+
+    /// Opens the connection.
+    pub(super) fn open(&self, name: Option<&str>, flags: u32) -> Result<()> {
+        const READ_ONLY: u32 = 1;
+        let mut state = self.state();
+        if state.open.is_some() {
+            return Err(not_open("connection already open"));
+        }
+        let uri = self.check_uri(name.unwrap_or_default())?;
+        let is_read_only = self.client.read_only || flags & READ_ONLY != 0;
+        let access = if is_read_only { Access::ReadOnly } else { Access::ReadWrite };
+        state.open = Some(Open { uri, access });
+        Ok(())
+    }
+
+    fn check_uri(&self, name: &str) -> Result<String> {
+        if name.is_empty() {
+            return Err(not_open("connection not open"));
+        }
+        let uri: oxivirt::Uri = name.parse()?;
+        if uri.driver() != "network" || uri.host().is_some() {
+            return Err(Error::new(ErrorCode::NO_CONNECT, ErrorDomain::NONE, name));
+        }
+        let path = self.daemon.path;
+        if uri.path() != path {
+            let detail =
+                format!("unexpected network URI path '{}', try network://{path}", uri.path());
+            return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, detail));
+        }
+        Ok(name.to_owned())
+    }
+
+    /// Closes the connection; the registrations that have to be given back.
+    pub(super) fn close(&self) -> Vec<CallbackId> {
+        let mut state = self.state();
+        state.open = None;
+        std::mem::take(&mut state.registrations).into_keys().collect()
+    }
+
+    /// What the open connection may do; `None` if none is open.
+    pub(super) fn access(&self) -> Option<Access> {
+        self.state().open.as_ref().map(|open| open.access)
+    }
+
+    /// Name under which the connection was opened.
+    pub(super) fn uri(&self) -> Option<String> {
+        self.state().open.as_ref().map(|open| open.uri.clone())
+    }
+
+    pub(super) fn set_identity(&self, identity: Identity) {
+        self.state().identity = Some(identity);
+    }
+
+    /// Remembers a registration unless there is an equal one.
+    pub(super) fn has_registration(&self, registration: Registration) -> bool {
+        self.state().registrations.values().any(|other| *other == registration)
+    }
+
+    pub(super) fn add_registration(&self, id: CallbackId, registration: Registration) {
+        self.state().registrations.insert(id, registration);
+    }
+
+    pub(super) fn remove_registration(&self, id: CallbackId) -> bool {
+        self.state().registrations.remove(&id).is_some()
+    }
+
+    /// How the client has to say who it is; that it asks is enough where nothing more is needed.
+    pub(super) fn authentications(&self) -> Authentication {
+        let is_root = self.client.peer.process().is_some_and(|process| process.uid == 0);
+        match self.authentication {
+            Authentication::Polkit if !is_root => Authentication::Polkit,
+            Authentication::Polkit | Authentication::None => {
+                self.authenticate();
+                Authentication::None
+            }
+        }
+    }
+
+    /// Asks the policy whether the client may use its socket.
+    pub(super) async fn authenticate_by_policy(&self) -> Result<()> {
+        let failed = || Error::bare(ErrorCode::AUTH_FAILED, ErrorDomain::RPC);
+        let (Authentication::Polkit, Some(subject)) =
+            (self.authentication, self.client.peer.process())
+        else {
+            return Err(failed());
+        };
+        let action = if self.client.read_only { MONITOR } else { MANAGE };
+        let authority = self.daemon.authority.as_ref().ok_or_else(failed)?;
+        authority.check(subject, action, &[], Interaction::Allowed).await?;
+        self.authenticate();
+        Ok(())
+    }
+}

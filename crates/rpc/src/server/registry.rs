@@ -1,0 +1,199 @@
+//! The clients of one server, and how many there may be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::identity::Peer;
+use crate::limits::{ConnectionLimits, ServerLimits};
+use crate::server::Client;
+use crate::server::client::Entrance;
+
+/// What is served, and to whom.
+pub struct Server {
+    name: String,
+    inner: Mutex<Inner>,
+    /// Told when a client goes, says who it is, or limits change.
+    changed: Notify,
+    running: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limits: ServerLimits,
+    connection_limits: ConnectionLimits,
+    clients: BTreeMap<u64, Arc<Client>>,
+    next: u64,
+    /// When the last client went.
+    idle_since: Instant,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server without clients.
+    #[must_use]
+    pub fn new(name: &str, limits: ServerLimits, connection_limits: ConnectionLimits) -> Arc<Self> {
+        let inner = Inner {
+            limits,
+            connection_limits,
+            clients: BTreeMap::new(),
+            next: 1,
+            idle_since: Instant::now(),
+        };
+        Arc::new(Self {
+            name: name.to_owned(),
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            running: AtomicUsize::new(0),
+        })
+    }
+
+    /// Its name, as the administrator says it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it allows.
+    #[must_use]
+    pub fn limits(&self) -> ServerLimits {
+        self.inner().limits
+    }
+
+    /// What it allows a connection that comes now.
+    #[must_use]
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        self.inner().connection_limits
+    }
+
+    /// Changes what it allows; clients that are there stay.
+    pub fn set_limits(&self, limits: ServerLimits) {
+        self.inner().limits = limits;
+        self.changed.notify_waiters();
+    }
+
+    /// The clients, in the order they came.
+    #[must_use]
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        self.inner().clients.values().cloned().collect()
+    }
+
+    /// The client with this number.
+    #[must_use]
+    pub fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.inner().clients.get(&id).cloned()
+    }
+
+    /// How many clients there are, and how many of them have not said who they are.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let inner = self.inner();
+        (inner.clients.len(), inner.anonymous())
+    }
+
+    /// Since when there is no client; `None` while there is one.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        let inner = self.inner();
+        inner.clients.is_empty().then_some(inner.idle_since)
+    }
+
+    /// Calls that are being worked on.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn call_started(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn call_ended(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until no call runs any more.
+    pub async fn idle(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.running() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until another client may come.
+    pub async fn room(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.inner().has_room() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// A client has come. It leaves with [`Server::remove`].
+    pub fn add(self: &Arc<Self>, peer: Peer, entrance: Entrance) -> Arc<Client> {
+        // the new client asks for limits, so the lock must not be held
+        let id = {
+            let mut inner = self.inner();
+            let id = inner.next;
+            inner.next += 1;
+            id
+        };
+        let client = Arc::new(Client::new(self, id, peer, entrance));
+        self.inner().clients.insert(id, Arc::clone(&client));
+        client
+    }
+
+    /// A client has gone.
+    pub fn remove(&self, id: u64) {
+        let mut inner = self.inner();
+        inner.clients.remove(&id);
+        inner.idle_since = Instant::now();
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn authenticated(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Ends all connections.
+    pub fn close_all(&self) {
+        for client in self.clients() {
+            client.close();
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn anonymous(&self) -> usize {
+        self.clients.values().filter(|client| !client.is_authenticated()).count()
+    }
+
+    fn has_room(&self) -> bool {
+        let ServerLimits { clients, anonymous } = self.limits;
+        self.clients.len() < clients && (anonymous == 0 || self.anonymous() < anonymous)
+    }
+}

@@ -1,0 +1,144 @@
+//! A running `oxivirtd` on a throw-away host, for clients of all kinds.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::host::program;
+use crate::netns::Netns;
+use crate::process::{Run, Running, wait_until};
+use crate::root::TempRoot;
+
+/// Runs the daemon until standard input ends, then ends it as a service manager does.
+const RUN: &str = r#"
+daemon=$1; root=$2; shift 2
+"$daemon" --root "$root" "$@" >"$root/log" 2>&1 &
+d=$!
+echo $d
+cat >/dev/null
+kill $d 2>/dev/null
+wait $d
+echo "status $?"
+"#;
+
+/// How long the daemon may take to serve.
+const START: Duration = Duration::from_secs(20);
+
+/// No password is asked for; everything else is as it comes.
+pub const PLAIN: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n";
+
+/// A host with a daemon on it. Dropping it ends the daemon and what it left running.
+#[derive(Debug)]
+pub struct Daemon {
+    running: Option<Running>,
+    /// Number of the daemon inside the host.
+    pid: u32,
+    netns: Netns,
+    root: TempRoot,
+}
+
+impl Daemon {
+    /// Starts a daemon with this configuration on a fresh host.
+    ///
+    /// # Errors
+    /// No namespaces, programs that have not been built, a daemon that does not come up.
+    pub fn start(config: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_in(Netns::new()?, TempRoot::new()?, config, arguments)
+    }
+
+    /// Starts a daemon on this host, with its files below `root`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(
+        netns: Netns,
+        root: TempRoot,
+        config: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let file = root.join("etc/libvirt/virtnetworkd.conf");
+        let parent = file.parent().unwrap_or(&file);
+        std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
+        #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+        std::fs::write(&file, config).map_err(Error::file(&file))?;
+        program("oxivirt_leaseshelper")?;
+        let mut daemon = Self { running: None, pid: 0, netns, root };
+        daemon.restart(arguments)?;
+        Ok(daemon)
+    }
+
+    /// Starts the daemon of this host again; it must not be running.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn restart(&mut self, arguments: &[&str]) -> Result<()> {
+        let daemon = program("oxivirtd")?;
+        let mut running = self
+            .netns
+            .run(["sh", "-c", RUN, "sh"])
+            .args([daemon.as_os_str(), self.root.path().as_os_str()])
+            .args(arguments)
+            .start()?;
+        let line = running.line()?;
+        self.pid = line
+            .parse()
+            .map_err(|_| Error::Format { what: "a process number".into(), found: line.clone() })?;
+        self.running = Some(running);
+        let socket = self.socket();
+        wait_until("the daemon", START, || {
+            Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok())
+        })
+        .map_err(|error| Error::Wrong(format!("{}\n{}", error.chain(), self.log())))
+    }
+
+    /// Ends the daemon as a service manager does; its exit status.
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn stop(&mut self) -> Result<String> {
+        let running = self.running.take();
+        let running = running.ok_or_else(|| Error::Wrong("the daemon is not running".into()))?;
+        Ok(running.finish()?.trim().to_owned())
+    }
+
+    /// The host.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// Directory of all files.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Number of the daemon inside the host.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The socket that changes things.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("run/libvirt/virtnetworkd-sock")
+    }
+
+    /// What the daemon has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.root.join("log")).unwrap_or_default()
+    }
+
+    /// The URI by which real clients reach it.
+    pub fn uri(&self) -> String {
+        format!("network:///system?socket={}", self.socket().display())
+    }
+
+    /// A real virsh, connected to it.
+    pub fn virsh(&self, words: &[&str]) -> Run {
+        self.netns.run(["virsh", "-q", "-c", &self.uri()]).args(words)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.running.take());
+    }
+}

@@ -1,0 +1,35 @@
+//! The daemon comes, is told to reload, goes, and comes again; networks stay.
+
+use super::daemon_and_virsh;
+
+const NAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
+
+#[test]
+fn networks_outlive_the_daemon() {
+    let Some(mut daemon) = daemon_and_virsh("networks_outlive_the_daemon") else { return };
+    daemon.virsh(&["net-define", NAT]).stdout().unwrap();
+    daemon.virsh(&["net-start", "nat"]).stdout().unwrap();
+    daemon.netns().sh(&format!("kill -HUP {}", daemon.pid())).unwrap();
+    daemon.virsh(&["net-info", "nat"]).stdout().unwrap();
+    assert_eq!(daemon.stop().unwrap(), "status 0", "{}", daemon.log());
+    daemon.netns().sh("ip link show virbr0; pgrep dnsmasq").unwrap();
+    assert!(!daemon.socket().exists(), "the socket stays");
+    daemon.restart(&[]).unwrap();
+    let list = daemon.virsh(&["net-list", "--name"]).stdout().unwrap();
+    assert_eq!(list.trim(), "nat");
+    daemon.virsh(&["net-destroy", "nat"]).stdout().unwrap();
+}
+
+#[test]
+fn a_second_daemon_is_refused_by_the_name_of_the_first() {
+    let test = "a_second_daemon_is_refused_by_the_name_of_the_first";
+    let Some(daemon) = daemon_and_virsh(test) else { return };
+    let program = oxivirt_tests::host::program("oxivirtd").unwrap();
+    let root = daemon.root().as_os_str().to_owned();
+    let second = daemon.netns().run([program.into_os_string(), "--root".into(), root]);
+    let finished = second.output().unwrap();
+    assert_eq!(finished.status.code(), Some(2));
+    let name = format!("oxivirtd (pid {})", daemon.pid());
+    assert!(finished.stderr.contains(&name), "{}", finished.stderr);
+    daemon.virsh(&["net-list"]).stdout().unwrap();
+}

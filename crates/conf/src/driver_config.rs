@@ -3,7 +3,7 @@
 use oxivirt_util::keyfile::{KeyFile, KeyFileError};
 
 use crate::error::{ErrorCode, ErrorDomain};
-use crate::keyword::Keyword as _;
+use crate::keyword::{Keyword as _, keywords};
 use crate::status::FirewallBackend;
 
 /// What an administrator set. Keys that are not known are left alone.
@@ -11,6 +11,20 @@ use crate::status::FirewallBackend;
 pub struct DriverConfig {
     /// How firewall rules are set; absent leaves the choice to the driver.
     pub firewall_backend: Option<FirewallBackend>,
+    /// What becomes of what others take from running networks. Not known to libvirt.
+    pub heal: Heal,
+}
+
+keywords! {
+    /// What is done about losses of running networks.
+    #[derive(Default)]
+    pub enum Heal {
+        /// They are repaired.
+        #[default]
+        Repair = "repair",
+        /// They are reported.
+        Observe = "observe",
+    }
 }
 
 /// Why the driver must not start with these settings.
@@ -20,6 +34,16 @@ pub enum DriverConfigError {
     /// The file breaks the grammar, or a setting has the wrong type.
     #[error("{prefix}{0}", prefix = file_code(.0).prefix())]
     File(KeyFileError),
+    /// No such thing to do about losses.
+    #[error(
+        "internal error: unrecognized heal = '{mode}' set in network driver config file {file}"
+    )]
+    Heal {
+        /// The file.
+        file: String,
+        /// The value given.
+        mode: String,
+    },
     /// No such way to set firewall rules.
     #[error(
         "internal error: unrecognized firewall_backend = '{backend}' set in network driver config file {file}"
@@ -46,7 +70,7 @@ impl DriverConfigError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::File(error) => file_code(error),
-            Self::FirewallBackend { .. } => ErrorCode::InternalError,
+            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorCode::InternalError,
         }
     }
 
@@ -55,7 +79,7 @@ impl DriverConfigError {
     pub const fn domain(&self) -> ErrorDomain {
         match self {
             Self::File(_) => ErrorDomain::Conf,
-            Self::FirewallBackend { .. } => ErrorDomain::Network,
+            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorDomain::Network,
         }
     }
 }
@@ -77,7 +101,14 @@ impl DriverConfig {
             })?),
             None => None,
         };
-        Ok(Self { firewall_backend })
+        let heal = match keys.string("heal").map_err(DriverConfigError::File)? {
+            Some(word) => Heal::from_word(word).ok_or_else(|| {
+                let (file, mode) = (file.to_owned(), word.to_owned());
+                DriverConfigError::Heal { file, mode }
+            })?,
+            None => Heal::default(),
+        };
+        Ok(Self { firewall_backend, heal })
     }
 }
 
@@ -95,6 +126,11 @@ mod tests {
 
     #[test]
     fn settings() {
+        let heal = |text| DriverConfig::parse("f", text).map(|config| config.heal);
+        assert_eq!(heal(""), Ok(Heal::Repair));
+        assert_eq!(heal("heal = 'observe'"), Ok(Heal::Observe));
+        let error = heal("heal = 'no'").unwrap_err();
+        assert_eq!((error.code().number(), error.domain().number()), (1, 19));
         check("", Ok(None));
         check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));
         check(

@@ -71,6 +71,16 @@ pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-packets", arguments)
 }
 
+/// `cargo xtask model`: release, for it is many steps.
+pub(crate) fn model(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-model", arguments)
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-soak", arguments)
+}
+
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {

@@ -25,6 +25,8 @@ mod inventory;
 mod json;
 mod log;
 mod options;
+#[cfg(test)]
+mod po;
 mod shell;
 mod startup;
 mod table;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let environment = Environment::of_process();
+    i18n::choose(&environment);
     start_tracing(&environment);
     let mut registry = Registry::new();
     oxivirt_test::register(&mut registry);

@@ -26,6 +26,7 @@ pub mod preview;
 mod recover;
 mod registry;
 mod reload;
+mod repair;
 mod settings;
 mod store;
 mod transition;

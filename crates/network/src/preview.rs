@@ -181,7 +181,8 @@ pub async fn destroy(
     let want = place.provision(&def, &assumed_facts(), backend, 0)?;
     let removal = want.rules.as_ref().map(Rules::removal);
     let keep = if is_persistent { Keep::Leases } else { Keep::Nothing };
-    let plan: Plan<Undo> = stop::plan(&def, removal.as_ref(), &place.layout, keep);
+    let rules = removal.iter().flat_map(stop::rules).collect();
+    let plan: Plan<Undo> = stop::plan(&def, rules, &place.layout, keep);
     Ok(plan.steps().map(undo).collect())
 }
 
@@ -268,8 +269,8 @@ fn step(step: &Step) -> PreviewStep {
 
 fn rules(change: &RulesChange) -> Vec<String> {
     match change {
-        RulesChange::Nftables(transaction) => {
-            script(transaction).lines().map(str::to_owned).collect()
+        RulesChange::Nftables(load) => {
+            script(&load.transaction).lines().map(str::to_owned).collect()
         }
         RulesChange::Iptables { add, .. } => {
             add.iter().map(|rule| rule.insertion().join(" ")).collect()
@@ -291,7 +292,7 @@ fn undo(undo: &Undo) -> PreviewStep {
             };
             ("rules", commands.iter().map(line).collect())
         }
-        Undo::RunRemoval { .. } => ("rules", Vec::new()),
+        Undo::RemoveLibvirtRules { .. } | Undo::RunRemoval { .. } => ("rules", Vec::new()),
         Undo::ClearShaping { .. } => ("queue", Vec::new()),
         Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
             ("file", Vec::new())

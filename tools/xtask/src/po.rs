@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let dir = workspace.join("po");
     let template = catalogue::format(TEMPLATE_HEADER, &marked, &Catalogue::new());
     write(&dir.join("oxivirt.pot"), &template)?;
-    ui::line(&format!("oxivirt.pot: {} texts", marked.len()));
+    ui::line(format!("oxivirt.pot: {} texts", marked.len()));
     let linguas = read(&dir.join("LINGUAS"))?;
     for language in catalogue::languages(&linguas) {
         let path = dir.join(format!("{language}.po"));
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         write(&path, &catalogue::format(&header, &marked, &known))?;
         let missing =
             marked.keys().filter(|id| known.get(*id).is_none_or(String::is_empty)).count();
-        ui::line(&format!("{language}.po: {missing} texts to translate"));
+        ui::line(format!("{language}.po: {missing} texts to translate"));
         for (id, translation) in known.iter().filter(|(id, _)| marked.contains_key(*id)) {
             if !translation.is_empty()
                 && catalogue::placeholders(id) != catalogue::placeholders(translation)

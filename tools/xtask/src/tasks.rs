@@ -66,6 +66,11 @@ pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-crash", arguments)
 }
 
+/// `cargo xtask leaks`.
+pub(crate) fn leaks(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Dev, "oxivirt-leaks", arguments)
+}
+
 /// `cargo xtask packets`.
 pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-packets", arguments)

@@ -9,6 +9,7 @@ mod dnsmasq_conf;
 mod firewall;
 mod network;
 mod port;
+mod rpc;
 mod status;
 
 use std::fmt;
@@ -29,16 +30,19 @@ pub enum Suite {
     DnsmasqConf,
     /// Rules of the iptables backend.
     Firewall,
+    /// Conversations with a daemon.
+    Rpc,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
         Self::DnsmasqConf,
         Self::Firewall,
+        Self::Rpc,
     ];
 
     /// The suite's name, which is its directory's.
@@ -50,6 +54,7 @@ impl Suite {
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
             Self::Firewall => "firewall",
+            Self::Rpc => "rpc",
         }
     }
 
@@ -103,6 +108,9 @@ impl Report {
     /// # Errors
     /// [`CasesError`] if a `cases.toml` cannot be read.
     pub fn run(suite: Suite, data: &Path) -> Result<Self, CasesError> {
+        if suite == Suite::Rpc {
+            return Ok(Self { suite, outcomes: rpc::run(data)? });
+        }
         let mut outcomes = Vec::new();
         for file in cases::load(&data.join(suite.as_str()))? {
             for row in &file.rows {
@@ -112,6 +120,8 @@ impl Report {
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
                     Suite::Firewall => firewall::run(&file, row),
+                    // has no rows
+                    Suite::Rpc => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

@@ -4,6 +4,7 @@
 //! closed: a daemon that keeps its starter's output open would hang a script, so it fails here.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -198,6 +199,39 @@ impl Run {
     /// [`Error::Run`]
     pub fn spawn_inherit(&self) -> Result<Child> {
         self.command()?.spawn().map_err(|error| self.failed(error))
+    }
+
+    /// Starts a program as the leader of a session on `terminal`.
+    ///
+    /// # Errors
+    /// [`Error::Run`]
+    pub fn start_on(&self, terminal: &File) -> Result<Child> {
+        let stream = || terminal.try_clone().map(Stdio::from).map_err(|error| self.failed(error));
+        let run = self.clone().with_program_behind(["setsid", "--ctty", "--wait"]);
+        let (stdin, stdout, stderr) = (stream()?, stream()?, stream()?);
+        let mut command = run.command()?;
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        command.spawn().map_err(|error| self.failed(error))
+    }
+
+    /// Runs to the end with `input` as its standard input.
+    ///
+    /// # Errors
+    /// [`Error::Run`]
+    pub fn input_from(&self, input: File) -> Result<Finished> {
+        let output = self
+            .command()?
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .map_err(|error| self.failed(error))?;
+        Ok(Finished {
+            command: self.text(),
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
     }
 
     /// Starts a program that runs until its standard input is closed.

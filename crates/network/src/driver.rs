@@ -151,6 +151,7 @@ impl<H: Host> Driver<H> {
         let inner = Arc::new(inner);
         let cut_off = inner.recover().await;
         inner.load(&cut_off).await;
+        inner.restore_settings().await;
         if autostart == StartWithHost::Once {
             inner.start_with_host().await;
         }

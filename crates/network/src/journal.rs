@@ -10,6 +10,7 @@ use oxivirt_util::file::{self, Durability, FileError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::document::Document;
 use crate::layout::Layout;
 use crate::plan::{Plan, Undo};
 
@@ -31,6 +32,9 @@ pub struct Entry {
     /// What brings the host back to where the network is not running. Each step succeeds if there is
     /// nothing to do, so the list can be carried out from the start any number of times.
     pub undo: Plan<Undo>,
+    /// Files that change together, as they shall be.
+    #[serde(default)]
+    pub documents: Vec<Document>,
 }
 
 /// Operations that change the kernel.
@@ -41,7 +45,10 @@ pub enum Operation {
     Start,
     /// Completed, never undone.
     Stop,
-    /// The status file tells what is wanted; what is there may be of before or after.
+    /// Completed, never undone.
+    Undefine,
+    /// Completed, never undone: the documents are written, then the status file tells what is wanted;
+    /// what is there may be of before or after.
     Update,
 }
 
@@ -150,6 +157,7 @@ mod tests {
             name: "default".into(),
             uuid: Uuid::from_u128(1),
             undo,
+            documents: vec![Document { path: "/b".into(), mode: 0o600, content: None }],
         }
     }
 

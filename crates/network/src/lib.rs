@@ -10,6 +10,7 @@
 
 pub mod apply;
 mod config;
+pub mod document;
 pub mod driver;
 pub mod embed;
 mod error;

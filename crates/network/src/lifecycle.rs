@@ -16,6 +16,7 @@
 //!
 //! libvirt 11.3.0: `networkStartNetwork`, `networkShutdownNetwork`, src/network/bridge_driver.c
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use oxivirt::{Autostart, Error, ErrorCode, ErrorDomain, Event, LifecycleEvent, Lifetime, Result};
@@ -29,6 +30,7 @@ use oxivirt_util::{chain, file};
 use uuid::Uuid;
 
 use crate::apply::{self, Host};
+use crate::document::Document;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
@@ -209,6 +211,7 @@ impl<H: Host> Inner<H> {
             Ok(planned) => planned,
             Err(error) => {
                 self.reserved().release(uuid);
+                self.restore_settings().await;
                 drop(self.run_hook(&view.def, HookOperation::Stopped).await);
                 return Err(error);
             }
@@ -362,10 +365,23 @@ impl<H: Host> Inner<H> {
             return Err(Error::operation_invalid("can't undefine transient network"));
         }
         let name = &view.def.name;
-        if let Err(error) = store::set_autostart(&self.layout, name, Autostart::Disabled) {
-            tracing::warn!(network = name, error = chain::text(&error), "autostart link stays");
+        let (config, link) = (self.layout.config_file(name), self.layout.autostart_link(name));
+        let mut paths = vec![config, link];
+        if !view.is_active() {
+            paths.extend(self.owned_files(&view.def));
         }
-        match store::remove_config(&self.layout, name) {
+        let mut undo = Plan::default();
+        undo.then(paths.into_iter().map(|path| Undo::RemoveFile { path }));
+        // On a full disk a definition must still be possible to remove.
+        if let Err(error) = self.write_journal(Operation::Undefine, &view.def, &undo) {
+            tracing::warn!(network = name, %error, "undefining without a journal");
+        }
+        let uuid = view.reference().uuid;
+        let removed = store::remove_config(&self.layout, name);
+        if !matches!(removed, Ok(true)) {
+            self.remove_journal(uuid);
+        }
+        match removed {
             Ok(true) => {}
             Ok(false) => {
                 let path = self.layout.config_file(name);
@@ -374,13 +390,19 @@ impl<H: Host> Inner<H> {
             }
             Err(error) => return Err(error::store(&error)),
         }
+        let left = apply::undo(&self.host, &undo).await;
+        if left.is_empty() {
+            self.remove_journal(uuid);
+        }
+        for left in left {
+            tracing::warn!(network = name, error = chain::text(&left), "file stays");
+        }
         let network = view.reference();
         if view.is_active() {
             let lifetime = Lifetime::Transient;
             let autostart = Autostart::Disabled;
             entry.set(View { new_def: None, lifetime, autostart, ..(*view).clone() });
         } else {
-            self.remove_files(&view.def);
             self.networks.remove(network.uuid);
         }
         drop(operation);
@@ -388,8 +410,8 @@ impl<H: Host> Inner<H> {
         Ok(())
     }
 
-    /// Removes what a network without definition has no use for.
-    pub(crate) fn remove_files(&self, def: &NetworkDef) {
+    /// The files that a network without definition has no use for.
+    fn owned_files(&self, def: &NetworkDef) -> Vec<PathBuf> {
         let mut paths = Vec::from(stop::generated_files(def, &self.layout));
         paths.push(self.layout.old_leases(&def.name));
         paths.push(self.layout.dnsmasq_pid(&def.name));
@@ -399,11 +421,7 @@ impl<H: Host> Inner<H> {
             paths.push(self.layout.leases(bridge));
             paths.push(self.layout.macs(bridge));
         }
-        for path in paths {
-            if let Err(error) = file::remove(&path) {
-                tracing::warn!(error = chain::text(&error), "file stays");
-            }
-        }
+        paths
     }
 
     pub(crate) async fn set_autostart(&self, entry: &Entry, autostart: Autostart) -> Result<()> {
@@ -442,20 +460,41 @@ impl<H: Host> Inner<H> {
         ran.map_err(|error| error::hook(&error))
     }
 
-    pub(crate) fn write_journal(
+    fn write_journal(
         &self,
         operation: Operation,
         def: &NetworkDef,
         undo: &Plan<Undo>,
     ) -> Result<()> {
-        let entry = journal::Entry {
+        self.write_entry(&journal::Entry {
             version: journal::VERSION,
             operation,
             name: def.name.clone(),
             uuid: def.uuid.unwrap_or_default(),
             undo: undo.clone(),
-        };
-        journal::write(&self.layout, &entry).map_err(|error| error::journal(&error))
+            documents: Vec::new(),
+        })
+    }
+
+    /// Notes files that change together, and removals that the status file cannot tell.
+    pub(crate) fn write_update_journal(
+        &self,
+        def: &NetworkDef,
+        undo: Plan<Undo>,
+        documents: Vec<Document>,
+    ) -> Result<()> {
+        self.write_entry(&journal::Entry {
+            version: journal::VERSION,
+            operation: Operation::Update,
+            name: def.name.clone(),
+            uuid: def.uuid.unwrap_or_default(),
+            undo,
+            documents,
+        })
+    }
+
+    fn write_entry(&self, entry: &journal::Entry) -> Result<()> {
+        journal::write(&self.layout, entry).map_err(|error| error::journal(&error))
     }
 
     pub(crate) fn remove_journal(&self, uuid: Uuid) {

@@ -12,8 +12,7 @@ use oxivirt_conf::network::NetworkDef;
 use crate::apply::Host;
 use crate::driver::Inner;
 use crate::error;
-use crate::registry::{Entry, View};
-use crate::store;
+use crate::registry::Entry;
 use crate::update::affected;
 
 impl<H: Host> Inner<H> {
@@ -38,18 +37,18 @@ impl<H: Host> Inner<H> {
             true => view.persistent_def(),
             false => &view.def,
         };
-        let (found, what) = match kind {
-            MetadataType::Description => (def.description.clone(), "description"),
-            MetadataType::Title => (def.title.clone(), "title"),
+        let found = match kind {
+            MetadataType::Description => def.description.clone(),
+            MetadataType::Title => def.title.clone(),
             MetadataType::Element => {
                 let get = |metadata: &Metadata| metadata.get(uri.unwrap_or_default());
-                (def.metadata.as_ref().and_then(get), "metadata")
+                def.metadata.as_ref().and_then(get)
             }
             MetadataType::Unknown(number) => return Err(unknown(number)),
         };
         found.ok_or_else(|| {
             let code = ErrorCode::NO_NETWORK_METADATA;
-            let detail = format!("Requested {what} element is not present");
+            let detail = "Requested metadata element is not present";
             Error::new(code, ErrorDomain::NETWORK, detail)
         })
     }
@@ -68,29 +67,7 @@ impl<H: Host> Inner<H> {
             true => Some(changed(&old.def, change)?),
             false => None,
         };
-        if let Some(def) = &config {
-            store::write_config(&self.layout, def).map_err(|error| error::store(&error))?;
-        }
-        let mut new = (*old).clone();
-        match (config, old.is_active()) {
-            (Some(def), true) => new.new_def = Some(def),
-            (Some(def), false) => new.def = def,
-            (None, _) => {}
-        }
-        if let Some(def) = live {
-            let new = View { def, ..new };
-            let removal = new.status().removal;
-            if let Err(error) = self.save(entry, &new, removal) {
-                if flags.contains(UpdateFlags::CONFIG)
-                    && let Err(error) = store::write_config(&self.layout, old.persistent_def())
-                {
-                    crate::transition::told(&old.def.name, &error, "definition not restored");
-                }
-                return Err(error);
-            }
-        } else {
-            entry.set(new);
-        }
+        self.set_defs(entry, &old, live, config).await?;
         drop(operation);
         let (network, kind, uri) = (old.reference(), change.kind, change.uri.clone());
         self.callbacks.emit(&Event::MetadataChange { network, kind, uri });

@@ -16,12 +16,13 @@ use oxivirt_conf::port::{NetworkPortDef, Plug};
 use uuid::Uuid;
 
 use crate::apply::Host;
+use crate::document::Swap;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::port::{Pool, Ports};
 use crate::registry::{Entry, View};
-use crate::store::{self, MacsError};
+use crate::store;
 use crate::transition::told;
 
 /// Parameters of a port; more make no sense.
@@ -60,41 +61,21 @@ impl<H: Host> Inner<H> {
         };
         let port = port.map_err(|error| error::port(&error))?;
         let new = with_ports(&old, |ports| drop(ports.insert(port.uuid, port.clone())));
-        self.transition(entry, &old, new.clone()).await?;
-        let added = async {
-            if !is_reclaim {
-                self.change_macs(&old, &port, true).map_err(|error| error::macs(&error))?;
+        let mut swaps = vec![self.port_swap(&old, port.uuid, None, Some(&port))];
+        if !is_reclaim {
+            swaps.extend(self.macs_swap(&old, &port, true)?);
+        }
+        self.transition(entry, &old, new.clone(), swaps.clone()).await?;
+        let hooked = self.run_view_hook(&new, HookOperation::PortCreated, Some(&port)).await;
+        if let Err(error) = hooked {
+            let swaps = swaps.into_iter().map(Swap::reversed).collect();
+            if let Err(error) = self.transition(entry, &new, (*old).clone(), swaps).await {
+                told(&old.def.name, &error, "a port that a hook refused is not taken back");
             }
-            self.run_view_hook(&new, HookOperation::PortCreated, Some(&port)).await?;
-            store::write_port(&self.layout, &old.def.name, &port)
-                .map_err(|error| error::store(&error))
-        };
-        if let Err(error) = added.await {
-            self.take_back(entry, &new, &old, &port, is_reclaim).await;
             return Err(error);
         }
         self.taint(entry);
         Ok(PortRef { network: old.reference(), uuid: port.uuid })
-    }
-
-    async fn take_back(
-        &self,
-        entry: &Entry,
-        new: &View,
-        old: &View,
-        port: &NetworkPortDef,
-        is_reclaim: bool,
-    ) {
-        let name = &old.def.name;
-        if !is_reclaim && let Err(error) = self.change_macs(old, port, false) {
-            told(name, &error, "MAC map not restored");
-        }
-        if let Err(error) = store::remove_port(&self.layout, name, port.uuid) {
-            told(name, &error, "port file stays");
-        }
-        if let Err(error) = self.transition(entry, new, old.clone()).await {
-            told(name, &error, "a port that failed is not taken back");
-        }
     }
 
     pub(crate) async fn delete_port(&self, entry: &Entry, uuid: Uuid) -> Result<()> {
@@ -102,19 +83,14 @@ impl<H: Host> Inner<H> {
         let old = entry.view();
         self.entry(&old.reference())?;
         let port = find(&old, uuid)?;
-        // The file first: what has none is gone, whatever happens from here.
-        store::remove_port(&self.layout, &old.def.name, uuid)
-            .map_err(|error| error::store(&error))?;
         let new = with_ports(&old, |ports| drop(ports.remove(&uuid)));
-        if let Err(error) = self.transition(entry, &old, new.clone()).await {
-            if let Err(error) = store::write_port(&self.layout, &old.def.name, &port) {
-                told(&old.def.name, &error, "port file not restored");
-            }
-            return Err(error);
+        let mut swaps = vec![self.port_swap(&old, uuid, Some(&port), None)];
+        match self.macs_swap(&old, &port, false) {
+            Ok(swap) => swaps.extend(swap),
+            // A guest that goes must be able to go, even if somebody damaged the map.
+            Err(error) => told(&old.def.name, &error, "MAC map not changed"),
         }
-        if let Err(error) = self.change_macs(&old, &port, false) {
-            told(&old.def.name, &error, "MAC map not changed");
-        }
+        self.transition(entry, &old, new.clone(), swaps).await?;
         drop(self.run_view_hook(&new, HookOperation::PortDeleted, Some(&port)).await);
         self.taint(entry);
         Ok(())
@@ -139,39 +115,40 @@ impl<H: Host> Inner<H> {
         let pool = Pool { def: &old.def, ports: &old.ports };
         let changed = pool.limit(&port, bandwidth).map_err(|error| error::port(&error))?;
         let new = with_ports(&old, |ports| drop(ports.insert(uuid, changed.clone())));
-        self.transition(entry, &old, new.clone()).await?;
-        if let Err(error) = store::write_port(&self.layout, &old.def.name, &changed) {
-            if let Err(error) = self.transition(entry, &new, (*old).clone()).await {
-                told(&old.def.name, &error, "limits of a port not restored");
-            }
-            return Err(error::store(&error));
-        }
-        Ok(())
+        let swap = self.port_swap(&old, uuid, Some(&port), Some(&changed));
+        self.transition(entry, &old, new, vec![swap]).await
+    }
+
+    fn port_swap(
+        &self,
+        view: &View,
+        uuid: Uuid,
+        before: Option<&NetworkPortDef>,
+        after: Option<&NetworkPortDef>,
+    ) -> Swap {
+        let document = |port| store::port_document(&self.layout, &view.def.name, uuid, port);
+        Swap { before: document(before), after: document(after) }
     }
 
     /// Networks with addresses keep a map of which guest has which addresses, for the host's name
     /// service.
-    fn change_macs(
-        &self,
-        view: &View,
-        port: &NetworkPortDef,
-        is_new: bool,
-    ) -> std::result::Result<(), MacsError> {
+    fn macs_swap(&self, view: &View, port: &NetworkPortDef, is_new: bool) -> Result<Option<Swap>> {
         let owner = port.owner_name.as_str();
         let has_map = !view.def.ips.is_empty() && matches!(port.plug, Plug::Network(_));
         let Some(bridge) = view.def.bridge.name.as_deref().filter(|_| has_map) else {
-            return Ok(());
+            return Ok(None);
         };
         let is_shared = || {
             let mut others = view.ports.values().filter(|other| other.uuid != port.uuid);
             others.any(|other| (other.owner_name.as_str(), other.mac) == (owner, port.mac))
         };
         if !is_new && is_shared() {
-            return Ok(());
+            return Ok(None);
         }
-        store::change_macs(&self.layout, bridge, |map| {
+        let swap = store::macs_swap(&self.layout, bridge, |map| {
             if is_new { map.add(owner, port.mac) } else { map.remove(owner, port.mac) }
-        })
+        });
+        swap.map(Some).map_err(|error| error::macs(&error))
     }
 
     /// Notes that scripts ran, if there are any.
@@ -249,8 +226,8 @@ pub(crate) fn parameters(port: &NetworkPortDef) -> Vec<TypedParam> {
         let rates = [
             ("average", rate.average),
             ("peak", rate.peak),
-            ("burst", rate.burst),
             ("floor", rate.floor),
+            ("burst", rate.burst),
         ];
         values.extend(rates.map(|(name, value)| ("inbound", name, value)));
     }

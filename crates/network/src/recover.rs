@@ -37,6 +37,7 @@ impl<H: Host> Inner<H> {
             match entry {
                 Ok(entry) if entry.operation == Operation::Update => {
                     cut_off.insert(entry.uuid);
+                    self.put_all(entry);
                 }
                 Ok(entry) => drop(self.finish(&entry).await),
                 Err(error) => {
@@ -50,6 +51,21 @@ impl<H: Host> Inner<H> {
             }
         }
         cut_off
+    }
+
+    /// Brings files to the disk that should have changed together. From then on they are as good as any
+    /// other file: the journal must not bring them back later.
+    fn put_all(&self, entry: journal::Entry) {
+        for document in &entry.documents {
+            if let Err(error) = document.put() {
+                let path = document.path.display();
+                tracing::error!(%path, error = chain::text(&error), "change not completed");
+            }
+        }
+        let rest = journal::Entry { documents: Vec::new(), ..entry };
+        if let Err(error) = journal::write(&self.layout, &rest) {
+            tracing::warn!(error = chain::text(&error), "journal stays as it was");
+        }
     }
 
     /// Finishes the operation on one network that was cut off, if there is one.
@@ -69,7 +85,7 @@ impl<H: Host> Inner<H> {
         if entry.operation == Operation::Update
             || (entry.operation == Operation::Start && has_status)
         {
-            // It was complete but for this file.
+            // It was complete but for this file, or its status has been replaced since.
             self.remove_journal(entry.uuid);
             return Ok(());
         }
@@ -119,6 +135,9 @@ impl<H: Host> Inner<H> {
         let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         let uuid = def.uuid.unwrap_or_default();
         self.reserved().adopt(uuid, saved_layers(status.removal.as_ref()));
+        // Before any network is found to have stopped, whose end could take the settings back.
+        let settings = provision::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
+        self.reserved().need_settings(uuid, settings);
         let mut ports = Ports::new();
         for port in store::load_ports(&self.layout, &def.name) {
             match port {
@@ -207,8 +226,6 @@ impl<H: Host> Inner<H> {
         let facts = self.facts(&view.def).await?;
         let want = self.provision(view, &facts)?;
         let uuid = view.reference().uuid;
-        self.reserved()
-            .need_settings(uuid, want.forwarding.iter().map(|s| s.key.clone()).collect());
         let found = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = found.into_iter().next().unwrap_or_default();
         let saved = view.running.as_ref().and_then(|status| status.removal.clone());
@@ -217,9 +234,10 @@ impl<H: Host> Inner<H> {
             // Rules of another version or program, or more than there should be.
             have.rules = None;
         }
-        if was_cut_off && let Some(service) = &mut have.dnsmasq {
-            // It may not have read what is on disk.
-            service.hosts.clear();
+        if was_cut_off {
+            // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
+            have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
+            have.shaping = None;
         }
         let status = view.status();
         if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
@@ -243,7 +261,7 @@ impl<H: Host> Inner<H> {
         }
         let untold = rules::untold(saved.as_ref(), removal.as_ref());
         if !untold.stages.is_empty() {
-            self.write_journal(Operation::Update, &view.def, &untold)?;
+            self.write_update_journal(&view.def, untold.clone(), Vec::new())?;
         }
         if saved != removal {
             self.save(entry, view, rules::union(saved.as_ref(), removal.as_ref()))?;

@@ -20,6 +20,7 @@ use oxivirt_util::file::{self, Durability, FileError};
 use oxivirt_util::macmap::{self, MacMap, MacMapError};
 use uuid::Uuid;
 
+use crate::document::{Document, Swap};
 use crate::layout::Layout;
 
 /// Larger documents are refused, as in libvirt.
@@ -94,15 +95,19 @@ pub(crate) fn sweep(layout: &Layout) {
     }
 }
 
+/// The file of the definition that persists.
+#[must_use]
+pub(crate) fn config_document(layout: &Layout, def: &NetworkDef) -> Document {
+    let content = Some(framed(def, &def.format(Form::Inactive)));
+    Document { path: layout.config_file(&def.name), mode: MODE, content }
+}
+
 /// Writes the definition that persists.
 ///
 /// # Errors
 /// [`StoreError::File`]; the old definition is then unchanged.
 pub(crate) fn write_config(layout: &Layout, def: &NetworkDef) -> Result<(), StoreError> {
-    let content = framed(def, &def.format(Form::Inactive));
-    file::create_dir(&layout.config_dir())?;
-    file::replace(&layout.config_file(&def.name), content.as_bytes(), MODE, Durability::Synced)?;
-    Ok(())
+    Ok(config_document(layout, def).put()?)
 }
 
 /// Brings the status of a network to the disk, but not yet under its name.
@@ -123,24 +128,15 @@ pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreErro
     Ok(file::commit(&layout.status_file(name))?)
 }
 
-/// Writes the status of a running network.
-///
-/// # Errors
-/// [`StoreError::File`]; the old status is then unchanged.
-pub(crate) fn write_status(
+/// The status file of a running network.
+#[must_use]
+pub(crate) fn status_document(
     layout: &Layout,
     status: &NetworkStatus,
     counters: &Counters,
-) -> Result<(), StoreError> {
-    let content = framed(&status.def, &status.format(counters));
-    file::create_dir(&layout.state_dir())?;
-    file::replace(
-        &layout.status_file(&status.def.name),
-        content.as_bytes(),
-        MODE,
-        Durability::Synced,
-    )?;
-    Ok(())
+) -> Document {
+    let content = Some(framed(&status.def, &status.format(counters)));
+    Document { path: layout.status_file(&status.def.name), mode: MODE, content }
 }
 
 fn framed(def: &NetworkDef, document: &str) -> String {
@@ -148,29 +144,19 @@ fn framed(def: &NetworkDef, document: &str) -> String {
     wrap_file(EditCommand::NetEdit, &def.name, &uuid, document)
 }
 
-/// Writes the status of a port.
-///
-/// # Errors
-/// [`StoreError::File`].
-pub(crate) fn write_port(
+/// The file of a port; absent without one.
+#[must_use]
+pub(crate) fn port_document(
     layout: &Layout,
     network: &str,
-    port: &NetworkPortDef,
-) -> Result<(), StoreError> {
-    let uuid = port.uuid.to_string();
-    let content = wrap_file(EditCommand::NetPortCreate, &uuid, &uuid, &port.format());
-    file::create_dir(&layout.ports_dir(network))?;
-    let path = layout.port_file(network, port.uuid);
-    Ok(file::replace(&path, content.as_bytes(), MODE, Durability::Synced)?)
-}
-
-/// Removes the status of a port.
-///
-/// # Errors
-/// [`StoreError::File`].
-pub(crate) fn remove_port(layout: &Layout, network: &str, port: Uuid) -> Result<(), StoreError> {
-    file::remove(&layout.port_file(network, port))?;
-    Ok(())
+    uuid: Uuid,
+    port: Option<&NetworkPortDef>,
+) -> Document {
+    let path = layout.port_file(network, uuid);
+    let uuid = uuid.to_string();
+    let framed =
+        |port: &NetworkPortDef| wrap_file(EditCommand::NetPortCreate, &uuid, &uuid, &port.format());
+    Document { path, mode: MODE, content: port.map(framed) }
 }
 
 /// The ports of a network, those that cannot be used as errors.
@@ -182,21 +168,23 @@ pub(crate) fn load_ports(
     load(&layout.ports_dir(network), NetworkPortDef::parse_file)
 }
 
-/// Adds a guest's address to the map of a bridge, or takes it out.
+/// The map of a bridge with a guest's address in it, or without.
 ///
 /// # Errors
-/// [`MacsError`]; the map is then unchanged.
-pub(crate) fn change_macs(
+/// [`MacsError`]
+pub(crate) fn macs_swap(
     layout: &Layout,
     bridge: &str,
     change: impl FnOnce(&mut MacMap),
-) -> Result<(), MacsError> {
+) -> Result<Swap, MacsError> {
     let path = layout.macs(bridge);
-    let content = file::read(&path, macmap::MAX_SIZE)?.unwrap_or_default();
-    let mut map = MacMap::parse(&content)?;
+    let before = file::read(&path, macmap::MAX_SIZE)?;
+    let mut map = MacMap::parse(before.as_deref().unwrap_or_default())?;
+    let document = |content| Document { path: path.clone(), mode: MACS_MODE, content };
+    // As it was, or as it would have been written.
+    let before = document(before.map(|_| map.format()));
     change(&mut map);
-    file::replace(&path, map.format().as_bytes(), MACS_MODE, Durability::Synced)?;
-    Ok(())
+    Ok(Swap { before, after: document(Some(map.format())) })
 }
 
 /// Why a MAC map could not be changed.

@@ -1,22 +1,24 @@
 //! Bringing a running network to another state: after an update, a new port, a loss.
 //!
-//! The new status is on disk before anything changes, with a removal that covers what is there and
-//! what will be; so whoever finds the host after a crash knows what is wanted, and the difference to
-//! what is there completes it. A refusal of the host takes everything back.
+//! The journal has all files that change, as they shall be. Then they are written, the status among
+//! them with a removal that covers what is there and what will be, and then the host changes; so
+//! whoever finds the host after a crash knows what is wanted, and the difference to what is there
+//! completes it. A refusal of the host takes everything back.
 
 use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
+use oxivirt_conf::status::FirewallRemoval;
 use oxivirt_util::chain;
 use uuid::Uuid;
 
 use crate::apply::{self, Host};
+use crate::document::{Document, Swap};
 use crate::driver::Inner;
 use crate::error;
 use crate::journal::{self, Operation};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::{
-    FactsQuery, Firewall, HostFacts, Provision, Rules, Undo, port, rules, start, stop,
+    FactsQuery, Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, start, stop,
 };
 use crate::registry::{Entry, View};
 use crate::store;
@@ -53,11 +55,17 @@ impl<H: Host> Inner<H> {
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
 
-    /// Brings a running network from one state to another; the caller holds its lock.
+    /// Brings a running network from one state to another, and files with it; the caller holds its lock.
     ///
     /// # Errors
     /// The host's refusal; everything is as before then, as far as the host lets.
-    pub(crate) async fn transition(&self, entry: &Entry, old: &View, new: View) -> Result<()> {
+    pub(crate) async fn transition(
+        &self,
+        entry: &Entry,
+        old: &View,
+        new: View,
+        swaps: Vec<Swap>,
+    ) -> Result<()> {
         let facts = self.facts(&new.def).await?;
         let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
         let have = self.known(&had).await?;
@@ -68,27 +76,42 @@ impl<H: Host> Inner<H> {
             &self.saved_rules(new.reference().uuid, saved.as_ref()),
         );
         let removal = want.rules.as_ref().map(Rules::removal);
-        if plan.stages.is_empty() {
+        if plan.stages.is_empty() && swaps.is_empty() {
+            // One file is replaced as a whole anyway.
             return self.save(entry, &new, removal);
         }
         let untold = rules::untold(saved.as_ref(), removal.as_ref());
-        self.write_journal(Operation::Update, &new.def, &untold)?;
         // An old removal of others stays the truth until the rules have changed.
         let both = rules::union(saved.as_ref(), removal.as_ref());
-        let done = match self.save(entry, &new, both.clone()) {
-            Ok(()) => apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error)),
+        let mut documents: Vec<_> = swaps.iter().map(|swap| swap.after.clone()).collect();
+        documents.push(self.status_document(&new.with_removal(both.clone())));
+        self.write_update_journal(&new.def, untold.clone(), documents)?;
+        let done = match self.put(swaps.iter().map(|swap| &swap.after)) {
+            Ok(()) => match self.save(entry, &new, both.clone()) {
+                Ok(()) => {
+                    apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
+                }
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = done {
             tracing::debug!(network = old.def.name, %error, "change failed, taking it back");
             let restored = View { running: new.with_removal(both).running, ..old.clone() };
-            self.restore(entry, &restored, &had, saved).await;
+            self.restore(entry, &restored, &had, saved, &swaps, untold).await;
             return Err(error);
         }
         if both != removal {
             self.save(entry, &new, removal)?;
         }
         self.remove_journal(new.reference().uuid);
+        Ok(())
+    }
+
+    fn put<'a>(&self, documents: impl Iterator<Item = &'a Document>) -> Result<()> {
+        for document in documents {
+            document.put().map_err(|error| error::store(&error.into()))?;
+        }
         Ok(())
     }
 
@@ -113,10 +136,18 @@ impl<H: Host> Inner<H> {
         old: &View,
         want: &Provision,
         saved: Option<FirewallRemoval>,
+        swaps: &[Swap],
+        untold: Plan<Undo>,
     ) {
         let name = &old.def.name;
         let both = old.status().removal;
+        let mut documents: Vec<_> = swaps.iter().map(|swap| swap.before.clone()).collect();
+        documents.push(self.status_document(old));
+        if let Err(error) = self.write_update_journal(&old.def, untold.clone(), documents) {
+            told(name, &error, "a crash now would complete the change that failed");
+        }
         let back = async {
+            self.put(swaps.iter().map(|swap| &swap.before))?;
             let have = self.host.observe(&[want]).await.map_err(|error| error::host(&error))?;
             let have = have.into_iter().next().unwrap_or_default();
             let plan = provision::difference(
@@ -126,14 +157,22 @@ impl<H: Host> Inner<H> {
             );
             apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
         };
-        if let Err(error) = back.await {
+        let back = back.await;
+        let removal = want.rules.as_ref().map(Rules::removal);
+        let stored = self.save(entry, old, removal.or(saved));
+        let is_back = back.is_ok() && stored.is_ok();
+        for error in [back, stored].into_iter().filter_map(std::result::Result::err) {
             tracing::error!(network = name, %error, "not all of a failed change taken back");
         }
-        let removal = want.rules.as_ref().map(Rules::removal);
-        match self.save(entry, old, removal.or(saved)) {
-            Ok(()) => self.remove_journal(old.reference().uuid),
-            Err(error) => tracing::error!(network = name, %error, "status not restored"),
+        if is_back {
+            self.remove_journal(old.reference().uuid);
+        } else if let Err(error) = self.write_update_journal(&old.def, untold, Vec::new()) {
+            told(name, &error, "the next driver will not look twice");
         }
+    }
+
+    fn status_document(&self, view: &View) -> Document {
+        store::status_document(&self.layout, &view.status(), &view.counters())
     }
 
     /// What removes the rules of a network, by its status file and the journal of an operation that
@@ -158,9 +197,8 @@ impl<H: Host> Inner<H> {
         removal: Option<FirewallRemoval>,
     ) -> Result<()> {
         let view = view.with_removal(removal);
-        let status: NetworkStatus = view.status();
-        store::write_status(&self.layout, &status, &view.counters())
-            .map_err(|error| error::store(&error))?;
+        let document = self.status_document(&view);
+        document.put().map_err(|error| error::store(&error.into()))?;
         entry.set(view);
         Ok(())
     }

@@ -10,13 +10,13 @@ use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Form, NetworkDef};
 
 use crate::apply::Host;
+use crate::document::Swap;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::start;
 use crate::registry::{Entry, View};
 use crate::store;
-use crate::transition::told;
 
 impl<H: Host> Inner<H> {
     pub(crate) async fn update(&self, entry: &Entry, change: &Update) -> Result<()> {
@@ -43,30 +43,8 @@ impl<H: Host> Inner<H> {
         } else {
             None
         };
-        if let Some(def) = &config {
-            store::write_config(&self.layout, def).map_err(|error| error::store(&error))?;
-        }
-        let mut new = (*view).clone();
-        match (config.clone(), view.is_active()) {
-            (Some(def), true) => new.new_def = Some(def),
-            (Some(def), false) => new.def = def,
-            (None, _) => {}
-        }
         let is_live = live.is_some();
-        if let Some(def) = live {
-            let new = View { def, ..new };
-            let done = self.transition(entry, &view, new).await;
-            if let Err(error) = done {
-                if config.is_some()
-                    && let Err(error) = store::write_config(&self.layout, view.persistent_def())
-                {
-                    told(&view.def.name, &error, "definition not restored");
-                }
-                return Err(error);
-            }
-        } else {
-            entry.set(new);
-        }
+        self.set_defs(entry, &view, live, config).await?;
         let after = entry.view();
         let hooked = self.run_view_hook(&after, HookOperation::Updated, None).await;
         self.taint(entry);
@@ -74,6 +52,37 @@ impl<H: Host> Inner<H> {
             .emit(&Event::Updated { network: after.reference(), section: change.section });
         // libvirt reports the failure of a hook only if nothing but the stored definition changed.
         if is_live { Ok(()) } else { hooked }
+    }
+}
+
+impl<H: Host> Inner<H> {
+    /// Gives a network new definitions: both or none.
+    pub(crate) async fn set_defs(
+        &self,
+        entry: &Entry,
+        old: &View,
+        live: Option<NetworkDef>,
+        config: Option<NetworkDef>,
+    ) -> Result<()> {
+        let document = |def: &NetworkDef| store::config_document(&self.layout, def);
+        let swap = config
+            .as_ref()
+            .map(|def| Swap { before: document(old.persistent_def()), after: document(def) });
+        let mut new = old.clone();
+        match (config, old.is_active()) {
+            (Some(def), true) => new.new_def = Some(def),
+            (Some(def), false) => new.def = def,
+            (None, _) => {}
+        }
+        if let Some(def) = live {
+            let swaps = swap.into_iter().collect();
+            return self.transition(entry, old, View { def, ..new }, swaps).await;
+        }
+        if let Some(swap) = swap {
+            swap.after.put().map_err(|error| error::store(&error.into()))?;
+        }
+        entry.set(new);
+        Ok(())
     }
 }
 

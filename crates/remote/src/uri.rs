@@ -296,8 +296,8 @@ mod tests {
         check_socket("network:///system?mode=legacy", &[DIRECT], LEGACY, name);
         check_socket("network+unix:///system?socket=/s", &[DIRECT], "/s", name);
         check_socket("qemu:///system", &[DIRECT], LEGACY, "qemu:///system");
-        let session = "/run/user/7/libvirt/virtnetworkd-sock";
-        check_socket("network:///session", &[session], session, "network:///session");
+        const SESSION: &str = "/run/user/7/libvirt/virtnetworkd-sock";
+        check_socket("network:///session", &[SESSION], SESSION, "network:///session");
         check_socket("network:///system?x=a%20b&socket=/s", &[], "/s", "network:///system?x=a%20b");
         check_socket("remote+unix://?socket=/s", &[], "/s", "");
     }

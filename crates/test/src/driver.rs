@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Activity, Autostart, CallbackId, CreateFlags, DefineFlags, Error, ErrorCode, ErrorDomain,
-    Event, EventCallback, EventId, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
-    MetadataType, NetworkDriver, NetworkRef, NodeInfo, Result, Update, UpdateFlags, Uuid, Version,
-    XmlFlags,
+    Activity, Autostart, CallbackId, CpuMap, CreateFlags, DefineFlags, Error, ErrorCode,
+    ErrorDomain, Event, EventCallback, EventId, LifecycleEvent, Lifetime, ListFlags,
+    MetadataChange, MetadataType, NetworkDriver, NetworkRef, NodeInfo, Result, Update, UpdateFlags,
+    Uuid, Version, XmlFlags,
 };
 use oxivirt_conf::Metadata;
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Form, NetworkDef};
 
+use crate::host;
 use crate::state::{Network, State, parse_error, prefixed};
 
 /// A connection to networks in memory.
@@ -125,6 +126,43 @@ impl NetworkDriver for TestDriver {
 
     async fn hypervisor_version(&self) -> Result<Version> {
         Ok(Version::from_number(2))
+    }
+
+    async fn hostname(&self) -> Result<String> {
+        let name = nix::unistd::gethostname();
+        let name = name.map_err(|errno| {
+            Error::system(ErrorDomain::NONE, errno as i32, "failed to determine host name")
+        })?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+
+    async fn capabilities(&self) -> Result<String> {
+        Ok(host::capabilities())
+    }
+
+    async fn sysinfo(&self) -> Result<String> {
+        Ok(host::SYSINFO.to_owned())
+    }
+
+    async fn cpu_map(&self) -> Result<CpuMap> {
+        Ok(CpuMap { online: host::ONLINE.to_vec() })
+    }
+
+    async fn free_memory(&self) -> Result<u64> {
+        Ok(host::FREE_MEMORY)
+    }
+
+    async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
+        let cells = usize::try_from(start).ok().and_then(|start| host::CELLS_FREE.get(start..));
+        match cells {
+            Some(cells) if !cells.is_empty() => {
+                Ok(cells.iter().take(usize::try_from(max).unwrap_or(0)).copied().collect())
+            }
+            _ => {
+                let detail = "Range exceeds available cells";
+                Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::TEST, detail))
+            }
+        }
     }
 
     async fn max_vcpus(&self, _: Option<&str>) -> Result<u32> {
@@ -322,16 +360,18 @@ impl NetworkDriver for TestDriver {
         flags: UpdateFlags,
     ) -> Result<String> {
         self.with(network, |found| {
-            affected(found, flags)?;
-            let (value, what) = match kind {
-                MetadataType::Description => (found.def.description.clone(), "description"),
-                MetadataType::Title => (found.def.title.clone(), "title"),
+            let flags = affected(found, flags)?;
+            if flags.contains(UpdateFlags::CONFIG) && found.is_active() {
+                // the stored definition of an active network cannot be seen, and nothing says why
+                let message = "An error occurred, but the cause is unknown";
+                return Err(Error::plain(ErrorCode::INTERNAL_ERROR, ErrorDomain::TEST, message));
+            }
+            let value = match kind {
+                MetadataType::Description => found.def.description.clone(),
+                MetadataType::Title => found.def.title.clone(),
                 MetadataType::Element => {
                     let metadata = found.def.metadata.as_ref();
-                    (
-                        metadata.and_then(|metadata| metadata.get(uri.unwrap_or_default())),
-                        "metadata",
-                    )
+                    metadata.and_then(|metadata| metadata.get(uri.unwrap_or_default()))
                 }
                 MetadataType::Unknown(number) => {
                     let detail = format!("unknown metadata type '{number}'");
@@ -339,7 +379,7 @@ impl NetworkDriver for TestDriver {
                 }
             };
             value.ok_or_else(|| {
-                let detail = format!("Requested {what} element is not present");
+                let detail = "Requested metadata element is not present";
                 Error::new(ErrorCode::NO_NETWORK_METADATA, ErrorDomain::TEST, detail)
             })
         })

@@ -8,6 +8,7 @@
 //! libvirt 11.3.0: src/test/test_driver.c
 
 mod driver;
+mod host;
 mod state;
 
 use std::path::Path;

@@ -1,15 +1,16 @@
-//! Runs the recorded cases: `conformance [--suite NAME]... [DIR]`.
+//! Runs the recorded cases: `conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]`.
 //!
 //! `DIR` is `../shared/data` by default. Every difference is named; the last lines are one summary
-//! per suite that has cases. Fails if a row fails, if a suite that was asked for has no case, or if a
+//! per suite that has cases. `--shell` names the shell to judge in the place of `oxish` beside this program, `--daemon` the
+//! URI of a running daemon; without it the transcripts that need one are named as not run. Fails if a row fails, if a suite that was asked for has no case, or if a
 //! directory that was asked for has none at all.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use oxivirt_tests::conformance::{Report, Suite, Verdict};
+use oxivirt_tests::conformance::{Report, ShellOptions, Suite, Verdict};
 
-const USAGE: &str = "usage: conformance [--suite NAME]... [DIR]";
+const USAGE: &str = "usage: conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]";
 
 /// Where the cases are unless the command line says otherwise.
 const DEFAULT_DIR: &str = "../shared/data";
@@ -17,11 +18,24 @@ const DEFAULT_DIR: &str = "../shared/data";
 struct Options {
     suites: Vec<Suite>,
     dir: Option<PathBuf>,
+    shell: ShellOptions,
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { suites: Vec::new(), dir: None };
+    let mut options = Options { suites: Vec::new(), dir: None, shell: ShellOptions::default() };
     while let Some(word) = words.next() {
+        match word.as_str() {
+            "--shell" => {
+                let program = words.next().ok_or("--shell needs a program")?;
+                options.shell.program = Some(program.into());
+                continue;
+            }
+            "--daemon" => {
+                options.shell.daemon = Some(words.next().ok_or("--daemon needs a URI")?);
+                continue;
+            }
+            _ => {}
+        }
         let suite = match word.as_str() {
             "--suite" => Some(words.next().ok_or("--suite needs a name")?),
             _ => word.strip_prefix("--suite=").map(str::to_owned),
@@ -54,7 +68,7 @@ fn main() -> ExitCode {
     let mut failed = false;
     let mut summaries = Vec::new();
     for suite in Suite::ALL.into_iter().filter(|&s| options.suites.is_empty() || asked(s)) {
-        match Report::run(suite, &dir) {
+        match Report::run(suite, &dir, &options.shell) {
             Ok(report) if report.outcomes.is_empty() => {
                 println!("{}: not run, no case in '{}'", suite.as_str(), dir.display());
                 failed |= asked(suite);
@@ -86,6 +100,7 @@ fn print_differences(report: &Report) {
             Verdict::Optional { quirk, difference } => {
                 println!("optional ({quirk}): {name}: {difference}");
             }
+            Verdict::NotRun { reason } => println!("not run: {name}: {reason}"),
             Verdict::Failed { difference } => println!("FAILED: {name}: {difference}"),
         }
     }

@@ -1,7 +1,7 @@
 //! Runs every fuzz target for a while: `fuzz [--target NAME]... [--engine own|cargo] SECONDS`.
 //!
-//! With a nightly compiler and cargo-fuzz the targets run under libFuzzer, guided by coverage and
-//! watched by its sanitizer. Where these are missing an engine of its own mutates the seeds: slower to
+//! With cargo-fuzz (`cargo install cargo-fuzz`) the targets run under libFuzzer, guided by coverage and
+//! watched by its sanitizer. Where it is missing an engine of its own mutates the seeds: slower to
 //! find things, but without requirements. Either way an input that crashes is kept and named, and
 //! the limits are those promised: 64 MiB and ten seconds for an input of up to 1 MiB.
 
@@ -82,12 +82,16 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
+/// `cargo fuzz` with the project's own compiler: the sanitizer is behind a switch that stable
+/// compilers accept with this variable only. It is used for fuzzing and for nothing that ships.
+fn cargo_fuzz() -> Command {
+    let mut cargo = command("cargo");
+    cargo.arg("fuzz").env("RUSTC_BOOTSTRAP", "1");
+    cargo
+}
+
 fn has_cargo_fuzz() -> bool {
-    let found = command("cargo")
-        .args(["+nightly", "fuzz", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let found = cargo_fuzz().arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
@@ -98,8 +102,8 @@ fn run_cargo(name: &str, seconds: u64) -> io::Result<bool> {
     let seeds = dir.join("seeds").join(name);
     let corpus = dir.join("target/corpus").join(name);
     fs::create_dir_all(&corpus)?;
-    let status = command("cargo")
-        .args(["+nightly", "fuzz", "run", "--fuzz-dir"])
+    let status = cargo_fuzz()
+        .args(["run", "--fuzz-dir"])
         .arg(&dir)
         .arg(name)
         .args([&corpus, &seeds])
@@ -275,7 +279,7 @@ fn run(options: &Options) -> io::Result<bool> {
         if has_cargo_fuzz() {
             return Engine::Cargo;
         }
-        println!("no nightly compiler with cargo-fuzz: running the engine of our own");
+        println!("no cargo-fuzz: running the engine of our own");
         Engine::Own
     });
     let mut sound = true;

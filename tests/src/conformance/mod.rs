@@ -10,12 +10,14 @@ mod firewall;
 mod network;
 mod port;
 mod rpc;
+mod shell;
 mod status;
 
 use std::fmt;
 use std::path::Path;
 
 pub use cases::CasesError;
+pub use shell::{ShellOptions, Terminal};
 
 /// A suite of recorded cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,17 +34,20 @@ pub enum Suite {
     Firewall,
     /// Conversations with a daemon.
     Rpc,
+    /// Transcripts of virsh.
+    Shell,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
         Self::DnsmasqConf,
         Self::Firewall,
         Self::Rpc,
+        Self::Shell,
     ];
 
     /// The suite's name, which is its directory's.
@@ -55,6 +60,7 @@ impl Suite {
             Self::DnsmasqConf => "dnsmasq-conf",
             Self::Firewall => "firewall",
             Self::Rpc => "rpc",
+            Self::Shell => "shell",
         }
     }
 
@@ -82,6 +88,11 @@ pub enum Verdict {
         /// What is different.
         difference: String,
     },
+    /// Something that it needs is not there.
+    NotRun {
+        /// What.
+        reason: String,
+    },
 }
 
 /// A row with its verdict.
@@ -107,9 +118,13 @@ impl Report {
     ///
     /// # Errors
     /// [`CasesError`] if a `cases.toml` cannot be read.
-    pub fn run(suite: Suite, data: &Path) -> Result<Self, CasesError> {
+    pub fn run(suite: Suite, data: &Path, options: &ShellOptions) -> Result<Self, CasesError> {
         if suite == Suite::Rpc {
-            return Ok(Self { suite, outcomes: rpc::run(data)? });
+            return Ok(Self { suite, outcomes: rpc::run(data) });
+        }
+        if suite == Suite::Shell {
+            let outcomes = shell::run(&data.join(suite.as_str()), options)?;
+            return Ok(Self { suite, outcomes });
         }
         let mut outcomes = Vec::new();
         for file in cases::load(&data.join(suite.as_str()))? {
@@ -120,8 +135,7 @@ impl Report {
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
                     Suite::Firewall => firewall::run(&file, row),
-                    // has no rows
-                    Suite::Rpc => continue,
+                    Suite::Rpc | Suite::Shell => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });
@@ -147,6 +161,10 @@ impl fmt::Display for Report {
         let passed = self.count(|verdict| *verdict == Verdict::Passed);
         let optional = self.count(|verdict| matches!(verdict, Verdict::Optional { .. }));
         let (suite, failed) = (self.suite.as_str(), self.failed());
-        write!(f, "{suite}: {passed} passed, {failed} failed, {optional} optional")
+        write!(f, "{suite}: {passed} passed, {failed} failed, {optional} optional")?;
+        match self.count(|verdict| matches!(verdict, Verdict::NotRun { .. })) {
+            0 => Ok(()),
+            not_run => write!(f, ", {not_run} skipped"),
+        }
     }
 }

@@ -47,7 +47,6 @@ impl Args {
     }
 
     /// Everything, in the order in which it was given.
-    #[cfg(test)]
     pub(crate) fn given(&self) -> &[Given] {
         &self.given
     }
@@ -70,6 +69,11 @@ impl Args {
     /// Whether there is anything but flags.
     pub(crate) fn has_any(&self) -> bool {
         self.given.iter().any(|given| given.value != Value::Flag)
+    }
+
+    /// Whether the option `name` was given, whatever its value.
+    pub(crate) fn has_named(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
     }
 
     /// Whether a flag is there.
@@ -158,7 +162,8 @@ impl Args {
     }
 }
 
-fn malformed_number(name: &str, value: &str) -> Failure {
+/// The line for a number that is none, or that is out of range.
+pub(crate) fn malformed_number(name: &str, value: &str) -> Failure {
     Failure::Own(tr!(
         "Numeric value '{value}' for <{name}> option is malformed or out of range",
         value = value,

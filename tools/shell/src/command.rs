@@ -16,7 +16,16 @@ pub(crate) struct CommandDef {
     /// In the order in which positional values fill them.
     pub(crate) options: &'static [OptionDef],
     pub(crate) needs: Needs,
+    pub(crate) visibility: Visibility,
     pub(crate) action: Action,
+}
+
+/// Whether listings show a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    Shown,
+    /// For programs.
+    Hidden,
 }
 
 /// What a command works on.
@@ -43,6 +52,7 @@ pub(crate) struct Group {
     pub(crate) title: &'static str,
     /// The word `help` knows it by.
     pub(crate) keyword: &'static str,
+    pub(crate) origin: Origin,
     pub(crate) commands: &'static [&'static CommandDef],
 }
 
@@ -56,6 +66,37 @@ pub(crate) struct OptionDef {
     pub(crate) emptiness: Emptiness,
     pub(crate) completer: Completer,
     pub(crate) help: &'static str,
+    pub(crate) origin: Origin,
+}
+
+/// Where a command or an option comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// virsh has it.
+    Virsh,
+    /// Only we have it: it is not there when the shell is called `virsh`.
+    Ours,
+}
+
+/// Who the shell is, which is told by the name it is called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persona {
+    /// virsh and nothing else.
+    Virsh,
+    /// virsh and what only we have.
+    Oxish,
+}
+
+impl Persona {
+    /// The persona of a program name.
+    pub(crate) fn of_program(name: &str) -> Self {
+        if name == "virsh" { Self::Virsh } else { Self::Oxish }
+    }
+
+    /// Whether something of this origin is there.
+    pub(crate) fn has(self, origin: Origin) -> bool {
+        self == Self::Oxish || origin == Origin::Virsh
+    }
 }
 
 /// What an option takes.
@@ -109,6 +150,8 @@ pub(crate) enum Completer {
     Network(u32),
     /// UUIDs of all networks.
     NetworkUuid,
+    /// UUIDs of the ports of the network given before.
+    Port,
     /// MAC addresses in the leases of the network given before.
     Mac,
     /// A fixed list.
@@ -127,7 +170,14 @@ impl OptionDef {
             emptiness: Emptiness::Refused,
             completer: Completer::None,
             help,
+            origin: Origin::Virsh,
         }
+    }
+
+    /// An option that virsh does not have.
+    pub(crate) const fn ours(mut self) -> Self {
+        self.origin = Origin::Ours;
+        self
     }
 
     /// An option which is there or not.
@@ -198,13 +248,37 @@ impl CommandDef {
             about: "",
             options: &[],
             needs: Needs::Connection,
+            visibility: Visibility::Shown,
             action: Action::Run(run),
         }
     }
 
     /// A command which ends the shell.
     pub(crate) const fn quit(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, about: "", options: &[], needs: Needs::Nothing, action: Action::Quit }
+        Self {
+            name,
+            help,
+            about: "",
+            options: &[],
+            needs: Needs::Nothing,
+            visibility: Visibility::Shown,
+            action: Action::Quit,
+        }
+    }
+
+    pub(crate) const fn hidden(mut self) -> Self {
+        self.visibility = Visibility::Hidden;
+        self
+    }
+
+    /// The options as listings show them.
+    pub(crate) fn listed(
+        &self,
+        persona: Persona,
+    ) -> impl Iterator<Item = (usize, &'static OptionDef)> {
+        self.options.iter().enumerate().filter(move |(_, option)| {
+            !matches!(option.kind, Kind::Alias { .. }) && persona.has(option.origin)
+        })
     }
 
     pub(crate) const fn about(mut self, about: &'static str) -> Self {

@@ -53,6 +53,22 @@ impl Environment {
         self.text(name).filter(|text| !text.is_empty())
     }
 
+    /// Where files are that can be made again.
+    pub(crate) fn cache_home(&self) -> Option<PathBuf> {
+        self.base("XDG_CACHE_HOME", ".cache")
+    }
+
+    /// Where the user's settings are.
+    pub(crate) fn config_home(&self) -> Option<PathBuf> {
+        self.base("XDG_CONFIG_HOME", ".config")
+    }
+
+    /// XDG base directory specification: what is not absolute does not count.
+    fn base(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+        let named = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| Some(self.home()?.join(below_home)))
+    }
+
     /// The home directory.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.variable("HOME").map(PathBuf::from).or_else(|| self.account_home.clone())

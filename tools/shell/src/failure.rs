@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Driver(Error),
     /// The command's own line, then the driver's.
     Both(String, Error),
+    /// Everything was said already.
+    Silent,
     /// Output cannot be written.
     Output(io::Error),
 }

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use oxivirt::Version;
 
-use crate::command::{CommandDef, Group, Kind, OptionDef, Place, Presence};
-use crate::commands::GROUPS;
+use crate::command::{CommandDef, Group, Kind, OptionDef, Persona, Place, Presence, Visibility};
+use crate::commands::groups;
 use crate::i18n::{text, tr};
 
 /// The text for `-h`.
-pub(crate) fn usage(program: &str) -> String {
+pub(crate) fn usage(program: &str, persona: Persona) -> String {
     let mut out = tr!(
         "\n{program} [options]... [<command_string>]\n{program} [options]... <command> [args...]\n\n  options:\n",
         program = program
@@ -35,7 +35,7 @@ pub(crate) fn usage(program: &str) -> String {
         out.push('\n');
     }
     out.push_str(&tr!("  commands (non interactive mode):\n\n"));
-    for group in GROUPS {
+    for group in groups(persona) {
         let title = text(group.title);
         out.push_str(&tr!(
             " {title} (help keyword '{keyword}')\n",
@@ -70,9 +70,9 @@ pub(crate) fn banner(program: &str) -> String {
 }
 
 /// All groups with their commands.
-pub(crate) fn all_groups() -> String {
+pub(crate) fn all_groups(persona: Persona) -> String {
     let mut out = tr!("Grouped commands:\n\n");
-    for listed in GROUPS {
+    for listed in groups(persona) {
         out.push_str(&group(listed));
         out.push('\n');
     }
@@ -89,16 +89,15 @@ pub(crate) fn group(group: &Group) -> String {
 }
 
 fn push_commands(out: &mut String, group: &Group) {
-    for command in group.commands {
+    for command in group.commands.iter().filter(|command| command.visibility == Visibility::Shown) {
         // writing to a String cannot fail
         let _infallible = writeln!(out, "    {:<30} {}", command.name, text(command.help));
     }
 }
 
 /// The help page of a command.
-pub(crate) fn page(command: &CommandDef) -> String {
-    let listed =
-        || command.options.iter().filter(|option| !matches!(option.kind, Kind::Alias { .. }));
+pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
+    let listed = || command.listed(persona).map(|(_, option)| option);
     let mut out =
         tr!("  NAME\n    {name} - {help}\n", name = command.name, help = text(command.help));
     out.push_str(&tr!("\n  SYNOPSIS\n"));
@@ -117,7 +116,6 @@ pub(crate) fn page(command: &CommandDef) -> String {
             let _infallible = writeln!(out, "    {:<15}  {}", label(option), text(option.help));
         }
     }
-    out.push('\n');
     out
 }
 

@@ -7,17 +7,26 @@
 mod args;
 mod command;
 mod commands;
+mod complete;
+mod config;
+mod connection;
+mod editor;
 mod environment;
 mod failure;
+mod format;
 mod grammar;
 mod help;
 mod i18n;
+mod interactive;
+mod json;
 mod log;
 mod options;
 mod shell;
 mod startup;
 mod table;
+mod terminal;
 mod ui;
+mod xpath;
 
 use std::process::ExitCode;
 

@@ -3,12 +3,13 @@
 use std::io;
 use std::time::Instant;
 
-use oxivirt::{Access, Connect, Error, ErrorCode, ErrorDomain, Network, OpenOptions, Registry};
+use oxivirt::{Access, Error, ErrorCode, ErrorDomain, Network, Registry};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
-use crate::command::{Action, Needs};
-use crate::environment::{Environment, Privilege};
+use crate::command::{Action, Needs, Persona};
+use crate::connection::Connection;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::grammar::parse::Command;
 use crate::i18n::tr;
@@ -31,17 +32,16 @@ pub(crate) enum Outcome {
 pub(crate) struct Shell {
     pub(crate) ui: Ui,
     pub(crate) environment: Environment,
-    registry: Registry,
+    pub(crate) persona: Persona,
+    pub(crate) registry: Registry,
+    pub(crate) connection: Connection,
     runtime: Runtime,
-    /// What the user asked to connect to; empty for the default.
-    uri: Option<String>,
-    access: Access,
-    connect: Option<Connect>,
 }
 
 impl Shell {
     pub(crate) fn new(
         ui: Ui,
+        persona: Persona,
         environment: Environment,
         registry: Registry,
     ) -> Result<Self, (Ui, io::Error)> {
@@ -50,16 +50,18 @@ impl Shell {
             Ok(runtime) => runtime,
             Err(error) => return Err((ui, error)),
         };
-        let access = Access::ReadWrite;
-        Ok(Self { ui, environment, registry, runtime, uri: None, access, connect: None })
+        let connection = Connection::default();
+        Ok(Self { ui, environment, persona, registry, connection, runtime })
     }
 
-    pub(crate) fn set_uri(&mut self, uri: String) {
-        self.uri = Some(uri);
-    }
-
-    pub(crate) fn set_access(&mut self, access: Access) {
-        self.access = access;
+    /// Lets connections live while the shell waits for the user: signs of life are answered and
+    /// events arrive on a thread beside it.
+    ///
+    /// # Errors
+    /// If there can be no other thread.
+    pub(crate) fn live_beside(&mut self) -> io::Result<()> {
+        self.runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(())
     }
 
     /// Waits for an answer.
@@ -67,62 +69,9 @@ impl Shell {
         self.runtime.block_on(answer)
     }
 
-    /// Connects before any command, because the user named a URI.
-    ///
-    /// # Errors
-    /// If stdout cannot be written.
-    pub(crate) fn connect_at_start(&mut self) -> io::Result<bool> {
-        match self.connect() {
-            Ok(_) => Ok(true),
-            Err(failure) => {
-                self.tell(failure)?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// The connection, opened if there is none.
-    ///
-    /// # Errors
-    /// Both lines of a failed connection.
-    pub(crate) fn connect(&mut self) -> Result<Connect, Failure> {
-        if let Some(connect) = &self.connect {
-            return Ok(connect.clone());
-        }
-        let uri = self.chosen_uri();
-        let options = OpenOptions { access: self.access, ..OpenOptions::default() };
-        let opened = self.wait(Connect::open(&uri, &self.registry, &options));
-        let connect = opened
-            .map_err(|error| Failure::Both(tr!("failed to connect to the hypervisor"), error))?;
-        self.connect = Some(connect.clone());
-        Ok(connect)
-    }
-
-    /// The URI asked for, by option or variable, else the one for this user.
-    fn chosen_uri(&self) -> String {
-        let named =
-            self.uri.as_deref().or_else(|| self.environment.text("VIRSH_DEFAULT_CONNECT_URI"));
-        let named = named.filter(|uri| !uri.is_empty());
-        let named = named.or_else(|| self.environment.filled("LIBVIRT_DEFAULT_URI"));
-        match (named, self.environment.privilege) {
-            (Some(uri), _) => uri.to_owned(),
-            (None, Privilege::Root) => "network:///system".to_owned(),
-            (None, Privilege::User) => "network:///session".to_owned(),
-        }
-    }
-
-    /// Ends the connection.
-    pub(crate) fn disconnect(&mut self) {
-        if let Some(connect) = self.connect.take()
-            && let Err(error) = self.wait(connect.close())
-        {
-            tracing::warn!(%error, "connection not closed");
-        }
-    }
-
     /// What lines from a user are asked with.
     pub(crate) fn prompt(&self) -> &'static str {
-        match self.access {
+        match self.connection.access {
             Access::ReadWrite => "virsh # ",
             Access::ReadOnly => "virsh > ",
         }
@@ -143,7 +92,9 @@ impl Shell {
             };
             outcome = match ready.and_then(|()| run(self, &command.args)) {
                 Ok(()) => Outcome::Done,
+                Err(Failure::Silent) => Outcome::Failed,
                 Err(failure) => {
+                    self.check_alive();
                     self.tell(failure)?;
                     Outcome::Failed
                 }
@@ -154,7 +105,10 @@ impl Shell {
     }
 
     /// Says why something failed.
-    fn tell(&mut self, failure: Failure) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn tell(&mut self, failure: Failure) -> io::Result<()> {
         match failure {
             Failure::Own(line) => self.ui.error(&line),
             Failure::Driver(error) => self.ui.error(error.message()),
@@ -162,6 +116,7 @@ impl Shell {
                 self.ui.error(&line)?;
                 self.ui.error(error.message())
             }
+            Failure::Silent => Ok(()),
             Failure::Output(error) => Err(error),
         }
     }
@@ -183,6 +138,8 @@ impl Shell {
         let connect = self.connect()?;
         let text = args.required("network")?;
         let command = args.command().name;
+        let found = format!("{command}: found option <network>: {text}");
+        self.ui.debug(Level::Info, &found)?;
         let line = || tr!("failed to get network '{text}'", text = text);
         let mut last = None;
         if how != Lookup::Name && text.len() == UUID_TEXT {

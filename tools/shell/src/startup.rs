@@ -4,22 +4,27 @@
 //! virsh: `main`, `virshParseArgv`, tools/virsh.c
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, Write};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use oxivirt::{Access, Registry, Version};
 
+use crate::args::Value;
+use crate::command::{Kind, Persona};
 use crate::commands::Table;
 use crate::environment::Environment;
-use crate::grammar::parse::{parse_string, parse_words};
+use crate::grammar::parse::{Command, parse_string, parse_words};
 use crate::help;
 use crate::i18n::tr;
+use crate::interactive;
 use crate::log::{Level, Log};
 use crate::options::{GlobalOption, Scanner};
 use crate::shell::{Outcome, Shell};
-use crate::ui::{Timing, Ui, Verbosity};
+use crate::terminal;
+use crate::ui::{Colors, Timing, Ui, Verbosity};
 
 /// The shell ends at once, with this status.
 struct Ended(ExitCode);
@@ -41,13 +46,21 @@ pub(crate) fn run(
     let out: Box<dyn Write> = Box::new(io::stdout());
     let err: Box<dyn Write> = Box::new(io::stderr());
     let ui = Ui::new(out, err, Log::new(&program));
-    let mut shell = match Shell::new(ui, environment, registry) {
+    let persona = Persona::of_program(&program);
+    let mut shell = match Shell::new(ui, persona, environment, registry) {
         Ok(shell) => shell,
         Err((mut ui, error)) => {
             drop(ui.error(&error.to_string()));
             return ExitCode::FAILURE;
         }
     };
+    if persona == Persona::Oxish
+        && terminal::shows_results()
+        && shell.environment.filled("NO_COLOR").is_none()
+        && shell.environment.text("TERM").is_some_and(|kind| kind != "dumb")
+    {
+        shell.ui.colors = Colors::Shown;
+    }
     let status = go(&mut shell, &program, words).unwrap_or_else(|Ended(status)| status);
     shell.disconnect();
     match shell.ui.flush() {
@@ -70,16 +83,25 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     }
     let words: Vec<Vec<u8>> = scanner.into_rest().into_iter().map(OsString::into_vec).collect();
     // everything is read before anything is done
+    let table = Table::of(shell.persona);
     let commands = match words.as_slice() {
         [] => None,
         [text] if text.is_empty() => return Err(Ended(ExitCode::FAILURE)),
-        [text] => Some(parse_string(text, &Table)),
-        words => Some(parse_words(words, &Table)),
+        [text] => {
+            let line = format!("commands: \"{}\"", String::from_utf8_lossy(text));
+            shell.ui.debug(Level::Info, &line)?;
+            Some(parse_string(text, &table))
+        }
+        words => Some(parse_words(words, &table)),
     };
     let commands = match commands.transpose() {
         Ok(commands) => commands,
         Err(error) => return fail(shell, &error.message()),
     };
+    match &commands {
+        Some(commands) => trace(shell, commands)?,
+        None => shell.live_beside()?,
+    }
     if connect_now && !shell.connect_at_start()? {
         return Err(Ended(ExitCode::FAILURE));
     }
@@ -88,8 +110,36 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
             Outcome::Done | Outcome::Quit => ExitCode::SUCCESS,
             Outcome::Failed => ExitCode::FAILURE,
         }),
-        None => lines(shell, program),
+        None => Ok(interactive::run(shell, program)?),
     }
+}
+
+/// Follows what was understood.
+pub(crate) fn trace(shell: &mut Shell, commands: &[Command]) -> io::Result<()> {
+    if !shell.ui.log.wants(Level::Info) {
+        return Ok(());
+    }
+    for command in commands {
+        let mut place_in_list = 0;
+        for given in command.args.given() {
+            let Some(option) = command.def.options.get(given.index) else { continue };
+            let (command, name) = (command.def.name, option.name);
+            let line = match &given.value {
+                Value::Flag => format!("{command}: {name}(bool)"),
+                Value::Text(text) => {
+                    let text = String::from_utf8_lossy(text);
+                    if option.kind == Kind::List {
+                        place_in_list += 1;
+                        format!("{command}: {name}(argv: {}): {text}", place_in_list - 1)
+                    } else {
+                        format!("{command}: {name}(optdata): {text}")
+                    }
+                }
+            };
+            shell.ui.debug(Level::Info, &line)?;
+        }
+    }
+    Ok(())
 }
 
 fn fail(shell: &mut Shell, message: &str) -> Result<ExitCode, Ended> {
@@ -103,17 +153,17 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
     let text = value.to_string_lossy().into_owned();
     match option.short {
         'c' => {
-            shell.set_uri(text);
+            shell.connection.uri = Some(text);
             return Ok(true);
         }
         'd' => set_debug(shell, &text, &option.spelling)?,
         'e' => check_escape(shell, &text)?,
         'h' => {
-            let usage = help::usage(program);
+            let usage = help::usage(program, shell.persona);
             shell.ui.print(usage)?;
             return Err(Ended(ExitCode::SUCCESS));
         }
-        'k' | 'K' => check_keepalive(shell, &text, &option.spelling)?,
+        'k' | 'K' => set_keepalive(shell, option.short, &text, &option.spelling)?,
         'l' => {
             if shell.ui.log.open(Path::new(value)).is_err() {
                 let message = tr!("failed to open the log file. check the log file path");
@@ -121,7 +171,7 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
             }
         }
         'q' => shell.ui.verbosity = Verbosity::Quiet,
-        'r' => shell.set_access(Access::ReadOnly),
+        'r' => shell.connection.access = Access::ReadOnly,
         't' => shell.ui.timing = Timing::On,
         'v' if text == "long" => return long_version(shell),
         'V' => return long_version(shell),
@@ -170,25 +220,40 @@ fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Ended> {
     fail(shell, &message).map(drop)
 }
 
-/// Connections of this process need no signs of life; the number is checked all the same.
-fn check_keepalive(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Ended> {
-    let digits = text.trim_start();
-    let number = match digits.strip_prefix("0x") {
-        Some(hex) => i64::from_str_radix(hex, 16).ok(),
-        None => digits.parse::<i64>().ok(),
+fn set_keepalive(shell: &mut Shell, short: char, text: &str, spelling: &str) -> Result<(), Ended> {
+    let Some(number) = read_c_integer(text) else {
+        let message = tr!("Invalid value for option {option}", option = spelling);
+        return fail(shell, &message).map(drop);
     };
-    match number {
-        None => {
-            let message = tr!("Invalid value for option {option}", option = spelling);
-            fail(shell, &message).map(drop)
-        }
-        Some(number) if number < 0 => {
-            let message =
-                tr!("option {option} requires a positive integer argument", option = spelling);
-            fail(shell, &message).map(drop)
-        }
-        Some(_) => Ok(()),
+    let Ok(number) = u32::try_from(number) else {
+        let message =
+            tr!("option {option} requires a positive integer argument", option = spelling);
+        return fail(shell, &message).map(drop);
+    };
+    let keepalive = &mut shell.connection.keepalive;
+    keepalive.insisted = true;
+    if short == 'k' {
+        keepalive.interval = Duration::from_secs(number.into());
+    } else {
+        keepalive.count = number;
     }
+    Ok(())
+}
+
+/// A C integer: decimal, `0x…` or, behind a zero, octal.
+fn read_c_integer(text: &str) -> Option<i32> {
+    let text = text.trim_start();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (radix, digits) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (16, digits),
+        None if digits.len() > 1 && digits.starts_with('0') => (8, digits),
+        None => (10, digits),
+    };
+    let is_digits = digits.chars().all(|c| c.is_digit(radix));
+    is_digits.then(|| i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()).flatten()
 }
 
 fn read_debug_variables(shell: &mut Shell) -> Result<(), Ended> {
@@ -207,33 +272,26 @@ fn read_debug_variables(shell: &mut Shell) -> Result<(), Ended> {
     Ok(())
 }
 
-/// Commands from standard input, a line each.
-fn lines(shell: &mut Shell, program: &str) -> Result<ExitCode, Ended> {
-    shell.ui.extra(help::banner(program))?;
-    let input = io::stdin();
-    loop {
-        let prompt = shell.prompt();
-        shell.ui.print(prompt)?;
-        shell.ui.flush()?;
-        let mut line = Vec::new();
-        if input.lock().read_until(b'\n', &mut line)? == 0 {
-            shell.ui.print("\n")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
-        // what was typed is shown, as a terminal would
-        shell.ui.print(&line)?;
-        shell.ui.print("\n")?;
-        match parse_string(OsStr::from_bytes(&line).as_bytes(), &Table) {
-            Err(error) => shell.ui.error(&error.message())?,
-            Ok(commands) => {
-                if shell.run_all(&commands)? == Outcome::Quit {
-                    shell.ui.print("\n")?;
-                    return Ok(ExitCode::SUCCESS);
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_read_as_c_does() {
+        for (text, expect) in [
+            ("5", Some(5)),
+            (" +5", Some(5)),
+            ("-5", Some(-5)),
+            ("0x1F", Some(31)),
+            ("017", Some(15)),
+            ("0", Some(0)),
+            ("09", None),
+            ("5s", None),
+            ("", None),
+            ("--5", None),
+            ("99999999999", None),
+        ] {
+            assert_eq!(read_c_integer(text), expect, "{text}");
         }
     }
 }

@@ -35,6 +35,43 @@ pub(crate) enum Timing {
     On,
 }
 
+/// How a piece of text looks on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    Faint,
+    /// All is well, or a line that is new.
+    Added,
+    /// Something is wrong, or a line that goes.
+    Removed,
+}
+
+/// Whether styles are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Colors {
+    #[default]
+    Never,
+    Shown,
+}
+
+/// Whether a command ends with an empty line, or the time it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Trailer {
+    #[default]
+    Wanted,
+    /// A program reads what was printed.
+    Unwanted,
+}
+
+/// Where messages go while they are not shown.
+pub(crate) struct Muted(Box<dyn Write>);
+
+impl std::fmt::Debug for Muted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Muted")
+    }
+}
+
 /// The two streams and what is written to them.
 pub(crate) struct Ui {
     out: Box<dyn Write>,
@@ -42,13 +79,47 @@ pub(crate) struct Ui {
     buffer: Vec<u8>,
     pub(crate) verbosity: Verbosity,
     pub(crate) timing: Timing,
+    pub(crate) colors: Colors,
+    trailer: Trailer,
     pub(crate) log: Log,
 }
 
 impl Ui {
     pub(crate) fn new(out: Box<dyn Write>, err: Box<dyn Write>, log: Log) -> Self {
         let (verbosity, timing) = (Verbosity::Normal, Timing::Off);
-        Self { out, err, buffer: Vec::new(), verbosity, timing, log }
+        let (colors, trailer) = (Colors::Never, Trailer::Wanted);
+        Self { out, err, buffer: Vec::new(), verbosity, timing, colors, trailer, log }
+    }
+
+    /// Shows no messages until [`Ui::unmute`].
+    pub(crate) fn mute(&mut self) -> Muted {
+        Muted(std::mem::replace(&mut self.err, Box::new(io::sink())))
+    }
+
+    /// Shows messages again.
+    pub(crate) fn unmute(&mut self, muted: Muted) {
+        self.err = muted.0;
+    }
+
+    /// A text in a style, where styles are shown.
+    pub(crate) fn styled(&self, style: Style, text: &str) -> String {
+        // ECMA-48, SGR
+        let code = match (self.colors, style) {
+            (Colors::Never, _) | (_, Style::Plain) => return text.to_owned(),
+            (_, Style::Faint) => "2",
+            (_, Style::Added) => "32",
+            (_, Style::Removed) => "31",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// A result for a program: nothing follows it.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn data(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        self.trailer = Trailer::Unwanted;
+        self.print(text)
     }
 
     /// Whether extra text is shown.
@@ -78,6 +149,9 @@ impl Ui {
     /// # Errors
     /// If stdout cannot be written.
     pub(crate) fn trailer(&mut self, took: Duration) -> io::Result<()> {
+        if std::mem::take(&mut self.trailer) == Trailer::Unwanted {
+            return Ok(());
+        }
         if self.timing == Timing::Off {
             return self.extra("\n");
         }

@@ -14,8 +14,10 @@ use crate::tally::Tally;
 use crate::tasks;
 use crate::ui::{self, Failure};
 
-/// Seconds per fuzz target in the short form.
-const FUZZ_SECONDS: &str = "10";
+/// Seconds per fuzz target in the short form, with the engine that is always there.
+const FUZZ: [&str; 3] = ["--engine", "own", "10"];
+/// The model in its short form, the same histories every time.
+const MODEL: [&str; 6] = ["--steps", "3000", "--kernel", "100", "--seed", "1"];
 
 struct Check {
     total: Tally,
@@ -139,9 +141,11 @@ impl Check {
 
     /// What runs whole networks, in namespaces.
     fn networks(&mut self) {
-        self.network_program("demonstration", "oxivirt-try");
-        self.network_program("packets", "oxivirt-packets");
-        self.network_program("crash", "oxivirt-crash");
+        self.network_program("demonstration", "oxivirt-try", &[]);
+        self.network_program("packets", "oxivirt-packets", &[]);
+        self.network_program("crash", "oxivirt-crash", &[]);
+        self.network_program("model", "oxivirt-model", &MODEL);
+        self.network_program("soak", "oxivirt-soak", &["--networks", "30"]);
         self.peer();
     }
 
@@ -164,13 +168,15 @@ impl Check {
         self.step(NAME, &call);
     }
 
-    fn network_program(&mut self, name: &str, program: &str) {
+    fn network_program(&mut self, name: &str, program: &str, arguments: &[&str]) {
         let Some(prefix) = &self.prefix else {
             return self.skip(name, "netns", "no namespace can be made");
         };
         let path = process::program_directory("debug").join(program);
-        let call =
-            Call::new([path]).environment("OXIVIRT_SKIPPED", &self.skipped_file).behind(prefix);
+        let call = Call::new([path])
+            .arguments(arguments)
+            .environment("OXIVIRT_SKIPPED", &self.skipped_file)
+            .behind(prefix);
         self.step(name, &call);
     }
 
@@ -187,7 +193,7 @@ impl Check {
         }
         if tasks::has_member_program("fuzz") {
             let path = process::program_directory("debug").join("fuzz");
-            self.step("fuzz", &Call::new([path]).argument(FUZZ_SECONDS));
+            self.step("fuzz", &Call::new([path]).arguments(FUZZ));
         }
     }
 

@@ -29,6 +29,8 @@ cargo xtask TASK
   crash [ARGUMENT…]          kill the driver at every state-changing system call; without
                              arguments for every kind of network, and while it recovers
   packets [ARGUMENT…]        packet probes through a running set of networks
+  model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
+  soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
   bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         "try" => tasks::demonstration(&rest),
         "crash" => tasks::crash(&rest),
         "packets" => tasks::packets(&rest),
+        "model" => tasks::model(&rest),
+        "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
         "conformance" => tasks::conformance(&rest),
         "fuzz" => tasks::fuzz(&rest),

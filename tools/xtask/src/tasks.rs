@@ -71,6 +71,16 @@ pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-packets", arguments)
 }
 
+/// `cargo xtask model`: release, for it is many steps.
+pub(crate) fn model(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-model", arguments)
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "oxivirt-soak", arguments)
+}
+
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
@@ -84,6 +94,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 /// `cargo xtask conformance`.
 pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
+    // the shell is judged from outside: it has to be there
+    build(Profile::Dev)?;
     member_program("conformance", arguments)
 }
 

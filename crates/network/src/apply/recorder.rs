@@ -2,7 +2,7 @@
 //!
 //! Holds links, rules, files and dnsmasq processes as sets, applies steps to them with the kernel's
 //! main rules (no two links of one name, removal of what is absent succeeds), records every step and
-//! fails at a chosen one. So planners and the driver are tested without privileges.
+//! fails or never returns at a chosen one. So planners and the driver are tested without privileges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,6 +15,7 @@ use oxivirt_util::firewall::Removal;
 use oxivirt_util::firewall::iptables::{Rule, program};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
+use tokio::sync::Notify;
 
 use super::{Host, HostError};
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
@@ -69,12 +70,14 @@ struct Inner {
     facts: HostFacts,
     steps: Vec<String>,
     fail_at: Option<usize>,
+    hang_at: Option<usize>,
 }
 
 /// The recording host.
 #[derive(Debug, Default)]
 pub struct Recorder {
     inner: Mutex<Inner>,
+    hung: Notify,
 }
 
 impl Recorder {
@@ -100,6 +103,28 @@ impl Recorder {
     /// Makes the step with this number fail, counted from 0 over the recorder's life.
     pub fn fail_at(&self, step: Option<usize>) {
         self.lock().fail_at = step;
+    }
+
+    /// Makes the step with this number, and all later ones, wait for ever before anything is done: what
+    /// a driver looks like that ends there.
+    pub fn hang_at(&self, step: Option<usize>) {
+        self.lock().hang_at = step;
+    }
+
+    /// Waits until a step hangs.
+    pub async fn hung(&self) {
+        self.hung.notified().await;
+    }
+
+    async fn hang_if_asked(&self) {
+        let hangs = {
+            let inner = self.lock();
+            inner.hang_at.is_some_and(|step| inner.steps.len() >= step)
+        };
+        if hangs {
+            self.hung.notify_one();
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The state now.
@@ -176,6 +201,7 @@ impl Host for Recorder {
     }
 
     async fn run(&self, step: &Step) -> Result<(), HostError> {
+        self.hang_if_asked().await;
         let mut inner = self.lock();
         let number = inner.steps.len();
         inner.steps.push(step.to_string());
@@ -244,6 +270,7 @@ impl Host for Recorder {
     }
 
     async fn undo(&self, undo: &Undo) -> Result<(), HostError> {
+        self.hang_if_asked().await;
         let mut inner = self.lock();
         inner.steps.push(undo.to_string());
         inner.state.undo(undo)

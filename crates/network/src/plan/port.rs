@@ -33,7 +33,7 @@ pub enum PortPlanError {
     #[error("Port reclaim requested but plug type is none")]
     Unplugged,
     /// The network has a port with this UUID.
-    #[error("{uuid}")]
+    #[error("Network port with UUID {uuid} already exists")]
     Exists {
         /// The UUID.
         uuid: Uuid,

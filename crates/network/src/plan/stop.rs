@@ -55,11 +55,13 @@ pub fn plan(
         plan.then(generated_files(def, layout).into_iter().map(remove));
     }
     plan.then([ports]);
-    let state = [layout.leases(bridge), layout.macs(bridge)];
-    match keep {
-        Keep::Leases => plan.then(state.map(|path| Undo::RemoveIfEmpty { path })),
-        Keep::Nothing => plan.then(state.map(remove)),
-    }
+    let leases = layout.leases(bridge);
+    plan.then([match keep {
+        Keep::Leases => Undo::RemoveIfEmpty { path: leases },
+        Keep::Nothing => remove(leases),
+    }]);
+    // Its guests' ports are gone.
+    plan.then([remove(layout.macs(bridge))]);
     plan
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::mask::{Numbers, Words, word};
-use super::{Line, Outcome, Scenario, Verdict};
+use super::{BESIDE, Line, Outcome, Scenario, Verdict};
 use crate::daemon::Daemon;
 use crate::error::{Error, Result};
 
@@ -99,7 +99,12 @@ pub(super) fn run(scenario: &Scenario, inputs: &Path) -> Result<Vec<Outcome>> {
     let mut numbers = Numbers::default();
     let mut connections: BTreeMap<u64, Connection> = BTreeMap::new();
     for line in scenario.lines() {
+        if !line.socket.is_empty() && !line.socket.starts_with("virtnetworkd") {
+            // between a client and another daemon
+            continue;
+        }
         if line.event == Some("connect") {
+            beside(scenario, line.connection, &daemon, inputs)?;
             let path = daemon.root().join("run/libvirt").join(line.socket);
             connections.insert(line.connection, Connection::open(&path)?);
         } else if let Some(connection) = connections.get_mut(&line.connection)
@@ -120,6 +125,13 @@ pub(super) fn run(scenario: &Scenario, inputs: &Path) -> Result<Vec<Outcome>> {
         }
     });
     Ok(outcomes.collect())
+}
+
+fn beside(scenario: &Scenario, connection: u64, daemon: &Daemon, inputs: &Path) -> Result<()> {
+    let found = BESIDE
+        .iter()
+        .find(|(number, before, _)| *number == scenario.number() && *before == connection);
+    found.map_or(Ok(()), |(_, _, command)| prepare(daemon, command, inputs))
 }
 
 fn prepare(daemon: &Daemon, setup: &str, inputs: &Path) -> Result<()> {

@@ -1,8 +1,8 @@
 //! `help`: explain commands.
 
-use super::{GROUPS, Table};
+use super::{Table, groups};
 use crate::args::Args;
-use crate::command::{CommandDef, Completer, OptionDef};
+use crate::command::{CommandDef, Completer, OptionDef, Persona};
 use crate::failure::Failure;
 use crate::grammar::parse::Commands as _;
 use crate::help;
@@ -19,21 +19,24 @@ pub(crate) const COMMAND: CommandDef = CommandDef::new("help", mark!("explain co
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let text = match args.text("command")?.filter(|word| !word.is_empty()) {
-        None => help::all_groups(),
-        Some(word) => match (Table.command(word.as_bytes()), group(&word)) {
-            (Some(command), _) => help::page(command),
-            (None, Some(text)) => text,
-            (None, None) => {
-                let message = tr!("command or command group '{name}' doesn't exist", name = word);
-                return Err(Failure::Own(message));
+        None => help::all_groups(shell.persona),
+        Some(word) => {
+            match (Table::of(shell.persona).command(word.as_bytes()), group(&word, shell.persona)) {
+                (Some(command), _) => help::page(command, shell.persona),
+                (None, Some(text)) => text,
+                (None, None) => {
+                    let message =
+                        tr!("command or command group '{name}' doesn't exist", name = word);
+                    return Err(Failure::Own(message));
+                }
             }
-        },
+        }
     };
     shell.ui.print(text)?;
     Ok(())
 }
 
-fn group(word: &str) -> Option<String> {
-    let found = GROUPS.iter().find(|group| group.keyword == word || group.title == word);
+fn group(word: &str, persona: Persona) -> Option<String> {
+    let found = groups(persona).find(|group| group.keyword == word || group.title == word);
     found.map(help::group)
 }

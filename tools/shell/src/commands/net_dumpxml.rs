@@ -2,11 +2,13 @@
 
 use oxivirt::{ListFlags, XmlFlags};
 
-use super::network_option;
+use super::{OBJECT_FORMAT, WRAP, XPATH, network_option, print_xml};
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
 use crate::failure::Failure;
-use crate::i18n::mark;
+use crate::format::{Format, print_value};
+use crate::i18n::{mark, tr};
+use crate::json;
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
@@ -18,12 +20,20 @@ pub(crate) const COMMAND: CommandDef =
                 "inactive",
                 mark!("the definition that takes effect at the next start"),
             ),
+            XPATH,
+            WRAP,
+            OBJECT_FORMAT,
         ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let format = Format::of_object(args)?;
     let network = shell.network(args)?;
     let flags = if args.flag("inactive") { XmlFlags::INACTIVE } else { XmlFlags::NONE };
     let xml = shell.wait(network.xml_desc(flags))?;
-    shell.ui.print(xml)?;
-    Ok(())
+    if let Some(format) = format {
+        let value = json::of_document(&xml)
+            .map_err(|error| Failure::Own(tr!("cannot read the XML: {error}", error = error)))?;
+        return print_value(shell, format, &value);
+    }
+    print_xml(shell, args, &xml)
 }

@@ -1,10 +1,14 @@
 //! `net-list`: list networks.
 
-use oxivirt::{Autostart, ListFlags, Network};
+use std::collections::BTreeSet;
 
+use oxivirt::{Connect, ListFlags, Network, Uuid};
+
+use super::{FORMAT, print_table};
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
 use crate::failure::{Failure, OrElse as _};
+use crate::format::{Format, Records};
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 use crate::table::Table;
@@ -22,6 +26,7 @@ pub(crate) const COMMAND: CommandDef = CommandDef::new("net-list", mark!("list n
         OptionDef::flag("name", mark!("names only")),
         OptionDef::flag("table", mark!("a table (default)")),
         OptionDef::flag("title", mark!("the title of each network in the table")),
+        FORMAT,
     ]);
 
 fn filter(args: &Args) -> ListFlags {
@@ -52,12 +57,13 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
             "Only one argument from --table, --name and --uuid may be specified."
         )));
     }
+    let format = Format::of(args)?;
     let connect = shell.connect()?;
-    let mut networks = shell
-        .wait(connect.list_all_networks(filter(args)))
-        .or_else_say(|| tr!("Failed to list networks"))?;
-    networks.sort_by_key(|network| network.name().to_ascii_lowercase());
     if args.flag("name") || args.flag("uuid") {
+        let mut networks = shell
+            .wait(connect.list_all_networks(filter(args)))
+            .or_else_say(|| tr!("Failed to list networks"))?;
+        networks.sort_by_key(|network| network.name().to_ascii_lowercase());
         for network in &networks {
             let line = if args.flag("name") {
                 network.name().to_owned()
@@ -68,36 +74,81 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let table = table(shell, &networks, args.flag("title"));
-    let text = if shell.ui.is_quiet() { table.render_quiet() } else { table.render() };
-    shell.ui.print(text)?;
-    Ok(())
+    let mut rows = rows(shell, &connect, args).or_else_say(|| tr!("Failed to list networks"))?;
+    rows.sort_by_key(|row| row.network.name().to_ascii_lowercase());
+    let with_title = args.flag("title");
+    match format {
+        Some(format) => records(rows, with_title).print(shell, format),
+        None => print_table(shell, &table(rows, with_title)),
+    }
 }
 
-fn table(shell: &Shell, networks: &[Network], with_title: bool) -> Table {
+/// What a row says of a network.
+struct Row {
+    network: Network,
+    active: bool,
+    persistent: bool,
+    autostart: bool,
+    title: Option<String>,
+}
+
+/// Everything a row says, by four lists however many networks there are.
+fn rows(shell: &Shell, connect: &Connect, args: &Args) -> oxivirt::Result<Vec<Row>> {
+    let uuids = |flags| -> oxivirt::Result<BTreeSet<Uuid>> {
+        let networks = shell.wait(connect.list_all_networks(flags))?;
+        Ok(networks.iter().map(Network::uuid).collect())
+    };
+    let networks = shell.wait(connect.list_all_networks(filter(args)))?;
+    let active = uuids(ListFlags::ACTIVE)?;
+    let persistent = uuids(ListFlags::PERSISTENT)?;
+    let autostart = uuids(ListFlags::AUTOSTART)?;
+    let title = |network: &Network| {
+        let flags = oxivirt::UpdateFlags::NONE;
+        shell.wait(network.metadata(oxivirt::MetadataType::Title, None, flags)).ok()
+    };
+    let rows = networks.into_iter().map(|network| Row {
+        active: active.contains(&network.uuid()),
+        persistent: persistent.contains(&network.uuid()),
+        autostart: autostart.contains(&network.uuid()),
+        title: args.flag("title").then(|| title(&network)).flatten(),
+        network,
+    });
+    Ok(rows.collect())
+}
+
+fn table(rows: Vec<Row>, with_title: bool) -> Table {
     let mut header = vec![tr!("Name"), tr!("State"), tr!("Autostart"), tr!("Persistent")];
     header.extend(with_title.then(|| tr!("Title")));
     let mut table = Table::new(header);
-    for network in networks {
-        let active = shell.wait(network.is_active()).unwrap_or_default();
-        let autostart = match shell.wait(network.autostart()) {
-            Ok(Autostart::Enabled) => tr!("yes"),
-            Ok(Autostart::Disabled) => tr!("no"),
-            Err(_) => tr!("no autostart"),
-        };
-        let persistent = shell.wait(network.is_persistent()).unwrap_or_default();
+    let yes_no = |yes| if yes { tr!("yes") } else { tr!("no") };
+    for row in rows {
         let mut cells = vec![
-            network.name().to_owned(),
-            if active { tr!("active") } else { tr!("inactive") },
-            autostart,
-            if persistent { tr!("yes") } else { tr!("no") },
+            row.network.name().to_owned(),
+            if row.active { tr!("active") } else { tr!("inactive") },
+            yes_no(row.autostart),
+            yes_no(row.persistent),
         ];
         if with_title {
-            let flags = oxivirt::UpdateFlags::NONE;
-            let title = network.metadata(oxivirt::MetadataType::Title, None, flags);
-            cells.push(shell.wait(title).unwrap_or_default());
+            cells.push(row.title.unwrap_or_default());
         }
         table.push(cells);
     }
     table
+}
+
+fn records(rows: Vec<Row>, with_title: bool) -> Records {
+    const KEYS: &[&str] = &["name", "uuid", "active", "persistent", "autostart", "title"];
+    let keys = if with_title { KEYS } else { KEYS.get(..5).unwrap_or(KEYS) };
+    let mut records = Records::new(keys, "name");
+    for row in rows {
+        records.push([
+            row.network.name().into(),
+            row.network.uuid().to_string().into(),
+            row.active.into(),
+            row.persistent.into(),
+            row.autostart.into(),
+            row.title.into(),
+        ]);
+    }
+    records
 }

@@ -8,7 +8,7 @@
 use super::token::{Token, TokenError, Tokenizer};
 use crate::{
     args::{Args, Value},
-    command::{CommandDef, Kind, OptionDef, Place, Presence},
+    command::{CommandDef, Kind, OptionDef, Persona, Place, Presence},
     i18n::tr,
 };
 
@@ -16,6 +16,9 @@ use crate::{
 pub(crate) trait Commands {
     /// The command called `name`.
     fn command(&self, name: &[u8]) -> Option<&'static CommandDef>;
+
+    /// Who reads: options of ours are unknown to virsh.
+    fn persona(&self) -> Persona;
 }
 
 /// Why words are no commands.
@@ -105,6 +108,30 @@ pub(crate) fn parse_string(
     parse(Tokenizer::new(text), commands)
 }
 
+/// Reads as much of an unfinished command string as there is: the command at its end, and whether the
+/// last word is quoted.
+pub(crate) fn parse_unfinished(text: &[u8], commands: &impl Commands) -> Option<Partial> {
+    let mut state = State::Start;
+    for token in Tokenizer::new(text).lenient() {
+        // a mistake ends what is understood, not what is offered
+        let read = match token {
+            Ok(Token::Separator) => {
+                state = State::Start;
+                Ok(())
+            }
+            Ok(Token::Word(word)) => state.word(word, commands),
+            Err(error) => Err(ParseError::Token(error)),
+        };
+        if read.is_err() {
+            break;
+        }
+    }
+    match state {
+        State::Inside(partial) => Some(partial),
+        State::Start | State::Comment => None,
+    }
+}
+
 /// Reads words which are separate already: one command, in which nothing is quoted and nothing
 /// separates.
 ///
@@ -155,7 +182,7 @@ impl State {
             Self::Inside(partial) => partial.word(word)?,
             Self::Start if word.starts_with(b"#") => *self = Self::Comment,
             Self::Start => match commands.command(&word) {
-                Some(def) => *self = Self::Inside(Partial::new(def)),
+                Some(def) => *self = Self::Inside(Partial::new(def, commands.persona())),
                 None => return Err(ParseError::UnknownCommand { word }),
             },
         }
@@ -173,11 +200,44 @@ pub(crate) struct Partial {
     /// Behind a `--`.
     only_data: bool,
     help: bool,
+    persona: Persona,
 }
 
 impl Partial {
-    fn new(def: &'static CommandDef) -> Self {
-        Self { def, args: Args::new(def), pending: None, only_data: false, help: false }
+    fn new(def: &'static CommandDef, persona: Persona) -> Self {
+        Self { def, args: Args::new(def), pending: None, only_data: false, help: false, persona }
+    }
+
+    /// The command.
+    pub(crate) fn def(&self) -> &'static CommandDef {
+        self.def
+    }
+
+    /// What was given so far.
+    pub(crate) fn args(&self) -> &Args {
+        &self.args
+    }
+
+    /// The option that the last word is the value of, with that value; an option whose value is
+    /// still to come has the empty one.
+    pub(crate) fn last(&self) -> Option<(&'static OptionDef, &[u8])> {
+        if let Some(index) = self.pending {
+            return self.def.options.get(index).map(|option| (option, b"".as_slice()));
+        }
+        self.args.given().iter().rev().find_map(|given| match &given.value {
+            Value::Text(text) => Some((self.def.options.get(given.index)?, text.as_slice())),
+            Value::Flag => None,
+        })
+    }
+
+    /// Whether the option with this index is there already; a list takes more.
+    pub(crate) fn is_given(&self, index: usize) -> bool {
+        let is_list = self.def.options.get(index).is_some_and(|option| option.kind == Kind::List);
+        !is_list && (self.args.has(index) || self.pending == Some(index))
+    }
+
+    fn option(&self, name: &[u8]) -> Option<(usize, &'static OptionDef)> {
+        self.def.option(name).filter(|(_, option)| self.persona.has(option.origin))
     }
 
     /// `help` shows what it can, whatever else is said to it.
@@ -204,7 +264,9 @@ impl Partial {
 
     fn positional(&mut self, word: Vec<u8>) -> Result<(), ParseError> {
         let open = self.def.options.iter().enumerate().find(|(index, option)| {
-            option.place != Place::Named && (option.kind == Kind::List || !self.args.has(*index))
+            option.place != Place::Named
+                && self.persona.has(option.origin)
+                && (option.kind == Kind::List || !self.args.has(*index))
         });
         match open {
             Some((index, _)) => {
@@ -223,7 +285,7 @@ impl Partial {
             self.help = true;
             return Ok(());
         }
-        let Some((mut index, mut option)) = self.def.option(name) else {
+        let Some((mut index, mut option)) = self.option(name) else {
             if self.is_lenient() {
                 return Ok(());
             }

@@ -50,11 +50,18 @@ pub(crate) enum Quote {
 #[derive(Debug, Clone)]
 pub(crate) struct Tokenizer<'a> {
     rest: &'a [u8],
+    /// Whether the end of the text closes a quote.
+    lenient: bool,
 }
 
 impl<'a> Tokenizer<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { rest: text }
+        Self { rest: text, lenient: false }
+    }
+
+    /// Takes an open quote or a final backslash as finished, for completion.
+    pub(crate) fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     fn take(&mut self) -> Option<u8> {
@@ -79,7 +86,7 @@ impl<'a> Tokenizer<'a> {
         let mut quote = Quote::None;
         loop {
             match (self.rest.first().copied(), quote) {
-                (None, Quote::Double) => return Err(TokenError::MissingQuote),
+                (None, Quote::Double) if !self.lenient => return Err(TokenError::MissingQuote),
                 // an open single quote is closed by the end of the string
                 (None, _) | (Some(b' ' | b'\t' | b'\n' | b';'), Quote::None) => return Ok(word),
                 (Some(b'\''), Quote::None) => quote = Quote::Single,
@@ -87,6 +94,7 @@ impl<'a> Tokenizer<'a> {
                 (Some(b'"'), Quote::None) => quote = Quote::Double,
                 (Some(b'\\'), Quote::None | Quote::Double) => {
                     match self.rest.get(1).copied() {
+                        None if self.lenient => {}
                         None => return Err(TokenError::DanglingBackslash),
                         Some(b'\n') => {}
                         Some(byte) => word.push(byte),

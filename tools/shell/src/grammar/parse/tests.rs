@@ -9,6 +9,10 @@ impl Commands for Table {
         let mut all = groups.iter().flat_map(|group| group.commands);
         all.find(|def| def.name.as_bytes() == name).copied()
     }
+
+    fn persona(&self) -> Persona {
+        Persona::Virsh
+    }
 }
 
 fn show(result: Result<Vec<Command>, ParseError>) -> String {

@@ -1,0 +1,34 @@
+//! `complete`: what an unfinished command line can go on with, for the completion of other shells.
+
+use crate::args::Args;
+use crate::command::{CommandDef, OptionDef};
+use crate::complete::{Caller, candidates};
+use crate::failure::Failure;
+use crate::i18n::mark;
+use crate::shell::Shell;
+
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("complete", mark!("list what a command line can go on with"), run)
+        .about(mark!("Prints what can follow its words, a candidate a line."))
+        .options(&[OptionDef::list("string", mark!("the words so far, the last one unfinished"))
+            .positional()
+            .may_be_empty()])
+        .offline()
+        .hidden();
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let words = args.words("string");
+    let text = words.last().copied().unwrap_or_default().to_vec();
+    let line = words.join(&b' ');
+    // nobody reads what goes wrong while a word is completed
+    let errors = shell.ui.mute();
+    let found = candidates(shell, &line, &text, Caller::Script);
+    shell.ui.unmute(errors);
+    if found.is_empty() {
+        return Err(Failure::Silent);
+    }
+    for candidate in found {
+        shell.ui.print(format!("{candidate}\n"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! `connect`: open another connection.
+
+use oxivirt::Access;
+
+use crate::args::Args;
+use crate::command::{CommandDef, OptionDef};
+use crate::failure::Failure;
+use crate::i18n::mark;
+use crate::shell::Shell;
+
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("connect", mark!("open another connection"), run)
+        .about(mark!("Connects to a URI, or once more to the last one."))
+        .options(&[
+            OptionDef::text("name", mark!("the URI, or an alias of libvirt.conf"))
+                .positional()
+                .may_be_empty(),
+            OptionDef::flag("readonly", mark!("for reading only")),
+        ])
+        .offline();
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let uri = args.text("name")?;
+    let access = match (args.flag("readonly"), &uri) {
+        (true, _) => Access::ReadOnly,
+        (false, Some(_)) => Access::ReadWrite,
+        (false, None) => shell.connection.access,
+    };
+    shell.connect_to(uri, access)
+}

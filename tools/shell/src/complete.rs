@@ -1,0 +1,154 @@
+//! What an unfinished line can go on with.
+//!
+//! Two callers: `complete`, whose answers are virsh's byte for byte because its script for bash calls
+//! it, and the line editor, which offers values for an empty word too.
+//!
+//! virsh: `vshReadlineParse`, `vshCompleterFilter`, tools/vsh.c
+
+use std::collections::BTreeSet;
+
+use oxivirt::{ListFlags, Network};
+
+use crate::command::{CommandDef, Completer, Place, Visibility};
+use crate::commands::{self, Table};
+use crate::grammar::parse::{Partial, parse_unfinished};
+use crate::shell::Shell;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A shell script.
+    Script,
+    /// A person at the prompt.
+    Person,
+}
+
+/// Where candidates come from.
+#[derive(Debug)]
+enum Source {
+    /// The names of commands.
+    Commands,
+    /// A list that an option has.
+    Values(Completer),
+    /// The options that are not there yet.
+    Options,
+    /// Values of the next positional, and the options.
+    Either(Completer),
+}
+
+/// All candidates for the word `text` at the end of `line`; without any, `line` ends in something
+/// nobody knows, or in the name of a file.
+pub(crate) fn candidates(
+    shell: &mut Shell,
+    line: &[u8],
+    text: &[u8],
+    caller: Caller,
+) -> Vec<String> {
+    let table = Table::of(shell.persona);
+    let partial = parse_unfinished(line, &table);
+    // the name itself may still become a longer one
+    let partial = partial.filter(|partial| partial.def().name.as_bytes() != text);
+    let mut found = match source(partial.as_ref(), text, caller) {
+        Source::Commands => command_names(shell),
+        Source::Values(completer) => values(shell, completer, partial.as_ref()),
+        Source::Options => options(shell, partial.as_ref()),
+        Source::Either(completer) => {
+            let mut found = values(shell, completer, partial.as_ref());
+            found.extend(options(shell, partial.as_ref()));
+            found
+        }
+    };
+    found.retain(|candidate| candidate.as_bytes().starts_with(text));
+    found
+}
+
+/// Whether the word `text` at the end of `line` may be the name of a file.
+pub(crate) fn takes_file(shell: &Shell, line: &[u8], text: &[u8]) -> bool {
+    let Some(partial) = parse_unfinished(line, &Table::of(shell.persona)) else { return false };
+    match partial.last() {
+        Some((option, value)) if value == text => option.completer == Completer::Path,
+        _ => text.is_empty() && next_positional(&partial) == Some(Completer::Path),
+    }
+}
+
+fn source(partial: Option<&Partial>, text: &[u8], caller: Caller) -> Source {
+    let Some(partial) = partial else { return Source::Commands };
+    match partial.last() {
+        Some((option, value)) if value == text && option.completer != Completer::None => {
+            Source::Values(option.completer)
+        }
+        _ => match next_positional(partial) {
+            Some(completer) if caller == Caller::Person && text.is_empty() => {
+                Source::Either(completer)
+            }
+            _ => Source::Options,
+        },
+    }
+}
+
+/// What completes the word that the next free position takes.
+fn next_positional(partial: &Partial) -> Option<Completer> {
+    let mut open = partial.def().options.iter().enumerate();
+    open.find(|(index, option)| option.place != Place::Named && !partial.is_given(*index))
+        .map(|(_, option)| option.completer)
+}
+
+fn command_names(shell: &Shell) -> Vec<String> {
+    let shown = |def: &&&CommandDef| def.visibility == Visibility::Shown;
+    let commands = commands::all(shell.persona);
+    commands.filter(|def| shown(&def)).map(|def| def.name.to_owned()).collect()
+}
+
+fn options(shell: &Shell, partial: Option<&Partial>) -> Vec<String> {
+    let Some(partial) = partial else { return Vec::new() };
+    let listed = partial.def().listed(shell.persona);
+    let open = listed.filter(|(index, _)| !partial.is_given(*index));
+    open.map(|(_, option)| format!("--{}", option.name)).collect()
+}
+
+/// Values that a driver knows; none if it cannot be asked.
+fn values(shell: &mut Shell, completer: Completer, partial: Option<&Partial>) -> Vec<String> {
+    match completer {
+        Completer::None | Completer::Path => Vec::new(),
+        Completer::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+        Completer::Command => command_names(shell),
+        Completer::Network(flags) => {
+            let mut names =
+                list(shell, ListFlags::from_bits(flags), |network| network.name().to_owned());
+            names.sort();
+            names
+        }
+        Completer::NetworkUuid => {
+            let mut uuids = list(shell, ListFlags::NONE, |network| network.uuid().to_string());
+            uuids.sort();
+            uuids
+        }
+        Completer::Mac => {
+            let Some(network) = given_network(shell, partial) else { return Vec::new() };
+            let leases = shell.wait(network.dhcp_leases(None)).unwrap_or_default();
+            let macs: BTreeSet<_> = leases.into_iter().filter_map(|lease| lease.mac).collect();
+            macs.into_iter().collect()
+        }
+        Completer::Port => {
+            let Some(network) = given_network(shell, partial) else { return Vec::new() };
+            let ports = shell.wait(network.list_all_ports()).unwrap_or_default();
+            let uuids: BTreeSet<_> = ports.iter().map(|port| port.uuid().to_string()).collect();
+            uuids.into_iter().collect()
+        }
+    }
+}
+
+fn list(shell: &mut Shell, flags: ListFlags, text: impl Fn(&Network) -> String) -> Vec<String> {
+    let Ok(connect) = shell.connect() else { return Vec::new() };
+    let networks = shell.wait(connect.list_all_networks(flags)).unwrap_or_default();
+    networks.iter().map(text).collect()
+}
+
+fn given_network(shell: &mut Shell, partial: Option<&Partial>) -> Option<Network> {
+    let name = partial?.args().text("network").ok()??;
+    let connect = shell.connect().ok()?;
+    shell
+        .wait(connect.network_lookup_by_name(&name))
+        .ok()
+        .or_else(|| shell.wait(connect.network_lookup_by_uuid_string(&name)).ok())
+}

@@ -1,0 +1,244 @@
+//! The connection of the shell: which URI, opened when, kept alive, and opened again when it is lost.
+//!
+//! virsh: `virshConnect`, `virshReconnect`, tools/virsh.c; `virConnectGetDefaultURI`, src/libvirt.c
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oxivirt::{
+    Access, CloseReason, Connect, Credential, CredentialKind, Error, ErrorCode, ErrorDomain,
+    OpenOptions,
+};
+
+use crate::config::ClientConfig;
+use crate::environment::{Environment, Privilege};
+use crate::failure::Failure;
+use crate::i18n::tr;
+use crate::log::Level;
+use crate::shell::Shell;
+
+/// Signs of life, as the user asked for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keepalive {
+    /// Zero for none.
+    pub(crate) interval: Duration,
+    /// Unanswered ones before the connection counts as lost.
+    pub(crate) count: u32,
+    /// Whether a connection which cannot send any is refused.
+    pub(crate) insisted: bool,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5), count: 6, insisted: false }
+    }
+}
+
+/// What is known of the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// What the user asked to connect to; empty for the default.
+    pub(crate) uri: Option<String>,
+    pub(crate) access: Access,
+    pub(crate) keepalive: Keepalive,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connect: Connect,
+    /// Set when the connection has ended by itself.
+    lost: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// What a connection is opened with: asked by option or variable, else the user's default.
+    fn uri(&self, environment: &Environment) -> oxivirt::Result<String> {
+        let named = self.uri.as_deref().or_else(|| environment.text("VIRSH_DEFAULT_CONNECT_URI"));
+        let named = named.filter(|uri| !uri.is_empty());
+        let named = named.or_else(|| environment.filled("LIBVIRT_DEFAULT_URI"));
+        let config = ClientConfig::of_user(environment)?;
+        let named = match named {
+            Some(uri) => Some(uri.to_owned()),
+            None => config.uri_default()?,
+        };
+        let uri = named.unwrap_or_else(|| match environment.privilege {
+            Privilege::Root => "network:///system".to_owned(),
+            Privilege::User => "network:///session".to_owned(),
+        });
+        config.resolve(&uri)
+    }
+}
+
+impl Shell {
+    /// Connects before any command, because the user named a URI.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn connect_at_start(&mut self) -> io::Result<bool> {
+        match self.open() {
+            Ok(_) => Ok(true),
+            Err(failure) => {
+                self.tell(failure)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The connection, opened if there is none or the last one was lost.
+    ///
+    /// # Errors
+    /// Both lines of a failed connection.
+    pub(crate) fn connect(&mut self) -> Result<Connect, Failure> {
+        let Some(open) = &self.connection.open else { return self.open() };
+        if !open.lost.load(Ordering::Acquire) {
+            return Ok(open.connect.clone());
+        }
+        self.disconnect();
+        let connect = self.open_saying(|| tr!("Failed to reconnect to the hypervisor"))?;
+        self.ui.error(&tr!("Reconnected to the hypervisor"))?;
+        Ok(connect)
+    }
+
+    /// Whether the connection ended by itself.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.connection.open.as_ref().is_some_and(|open| open.lost.load(Ordering::Acquire))
+    }
+
+    /// Marks the connection as lost if it cannot be used any more.
+    pub(crate) fn check_alive(&mut self) {
+        let Some(open) = &self.connection.open else { return };
+        if !self.wait(open.connect.is_alive()).unwrap_or(false) {
+            open.lost.store(true, Ordering::Release);
+        }
+    }
+
+    fn open(&mut self) -> Result<Connect, Failure> {
+        self.open_saying(|| tr!("failed to connect to the hypervisor"))
+    }
+
+    fn open_saying(&mut self, line: impl FnOnce() -> String) -> Result<Connect, Failure> {
+        match self.try_open() {
+            Ok(connect) => Ok(connect),
+            Err(Failure::Driver(error)) => Err(Failure::Both(line(), error)),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn try_open(&mut self) -> Result<Connect, Failure> {
+        let uri = self.connection.uri(&self.environment)?;
+        let authenticator: Arc<dyn oxivirt::Authenticator> = Arc::new(Asking);
+        let access = self.connection.access;
+        let options = OpenOptions { access, authenticator: Some(authenticator) };
+        // a question of the driver stands behind what was printed so far
+        self.ui.flush()?;
+        let connect = self.wait(Connect::open(&uri, &self.registry, &options))?;
+        self.keep_alive(&connect)?;
+        let lost = Arc::new(AtomicBool::new(false));
+        self.watch(&connect, &lost, uri);
+        self.connection.open = Some(Open { connect: connect.clone(), lost });
+        Ok(connect)
+    }
+
+    fn keep_alive(&mut self, connect: &Connect) -> Result<(), Failure> {
+        let Keepalive { interval, count, insisted } = self.connection.keepalive;
+        if interval.is_zero() {
+            return Ok(());
+        }
+        let Err(error) = self.wait(connect.set_keepalive(interval, count)) else { return Ok(()) };
+        if insisted {
+            let line = tr!("Cannot setup keepalive on connection as requested, disconnecting");
+            self.ui.error(&line)?;
+            return Err(error.into());
+        }
+        self.ui.debug(Level::Info, "Failed to setup keepalive on connection")?;
+        Ok(())
+    }
+
+    /// Has the end of the connection told at once, whatever the shell does then.
+    fn watch(&self, connect: &Connect, lost: &Arc<AtomicBool>, uri: String) {
+        let lost = Arc::clone(lost);
+        let told = move |reason| {
+            let message = match reason {
+                CloseReason::Client => return,
+                CloseReason::EndOfFile => {
+                    tr!("Disconnected from {uri} due to end of file", uri = uri)
+                }
+                CloseReason::KeepAlive => {
+                    tr!("Disconnected from {uri} due to keepalive timeout", uri = uri)
+                }
+                CloseReason::Error | CloseReason::Unknown(_) => {
+                    tr!("Disconnected from {uri} due to I/O error", uri = uri)
+                }
+            };
+            lost.store(true, Ordering::Release);
+            let line = format!("{}\n", tr!("error: {message}", message = message));
+            // with stderr gone there is nobody left to tell
+            let _told = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+        };
+        // connections of this process do not end by themselves
+        let _unsupported = self.wait(connect.register_close_callback(Box::new(told)));
+    }
+
+    /// Ends the connection.
+    pub(crate) fn disconnect(&mut self) {
+        if let Some(open) = self.connection.open.take()
+            && let Err(error) = self.wait(open.connect.close())
+            && !open.lost.load(Ordering::Acquire)
+        {
+            tracing::warn!(%error, "connection not closed");
+        }
+    }
+
+    /// Opens another connection; the old one is closed, its URI and access stay if this fails.
+    ///
+    /// # Errors
+    /// Both lines of a failed connection.
+    pub(crate) fn connect_to(
+        &mut self,
+        uri: Option<String>,
+        access: Access,
+    ) -> Result<(), Failure> {
+        self.disconnect();
+        let before = self.connection.uri.clone();
+        let access_before = self.connection.access;
+        if uri.is_some() {
+            self.connection.uri = uri;
+        }
+        self.connection.access = access;
+        self.open().map(drop).inspect_err(|_| {
+            self.connection.uri = before;
+            self.connection.access = access_before;
+        })
+    }
+}
+
+/// Answers a driver's questions by asking the user.
+struct Asking;
+
+impl oxivirt::Authenticator for Asking {
+    fn answer(&self, questions: &[Credential]) -> oxivirt::Result<Vec<String>> {
+        let failed = |error: io::Error| {
+            let detail = error.to_string();
+            Error::new(ErrorCode::AUTH_FAILED, ErrorDomain::NONE, detail)
+        };
+        questions.iter().map(|question| ask(question).map_err(failed)).collect()
+    }
+}
+
+fn ask(question: &Credential) -> io::Result<String> {
+    use io::Write as _;
+    let secret = matches!(question.kind, CredentialKind::PassPhrase | CredentialKind::NoEchoPrompt);
+    let mut out = io::stdout();
+    write!(out, "{}: ", question.prompt)?;
+    out.flush()?;
+    let _hidden = secret.then(crate::terminal::hide_input).flatten();
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    if secret {
+        writeln!(out)?;
+    }
+    Ok(line.trim_end_matches('\n').to_owned())
+}

@@ -1,0 +1,346 @@
+//! A text in the user's editor, and what becomes of it.
+//!
+//! virsh: `vshEditWriteToTempFile`, `vshEditFile`, `vshAskReedit`, tools/vsh.c; virsh-edit.c
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::i18n::{mark, text, tr};
+use crate::shell::{Shell, errno_text};
+use crate::terminal;
+
+/// What is edited: where it comes from and where it goes.
+pub(crate) struct Asked<'a, T> {
+    /// The text as it is now.
+    pub(crate) fetch: &'a dyn Fn(&mut Shell) -> Result<String, Failure>,
+    /// Makes the edited text count.
+    pub(crate) apply: &'a dyn Fn(&mut Shell, &str) -> Result<T, Failure>,
+    /// Shown before the edited text counts; says whether it shall.
+    pub(crate) preview: Option<&'a Preview<'a>>,
+}
+
+/// Shows an old and a new text and says whether the new one shall count.
+pub(crate) type Preview<'a> = dyn Fn(&mut Shell, &str, &str) -> Result<bool, Failure> + 'a;
+
+/// How an edit ended.
+#[derive(Debug)]
+pub(crate) enum Verdict<T> {
+    /// The text is what it was.
+    Unchanged,
+    /// The new text counts.
+    Applied(T),
+}
+
+/// Edits a text until it is accepted or the user gives up.
+///
+/// # Errors
+/// What is wrong with the editor, its file, or the text when there is nobody to ask.
+pub(crate) fn edit<T>(shell: &mut Shell, asked: &Asked<'_, T>) -> Result<Verdict<T>, Failure> {
+    let mut original = (asked.fetch)(shell)?;
+    let file = TempFile::with(shell, &original)?;
+    let mut step = Step::Edit;
+    let mut edited = String::new();
+    loop {
+        if step == Step::Edit {
+            file.run_editor(shell)?;
+            edited = file.read(shell)?;
+            if edited == original {
+                return Ok(Verdict::Unchanged);
+            }
+        }
+        let now = (asked.fetch)(shell)?;
+        let refused = if now == original {
+            let wanted = match asked.preview {
+                Some(preview) => preview(shell, &original, &edited)?,
+                None => true,
+            };
+            if !wanted {
+                return Err(Failure::Silent);
+            }
+            match (asked.apply)(shell, &edited) {
+                Ok(done) => return Ok(Verdict::Applied(done)),
+                Err(failure) => (tr!("Failed."), Some(failure)),
+            }
+        } else {
+            original = now;
+            (tr!("The XML configuration was changed by another user."), None)
+        };
+        step = again(shell, refused)?;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Edit,
+    Apply,
+}
+
+/// Tells why the text was refused and asks what to do now.
+fn again(
+    shell: &mut Shell,
+    (message, failure): (String, Option<Failure>),
+) -> Result<Step, Failure> {
+    if !terminal::is_interactive() {
+        shell.ui.error(&message)?;
+        return Err(failure.unwrap_or(Failure::Silent));
+    }
+    if let Some(failure) = failure {
+        shell.tell(failure)?;
+    }
+    let question = tr!("{message} Try again? [y,n,f,?]: ", message = message);
+    let help: [(char, &str); 4] = [
+        ('y', mark!("yes, start the editor again")),
+        ('n', mark!("no, throw away what was changed")),
+        ('f', mark!("yes, try to store the text as it is")),
+        ('?', mark!("print this help")),
+    ];
+    match ask(shell, &question, &help)? {
+        'y' => Ok(Step::Edit),
+        'f' => Ok(Step::Apply),
+        _ => Err(Failure::Silent),
+    }
+}
+
+/// Asks for one of the keys; `?` explains them, an unknown key is asked again.
+pub(crate) fn ask(
+    shell: &mut Shell,
+    question: &str,
+    keys: &[(char, &'static str)],
+) -> Result<char, Failure> {
+    let modes = terminal::raw();
+    let answer = loop {
+        shell.ui.print(format!("\r{question}"))?;
+        shell.ui.flush()?;
+        let mut key = [0];
+        if io::stdin().read(&mut key)? == 0 {
+            break 'n';
+        }
+        let key = char::from(key[0]).to_ascii_lowercase();
+        if key == '?' {
+            shell.ui.print("\r\n")?;
+            for (key, help) in keys {
+                shell.ui.print(format!("{key} - {}\r\n", text(help)))?;
+            }
+        } else if keys.iter().any(|(known, _)| *known == key) {
+            break key;
+        }
+    };
+    drop(modes);
+    shell.ui.print("\r\n")?;
+    Ok(answer)
+}
+
+/// One pass through the editor, for texts that nobody refuses.
+///
+/// # Errors
+/// What is wrong with the editor or its file.
+pub(crate) fn edit_once(shell: &mut Shell, original: &str) -> Result<String, Failure> {
+    let file = TempFile::with(shell, original)?;
+    file.run_editor(shell)?;
+    file.read(shell)
+}
+
+/// Shows the lines that change, and on a terminal asks whether they shall.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn show_difference(shell: &mut Shell, old: &str, new: &str) -> Result<bool, Failure> {
+    show_changes(shell, old, new)?;
+    if !terminal::is_interactive() {
+        return Ok(true);
+    }
+    let keys = [
+        ('y', mark!("yes, store it")),
+        ('n', mark!("no, throw away what was changed")),
+        ('?', mark!("print this help")),
+    ];
+    let question = tr!("Store this? [y,n,?]: ");
+    Ok(ask(shell, &question, &keys)? == 'y')
+}
+
+/// Shows the lines that change.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn show_changes(shell: &mut Shell, old: &str, new: &str) -> Result<(), Failure> {
+    let difference = similar::TextDiff::from_lines(old, new);
+    let text = difference.unified_diff().context_radius(3).to_string();
+    for line in text.lines() {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => crate::ui::Style::Added,
+            Some(b'-') => crate::ui::Style::Removed,
+            Some(b'@') => crate::ui::Style::Faint,
+            _ => crate::ui::Style::Plain,
+        };
+        let line = shell.ui.styled(style, line);
+        shell.ui.print(format!("{line}\n"))?;
+    }
+    Ok(())
+}
+
+/// A file that goes away with its value.
+#[derive(Debug)]
+struct TempFile {
+    path: PathBuf,
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // the editor may have removed it
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+impl TempFile {
+    fn with(shell: &Shell, content: &str) -> Result<Self, Failure> {
+        let dir = shell.environment.variable("TMPDIR").unwrap_or_else(|| OsStr::new("/tmp"));
+        let (path, mut file) = create(Path::new(dir)).map_err(|error| {
+            let reason = errno_text(&error);
+            Failure::Own(tr!(
+                "g_mkstemp_full: failed to create temporary file: {reason}",
+                reason = reason
+            ))
+        })?;
+        let temp = Self { path };
+        file.write_all(content.as_bytes()).map_err(|error| {
+            let (path, reason) = (temp.path.display(), errno_text(&error));
+            Failure::Own(tr!(
+                "write: {path}: failed to write to temporary file: {reason}",
+                path = path,
+                reason = reason
+            ))
+        })?;
+        Ok(temp)
+    }
+
+    fn read(&self, shell: &mut Shell) -> Result<String, Failure> {
+        let path = self.path.display();
+        match std::fs::read(&self.path) {
+            Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
+            Err(error) => {
+                let reason = errno_text(&error);
+                shell.ui.error(&tr!(
+                    "{path}: failed to read temporary file: {reason}",
+                    path = path,
+                    reason = reason
+                ))?;
+                Err(Failure::Own(tr!(
+                    "Failed to open file '{path}': {reason}",
+                    path = path,
+                    reason = reason
+                )))
+            }
+        }
+    }
+
+    /// Runs the editor on the file and waits for its end.
+    fn run_editor(&self, shell: &mut Shell) -> Result<(), Failure> {
+        let environment = &shell.environment;
+        let editor = environment.variable("VISUAL").or_else(|| environment.variable("EDITOR"));
+        let editor = editor.unwrap_or_else(|| OsStr::new("vi")).to_owned();
+        let path = self.path.as_os_str();
+        let words = if is_plain(&editor) {
+            vec![editor, path.to_owned()]
+        } else if is_plain(path) {
+            let mut line = editor;
+            line.push(" ");
+            line.push(path);
+            vec!["sh".into(), "-c".into(), line]
+        } else {
+            return Err(Failure::Own(tr!(
+                "{path}: temporary filename contains shell meta or other unacceptable characters (is $TMPDIR wrong?)",
+                path = self.path.display()
+            )));
+        };
+        shell.ui.flush()?;
+        run(&words).map_err(Failure::Own)
+    }
+}
+
+/// Whether a shell would leave the text as it is.
+fn is_plain(text: &OsStr) -> bool {
+    text.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-/_.:@".contains(b))
+}
+
+fn create(dir: &Path) -> io::Result<(PathBuf, File)> {
+    const TRIES: usize = 100;
+    let mut last = io::Error::from_raw_os_error(nix::libc::EEXIST);
+    for _ in 0..TRIES {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("virsh{}.xml", random.get(..6).unwrap_or(&random));
+        let path = dir.join(name);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Runs a program on this terminal to its end.
+fn run(words: &[OsString]) -> Result<(), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    #[expect(clippy::disallowed_methods, reason = "an editor has the terminal as long as it likes")]
+    let status = std::process::Command::new(program).args(arguments).status();
+    let shown = || {
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    };
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(match (status.code(), status.signal()) {
+            (Some(code), _) => {
+                format!("internal error: Child process ({}) unexpected exit status {code}", shown())
+            }
+            (None, signal) => format!(
+                "internal error: Child process ({}) unexpected fatal signal {}",
+                shown(),
+                signal.unwrap_or_default()
+            ),
+        }),
+        Err(error) => {
+            let (program, reason) = (program.to_string_lossy(), errno_text(&error));
+            Err(format!("Cannot find '{program}' in path: {reason}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_private_and_goes_away() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, file) = create(dir.path()).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(TempFile { path: path.clone() });
+        assert!(!path.exists());
+        assert!(create(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn only_plain_names_go_past_the_shell() {
+        assert!(is_plain(OsStr::new("/usr/bin/vim.tiny")));
+        assert!(!is_plain(OsStr::new("vi -n")));
+        assert!(!is_plain(OsStr::new("a;b")));
+    }
+
+    #[test]
+    fn an_editor_that_fails_is_told() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        run(&words(&["true", "/x"])).unwrap();
+        let error = run(&words(&["false", "/x"])).unwrap_err();
+        assert_eq!(error, "internal error: Child process (false /x) unexpected exit status 1");
+        let error = run(&words(&["frob-ed", "/x"])).unwrap_err();
+        assert_eq!(error, "Cannot find 'frob-ed' in path: No such file or directory");
+    }
+}

@@ -32,9 +32,12 @@ struct Inner {
     early: Vec<(i32, Event)>,
 }
 
+/// One callback, shared while it runs.
+type Shared = Arc<dyn Fn(&Event) + Send + Sync>;
+
 struct Registration {
     filter: Filter,
-    callbacks: BTreeMap<CallbackId, Arc<dyn Fn(&Event) + Send + Sync>>,
+    callbacks: BTreeMap<CallbackId, Shared>,
 }
 
 /// The registrations of one connection.
@@ -56,7 +59,7 @@ impl Subscriptions {
 
     /// Adds a callback to the daemon's registration `number`.
     pub(super) fn add(&self, number: i32, filter: Filter, callback: EventCallback) -> CallbackId {
-        let callback: Arc<dyn Fn(&Event) + Send + Sync> = Arc::from(callback);
+        let callback: Shared = Arc::from(callback);
         let mut inner = self.inner();
         let id = CallbackId(inner.next);
         inner.next = inner.next.wrapping_add(1);

@@ -109,7 +109,7 @@ fn type_name(value: &TypedValue) -> &'static str {
 }
 
 /// An error in the conversation.
-pub(super) fn rpc(detail: impl Into<String>) -> Error {
+pub(crate) fn rpc(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::RPC, ErrorDomain::RPC, detail)
 }
 

@@ -229,6 +229,7 @@ impl<H: Host> Inner<H> {
         for warning in start::check(def, &facts).map_err(planned)? {
             tracing::warn!(network = def.name, warning, "odd");
         }
+        start::check_firewall(def, &query, &facts).map_err(planned)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {
             def.forward.devices.clone_from(&facts.pool);
         }

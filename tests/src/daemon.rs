@@ -64,7 +64,8 @@ impl Daemon {
         let parent = file.parent().unwrap_or(&file);
         std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
         #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
-        std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string())).map_err(Error::file(&file))?;
+        std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string()))
+            .map_err(Error::file(&file))?;
         program("oxivirt_leaseshelper")?;
         let mut daemon = Self { running: None, pid: 0, netns, root };
         daemon.restart(arguments)?;
@@ -90,7 +91,11 @@ impl Daemon {
         self.running = Some(running);
         let socket = self.socket();
         wait_until("the daemon", START, || {
-            Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok())
+            let log = self.log();
+            match log.lines().find(|line| line.starts_with("oxivirtd: ")) {
+                Some(_) => Err(Error::Wrong(log)),
+                None => Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok()),
+            }
         })
         .map_err(|error| Error::Wrong(format!("{}\n{}", error.chain(), self.log())))
     }

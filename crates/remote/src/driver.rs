@@ -1,7 +1,7 @@
 //! The asking side: a daemon's networks as a driver.
 //!
 //! [`RemoteDriver`] turns calls of the API into calls of the protocol, by the client that `tarpc` made of
-//! the list, over [`transport`]. [`open`] finds and opens the connection, [`events`] hands events on.
+//! the list, over libvirt's packets. [`open`] finds and opens the connection.
 
 mod api;
 mod events;

@@ -4,6 +4,8 @@
 //! connection writes packets to [`Outgoing`] and takes what comes from [`Incoming`].
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -33,6 +35,7 @@ pub enum Reason {
 pub struct Outgoing {
     packets: mpsc::UnboundedSender<Order>,
     ended: watch::Receiver<Option<Reason>>,
+    leaving: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -63,8 +66,14 @@ impl Outgoing {
         drop(self.packets.send(Order::Keepalive(interval, count)));
     }
 
+    /// The peer is about to be asked to close: that it does is no failure.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     /// Ends the connection.
     pub fn close(&self) {
+        self.leave();
         drop(self.packets.send(Order::Close));
     }
 
@@ -91,11 +100,14 @@ where
     let (replies_in, replies) = mpsc::unbounded_channel();
     let (events_in, events) = mpsc::unbounded_channel();
     let (end, ended) = watch::channel(None);
+    let leaving = Arc::new(AtomicBool::new(false));
+    let left = Arc::clone(&leaving);
     drop(tokio::spawn(async move {
         let reason = Loop { orders, replies: replies_in, events: events_in }.run(stream).await;
+        let reason = if left.load(Ordering::Acquire) { Reason::Closed } else { reason };
         end.send_replace(Some(reason));
     }));
-    (Outgoing { packets, ended }, Incoming { replies, events })
+    (Outgoing { packets, ended, leaving }, Incoming { replies, events })
 }
 
 struct Loop {

@@ -18,7 +18,7 @@ use oxivirt_rpc::frame::{self, Header, Kind};
 use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_rpc::server::client::Entrance;
-use oxivirt_rpc::server::{Serves as _, Server, connection};
+use oxivirt_rpc::server::{Server, Serves as _, connection};
 use oxivirt_util::keyfile::KeyFile;
 use oxivirt_util::macmap::MacMap;
 
@@ -209,8 +209,12 @@ pub fn session(data: &[u8]) {
                 observer: None,
             });
             let networks = Networks { daemon, authentication: Authentication::None };
-            let server =
-                Server::new("fuzz", ServerLimits::default(), ConnectionLimits::default(), Workers::default());
+            let server = Server::new(
+                "fuzz",
+                ServerLimits::default(),
+                ConnectionLimits::default(),
+                Workers::default(),
+            );
             let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
             let client = server.add(peer, Entrance { read_only: false, known: true });
             let service = networks.connect(&client);

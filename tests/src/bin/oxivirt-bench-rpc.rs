@@ -26,12 +26,15 @@ const WINDOW: u32 = 200;
 /// Clients that do nothing.
 const IDLE: usize = 100;
 
+/// Runs a real virsh; how long it took.
+type Virsh = Box<dyn Fn(&[&str]) -> Result<Duration>>;
+
 /// One of the two.
 struct Candidate {
     name: &'static str,
     socket: PathBuf,
     memory: Box<dyn Fn() -> Result<u64>>,
-    virsh: Box<dyn Fn(&[&str]) -> Result<Duration>>,
+    virsh: Virsh,
     /// Kept until the end.
     _keep: Box<dyn std::any::Any>,
 }
@@ -97,7 +100,8 @@ impl Candidate {
     fn define_many(&self) -> Result<()> {
         let mut raw = Raw::open(&self.socket)?;
         for number in 0..NETWORKS {
-            let xml = format!("<network><name>n{number}</name><bridge name='b{number}'/></network>");
+            let xml =
+                format!("<network><name>n{number}</name><bridge name='b{number}'/></network>");
             let answer = raw.ask(41, 7, &raw::text(&xml))?;
             if answer.get(24..28) != Some(&[0; 4]) {
                 return Err(Error::Wrong(String::from_utf8_lossy(&answer).into_owned()));

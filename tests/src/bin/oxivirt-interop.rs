@@ -83,7 +83,8 @@ fn shell(netns: &Netns, program: &std::ffi::OsStr, uri: &str, dir: &Path) -> Res
 
 /// Lines that differ, as a person reads them.
 fn diff(expect: &str, found: &str) -> Vec<String> {
-    let (expect, found): (Vec<&str>, Vec<&str>) = (expect.lines().collect(), found.lines().collect());
+    let (expect, found): (Vec<&str>, Vec<&str>) =
+        (expect.lines().collect(), found.lines().collect());
     let mut lines = Vec::new();
     let (mut a, mut b) = (0, 0);
     while a < expect.len() || b < found.len() {
@@ -96,11 +97,7 @@ fn diff(expect: &str, found: &str) -> Vec<String> {
                         expect.get(a + x).is_some() && expect.get(a + x) == found.get(b + y)
                     };
                     (0..=n).find_map(|m| {
-                        if meets(n, m) {
-                            Some((n, m))
-                        } else {
-                            meets(m, n).then_some((m, n))
-                        }
+                        if meets(n, m) { Some((n, m)) } else { meets(m, n).then_some((m, n)) }
                     })
                 });
                 let (x, y) = ahead.unwrap_or((1, 1));

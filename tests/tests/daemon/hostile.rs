@@ -69,7 +69,8 @@ fn rubbish_harms_nobody() {
             // real packets with rubbish behind the header
             _ => {
                 let procedure = rng.random_range(0..460);
-                let payload: Vec<u8> = (0..rng.random_range(0..200)).map(|_| rng.random()).collect();
+                let payload: Vec<u8> =
+                    (0..rng.random_range(0..200)).map(|_| rng.random()).collect();
                 let mut bytes = raw::call(66, 0, &[]);
                 bytes.extend(raw::call(procedure, 1, &payload));
                 bytes

@@ -76,11 +76,7 @@ fn missing(purpose: Use) -> Vec<&'static Package> {
         Use::Interop => INTEROP,
     };
     let unprivileged: &[Package] = if privilege::is_root() { &[] } else { UNPRIVILEGED };
-    RUN.iter()
-        .chain(more)
-        .chain(unprivileged)
-        .filter(|package| !is_there(package))
-        .collect()
+    RUN.iter().chain(more).chain(unprivileged).filter(|package| !is_there(package)).collect()
 }
 
 fn is_there(package: &Package) -> bool {

@@ -82,14 +82,16 @@ impl NetworkDriver for RemoteDriver {
             callback(match outgoing.end().await {
                 Reason::EndOfFile => CloseReason::EndOfFile,
                 Reason::Silent => CloseReason::KeepAlive,
-                Reason::Closed => CloseReason::Client,
-                _ => CloseReason::Error,
+                Reason::Error => CloseReason::Error,
+                // whoever closes it knows
+                Reason::Closed => return,
             });
         }));
         Ok(())
     }
 
     async fn close(&self) -> Result<()> {
+        self.outgoing.leave();
         let closed = self.ask(self.client.connect_close(context())).await;
         self.outgoing.close();
         closed

@@ -17,6 +17,7 @@ mod places;
 mod ports;
 mod rates;
 mod resolver;
+mod takeover;
 mod unprivileged;
 
 use oxivirt_tests::require::{Need, available};

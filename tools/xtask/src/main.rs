@@ -11,6 +11,7 @@
 mod check;
 mod own_root;
 mod packages;
+mod po;
 mod privilege;
 mod process;
 mod tally;
@@ -35,6 +36,7 @@ cargo xtask TASK
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
+  po                         take texts for translation from the shell's sources into po/
   setup                      only look for missing system packages, and install them
   help                       this text
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         "bench" => tasks::bench(&rest),
         "interop" => tasks::interop(&rest),
         "conformance" => tasks::conformance(&rest),
+        "po" => po::run(),
         "fuzz" => tasks::fuzz(&rest),
         own_root::TASK => own_root::run(&rest),
         "setup" => packages::ensure(packages::Use::Check),

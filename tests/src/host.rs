@@ -308,6 +308,42 @@ impl Host {
         Ok(run.args(words))
     }
 
+    /// A command of our shell with the embedded driver on the very files that the software under test
+    /// has: what takes a libvirt's networks over.
+    ///
+    /// # Errors
+    /// The shell has not been built.
+    pub fn ours(&self, words: &[&str]) -> Result<Run> {
+        let root = match self.subject {
+            Subject::Oxivirt => self.root().to_string_lossy().into_owned(),
+            Subject::Libvirt => "/".to_owned(),
+        };
+        let uri = format!("network:///embed?root={root}");
+        let oxish = program("oxish")?;
+        let run = self.netns.run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+        Ok(run.args(words))
+    }
+
+    /// Ends libvirt's daemon; its networks go on.
+    ///
+    /// # Errors
+    /// It does not end, or there is none.
+    pub fn daemon_down(&self) -> Result<()> {
+        self.outer()?.run("down", self.root())
+    }
+
+    /// Starts libvirt's daemon again.
+    ///
+    /// # Errors
+    /// It does not come up, or there is none.
+    pub fn daemon_up(&self) -> Result<()> {
+        self.outer()?.run("up", self.root())
+    }
+
+    fn outer(&self) -> Result<&Outer> {
+        self.outer.as_ref().ok_or_else(|| Error::Wrong("there is no daemon".into()))
+    }
+
     /// Runs a shell command, whatever its status.
     ///
     /// # Errors

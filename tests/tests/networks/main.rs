@@ -18,6 +18,7 @@ mod ports;
 mod rates;
 mod refusals;
 mod resolver;
+mod takeover;
 mod unprivileged;
 
 use oxivirt_tests::require::{Need, available};

@@ -4,7 +4,7 @@
 //! virsh: `main`, `virshParseArgv`, tools/virsh.c
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use crate::log::{Level, Log};
 use crate::options::{GlobalOption, Scanner};
 use crate::shell::{Outcome, Shell};
 use crate::terminal;
-use crate::ui::{Colors, Timing, Ui, Verbosity};
+use crate::ui::{Colors, Progress, Timing, Ui, Verbosity};
 
 /// The shell ends at once, with this status.
 struct Ended(ExitCode);
@@ -60,6 +60,9 @@ pub(crate) fn run(
         && shell.environment.text("TERM").is_some_and(|kind| kind != "dumb")
     {
         shell.ui.colors = Colors::Shown;
+    }
+    if persona == Persona::Oxish && io::stderr().is_terminal() {
+        shell.ui.progress = Progress::Shown;
     }
     let status = go(&mut shell, &program, words).unwrap_or_else(|Ended(status)| status);
     shell.disconnect();

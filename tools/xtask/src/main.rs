@@ -11,6 +11,7 @@
 mod check;
 mod own_root;
 mod packages;
+mod po;
 mod privilege;
 mod process;
 mod tally;
@@ -34,6 +35,7 @@ cargo xtask TASK
   bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
+  po                         take texts for translation from the shell's sources into po/
   setup                      only look for missing system packages, and install them
   help                       this text
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
         "conformance" => tasks::conformance(&rest),
+        "po" => po::run(),
         "fuzz" => tasks::fuzz(&rest),
         own_root::TASK => own_root::run(&rest),
         "setup" => packages::ensure(packages::Use::Check),

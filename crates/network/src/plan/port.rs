@@ -33,7 +33,8 @@ pub enum PortPlanError {
     #[error("Port reclaim requested but plug type is none")]
     Unplugged,
     /// The network has a port with this UUID.
-    #[error("{uuid}")]
+    // libvirt puts a sentence into the frame of its own error; clients compare the whole text
+    #[error("Network port with UUID {uuid} already exists")]
     Exists {
         /// The UUID.
         uuid: Uuid,

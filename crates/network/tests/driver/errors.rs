@@ -258,7 +258,8 @@ async fn ports() {
         &refused("").await,
         106,
         19,
-        "network port 00000000-0000-0000-0000-000000000001 exists already",
+        "network port Network port with UUID 00000000-0000-0000-0000-000000000001 already exists \
+         exists already",
     );
     driver.network_destroy(&net).await.unwrap();
     let error = driver.network_port_xml_desc(&port, 0).await.unwrap_err();

@@ -152,7 +152,8 @@ async fn guests_are_taken_back() {
     check_error(
         driver.network_port_create_xml(&net, &port_xml(1, ""), NEW).await,
         106,
-        "network port 00000000-0000-0000-0000-000000000001 exists already",
+        "network port Network port with UUID 00000000-0000-0000-0000-000000000001 already exists \
+         exists already",
     );
 }
 

@@ -149,6 +149,7 @@ pub(crate) fn port(error: &PortPlanError) -> Error {
         }
         PortPlanError::Overcommitted { .. } => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
         PortPlanError::NoPool { .. }
+        | PortPlanError::NoBridge
         | PortPlanError::Exhausted { .. }
         | PortPlanError::NotInPool { .. }
         | PortPlanError::InUse { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK),

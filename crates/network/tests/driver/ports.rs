@@ -146,7 +146,7 @@ async fn guests_are_taken_back() {
     check_error(
         driver.network_port_create_xml(&net, &port_xml(3, plug), reclaim).await,
         1,
-        "internal error: network 'p' claims dev='e1' is already in use by a different domain",
+        "internal error: network 'p' claims dev='e1' is already in use by a different port",
     );
     driver.network_port_delete(&next, 0).await.unwrap();
     check_error(

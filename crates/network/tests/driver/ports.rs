@@ -40,7 +40,7 @@ async fn a_guaranteed_rate_comes_changes_and_goes() {
          because new combined inbound floor=1200 would overcommit average=1000 on network 'n'",
     );
     let params = driver.network_port_parameters(&port, 0).await.unwrap();
-    let expect = [("average", 10), ("peak", 0), ("burst", 0), ("floor", 600)];
+    let expect = [("average", 10), ("peak", 0), ("floor", 600), ("burst", 0)];
     assert_eq!(params, expect.map(|(name, value)| param(&format!("inbound.{name}"), value)));
 
     let limits = [param("inbound.floor", 900), param("outbound.average", 7), param("x", 1)];

@@ -1,6 +1,8 @@
 //! The daemon and real clients of libvirt.
 
+mod hostile;
 mod life;
+mod ports;
 mod virsh;
 
 use oxivirt_tests::Daemon;

@@ -24,6 +24,7 @@ mod interactive;
 mod inventory;
 mod json;
 mod log;
+mod man;
 mod options;
 #[cfg(test)]
 mod po;
@@ -39,6 +40,7 @@ use std::process::ExitCode;
 use environment::Environment;
 use oxivirt::Registry;
 use oxivirt_network::embed;
+use oxivirt_remote::driver as remote;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     let mut registry = Registry::new();
     oxivirt_test::register(&mut registry);
     embed::register(&mut registry, embed::Environment::of_process());
+    remote::register(&mut registry, remote::Environment::of_process());
     startup::run(&program, words.collect(), environment, registry)
 }
 

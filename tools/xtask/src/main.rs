@@ -34,7 +34,8 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
+  bench NAME [--peer PATH]   benchmark NAME (start, rpc), next to libvirt where PATH is given
+  interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
   po                         take texts for translation from the shell's sources into po/
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "model" => tasks::model(&rest),
         "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
+        "interop" => tasks::interop(&rest),
         "conformance" => tasks::conformance(&rest),
         "po" => po::run(),
         "fuzz" => tasks::fuzz(&rest),

@@ -90,11 +90,18 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
         Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
+        Some((name, rest)) if name == "rpc" => run(Profile::Release, "oxivirt-bench-rpc", rest),
         Some((name, _)) => {
-            Err(Failure::new(format!("unknown benchmark '{name}'; there is: start")))
+            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc")))
         }
-        None => Err(Failure::new("which benchmark? there is: start")),
+        None => Err(Failure::new("which benchmark? there are: start, rpc")),
     }
+}
+
+/// `cargo xtask interop`.
+pub(crate) fn interop(arguments: &[String]) -> Result<(), Failure> {
+    packages::ensure(Use::Interop)?;
+    run(Profile::Dev, "oxivirt-interop", arguments)
 }
 
 /// `cargo xtask conformance`.

@@ -90,11 +90,12 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
         Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
+        Some((name, rest)) if name == "scale" => run(Profile::Release, "oxivirt-bench-scale", rest),
         Some((name, rest)) if name == "rpc" => run(Profile::Release, "oxivirt-bench-rpc", rest),
         Some((name, _)) => {
-            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc")))
+            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc, scale")))
         }
-        None => Err(Failure::new("which benchmark? there are: start, rpc")),
+        None => Err(Failure::new("which benchmark? there are: start, rpc, scale")),
     }
 }
 

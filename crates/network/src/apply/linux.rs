@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +24,7 @@ use oxivirt_util::sriov::Sysfs;
 use oxivirt_util::{chain, file, pidfile, tc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Hint, Host, HostError, watch};
+use super::{End, Hint, Host, HostError, watch};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, TcCommand};
 use crate::plan::{
@@ -449,11 +448,7 @@ impl Host for LinuxHost {
         watch::start(self.nft().ok(), self.links.clone())
     }
 
-    fn dnsmasq_end(
-        &self,
-        conf_file: &Path,
-        pid_file: &Path,
-    ) -> Option<(i32, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
         let process = find(conf_file, pid_file)?;
         let pid = process.pid();
         Some((pid, Box::pin(process.gone())))
@@ -755,11 +750,7 @@ impl<H: Host> Host for Arc<H> {
         (**self).watch()
     }
 
-    fn dnsmasq_end(
-        &self,
-        conf_file: &Path,
-        pid_file: &Path,
-    ) -> Option<(i32, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
         (**self).dnsmasq_end(conf_file, pid_file)
     }
 

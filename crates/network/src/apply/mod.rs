@@ -46,11 +46,7 @@ pub trait Host: Debug + Send + Sync + 'static {
     fn watch(&self) -> UnboundedReceiver<Hint>;
 
     /// The pid of the dnsmasq with this configuration file, and what waits for its end.
-    fn dnsmasq_end(
-        &self,
-        conf_file: &Path,
-        pid_file: &Path,
-    ) -> Option<(i32, Pin<Box<dyn Future<Output = ()> + Send>>)>;
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;
 
     /// Whether there is a link of this name.
     fn has_link(&self, name: &str) -> bool;
@@ -97,6 +93,9 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// [`HostError`] if something is still there afterwards.
     fn undo(&self, undo: &Undo) -> impl Future<Output = Result<(), HostError>> + Send;
 }
+
+/// Waits for the end of a process.
+pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Something that others changed, and that may concern a network.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
@@ -18,7 +17,7 @@ use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
 use tokio::sync::Notify;
 
-use super::{Hint, Host, HostError};
+use super::{End, Hint, Host, HostError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
@@ -200,11 +199,7 @@ impl Host for Recorder {
         receiver
     }
 
-    fn dnsmasq_end(
-        &self,
-        _: &Path,
-        _: &Path,
-    ) -> Option<(i32, Pin<Box<dyn Future<Output = ()> + Send>>)> {
+    fn dnsmasq_end(&self, _: &Path, _: &Path) -> Option<(i32, End)> {
         None
     }
 

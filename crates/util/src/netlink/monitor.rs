@@ -183,6 +183,11 @@ fn link_change((kind, body): (u16, &[u8])) -> Option<Change> {
         }
         NEW_LINK | DELETE_LINK => {
             let family = *body.first()?;
+            if ![0, FAMILY_BRIDGE].contains(&family) {
+                // About the link's IP settings; of what it is a port, such a message does not tell.
+                let index = body.get(4..8)?.first_chunk()?;
+                return Some(Change::Address { link: u32::from_ne_bytes(*index) });
+            }
             let attributes = body.get(16..)?;
             let attribute =
                 |wanted| Attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, v)| v);

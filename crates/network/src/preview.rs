@@ -282,10 +282,7 @@ fn undo(undo: &Undo) -> PreviewStep {
     let (kind, lines) = match undo {
         Undo::StopDnsmasq { .. } => ("process", Vec::new()),
         Undo::DeleteBridge { .. } => ("link", Vec::new()),
-        Undo::RemoveRules { words } => {
-            let changes = words.split(|word| word == ";");
-            ("rules", changes.map(|change| change.join(" ")).collect())
-        }
+        Undo::RemoveRules { words } => ("rules", changes(words)),
         Undo::RemoveIptables { commands } => {
             let line = |command: &crate::plan::RemovalCommand| {
                 format!("{} {}", command.program, command.arguments.join(" "))
@@ -299,6 +296,27 @@ fn undo(undo: &Undo) -> PreviewStep {
         }
     };
     PreviewStep { kind, text: undo.to_string(), lines }
+}
+
+/// The changes of one `nft` call, a line each. A `;` between braces belongs to its change.
+fn changes(words: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = Vec::new();
+    let mut depth = 0_usize;
+    for word in words {
+        match word.as_str() {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            ";" if depth == 0 => {
+                lines.push(std::mem::take(&mut line).join(" "));
+                continue;
+            }
+            _ => {}
+        }
+        line.push(word.as_str());
+    }
+    lines.push(line.join(" "));
+    lines
 }
 
 /// Base chains of others that guests' packets pass and that drop by default; none if nobody can be asked.
@@ -361,6 +379,14 @@ mod tests {
         let error =
             start("<network><name>x</name></network>", None, &environment).await.unwrap_err();
         assert!(error.message().contains("bridge"), "{error:?}");
+    }
+
+    #[test]
+    fn a_call_is_split_between_its_changes() {
+        let words =
+            "add map m { type a ; flags b ; } ; delete chain c".split(' ').map(str::to_owned);
+        let lines = changes(&words.collect::<Vec<_>>());
+        assert_eq!(lines, ["add map m { type a ; flags b ; }", "delete chain c"]);
     }
 
     #[test]

@@ -96,9 +96,7 @@ pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
     out.push_str(&tr!("\n  SYNOPSIS\n"));
     out.push_str("    ");
     out.push_str(command.name);
-    for option in listed() {
-        out.push_str(&synopsis(option));
-    }
+    out.push_str(&synopsis_of(command, persona));
     out.push('\n');
     if !command.about.is_empty() {
         out.push_str(&tr!("\n  DESCRIPTION\n    {about}\n", about = text(command.about)));
@@ -110,6 +108,11 @@ pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
         }
     }
     out
+}
+
+/// What can stand behind the name of a command.
+pub(crate) fn synopsis_of(command: &CommandDef, persona: Persona) -> String {
+    command.listed(persona).map(|(_, option)| synopsis(option)).collect()
 }
 
 fn synopsis(option: &OptionDef) -> String {

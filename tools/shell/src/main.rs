@@ -24,6 +24,7 @@ mod interactive;
 mod inventory;
 mod json;
 mod log;
+mod man;
 mod options;
 #[cfg(test)]
 mod po;

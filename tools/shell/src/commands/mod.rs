@@ -5,7 +5,7 @@ mod cd;
 mod complete;
 mod completion;
 mod connect;
-mod echo;
+pub(crate) mod echo;
 mod freecell;
 mod help;
 mod hostname;

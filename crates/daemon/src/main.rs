@@ -9,6 +9,7 @@ mod config;
 mod control;
 mod doors;
 mod log;
+mod metrics;
 mod notify;
 mod paths;
 mod polkit;

@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::Controls;
 use crate::doors::{Doors, Servers};
 use crate::log::{Log, LogError};
+use crate::metrics::{self, Metrics, MetricsError, Place, Watched};
 use crate::notify;
 use crate::paths::{Paths, UserDirs};
 use crate::polkit::Polkit;
@@ -50,6 +51,9 @@ pub(crate) enum RunError {
     /// A port cannot be opened.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// Nobody could watch.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The log is configured wrongly.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -124,6 +128,7 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let place = config.metrics.as_deref().map(Place::parse).transpose()?;
     for dir in [Some(&*config.socket_dir), paths.pid_file.parent()].into_iter().flatten() {
         file::create_dir(dir)?;
     }
@@ -138,11 +143,12 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
         Listen::Ports => doors.open_ports(&config).await?,
     };
     let driver = Arc::new(open_driver(paths).await?);
+    let metrics = place.map(|place| (place, Arc::new(Metrics::default())));
     let daemon = Arc::new(Daemon {
         driver: Arc::clone(&driver) as _,
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),
-        observer: None,
+        observer: metrics.as_ref().map(|(_, metrics)| Arc::clone(metrics) as _),
     });
     let controls = Arc::new(Controls {
         servers: vec![Arc::clone(&servers.admin), Arc::clone(&servers.main)],
@@ -154,6 +160,15 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
     let (listeners, files) = doors.listeners(&config, &servers, &daemon, &controls);
     let accepting: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.run())).collect();
+    let _watched = match metrics {
+        Some((place, metrics)) => {
+            let (servers, driver) = (controls.servers.clone(), Arc::clone(&driver) as _);
+            let watched = Watched { metrics, servers, driver };
+            watched.listen().await;
+            Some(metrics::serve(&place, watched).await?)
+        }
+        None => None,
+    };
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), notify::READY);
     until_end(signals, &driver, &controls, &servers.main, manager.as_deref()).await;

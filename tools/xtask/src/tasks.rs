@@ -92,10 +92,11 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
         Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
         Some((name, rest)) if name == "scale" => run(Profile::Release, "oxivirt-bench-scale", rest),
         Some((name, rest)) if name == "rpc" => run(Profile::Release, "oxivirt-bench-rpc", rest),
-        Some((name, _)) => {
-            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc, scale")))
-        }
-        None => Err(Failure::new("which benchmark? there are: start, rpc, scale")),
+        Some((name, rest)) if name == "shell" => run(Profile::Release, "oxivirt-bench-shell", rest),
+        Some((name, _)) => Err(Failure::new(format!(
+            "unknown benchmark '{name}'; there are: start, scale, rpc, shell"
+        ))),
+        None => Err(Failure::new("which benchmark? there are: start, scale, rpc, shell")),
     }
 }
 

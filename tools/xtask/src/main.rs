@@ -32,7 +32,7 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [--peer PATH]   benchmark NAME (start, rpc), next to libvirt where PATH is given
+  bench NAME [--peer PATH]   benchmark NAME (start, rpc, shell), next to libvirt where PATH is given
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS

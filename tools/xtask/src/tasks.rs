@@ -86,10 +86,11 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     match arguments.split_first() {
         Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
         Some((name, rest)) if name == "rpc" => run(Profile::Release, "oxivirt-bench-rpc", rest),
+        Some((name, rest)) if name == "shell" => run(Profile::Release, "oxivirt-bench-shell", rest),
         Some((name, _)) => {
-            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc")))
+            Err(Failure::new(format!("unknown benchmark '{name}'; there are: start, rpc, shell")))
         }
-        None => Err(Failure::new("which benchmark? there are: start, rpc")),
+        None => Err(Failure::new("which benchmark? there are: start, rpc, shell")),
     }
 }
 

@@ -31,7 +31,8 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [--peer PATH]   benchmark NAME (start), next to libvirt where PATH is given
+  bench NAME [ARGUMENT…]     benchmark NAME (format, start), next to libvirt
+  differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
   setup                      only look for missing system packages, and install them
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         "model" => tasks::model(&rest),
         "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
+        "differential" => tasks::differential(&rest),
         "conformance" => tasks::conformance(&rest),
         "fuzz" => tasks::fuzz(&rest),
         own_root::TASK => own_root::run(&rest),

@@ -142,6 +142,10 @@ pub struct Host {
     /// What `netns` is nested in, if it is: ends after it.
     outer: Option<Outer>,
     root: TempRoot,
+    /// What the URI says beside the directory.
+    option: &'static str,
+    /// Variables of the environment of sessions.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// Where a libvirtd was started from.
@@ -171,8 +175,14 @@ impl Host {
             Subject::Oxivirt => {
                 program("oxish")?;
                 program("oxivirt_leaseshelper")?;
-                let (netns, root) = (Netns::new()?, TempRoot::new()?);
-                Self { subject, netns, outer: None, root }
+                Self {
+                    subject,
+                    netns: Netns::new()?,
+                    outer: None,
+                    root: TempRoot::new()?,
+                    option: "",
+                    environment: Vec::new(),
+                }
             }
             Subject::Libvirt => Self::libvirt(&peer(), backend)?,
         };
@@ -222,7 +232,14 @@ impl Host {
         })?;
         let netns = outer.netns.of_process(pid)?;
         netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
-        Ok(Self { subject: Subject::Libvirt, netns, outer: Some(outer), root })
+        Ok(Self {
+            subject: Subject::Libvirt,
+            netns,
+            outer: Some(outer),
+            root,
+            option: "",
+            environment: Vec::new(),
+        })
     }
 
     /// What runs here.
@@ -252,11 +269,27 @@ impl Host {
     pub fn uri(&self) -> String {
         let root = self.root().display();
         match self.subject {
-            Subject::Oxivirt => format!("network:///embed?root={root}"),
+            Subject::Oxivirt if self.option.is_empty() => format!("network:///embed?root={root}"),
+            Subject::Oxivirt => format!("network:///embed?root={root}&{}", self.option),
             Subject::Libvirt => {
                 format!("qemu:///system?socket={root}/run/libvirt/libvirt-sock")
             }
         }
+    }
+
+    /// Adds a parameter to the URI, for sessions.
+    pub fn set_option(&mut self, option: &'static str) {
+        self.option = option;
+    }
+
+    /// Sets a variable of the environment of the driver, for sessions.
+    pub fn set_environment(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Variables of the environment of sessions.
+    pub fn environment(&self) -> &[(&'static str, String)] {
+        &self.environment
     }
 
     /// A shell command, to be run or changed.
@@ -273,6 +306,42 @@ impl Host {
             Subject::Libvirt => self.netns.run(["virsh", "-c", &uri]),
         };
         Ok(run.args(words))
+    }
+
+    /// A command of our shell with the embedded driver on the very files that the software under test
+    /// has: what takes a libvirt's networks over.
+    ///
+    /// # Errors
+    /// The shell has not been built.
+    pub fn ours(&self, words: &[&str]) -> Result<Run> {
+        let root = match self.subject {
+            Subject::Oxivirt => self.root().to_string_lossy().into_owned(),
+            Subject::Libvirt => "/".to_owned(),
+        };
+        let uri = format!("network:///embed?root={root}");
+        let oxish = program("oxish")?;
+        let run = self.netns.run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+        Ok(run.args(words))
+    }
+
+    /// Ends libvirt's daemon; its networks go on.
+    ///
+    /// # Errors
+    /// It does not end, or there is none.
+    pub fn daemon_down(&self) -> Result<()> {
+        self.outer()?.run("down", self.root())
+    }
+
+    /// Starts libvirt's daemon again.
+    ///
+    /// # Errors
+    /// It does not come up, or there is none.
+    pub fn daemon_up(&self) -> Result<()> {
+        self.outer()?.run("up", self.root())
+    }
+
+    fn outer(&self) -> Result<&Outer> {
+        self.outer.as_ref().ok_or_else(|| Error::Wrong("there is no daemon".into()))
     }
 
     /// Runs a shell command, whatever its status.

@@ -29,6 +29,7 @@ pub mod require;
 pub mod root;
 pub mod session;
 pub mod snapshot;
+pub mod traffic;
 
 pub use daemon::Daemon;
 pub use error::{Error, Result};

@@ -161,6 +161,19 @@ impl Netns {
             .map(drop)
     }
 
+    /// Gives a link of this host to `other`, where it is called `other_name` and down.
+    ///
+    /// # Errors
+    /// No such link, or the name is taken there.
+    pub fn give(&self, name: &str, other: &Self, other_name: &str) -> Result<()> {
+        // Outside the mount namespace, as above.
+        let run = |words: &[&str]| {
+            let prefix = ["nsenter", &argument("net", &self.net), "--"];
+            Run::new(words).args([&other.net]).behind(prefix).stdout()
+        };
+        run(&["ip", "link", "set", name, "name", other_name, "netns"]).map(drop)
+    }
+
     /// Attaches a guest to a bridge of this host: a veth pair, `port` on the bridge and `eth0`, up,
     /// in the guest. Returns once the bridge forwards.
     ///

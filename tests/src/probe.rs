@@ -7,7 +7,10 @@
 //! is seen even if its answer is lost.
 
 mod ask;
+mod dhcp6;
+mod resolver;
 mod serve;
+mod stream;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +18,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use ask::ask;
+pub use dhcp6::dhcp6;
+pub use resolver::resolver;
 pub use serve::serve;
+pub use stream::{count, flood, meter, stream};
 
 use crate::error::{Error, Result};
 

@@ -2,9 +2,24 @@
 //!
 //! A session is a program inside the namespaces: `oxivirt-session` for Oxivirt, with the embedded
 //! driver in its process, and a few lines of Python over libvirt's own library for libvirt. Both
-//! read a line a call, `VERB NETWORK [XML]`, and answer with the nanoseconds that the call took
-//! inside the connection, or with `error NUMBER DOMAIN MESSAGE`. Starting programs, opening connections
-//! and talking to this process are never part of a time.
+//! read a line a call, `VERB NETWORK [ARGUMENT]`, and answer with the nanoseconds that the call took
+//! inside the connection and what it returned as a JSON string, or with `error NUMBER DOMAIN MESSAGE`.
+//! Starting programs, opening connections and talking to this process are never part of a time.
+//!
+//! | verb | argument | returns |
+//! |---|---|---|
+//! | `define`, `create-xml` | XML | |
+//! | `start`, `destroy`, `undefine` | | |
+//! | `add-dns-host` | XML | |
+//! | `update` | `COMMAND SECTION INDEX FLAGS XML`, numbers as in libvirt | |
+//! | `xml` | flags | the document |
+//! | `active` | | `true` or `false` |
+//! | `leases` | a MAC address or nothing | a line each: `IFACE EXPIRY TYPE MAC IAID ADDRESS/PREFIX HOSTNAME CLIENTID`, `-` for what there is not |
+//! | `port-create` | `FLAGS XML` | its UUID |
+//! | `port-list` | | UUIDs, a line each |
+//! | `port-xml`, `port-delete`, `port-limits` | UUID | the document; nothing; `NAME=VALUE` a line each |
+//! | `port-limit` | `UUID NAME=VALUE…` | |
+//! | `events` | | what happened since it was last asked, `NETWORK EVENT` a line each |
 
 use std::time::Duration;
 
@@ -13,34 +28,7 @@ use crate::host::{Host, Subject, program};
 use crate::process::{Run, Running};
 
 /// The same as `oxivirt-session`, over libvirt's library.
-const LIBVIRT: &str = r#"
-import libvirt, sys, time
-libvirt.registerErrorHandler(lambda context, error: None, None)
-connection = libvirt.open(sys.argv[1])
-print("ready", flush=True)
-for line in sys.stdin:
-    verb, name, xml = (line.rstrip("\n").split(" ", 2) + [""])[:3]
-    try:
-        network = None if verb == "define" else connection.networkLookupByName(name)
-        begin = time.perf_counter_ns()
-        if verb == "define":
-            connection.networkDefineXML(xml)
-        elif verb == "start":
-            network.create()
-        elif verb == "destroy":
-            network.destroy()
-        elif verb == "undefine":
-            network.undefine()
-        elif verb == "add-dns-host":
-            network.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
-                           libvirt.VIR_NETWORK_SECTION_DNS_HOST, -1, xml,
-                           libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
-                           | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG)
-        print(time.perf_counter_ns() - begin, flush=True)
-    except libvirt.libvirtError as error:
-        message = error.get_error_message().replace("\n", " ")
-        print("error", error.get_error_code(), error.get_error_domain(), message, flush=True)
-"#;
+const LIBVIRT: &str = include_str!("session/libvirt.py");
 
 /// An open connection to the software of a host.
 #[derive(Debug)]
@@ -55,6 +43,14 @@ impl Session {
         Self::begin(&Self::command(host)?)
     }
 
+    /// Opens a connection that hears of events.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn listen(host: &Host) -> Result<Self> {
+        Self::begin(&Self::command(host)?.args(["events"]))
+    }
+
     /// The program of a session, to be changed before it is begun.
     ///
     /// # Errors
@@ -64,7 +60,8 @@ impl Session {
         Ok(match host.subject() {
             Subject::Oxivirt => {
                 let session = program("oxivirt-session")?;
-                host.netns().run([session.as_os_str(), uri.as_ref()])
+                let run = host.netns().run([session.as_os_str(), uri.as_ref()]);
+                host.environment().iter().fold(run, |run, (name, value)| run.env(name, value))
             }
             // The distribution's own Python: its package of the module is for that one only.
             Subject::Libvirt => host.netns().run(["/usr/bin/python3", "-c", LIBVIRT, &uri]),
@@ -85,16 +82,32 @@ impl Session {
 
     /// Makes one call; the time it took inside the connection.
     ///
-    /// `verb` is `define`, `start`, `destroy`, `undefine` or `add-dns-host`; line breaks in `xml`
-    /// become blanks.
+    /// The verbs are those of the module's table; line breaks in the argument become blanks.
     ///
     /// # Errors
     /// [`Error::Refused`]
-    pub fn call(&mut self, verb: &str, network: &str, xml: &str) -> Result<Duration> {
-        let xml = xml.replace('\n', " ");
-        self.0.send(&format!("{verb} {network} {xml}"))?;
+    pub fn call(&mut self, verb: &str, network: &str, argument: &str) -> Result<Duration> {
+        Ok(self.both(verb, network, argument)?.0)
+    }
+
+    /// Makes one call; what it returned.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]
+    pub fn ask(&mut self, verb: &str, network: &str, argument: &str) -> Result<String> {
+        Ok(self.both(verb, network, argument)?.1)
+    }
+
+    fn both(&mut self, verb: &str, network: &str, argument: &str) -> Result<(Duration, String)> {
+        let argument = argument.replace('\n', " ");
+        self.0.send(&format!("{verb} {network} {argument}"))?;
         let answer = self.0.line()?;
-        answer.parse().map(Duration::from_nanos).map_err(|_| refused(&answer))
+        let read = || {
+            let (time, text) = answer.split_once(' ')?;
+            let text = serde_json::from_str(text).ok()?;
+            Some((Duration::from_nanos(time.parse().ok()?), text))
+        };
+        read().ok_or_else(|| refused(&answer))
     }
 }
 

@@ -67,9 +67,10 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         | PlanError::RouteInUse { .. }
         | PlanError::PortRange { .. }
         | PlanError::Zone { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
-        PlanError::LinkName(_) | PlanError::BridgeExists { .. } | PlanError::NoDnsmasq => {
-            (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE)
-        }
+        PlanError::LinkName(_)
+        | PlanError::BridgeExists { .. }
+        | PlanError::NotPermitted { .. }
+        | PlanError::NoDnsmasq => (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE),
         PlanError::NoFirewall => (ErrorCode::NO_SUPPORT, ErrorDomain::NONE),
         PlanError::UnprivilegedBandwidth => (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NONE),
         PlanError::TooManyLayers { .. } | PlanError::Path { .. } => {

@@ -25,6 +25,7 @@ mod ports;
 mod recover;
 mod registry;
 mod reload;
+mod repair;
 mod settings;
 mod store;
 mod transition;

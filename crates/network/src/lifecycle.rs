@@ -229,6 +229,7 @@ impl<H: Host> Inner<H> {
         for warning in start::check(def, &facts).map_err(planned)? {
             tracing::warn!(network = def.name, warning, "odd");
         }
+        start::check_firewall(def, &query, &facts).map_err(planned)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {
             def.forward.devices.clone_from(&facts.pool);
         }
@@ -248,7 +249,8 @@ impl<H: Host> Inner<H> {
         let plan = provision::difference(&Provision::default(), &want, &[]);
         let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let undo = stop::plan(def, removal.as_ref(), &self.layout, keep);
+        let rules = removal.iter().flat_map(stop::rules).collect();
+        let undo = stop::plan(def, rules, &self.layout, keep);
         self.note_settings(uuid, &want.forwarding, &facts).await?;
         Ok(Planned { view: view.with_removal(removal), plan, undo })
     }
@@ -321,10 +323,8 @@ impl<H: Host> Inner<H> {
         let uuid = view.reference().uuid;
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let removal = view.status().removal;
-        let mut undo = stop::plan(&view.def, removal.as_ref(), &self.layout, keep);
-        // Rules of a change of backend that did not come to its end.
-        let known = removal.iter().map(|removal| stop::rules(removal).len()).sum();
-        undo.then(self.saved_rules(uuid, removal.as_ref()).into_iter().skip(known));
+        let rules = self.saved_rules(&view.def, removal.as_ref());
+        let undo = stop::plan(&view.def, rules, &self.layout, keep);
         // Without a journal (a full disk, say) a stop must still be possible; the status file then
         // goes last, so that a crash in between leaves a network that counts as running.
         let journal = self.write_journal(Operation::Stop, &view.def, &undo);

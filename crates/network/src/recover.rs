@@ -22,8 +22,9 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, JournalError, Operation};
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::Ports;
-use crate::plan::{FactsQuery, Rules, Undo, provision, rules, stop};
+use crate::plan::{FactsQuery, Undo, provision, stop};
 use crate::registry::{Entry, View};
+use crate::repair::{Outcome, Suspect};
 use crate::store;
 
 impl<H: Host> Inner<H> {
@@ -117,13 +118,9 @@ impl<H: Host> Inner<H> {
                 Err(error) => tracing::error!(error = chain::text(&error), "definition not loaded"),
             }
         }
-        for entry in self.networks.all() {
-            let view = entry.view();
-            let uuid = view.reference().uuid;
-            if view.is_active() {
-                self.take_over(&entry, cut_off.contains(&uuid)).await;
-            }
-        }
+        let mut running = self.networks.all();
+        running.retain(|entry| entry.view().is_active());
+        self.take_over(&running, cut_off).await;
         // Of networks that are not there any more; those that are have seen to it themselves.
         for uuid in cut_off.iter().filter(|uuid| self.networks.get(**uuid).is_none()) {
             self.remove_journal(*uuid);
@@ -180,98 +177,57 @@ impl<H: Host> Inner<H> {
         }
     }
 
-    /// Checks a network that is said to run, and repairs what can be repaired.
-    async fn take_over(&self, entry: &Entry, was_cut_off: bool) {
-        let _operation = entry.operation.lock().await;
-        let view = entry.view();
-        if !self.check_running(entry, &view, was_cut_off).await {
-            return;
+    /// Checks networks that are said to run, and repairs what can be repaired.
+    async fn take_over(&self, entries: &[Arc<Entry>], cut_off: &BTreeSet<Uuid>) {
+        let mut locks = Vec::new();
+        for entry in entries {
+            locks.push(entry.operation.lock().await);
         }
-        for port in view.ports.values() {
-            // What a script says of a guest that runs already changes nothing.
-            drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
+        for entry in self.check_running(entries, cut_off).await {
+            let view = entry.view();
+            for port in view.ports.values() {
+                // What a script says of a guest that runs already changes nothing.
+                drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
+            }
+            self.taint(&entry);
         }
-        self.taint(entry);
     }
 
-    /// Whether a network that is said to run does, with what it had lost repaired. The caller holds
-    /// its lock.
+    /// Those of networks said to run that do, with what they had lost repaired. The caller holds their
+    /// locks.
     pub(crate) async fn check_running(
         &self,
-        entry: &Entry,
-        view: &View,
-        was_cut_off: bool,
-    ) -> bool {
-        let name = &view.def.name;
-        match self.has_bridge(&view.def).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(network = name, "its bridge is gone, so it does not run");
-                self.stop(entry, view).await;
-                return false;
+        entries: &[Arc<Entry>],
+        cut_off: &BTreeSet<Uuid>,
+    ) -> Vec<Arc<Entry>> {
+        let mut suspects = Vec::new();
+        for entry in entries {
+            let view = entry.view();
+            let name = &view.def.name;
+            match self.has_bridge(&view.def).await {
+                Ok(true) => {
+                    let was_cut_off = cut_off.contains(&view.reference().uuid);
+                    suspects.push(Suspect { entry: Arc::clone(entry), was_cut_off });
+                }
+                Ok(false) => {
+                    tracing::warn!(network = name, "its bridge is gone, so it does not run");
+                    self.stop(entry, &view).await;
+                }
+                Err(error) => tracing::error!(network = name, %error, "cannot be checked"),
             }
-            Err(error) => {
-                tracing::error!(network = name, %error, "cannot be checked");
-                return false;
+        }
+        let outcomes = self.repair(&suspects).await;
+        for (suspect, outcome) in suspects.iter().zip(outcomes) {
+            let network = suspect.entry.view().def.name.clone();
+            match outcome {
+                Outcome::Whole => {}
+                Outcome::Repaired(steps) => {
+                    tracing::info!(network, steps = steps.len(), "repaired");
+                }
+                Outcome::Failed(error) => tracing::error!(network, %error, "not repaired"),
             }
         }
-        if let Err(error) = self.repair(entry, view, was_cut_off).await {
-            tracing::error!(network = name, %error, "not repaired");
-        }
-        true
-    }
-
-    /// Brings what is there to what the status file tells.
-    async fn repair(&self, entry: &Entry, view: &View, was_cut_off: bool) -> Result<()> {
-        let facts = self.facts(&view.def).await?;
-        let want = self.provision(view, &facts)?;
-        let uuid = view.reference().uuid;
-        let found = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
-        let mut have = found.into_iter().next().unwrap_or_default();
-        let saved = view.running.as_ref().and_then(|status| status.removal.clone());
-        let removal = want.rules.as_ref().map(Rules::removal);
-        if saved != removal {
-            // Rules of another version or program, or more than there should be.
-            have.rules = None;
-        }
-        if was_cut_off {
-            // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
-            have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
-            have.shaping = None;
-        }
-        let status = view.status();
-        if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
-            // Classes of ports that are not there, or the other way round.
-            have.shaping = None;
-        }
-        if let Some(service) = &have.dnsmasq {
-            self.reserved().adopt_watch(uuid, service.launch.servers_file.is_some());
-        }
-        let plan = provision::difference(&have, &want, &self.saved_rules(uuid, saved.as_ref()));
-        let is_same =
-            view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
-        if plan.stages.is_empty() && is_same && saved == removal {
-            if was_cut_off {
-                self.remove_journal(uuid);
-            }
-            return Ok(());
-        }
-        for step in plan.steps() {
-            tracing::warn!(network = view.def.name, %step, "repairing");
-        }
-        let untold = rules::untold(saved.as_ref(), removal.as_ref());
-        if !untold.stages.is_empty() {
-            self.write_update_journal(&view.def, untold.clone(), Vec::new())?;
-        }
-        if saved != removal {
-            self.save(entry, view, rules::union(saved.as_ref(), removal.as_ref()))?;
-        }
-        apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))?;
-        self.save(entry, view, removal)?;
-        if was_cut_off || !untold.stages.is_empty() {
-            self.remove_journal(uuid);
-        }
-        Ok(())
+        suspects.into_iter().map(|suspect| suspect.entry).collect()
     }
 
     async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {

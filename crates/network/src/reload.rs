@@ -2,6 +2,7 @@
 //!
 //! libvirt 11.3.0: `networkStateReload`, src/network/bridge_driver.c
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oxivirt::{Autostart, Lifetime};
@@ -37,9 +38,7 @@ impl<H: Host> Inner<H> {
             }
         }
         drop(identities);
-        for entry in self.networks.all() {
-            self.check_again(&entry).await;
-        }
+        self.check_again().await;
         for entry in self.networks.all() {
             self.start_if_wanted(&entry).await;
         }
@@ -61,12 +60,15 @@ impl<H: Host> Inner<H> {
         });
     }
 
-    async fn check_again(&self, entry: &Entry) {
-        let _operation = entry.operation.lock().await;
-        let view = entry.view();
-        if view.is_active() {
-            self.check_running(entry, &view, false).await;
+    async fn check_again(&self) {
+        let entries = self.networks.all();
+        let mut locks = Vec::new();
+        for entry in &entries {
+            locks.push(entry.operation.lock().await);
         }
+        let mut running = entries.clone();
+        running.retain(|entry| entry.view().is_active());
+        self.check_running(&running, &BTreeSet::new()).await;
     }
 
     /// Starts a network that starts with the host and does not run.

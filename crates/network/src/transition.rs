@@ -9,7 +9,6 @@ use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallRemoval;
 use oxivirt_util::chain;
-use uuid::Uuid;
 
 use crate::apply::{self, Host};
 use crate::document::{Document, Swap};
@@ -70,11 +69,7 @@ impl<H: Host> Inner<H> {
         let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
         let have = self.known(&had).await?;
         let saved = old.status().removal;
-        let plan = provision::difference(
-            &have,
-            &want,
-            &self.saved_rules(new.reference().uuid, saved.as_ref()),
-        );
+        let plan = provision::difference(&have, &want, &self.saved_rules(&old.def, saved.as_ref()));
         let removal = want.rules.as_ref().map(Rules::removal);
         if plan.stages.is_empty() && swaps.is_empty() {
             // One file is replaced as a whole anyway.
@@ -150,11 +145,8 @@ impl<H: Host> Inner<H> {
             self.put(swaps.iter().map(|swap| &swap.before))?;
             let have = self.host.observe(&[want]).await.map_err(|error| error::host(&error))?;
             let have = have.into_iter().next().unwrap_or_default();
-            let plan = provision::difference(
-                &have,
-                want,
-                &self.saved_rules(old.reference().uuid, both.as_ref()),
-            );
+            let plan =
+                provision::difference(&have, want, &self.saved_rules(&old.def, both.as_ref()));
             apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
         };
         let back = back.await;
@@ -177,8 +169,13 @@ impl<H: Host> Inner<H> {
 
     /// What removes the rules of a network, by its status file and the journal of an operation that
     /// has not ended.
-    pub(crate) fn saved_rules(&self, uuid: Uuid, saved: Option<&FirewallRemoval>) -> Vec<Undo> {
-        let mut steps: Vec<_> = saved.into_iter().flat_map(stop::rules).collect();
+    pub(crate) fn saved_rules(
+        &self,
+        def: &NetworkDef,
+        saved: Option<&FirewallRemoval>,
+    ) -> Vec<Undo> {
+        let mut steps = stop::known_rules(def, saved);
+        let uuid = def.uuid.unwrap_or_default();
         match journal::read(&self.layout.journal_file(uuid)) {
             Ok(Some(entry)) if entry.operation == Operation::Update => {
                 steps.extend(entry.undo.steps().cloned());

@@ -15,7 +15,8 @@ pub struct Refusal {
 
 /// Runs commands in order, each whatever became of those before it; the refused ones.
 ///
-/// A command is what follows `tc` on a command line, in one line.
+/// A command is what follows `tc` on a command line, in one line. A `tc` that fails without
+/// telling which command it could not do has done none.
 ///
 /// # Errors
 /// [`CommandError`] if `tc` could not be run.
@@ -24,7 +25,13 @@ pub async fn run(program: &Path, commands: &[&str]) -> Result<Vec<Refusal>, Comm
     input.push('\n');
     let command = Command::new(program).args(["-force", "-batch", "-"]).stdin(input.into_bytes());
     let output = command.run().await?;
-    Ok(parse(&output.complaint()))
+    let complaint = output.complaint();
+    let refusals = parse(&complaint);
+    if refusals.is_empty() && !output.status.success() {
+        let all = 0..commands.len();
+        return Ok(all.map(|index| Refusal { index, complaint: complaint.clone() }).collect());
+    }
+    Ok(refusals)
 }
 
 /// Each complaint ends in a line `Command failed -:NUMBER`, counted from 1.

@@ -1,13 +1,18 @@
 //! Both sides of the packet probes, inside the namespaces.
 //!
-//! `oxivirt-probe serve ADDRESS…` answers until its input ends, `oxivirt-probe occupy ADDRESS:PORT`
-//! holds a port that long; `oxivirt-probe ask` reads questions,
-//! one a line, and prints what became of them.
+//! What runs until its input ends: `oxivirt-probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
+//! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
+//! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
+//! resolver. What ends by itself: `ask` reads questions, one a
+//! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6
+//! INTERFACE DUID NAME` asks for an address.
 
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::probe::{Question, ask, serve};
+use oxivirt_tests::probe::{Question, ask, count, dhcp6, flood, meter, resolver, serve, stream};
 
 fn main() -> ExitCode {
     match run() {
@@ -21,37 +26,56 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.split_first() {
-        Some((verb, addresses)) if verb == "serve" => {
-            let addresses = addresses
-                .iter()
-                .map(|text| {
-                    text.parse().map_err(|_| Error::Format {
-                        what: "an address".into(),
-                        found: text.clone(),
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
-            serve(&addresses)
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["serve", ref addresses @ ..] => {
+            let addresses = addresses.iter().copied().map(parse);
+            serve(&addresses.collect::<Result<Vec<_>>>()?)
         }
-        Some((verb, [port])) if verb == "occupy" => {
-            let failed = |source| Error::Run { command: format!("listen on {port}"), source };
-            let _listener = std::net::TcpListener::bind(port).map_err(failed)?;
-            println!("ready");
-            std::io::read_to_string(std::io::stdin()).map_err(failed)?;
-            Ok(())
-        }
-        Some((verb, [])) if verb == "ask" => {
-            let text = std::io::read_to_string(std::io::stdin())
-                .map_err(|source| Error::Run { command: "read questions".into(), source })?;
-            let questions = text.lines().map(str::parse).collect::<Result<Vec<Question>>>()?;
-            for (number, outcome) in ask(&questions) {
-                println!("{number} {outcome}");
-            }
-            Ok(())
-        }
-        _ => Err(Error::Wrong(
-            "usage: oxivirt-probe serve ADDRESS… | occupy ADDRESS:PORT | ask".into(),
-        )),
+        ["occupy", port] => occupy(port),
+        ["ask"] => answer(),
+        ["stream", to] => stream(parse(to)?),
+        ["count", address] => count(parse(address)?),
+        ["flood", to, rate] => flood(parse(to)?, parse(rate)?),
+        ["meter", address, time] => meter(parse(address)?, Duration::from_millis(parse(time)?)),
+        ["dhcp6", interface, duid, name] => dhcp6(interface, &bytes(duid)?, name),
+        ["resolver", word] => stand_in(word == "refuse"),
+        _ => Err(Error::Wrong("wrong words; see the program's documentation".into())),
     }
+}
+
+fn parse<T: FromStr>(word: &str) -> Result<T> {
+    word.parse().map_err(|_| wrong(word))
+}
+
+fn wrong(word: &str) -> Error {
+    Error::Format { what: "an argument".into(), found: word.into() }
+}
+
+/// Reads `00:01:ff`.
+fn bytes(text: &str) -> Result<Vec<u8>> {
+    text.split(':').map(|byte| u8::from_str_radix(byte, 16).map_err(|_| wrong(text))).collect()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn stand_in(refuses: bool) -> Result<()> {
+    resolver(refuses).await
+}
+
+fn occupy(port: &str) -> Result<()> {
+    let failed = |source| Error::Run { command: format!("listen on {port}"), source };
+    let _listener = std::net::TcpListener::bind(port).map_err(failed)?;
+    println!("ready");
+    std::io::read_to_string(std::io::stdin()).map_err(failed)?;
+    Ok(())
+}
+
+fn answer() -> Result<()> {
+    let text = std::io::read_to_string(std::io::stdin())
+        .map_err(|source| Error::Run { command: "read questions".into(), source })?;
+    let questions = text.lines().map(str::parse).collect::<Result<Vec<Question>>>()?;
+    for (number, outcome) in ask(&questions) {
+        println!("{number} {outcome}");
+    }
+    Ok(())
 }

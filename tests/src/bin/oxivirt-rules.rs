@@ -9,7 +9,7 @@ use std::error::Error;
 use oxivirt_network::plan::nftables::{self, Outside, Subnet, Traffic};
 use oxivirt_util::firewall::{PortRange, Removal, json, text};
 use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::nftables::{DeleteTableIf, Nftables};
+use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, Nftables};
 
 fn networks() -> Result<Vec<Traffic>, Box<dyn Error>> {
     let ports = PortRange { start: 1024, end: 65535 };
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for network in &networks {
         let transaction = nftables::load(network);
         match (what.as_str(), &nft) {
-            ("load", Some(nft)) => nft.apply(transaction).await?,
+            ("load", Some(nft)) => nft.apply(Load { transaction, supersedes: Vec::new() }).await?,
             ("remove", Some(nft)) => nft.remove(Removal::of(&transaction)).await?,
             ("verify", Some(nft)) => {
                 let state = nft.observe(nftables::TABLE).await?;

@@ -1,26 +1,36 @@
 //! One connection with the embedded driver in this process, see [`oxivirt_tests::session`].
 //!
-//! `oxivirt-session URI` reads lines `VERB NETWORK [XML]` and answers each with the nanoseconds that
-//! the call took, or with `error NUMBER DOMAIN MESSAGE`.
+//! `oxivirt-session URI [events]` reads lines `VERB NETWORK [ARGUMENT]` and answers each with the
+//! nanoseconds that the call took and what it returned, or with `error NUMBER DOMAIN MESSAGE`.
+//!
+//! Beside those of the embedded driver it takes `network:///session?config=DIR&runtime=DIR`, the
+//! driver of a user, and the parameter `restore=yes`: settings of the host go back.
 
 use std::io::BufRead as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxivirt::{
-    Connect, DefineFlags, Error, OpenOptions, Registry, Result, Update, UpdateCommand, UpdateFlags,
-    UpdateSection,
+    Access, Connect, CreateFlags, DefineFlags, DhcpLease, Error, Event, EventId, Network,
+    PortCreateFlags, Result, TypedParam, TypedValue, Update, UpdateCommand, UpdateFlags,
+    UpdateSection, Uri, XmlFlags,
 };
-use oxivirt_network::embed::Environment;
+use oxivirt_network::apply::linux::LinuxHost;
+use oxivirt_network::layout::Layout;
+use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost, embed};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Some(uri) = std::env::args().nth(1) else {
-        eprintln!("usage: oxivirt-session URI");
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some(uri) = words.first() else {
+        eprintln!("usage: oxivirt-session URI [events]");
         return ExitCode::FAILURE;
     };
-    let connect = match open(&uri).await {
-        Ok(connect) => connect,
+    let session = match Session::open(uri, words.iter().any(|word| word == "events")).await {
+        Ok(session) => session,
         Err(error) => {
             report(&error);
             return ExitCode::FAILURE;
@@ -30,19 +40,12 @@ async fn main() -> ExitCode {
     for line in std::io::stdin().lock().lines() {
         // The end of the input and an unreadable one are the same.
         let Ok(line) = line else { break };
-        match call(&connect, &line).await {
-            Ok(time) => println!("{}", time.as_nanos()),
+        match session.call(&line).await {
+            Ok((time, text)) => println!("{} {}", time.as_nanos(), serde_json::Value::from(text)),
             Err(error) => report(&error),
         }
     }
     ExitCode::SUCCESS
-}
-
-async fn open(uri: &str) -> Result<Connect> {
-    let mut registry = Registry::new();
-    let environment = Environment::of_process();
-    oxivirt_network::register(&mut registry, environment);
-    Connect::open(uri, &registry, &OpenOptions::default()).await
 }
 
 fn report(error: &Error) {
@@ -50,32 +53,195 @@ fn report(error: &Error) {
     println!("error {} {} {message}", error.code().0, error.domain().0);
 }
 
-async fn call(connect: &Connect, line: &str) -> Result<Duration> {
-    let mut words = line.splitn(3, ' ');
-    let mut word = || words.next().unwrap_or_default();
-    let (verb, name, xml) = (word(), word(), word());
-    if verb == "define" {
-        let begin = Instant::now();
-        connect.network_define_xml(xml, DefineFlags::NONE).await?;
-        return Ok(begin.elapsed());
+struct Session {
+    connect: Connect,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Session {
+    async fn open(uri: &str, hears: bool) -> Result<Self> {
+        let connect = Connect::new(Arc::new(driver(&uri.parse()?).await?), Access::ReadWrite);
+        let heard = Arc::new(Mutex::default());
+        if hears {
+            for id in [EventId::Lifecycle, EventId::Healed, EventId::Lease] {
+                let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&heard);
+                let hear = move |event: &Event| lock(&heard).push(told(event));
+                connect.network_event_register(None, id, Box::new(hear)).await?;
+            }
+        }
+        Ok(Self { connect, heard })
     }
-    let network = connect.network_lookup_by_name(name).await?;
-    let begin = Instant::now();
+
+    async fn call(&self, line: &str) -> Result<(Duration, String)> {
+        let mut words = line.splitn(3, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (verb, name, argument) = (word(), word(), word());
+        let begin = Instant::now();
+        match verb {
+            "define" => drop(self.connect.network_define_xml(argument, DefineFlags::NONE).await?),
+            "create-xml" => {
+                drop(self.connect.network_create_xml(argument, CreateFlags::NONE).await?);
+            }
+            "events" => {
+                let heard = std::mem::take(&mut *lock(&self.heard));
+                return Ok((begin.elapsed(), heard.join("\n")));
+            }
+            _ => {
+                let network = self.connect.network_lookup_by_name(name).await?;
+                let begin = Instant::now();
+                let text = match verb.strip_prefix("port-") {
+                    Some(verb) => port_call(&network, verb, argument).await?,
+                    None => network_call(&network, verb, argument).await?,
+                };
+                return Ok((begin.elapsed(), text));
+            }
+        }
+        Ok((begin.elapsed(), String::new()))
+    }
+}
+
+fn lock(heard: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn told(event: &Event) -> String {
+    let name = &event.network().name;
+    match event {
+        Event::Lifecycle { event, .. } => format!("{name} {event:?}").to_lowercase(),
+        Event::Lease { change, lease, .. } => {
+            format!("{name} lease {} ", lease.ipaddr) + &format!("{change:?}").to_lowercase()
+        }
+        Event::Healed { steps, .. } => format!("{name} healed: {}", steps.join(", ")),
+        other => format!("{name} {other:?}"),
+    }
+}
+
+async fn driver(uri: &Uri) -> Result<Driver<LinuxHost>> {
+    let param = |name| uri.param(name).map(PathBuf::from);
+    let missing = || Error::invalid_argument("the URI names no directories");
+    let layout = match (param("root"), param("config"), param("runtime")) {
+        (Some(root), ..) => Layout::below(root),
+        (None, Some(config), Some(runtime)) => Layout::session(config, runtime),
+        _ => return Err(missing()),
+    };
+    let restores = uri.param("restore") == Some("yes");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let host = LinuxHost::open(path).map_err(|error| Error::invalid_argument(error.to_string()))?;
+    let options = Options {
+        layout,
+        lease_helper: embed::lease_helper(std::env::current_exe().ok().as_deref()),
+        uri: uri.as_str().to_owned(),
+        autostart: StartWithHost::Once,
+        restore_settings: match restores {
+            true => RestoreSettings::WithLastNetwork,
+            false => RestoreSettings::Never,
+        },
+        hooks: HookOptions { environment: std::env::vars_os().collect(), ..HookOptions::default() },
+    };
+    Driver::open(host, options).await
+}
+
+async fn network_call(network: &Network, verb: &str, argument: &str) -> Result<String> {
     match verb {
         "start" => network.create().await?,
         "destroy" => network.destroy().await?,
         "undefine" => network.undefine().await?,
         "add-dns-host" => {
-            let update = Update {
-                command: UpdateCommand::AddLast,
-                section: UpdateSection::DnsHost,
-                parent_index: -1,
-                xml: xml.to_owned(),
-                flags: UpdateFlags::LIVE | UpdateFlags::CONFIG,
-            };
-            network.update(&update).await?;
+            network
+                .update(&Update {
+                    command: UpdateCommand::AddLast,
+                    section: UpdateSection::DnsHost,
+                    parent_index: -1,
+                    xml: argument.to_owned(),
+                    flags: UpdateFlags::LIVE | UpdateFlags::CONFIG,
+                })
+                .await?;
+        }
+        "update" => network.update(&update(argument)?).await?,
+        "xml" => {
+            let flags = if argument.is_empty() { 0 } else { number(argument)? };
+            return network.xml_desc(XmlFlags::from_bits(flags)).await;
+        }
+        "active" => return Ok(network.is_active().await?.to_string()),
+        "leases" => {
+            let mac = Some(argument).filter(|mac| !mac.is_empty());
+            let leases = network.dhcp_leases(mac).await?;
+            return Ok(leases.iter().map(lease).collect::<Vec<_>>().join("\n"));
         }
         other => return Err(Error::invalid_argument(format!("verb '{other}'"))),
     }
-    Ok(begin.elapsed())
+    Ok(String::new())
+}
+
+async fn port_call(network: &Network, verb: &str, argument: &str) -> Result<String> {
+    let (first, rest) = argument.split_once(' ').unwrap_or((argument, ""));
+    match verb {
+        "create" => {
+            let flags = PortCreateFlags::from_bits(number(first)?);
+            return Ok(network.port_create_xml(rest, flags).await?.uuid().to_string());
+        }
+        "list" => {
+            let ports = network.list_all_ports().await?;
+            let mut uuids: Vec<_> = ports.iter().map(|port| port.uuid().to_string()).collect();
+            uuids.sort();
+            return Ok(uuids.join("\n"));
+        }
+        _ => {}
+    }
+    let port = network.port_lookup_by_uuid_string(first).await?;
+    match verb {
+        "xml" => return port.xml_desc().await,
+        "delete" => port.delete().await?,
+        "limits" => {
+            let params = port.parameters().await?;
+            let text = params.iter().map(|param| match param.value {
+                TypedValue::UInt(value) => format!("{}={value}", param.field),
+                ref other => format!("{}={other:?}", param.field),
+            });
+            return Ok(text.collect::<Vec<_>>().join("\n"));
+        }
+        "limit" => {
+            let params = rest.split_whitespace().filter_map(|word| word.split_once('='));
+            let params = params.map(|(field, value)| {
+                let value = TypedValue::UInt(number(value)?);
+                Ok(TypedParam { field: field.to_owned(), value })
+            });
+            port.set_parameters(&params.collect::<Result<Vec<_>>>()?).await?;
+        }
+        other => return Err(Error::invalid_argument(format!("verb 'port-{other}'"))),
+    }
+    Ok(String::new())
+}
+
+/// Reads `COMMAND SECTION INDEX FLAGS XML`.
+fn update(argument: &str) -> Result<Update> {
+    let mut words = argument.splitn(5, ' ');
+    let mut word = || words.next().unwrap_or_default();
+    Ok(Update {
+        command: UpdateCommand::from_number(number(word())?),
+        section: UpdateSection::from_number(number(word())?),
+        parent_index: number(word())?,
+        flags: UpdateFlags::from_bits(number(word())?),
+        xml: word().to_owned(),
+    })
+}
+
+fn number<T: FromStr>(word: &str) -> Result<T> {
+    word.parse().map_err(|_| Error::invalid_argument(format!("number '{word}'")))
+}
+
+fn lease(lease: &DhcpLease) -> String {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    format!(
+        "{} {} {} {} {} {}/{} {} {}",
+        lease.iface,
+        lease.expiry_time,
+        lease.addr_type.number(),
+        or_dash(&lease.mac),
+        or_dash(&lease.iaid),
+        lease.ipaddr,
+        lease.prefix,
+        or_dash(&lease.hostname),
+        or_dash(&lease.client_id)
+    )
 }

@@ -3,10 +3,22 @@
 //! `OXIVIRT_SUBJECT` chooses what runs them. Where libvirt itself has the fault that is tested for,
 //! or cannot be put into the situation, a test is for Oxivirt alone and says why.
 
+mod addresses;
 mod bad_input;
 mod disturbed;
 mod iptables;
+mod lab;
 mod lifecycle;
+mod links;
+mod live;
+mod modes;
+mod names;
+mod places;
+mod ports;
+mod rates;
+mod resolver;
+mod takeover;
+mod unprivileged;
 
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::{Backend, Host, Subject};

@@ -32,11 +32,18 @@ const RUN: &[Package] = &[
     Package { name: "gcc", program: "cc", why: "the linker that rustc calls" },
 ];
 
-const CHECK: &[Package] = &[Package {
-    name: "strace",
-    program: "strace",
-    why: "second opinion on the crash test's kill points",
-}];
+const CHECK: &[Package] = &[
+    Package {
+        name: "strace",
+        program: "strace",
+        why: "second opinion on the crash test's kill points",
+    },
+    Package {
+        name: "dbus-daemon",
+        program: "dbus-daemon",
+        why: "the bus on which domains are registered",
+    },
+];
 
 const UNPRIVILEGED: &[Package] = &[Package {
     name: "uidmap",

@@ -13,10 +13,11 @@ use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::{self, Command};
 use oxivirt_util::dnsmasq::{self, Launch, Process};
-use oxivirt_util::firewall::xtables::Xtables;
-use oxivirt_util::firewall::{Family, Removal};
+use oxivirt_util::firewall::libvirt::NetworkRules;
+use oxivirt_util::firewall::xtables::{Xtables, XtablesError};
+use oxivirt_util::firewall::{Family, Removal, Transaction};
 use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::nftables::{DeleteTableIf, NftError, Nftables, TableState};
+use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, NftError, Nftables, TableState};
 use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
 use oxivirt_util::resolved::{self, ResolvedError};
 use oxivirt_util::sriov::Sysfs;
@@ -285,6 +286,17 @@ impl LinuxHost {
         Ok(())
     }
 
+    async fn remove_iptables(&self, commands: &[RemovalCommand]) -> Result<(), HostError> {
+        let rules: Vec<_> = commands.iter().filter_map(RemovalCommand::rule).collect();
+        match self.xtables.replace(&rules, &[]).await {
+            Err(XtablesError::Absent { program }) => {
+                tracing::info!(program, "not installed, so its rules cannot be looked for");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
     async fn observe_rules(
         &self,
         wanted: &[&Provision],
@@ -302,8 +314,24 @@ impl LinuxHost {
                 listings.insert(family, self.xtables.list(family).await?);
             }
         }
+        let mut superseded = Vec::new();
+        for want in wanted {
+            if let Some(Rules::Nftables(load)) = &want.rules {
+                superseded.extend(load.supersedes.iter().cloned());
+            }
+        }
+        // Of libvirt nothing may be there beside ours.
+        let left = match superseded.is_empty() {
+            true => Vec::new(),
+            false => self.nft()?.observe_libvirt(superseded.clone()).await?,
+        };
+        let mut left = superseded.iter().zip(left).filter(|(_, is_there)| *is_there);
+        let left: Vec<_> = left.by_ref().map(|(network, _)| network).collect();
         let holds = |rules: &Rules| match rules {
-            Rules::Nftables(rules) => table.as_ref().is_some_and(|table| table.holds(rules)),
+            Rules::Nftables(load) => {
+                table.as_ref().is_some_and(|table| table.holds(&load.transaction))
+                    && !load.supersedes.iter().any(|network| left.contains(&network))
+            }
             Rules::Iptables(rules) => listings.iter().all(|(family, listing)| {
                 let of_family = rules.iter().filter(|rule| rule.family == *family);
                 listing.holds(&of_family.cloned().collect::<Vec<_>>())
@@ -436,8 +464,8 @@ impl Host for LinuxHost {
             Step::CreateBridge(bridge) => Ok(self.links.create_bridge(bridge).await?),
             Step::SetMtu { link, mtu } => Ok(self.links.set_mtu(link, *mtu).await?),
             Step::Sysctl(sysctl) => write_sysctl(sysctl),
-            Step::LoadRules(RulesChange::Nftables(transaction)) => {
-                Ok(self.nft()?.apply(transaction.clone()).await?)
+            Step::LoadRules(RulesChange::Nftables(load)) => {
+                Ok(self.nft()?.apply(load.clone()).await?)
             }
             Step::LoadRules(RulesChange::Iptables { remove, add }) => {
                 Ok(self.xtables.replace(remove, add).await?)
@@ -474,10 +502,15 @@ impl Host for LinuxHost {
             Undo::StopDnsmasq { conf_file, pid_file } => stop_dnsmasq(conf_file, pid_file).await,
             Undo::DeleteBridge { name, address } => self.delete_bridge(name, *address).await,
             Undo::RemoveRules { words } => self.remove_rules(words).await,
-            Undo::RemoveIptables { commands } => {
-                let rules: Vec<_> = commands.iter().filter_map(RemovalCommand::rule).collect();
-                Ok(self.xtables.replace(&rules, &[]).await?)
+            Undo::RemoveLibvirtRules { bridge, subnets } => {
+                let Ok(bridge) = LinkName::new(bridge) else { return Ok(()) };
+                let subnets = subnets.iter().filter_map(|net| net.parse().ok()).collect();
+                let transaction =
+                    Transaction { table: nftables::TABLE.to_owned(), changes: Vec::new() };
+                let supersedes = vec![NetworkRules { bridge, subnets }];
+                Ok(self.nft()?.apply(Load { transaction, supersedes }).await?)
             }
+            Undo::RemoveIptables { commands } => self.remove_iptables(commands).await,
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
             Undo::ClearShaping { link } => match LinkName::new(link) {
                 Ok(name) if self.links.link(&name).await?.is_some() => {

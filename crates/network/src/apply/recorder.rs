@@ -217,8 +217,8 @@ impl Host for Recorder {
                 state.bridges.insert(bridge.name.to_string(), bridge.address);
                 state.links.remove(bridge.name.as_str());
             }
-            Step::LoadRules(RulesChange::Nftables(transaction)) => {
-                state.chains.extend(Removal::of(transaction).chains);
+            Step::LoadRules(RulesChange::Nftables(load)) => {
+                state.chains.extend(Removal::of(&load.transaction).chains);
             }
             Step::LoadRules(RulesChange::Iptables { remove, add }) => {
                 for rule in remove {
@@ -324,7 +324,7 @@ impl State {
                     oxivirt_util::file::remove(path)?;
                 }
             }
-            Undo::RunRemoval { .. } => {}
+            Undo::RunRemoval { .. } | Undo::RemoveLibvirtRules { .. } => {}
         }
         Ok(())
     }
@@ -356,9 +356,10 @@ impl State {
             })
         });
         let holds = |rules: &Rules| match rules {
-            Rules::Nftables(rules) => {
-                Removal::of(rules).chains.iter().all(|chain| self.chains.contains(chain))
-            }
+            Rules::Nftables(load) => Removal::of(&load.transaction)
+                .chains
+                .iter()
+                .all(|chain| self.chains.contains(chain)),
             Rules::Iptables(rules) => {
                 rules.iter().all(|rule| self.iptables.contains(&deletion(rule)))
             }

@@ -62,12 +62,13 @@ fn check_links(plan: &Plan<Step>) -> Result<(), String> {
 }
 
 fn check_rules(step: &Step) -> Result<(), String> {
-    let Step::LoadRules(RulesChange::Nftables(transaction)) = step else { return Ok(()) };
+    let Step::LoadRules(RulesChange::Nftables(load)) = step else { return Ok(()) };
     let mut names = Vec::new();
-    for change in &transaction.changes {
+    for change in &load.transaction.changes {
         let used = match change {
             Change::AddBaseChain { name, .. }
             | Change::AddChain { name, .. }
+            | Change::AddSharedChain { name }
             | Change::AddMap { name, .. }
             | Change::AddSet { name, .. } => {
                 names.push(name);

@@ -21,10 +21,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use oxivirt_util::firewall::libvirt::NetworkRules;
 use oxivirt_util::firewall::model::{L4Protocol, LookupKey};
 use oxivirt_util::firewall::{
     Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,
-    text,
+    removal, text,
 };
 use oxivirt_util::link_name::LinkName;
 use uuid::Uuid;
@@ -33,6 +34,10 @@ use uuid::Uuid;
 pub const TABLE: &str = "oxivirt_network";
 
 const FORWARD: &str = "forward";
+/// A map that no packet is looked up in, and the empty chain that its elements name: one for each
+/// network. While there is one, the chain cannot be deleted, and so neither can the table, by the words
+/// of [`closing`].
+const PRESENT: &str = "present";
 const CROSS: &str = "cross";
 const GUEST_IN: &str = "gin";
 const GUEST_OUT: &str = "gout";
@@ -92,7 +97,28 @@ pub enum Outside {
 /// Whether a chain is shared by all networks.
 #[must_use]
 pub fn is_shared_chain(name: &str) -> bool {
-    name == FORWARD || name.starts_with("postrouting")
+    name == FORWARD || name == PRESENT || name.starts_with("postrouting")
+}
+
+/// The arguments of one `nft` call that takes the table away if no network is left in it, for programs
+/// that know no more than to run saved commands.
+#[must_use]
+pub fn closing() -> Vec<String> {
+    removal::closing_words(TABLE, PRESENT)
+}
+
+/// Whether a change is about what all networks share.
+#[must_use]
+pub fn is_shared(change: &Change) -> bool {
+    match change {
+        Change::AddTable
+        | Change::AddBaseChain { .. }
+        | Change::AddSharedChain { .. }
+        | Change::AddMap { .. }
+        | Change::AddSet { .. } => true,
+        Change::FlushChain { name } | Change::AddRule { chain: name, .. } => is_shared_chain(name),
+        _ => false,
+    }
 }
 
 /// What loads the rules of a network, shared objects included.
@@ -116,6 +142,13 @@ pub fn load(traffic: &Traffic) -> Transaction {
     }));
     elements(&mut changes, traffic);
     Transaction { table: TABLE.to_owned(), changes }
+}
+
+/// What libvirt has for the same network.
+#[must_use]
+pub fn libvirt(traffic: &Traffic) -> NetworkRules {
+    let subnets = traffic.subnets.iter().map(|subnet| subnet.net).collect();
+    NetworkRules { bridge: traffic.bridge.clone(), subnets }
 }
 
 /// The layers a network uses, layer 0 always.
@@ -156,6 +189,7 @@ fn shared_chains(changes: &mut Vec<Change>, layers: &[Layer]) {
         hook: ChainHook::FilterForward,
         priority: 0,
     });
+    changes.push(Change::AddSharedChain { name: PRESENT.to_owned() });
     changes.extend(layers.iter().map(|layer| Change::AddBaseChain {
         name: postrouting(*layer),
         hook: ChainHook::NatPostrouting,
@@ -165,6 +199,7 @@ fn shared_chains(changes: &mut Vec<Change>, layers: &[Layer]) {
 
 fn shared_maps(changes: &mut Vec<Change>, layers: &[Layer]) {
     let mut map = |name: String, map| changes.push(Change::AddMap { name, map });
+    map(PRESENT.to_owned(), Map::Link);
     map(CROSS.to_owned(), Map::LinkPair);
     map(GUEST_OUT.to_owned(), Map::Link);
     map(GUEST_IN.to_owned(), Map::Link);
@@ -354,6 +389,7 @@ fn elements(changes: &mut Vec<Change>, traffic: &Traffic) {
     let mut element = |map: &str, key, verdict| {
         changes.push(Change::AddElement { map: map.to_owned(), key, verdict });
     };
+    element(PRESENT, Key::Link(bridge.clone()), Verdict::Jump(PRESENT.to_owned()));
     element(GUEST_IN, Key::Link(bridge.clone()), Verdict::Goto(in_chain(bridge)));
     element(GUEST_OUT, Key::Link(bridge.clone()), Verdict::Jump(out_chain(bridge)));
     element(CROSS, Key::LinkPair(bridge.clone(), bridge.clone()), Verdict::Accept);

@@ -7,6 +7,8 @@ use oxivirt_conf::status::{
 use oxivirt_util::firewall::iptables::Rule;
 use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
 
+use oxivirt_util::netlink::nftables::Load;
+
 use super::iptables::Services;
 use super::nftables::{self, Layer};
 use super::start::{self, PlanError};
@@ -15,8 +17,8 @@ use super::{Plan, Step, Undo, iptables, stop};
 /// The rules of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
-    /// What loads them, shared objects included.
-    Nftables(Transaction),
+    /// What loads them, shared objects included, and takes libvirt's away.
+    Nftables(Load),
     /// In the order in which they are inserted.
     Iptables(Vec<Rule>),
 }
@@ -48,7 +50,10 @@ pub fn wanted(
     let Some(traffic) = start::traffic(def, layers)? else { return Ok(None) };
     Ok(Some(match firewall.backend {
         FirewallBackend::None => return Err(PlanError::NoFirewall),
-        FirewallBackend::Nftables => Rules::Nftables(nftables::load(&traffic)),
+        FirewallBackend::Nftables => Rules::Nftables(Load {
+            transaction: nftables::load(&traffic),
+            supersedes: vec![nftables::libvirt(&traffic)],
+        }),
         FirewallBackend::Iptables => {
             Rules::Iptables(iptables::rules(&traffic, Services::of(def, firewall.has_checksum)))
         }
@@ -60,9 +65,10 @@ impl Rules {
     #[must_use]
     pub fn removal(&self) -> FirewallRemoval {
         match self {
-            Self::Nftables(transaction) => {
-                let words = Removal::of(transaction).words();
-                let group = group([action(FirewallLayer::Ipv4, words)]);
+            Self::Nftables(load) => {
+                let words = Removal::of(&load.transaction).words();
+                let actions = [words, nftables::closing()];
+                let group = group(actions.map(|words| action(FirewallLayer::Ipv4, words)));
                 FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
             }
             Self::Iptables(rules) => {
@@ -126,7 +132,7 @@ pub fn union(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RulesChange {
     /// One transaction.
-    Nftables(Transaction),
+    Nftables(Load),
     /// One transaction for each family.
     Iptables {
         /// Rules that go, if they are there.
@@ -137,11 +143,51 @@ pub enum RulesChange {
 }
 
 impl RulesChange {
+    /// Changes of several networks as one for each backend. Shared objects are added once.
+    #[must_use]
+    pub fn merged(changes: &[&Self]) -> Vec<Self> {
+        let mut all: Option<Load> = None;
+        let (mut remove, mut add) = (Vec::new(), Vec::new());
+        let mut shared = Vec::new();
+        for change in changes {
+            match change {
+                Self::Nftables(load) => {
+                    let all = all.get_or_insert_with(|| Load {
+                        transaction: Transaction {
+                            table: load.transaction.table.clone(),
+                            changes: Vec::new(),
+                        },
+                        supersedes: Vec::new(),
+                    });
+                    all.supersedes.extend(load.supersedes.iter().cloned());
+                    for change in &load.transaction.changes {
+                        if nftables::is_shared(change) {
+                            if shared.contains(&change) {
+                                continue;
+                            }
+                            shared.push(change);
+                        }
+                        all.transaction.changes.push(change.clone());
+                    }
+                }
+                Self::Iptables { remove: old, add: new } => {
+                    remove.extend(old.iter().cloned());
+                    add.extend(new.iter().cloned());
+                }
+            }
+        }
+        let mut merged: Vec<_> = all.into_iter().map(Self::Nftables).collect();
+        if !add.is_empty() {
+            merged.push(Self::Iptables { remove, add });
+        }
+        merged
+    }
+
     /// What takes the rules away that the change brings.
     #[must_use]
     pub fn undo(&self) -> Option<Undo> {
         let rules = match self {
-            Self::Nftables(transaction) => Rules::Nftables(transaction.clone()),
+            Self::Nftables(load) => Rules::Nftables(load.clone()),
             Self::Iptables { add, .. } => Rules::Iptables(add.clone()),
         };
         stop::rules(&rules.removal()).into_iter().next()
@@ -151,8 +197,8 @@ impl RulesChange {
 impl std::fmt::Display for RulesChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Nftables(transaction) => {
-                write!(f, "load {} firewall changes", transaction.changes.len())
+            Self::Nftables(load) => {
+                write!(f, "load {} firewall changes", load.transaction.changes.len())
             }
             Self::Iptables { add, .. } => write!(f, "load {} iptables rules", add.len()),
         }
@@ -176,12 +222,18 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
         Some(Rules::Nftables(wanted)) => {
             let mut ours = Vec::new();
             for undo in saved {
-                match removal_of(&undo).filter(|removal| removal.table == wanted.table) {
-                    Some(removal) => ours.push(removal),
-                    None => others.push(undo),
+                match removal_of(&undo) {
+                    Some(removal) if removal.table == wanted.transaction.table => {
+                        ours.push(removal);
+                    }
+                    // They go in the transaction in any case.
+                    _ if matches!(undo, Undo::RemoveLibvirtRules { .. }) => {}
+                    _ => others.push(undo),
                 }
             }
-            steps.push(Step::LoadRules(RulesChange::Nftables(replacement(&ours, wanted.clone()))));
+            let transaction = replacement(&ours, wanted.transaction.clone());
+            let load = Load { transaction, supersedes: wanted.supersedes.clone() };
+            steps.push(Step::LoadRules(RulesChange::Nftables(load)));
         }
         Some(Rules::Iptables(wanted)) => {
             let mut remove = Vec::new();

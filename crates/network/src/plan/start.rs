@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef, RouteDef};
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::{Family, PortRange};
 use oxivirt_util::link_name::{LinkName, LinkNameError};
 
@@ -57,8 +58,8 @@ pub enum PlanError {
     },
     /// Forwarding would make links lose the routes that they learnt.
     #[error(
-        "Check the host setup: enabling IPv6 forwarding with RA routes without accept_ra set to 2 is \
-         likely to cause routes loss. Interfaces to look at: {links}"
+        "Check the host setup: interface {links} has kernel autoconfigured IPv6 routes and enabling \
+         forwarding without accept_ra set to 2 will cause the kernel to flush them, breaking networking."
     )]
     RaRoutes {
         /// The links, separated by commas.
@@ -107,6 +108,13 @@ pub enum PlanError {
     /// There is no way to set rules on this host.
     #[error("No firewall backend is available")]
     NoFirewall,
+    /// An unprivileged user has no way to set rules, and no right to make a bridge either, which
+    /// libvirt tries first.
+    #[error("error creating bridge interface {bridge}: Operation not permitted")]
+    NotPermitted {
+        /// The bridge.
+        bridge: LinkName,
+    },
     /// Rate limits need privileges.
     #[error("Network bandwidth tuning is not available in session mode")]
     UnprivilegedBandwidth,
@@ -187,6 +195,20 @@ pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
         return Err(PlanError::RaRoutes { links: facts.ra_links.join(", ") });
     }
     Ok(warnings)
+}
+
+/// Whether rules can be set for a network that needs them.
+///
+/// # Errors
+/// [`PlanError`] if they cannot.
+pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -> Result<()> {
+    if !query.needs_rules || query.backend != Some(FirewallBackend::None) {
+        return Ok(());
+    }
+    Err(match facts.is_privileged {
+        true => PlanError::NoFirewall,
+        false => PlanError::NotPermitted { bridge: bridge_name(def)? },
+    })
 }
 
 /// What this host or this version cannot do, and is refused rather than left out silently.

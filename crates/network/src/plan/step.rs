@@ -213,6 +213,13 @@ pub enum Undo {
         /// The arguments of one `nft` call.
         words: Vec<String>,
     },
+    /// Remove what libvirt's nftables backend has for a network, whatever its numbers are by now.
+    RemoveLibvirtRules {
+        /// Its bridge, which must not be deleted before.
+        bridge: String,
+        /// Its subnets.
+        subnets: Vec<String>,
+    },
     /// Remove those of these iptables rules that are there, as one transaction for each family; then
     /// the shared chains, if nobody uses them any more.
     RemoveIptables {
@@ -348,6 +355,9 @@ impl std::fmt::Display for Undo {
             }
             Self::DeleteBridge { name, .. } => write!(f, "delete bridge {name}"),
             Self::RemoveRules { .. } => write!(f, "remove the network's firewall rules"),
+            Self::RemoveLibvirtRules { bridge, .. } => {
+                write!(f, "remove libvirt's nftables rules for {bridge}")
+            }
             Self::RemoveIptables { commands } => {
                 write!(f, "remove {} iptables rules", commands.len())
             }

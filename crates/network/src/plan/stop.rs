@@ -9,9 +9,10 @@
 
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallBackend, FirewallLayer, FirewallRemoval};
-use oxivirt_util::firewall::Removal;
+use oxivirt_util::firewall::{Removal, libvirt};
 
-use super::{Plan, RemovalCommand, Undo, dnsmasq};
+use super::iptables::{self, Services};
+use super::{Plan, RemovalCommand, Rules, Undo, dnsmasq, nftables, start};
 use crate::layout::Layout;
 
 /// What is left when a network has stopped.
@@ -25,12 +26,7 @@ pub enum Keep {
 
 /// The steps of a stop, for a network that may run only in part.
 #[must_use]
-pub fn plan(
-    def: &NetworkDef,
-    removal: Option<&FirewallRemoval>,
-    layout: &Layout,
-    keep: Keep,
-) -> Plan<Undo> {
+pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> Plan<Undo> {
     let mut plan = Plan::default();
     let remove = |path| Undo::RemoveFile { path };
     plan.then([remove(layout.status_file(&def.name))]);
@@ -48,8 +44,11 @@ pub fn plan(
         pid_file: layout.dnsmasq_pid(&def.name),
     });
     let delete = Undo::DeleteBridge { name: bridge.to_owned(), address: def.mac.map(|mac| mac.0) };
-    let mut lane = vec![delete];
-    lane.extend(removal.into_iter().flat_map(rules));
+    // libvirt's rules are told by the bridge's index; all others outlive the bridge.
+    let (mut lane, rules): (Vec<_>, Vec<_>) =
+        rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules { .. }));
+    lane.push(delete);
+    lane.extend(rules);
     plan.then_at_once([stop.into_iter().collect(), lane]);
     if has_dnsmasq {
         plan.then(generated_files(def, layout).into_iter().map(remove));
@@ -77,12 +76,65 @@ pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf
     ]
 }
 
+/// What removes the rules of a running network, by the removal that its status file tells.
+///
+/// libvirt's nftables rules are not deleted by the saved numbers, which may be those of others by now.
+/// Its `tc` filters go with the bridge. If it lost the removal, as it does with many updates, its rules
+/// may be there in either backend.
+#[must_use]
+pub fn known_rules(def: &NetworkDef, saved: Option<&FirewallRemoval>) -> Vec<Undo> {
+    let layers = vec![0; start::translated(def).len()];
+    let traffic = start::traffic(def, &layers).ok().flatten();
+    let theirs = traffic.as_ref().map(|traffic| {
+        let subnets = traffic.subnets.iter().map(|subnet| subnet.net.to_string());
+        let (bridge, subnets) = (traffic.bridge.to_string(), subnets.collect());
+        Undo::RemoveLibvirtRules { bridge, subnets }
+    });
+    let Some(saved) = saved else {
+        let old = traffic.map(|traffic| {
+            let rules = iptables::rules(&traffic, Services::of(def, true));
+            Rules::Iptables(rules).removal()
+        });
+        return theirs.into_iter().chain(old.iter().flat_map(rules)).collect();
+    };
+    let of_bridge = |arguments: &[String]| {
+        let bridge = def.bridge.name.as_deref().filter(|_| def.forward.mode.owns_bridge());
+        arguments.windows(2).any(
+            |pair| matches!(pair, [dev, name] if dev == "dev" && Some(name.as_str()) == bridge),
+        )
+    };
+    let mut steps = Vec::new();
+    for undo in rules(saved) {
+        match &undo {
+            Undo::RunRemoval { program, arguments } if is_by_handle(program, arguments) => {
+                if let Some(theirs) = &theirs
+                    && !steps.contains(theirs)
+                {
+                    steps.push(theirs.clone());
+                }
+            }
+            Undo::RunRemoval { program, arguments } if program == "tc" && of_bridge(arguments) => {}
+            _ => steps.push(undo),
+        }
+    }
+    steps
+}
+
+/// Whether a command deletes something of libvirt's tables by its number.
+fn is_by_handle(program: &str, arguments: &[String]) -> bool {
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    program == "nft"
+        && matches!(words.as_slice(), ["delete", _, "ip" | "ip6", libvirt::TABLE, .., "handle", _])
+}
+
 /// The saved removal as undo steps: ours by name, iptables rules together, other commands as they are.
 #[must_use]
 pub fn rules(removal: &FirewallRemoval) -> Vec<Undo> {
     let actions = removal.groups.iter().flat_map(|group| &group.actions);
     let mut steps = Vec::new();
-    for action in actions {
+    // Our own removal does that without being told.
+    let is_ours = |args: &Vec<String>| *args == nftables::closing();
+    for action in actions.filter(|action| !is_ours(&action.args)) {
         match undo(removal.backend, action.layer, &action.args) {
             Undo::RemoveIptables { commands: more } => match steps.last_mut() {
                 Some(Undo::RemoveIptables { commands }) => commands.extend(more),

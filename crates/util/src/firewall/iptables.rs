@@ -235,13 +235,10 @@ impl Listing {
         rules.filter_map(|rule| ours.iter().find(|c| rule.is_jump_to(c)).copied()).collect()
     }
 
-    /// Whether any of these rules is there.
+    /// Whether any rule has this target.
     #[must_use]
-    pub fn holds_any(&self, rules: &[Rule]) -> bool {
-        rules.iter().any(|rule| {
-            let there = self.chain(&rule.table, &rule.chain).unwrap_or_default();
-            there.contains(&rule.meaning())
-        })
+    pub fn has_target(&self, target: &str) -> bool {
+        self.chains.values().flatten().any(|rule| rule.refers_to(target))
     }
 
     /// Whether all of our chains of a table are used by nobody, once `gone` rules are out of them.

@@ -122,6 +122,7 @@ fn command<'a>(table: &'a str, change: &'a Change) -> Result<NfCmd<'a>, JsonErro
             }))
         }
         Change::AddChain { name, .. } => NfCmd::Add(NfListObject::Chain(chain(name))),
+        Change::AddSharedChain { name } => NfCmd::Add(NfListObject::Chain(chain(name))),
         Change::FlushChain { name } => NfCmd::Flush(FlushObject::Chain(chain(name))),
         Change::DeleteChain { name } => NfCmd::Delete(NfListObject::Chain(chain(name))),
         Change::AddMap { name, map } => {

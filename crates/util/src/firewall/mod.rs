@@ -12,6 +12,7 @@
 pub mod iptables;
 #[cfg(feature = "nft-json")]
 pub mod json;
+pub mod libvirt;
 pub mod model;
 pub mod removal;
 pub mod text;

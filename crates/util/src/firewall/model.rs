@@ -43,6 +43,11 @@ pub enum Change {
         /// Shown by `nft list`; cannot be changed while the chain exists.
         comment: Option<String>,
     },
+    /// Create a chain that is nobody's own: it stays when what refers to it goes.
+    AddSharedChain {
+        /// Name of the chain.
+        name: String,
+    },
     /// Delete all rules of a chain.
     FlushChain {
         /// Name of the chain.

@@ -22,6 +22,8 @@ use crate::link_name::LinkName;
 pub struct Removal {
     /// Name of the table (family `inet`).
     pub table: String,
+    /// Chains of others that the elements name, and that stay.
+    pub shared: Vec<String>,
     /// Chains, in the order in which they were added.
     pub chains: Vec<String>,
     /// Key types of the maps that hold the elements.
@@ -61,12 +63,14 @@ impl Removal {
     pub fn of(transaction: &Transaction) -> Self {
         let mut removal = Self {
             table: transaction.table.clone(),
+            shared: Vec::new(),
             chains: Vec::new(),
             maps: BTreeMap::new(),
             elements: Vec::new(),
         };
         for change in &transaction.changes {
             match change {
+                Change::AddSharedChain { name } => removal.shared.push(name.clone()),
                 Change::AddChain { name, .. } => removal.chains.push(name.clone()),
                 Change::AddElement { map, key, verdict } => {
                     removal.maps.insert(map.clone(), map_of(key));
@@ -86,6 +90,8 @@ impl Removal {
     #[must_use]
     pub fn saved(&self) -> Transaction {
         let mut changes = Vec::new();
+        let shared = self.shared.iter().cloned();
+        changes.extend(shared.map(|name| Change::AddSharedChain { name }));
         changes.extend(
             self.chains.iter().map(|name| Change::AddChain { name: name.clone(), comment: None }),
         );
@@ -138,12 +144,28 @@ impl Removal {
     pub fn parse(words: &[String]) -> Result<Self, ParseRemovalError> {
         let mut removal = Self {
             table: String::new(),
+            shared: Vec::new(),
             chains: Vec::new(),
             maps: BTreeMap::new(),
             elements: Vec::new(),
         };
-        for command in commands(words) {
-            removal.take(&command)?;
+        let commands = commands(words);
+        for command in &commands {
+            removal.take(command)?;
+        }
+        let is_deleted = |name: &String| {
+            commands.iter().any(|command| {
+                matches!(command.as_slice(), ["delete", "chain", .., other] if other == name)
+            })
+        };
+        (removal.chains, removal.shared) = removal.chains.into_iter().partition(is_deleted);
+        let is_named = |name: &String| {
+            removal.elements.iter().any(|element| {
+                matches!(&element.verdict, Verdict::Jump(chain) | Verdict::Goto(chain) if chain == name)
+            })
+        };
+        if !removal.shared.iter().all(is_named) {
+            return Err(ParseRemovalError::Incomplete);
         }
         // Nothing but the complete list renders to the same words again.
         if removal.words().iter().eq(words) {
@@ -246,6 +268,15 @@ fn parse_prefix(word: &str) -> Option<IpNet> {
     } else {
         Some(IpNet::from(word.parse::<std::net::IpAddr>().ok()?))
     }
+}
+
+/// The arguments of one `nft` call that deletes a table, if nothing refers to its chain `chain`.
+///
+/// It fails, and changes nothing, as long as an element of a network does.
+#[must_use]
+pub fn closing_words(table: &str, chain: &str) -> Vec<String> {
+    let changes = vec![Change::DeleteChain { name: chain.to_owned() }, Change::DeleteTable];
+    text::words(&Transaction { table: table.to_owned(), changes })
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn change_words(table: &str, change: &Change) -> Vec<String> {
                 out.words("{ comment").word(format!("\"{comment}\"")).words("; }");
             }
         }
+        Change::AddSharedChain { name } => out.object("add chain", table, Some(name)),
         Change::FlushChain { name } => out.object("flush chain", table, Some(name)),
         Change::DeleteChain { name } => out.object("delete chain", table, Some(name)),
         Change::DestroyChain { name } => out.object("destroy chain", table, Some(name)),

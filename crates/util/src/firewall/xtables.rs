@@ -79,11 +79,13 @@ impl Xtables {
         Ok(Command::new(path).env("PATH", OsStr::new(&self.search_path)))
     }
 
-    /// Whether the kernel has the target that fills in checksums.
+    /// Whether the kernel has the target that fills in checksums. It is only tried if no rule has it yet.
     pub async fn has_checksum(&self) -> bool {
         if self.checksum.load(Ordering::Relaxed) == 0 {
-            let probed = self.restore(Family::Ipv4, PROBE.to_owned()).await;
-            self.checksum.store(if probed.is_ok() { 2 } else { 1 }, Ordering::Relaxed);
+            let listing = self.list(Family::Ipv4).await;
+            let has_it = listing.is_ok_and(|listing| listing.has_target("CHECKSUM"))
+                || self.restore(Family::Ipv4, PROBE.to_owned()).await.is_ok();
+            self.checksum.store(if has_it { 2 } else { 1 }, Ordering::Relaxed);
         }
         self.checksum.load(Ordering::Relaxed) == 2
     }

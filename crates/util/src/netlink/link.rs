@@ -151,7 +151,7 @@ impl Handle {
         let message = LinkMessageBuilder::<LinkBridge>::new(name.as_str())
             .set_info_data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]))
             .build();
-        let changed = self.route.link().set(message).execute().await;
+        let changed = self.route.link().change(message).execute().await;
         changed.map_err(refused(format!("filter VLANs on {name}")))
     }
 

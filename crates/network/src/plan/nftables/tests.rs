@@ -48,6 +48,7 @@ fn nat_over_one_uplink() {
             "add rule nat_virbr3-0 oifname \"ext1\" ip daddr != 192.168.125.0/24 meta l4proto tcp counter masquerade to :1024-65535",
             "add rule nat_virbr3-0 oifname \"ext1\" ip daddr != 192.168.125.0/24 meta l4proto udp counter masquerade to :1024-65535",
             "add rule nat_virbr3-0 oifname \"ext1\" ip daddr != 192.168.125.0/24 counter masquerade",
+            "add element present { \"virbr3\" : jump present }",
             "add element gin { \"virbr3\" : goto in_virbr3 }",
             "add element gout { \"virbr3\" : jump out_virbr3 }",
             "add element cross { \"virbr3\" . \"virbr3\" : accept }",
@@ -71,6 +72,7 @@ fn routed_and_isolated() {
             "flush chain out_br1",
             "add rule out_br1 ip6 saddr fd02::/64 counter return",
             "add rule out_br1 counter reject",
+            "add element present { \"br1\" : jump present }",
             "add element gin { \"br1\" : goto in_br1 }",
             "add element gout { \"br1\" : jump out_br1 }",
             "add element cross { \"br1\" . \"br1\" : accept }",
@@ -135,7 +137,8 @@ fn chain_names_are_identifiers_and_different() {
 fn the_removal_takes_all_that_is_the_networks_own() {
     let removal = Removal::of(&load(&nat("virbr0", "192.168.122.0/24", None)));
     assert_eq!(removal.chains, ["in_virbr0", "out_virbr0", "nat_virbr0-0"]);
-    assert_eq!(removal.elements.len(), 4);
+    assert_eq!(removal.elements.len(), 5);
+    assert_eq!(removal.shared, [PRESENT]);
     assert!(removal.chains.iter().all(|chain| !is_shared_chain(chain)));
     assert_eq!(Removal::parse(&removal.words()), Ok(removal));
 }

@@ -44,7 +44,12 @@ fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
     let want = wanted(&def, facts)?;
     let plan = difference(&Provision::default(), &want, &[]);
     let removal = want.rules.as_ref().map(Rules::removal);
-    let undo = stop::plan(&def, removal.as_ref(), &Layout::below("/r"), stop::Keep::Leases);
+    let undo = stop::plan(
+        &def,
+        stop::known_rules(&def, removal.as_ref()),
+        &Layout::below("/r"),
+        stop::Keep::Leases,
+    );
     lint::check(&plan, &undo).unwrap();
     assert_eq!(
         difference(&want, &want, &removal.iter().flat_map(stop::rules).collect::<Vec<_>>()),
@@ -84,7 +89,7 @@ fn nat_network() {
                 "write /r/var/lib/libvirt/dnsmasq/n.addnhosts",
             ],
             &[
-                "load 34 firewall changes",
+                "load 37 firewall changes",
                 "start dnsmasq with /r/var/lib/libvirt/dnsmasq/n.conf",
                 "set net/ipv4/ip_forward to 1",
             ],
@@ -105,7 +110,7 @@ fn isolated_network_without_addresses_has_rules_and_no_dnsmasq() {
                 "set net/ipv6/conf/b/autoconf to 0",
                 "raise b",
             ],
-            &["load 25 firewall changes"],
+            &["load 28 firewall changes"],
         ],
     );
 }
@@ -246,7 +251,7 @@ fn what_was_lost_comes_back_alone() {
         lose(&mut have);
         assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
     };
-    check(|have| have.rules = None, &["load 34 firewall changes"]);
+    check(|have| have.rules = None, &["load 37 firewall changes"]);
     check(|have| have.forwarding.clear(), &["set net/ipv4/ip_forward to 1"]);
     check(
         |have| have.link.as_mut().unwrap().addresses.clear(),

@@ -44,6 +44,7 @@ impl TableState {
                 let n_uses = n_uses.get(name.as_str()).copied().unwrap_or_default();
                 self.chains.get(name) == Some(&ChainState { n_uses, comment: comment.clone() })
             }
+            Change::AddSharedChain { name } => self.chains.contains_key(name),
             Change::AddMap { name, .. } | Change::AddSet { name, .. } => {
                 self.sets.contains_key(name)
             }
@@ -58,7 +59,7 @@ impl TableState {
             Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain.clone()),
         };
         let element = ElementState { key: key_bytes(key), chain, is_interval_end: false };
-        self.sets.get(map).is_some_and(|elements| elements.contains(&element))
+        self.sets.get(map).is_some_and(|elements| elements.binary_search(&element).is_ok())
     }
 }
 

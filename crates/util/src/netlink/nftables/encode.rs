@@ -53,6 +53,38 @@ const NETWORK_HEADER: u32 = 1;
 /// `NF_CT_STATE_BIT` of established and related, together.
 const CT_ESTABLISHED_RELATED: u32 = 6;
 
+/// What goes from another table in the same batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// The whole table.
+    Table {
+        /// `NFPROTO_…`
+        family: u8,
+        /// Its name.
+        table: String,
+    },
+    /// A rule.
+    Rule {
+        /// `NFPROTO_…`
+        family: u8,
+        /// Name of the table.
+        table: String,
+        /// Name of the chain.
+        chain: String,
+        /// Number of the rule, as it was just read.
+        handle: u64,
+    },
+}
+
+/// The last member of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Last<'a> {
+    /// A change of the table with this name.
+    Change(&'a str, &'a Change),
+    /// A deletion from another table.
+    Deletion(&'a Deletion),
+}
+
 /// Messages of one batch.
 pub(super) struct Batch {
     bytes: Vec<u8>,
@@ -79,10 +111,15 @@ impl Batch {
 
     /// Ends the batch and returns its bytes and the sequence number of the last change, which
     /// carries the only request for an acknowledgement.
-    pub(super) fn end(mut self, last: Option<(&str, &Change)>) -> (Vec<u8>, u32) {
+    pub(super) fn end(mut self, last: Last<'_>) -> (Vec<u8>, u32) {
         let acknowledged = self.sequence;
-        if let Some((table, change)) = last {
-            self.push(table, change, netlink_packet_core::NLM_F_ACK);
+        match last {
+            Last::Change(table, change) => {
+                self.push(table, change, netlink_packet_core::NLM_F_ACK);
+            }
+            Last::Deletion(deletion) => {
+                self.push_deletion(deletion, netlink_packet_core::NLM_F_ACK);
+            }
         }
         self.control(ControlMessage::BatchEnd);
         (self.bytes, acknowledged)
@@ -91,6 +128,31 @@ impl Batch {
     /// Adds a change.
     pub(super) fn change(&mut self, table: &str, change: &Change) {
         self.push(table, change, 0);
+    }
+
+    /// Deletes something of another table.
+    pub(super) fn delete(&mut self, deletion: &Deletion) {
+        self.push_deletion(deletion, 0);
+    }
+
+    fn push_deletion(&mut self, deletion: &Deletion, flags: u16) {
+        let message = match deletion {
+            Deletion::Table { table, .. } => NfTablesMessage::DeleteTable(TableMessage {
+                attributes: vec![TableAttribute::Name(table.clone())],
+            }),
+            Deletion::Rule { table, chain, handle, .. } => {
+                let attributes = vec![
+                    RuleAttribute::Table(table.clone()),
+                    RuleAttribute::Chain(chain.clone()),
+                    RuleAttribute::Handle(*handle),
+                ];
+                NfTablesMessage::DeleteRule(RuleMessage { attributes })
+            }
+        };
+        let (Deletion::Table { family, .. } | Deletion::Rule { family, .. }) = deletion;
+        let family = NetfilterProtoFamily::from(*family);
+        let header = NetfilterHeader::new(family, 0, 0);
+        self.emit(NetfilterMessage::new(header, message), NLM_F_REQUEST | flags);
     }
 
     fn control(&mut self, message: ControlMessage) {
@@ -143,6 +205,10 @@ fn message(table: &str, change: &Change, set_id: u32) -> (NfTablesMessage, u16) 
             let mut attributes = chain_name(table, name);
             let comment = comment.as_deref().map(comment_data);
             attributes.extend(comment.map(ChainAttribute::UserData));
+            (NfTablesMessage::NewChain(ChainMessage { attributes }), NLM_F_CREATE)
+        }
+        Change::AddSharedChain { name } => {
+            let attributes = chain_name(table, name);
             (NfTablesMessage::NewChain(ChainMessage { attributes }), NLM_F_CREATE)
         }
         Change::FlushChain { name } => {

@@ -10,6 +10,7 @@
 
 pub mod dump;
 pub mod encode;
+mod libvirt;
 mod socket;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use tokio::sync::oneshot;
 
 pub use dump::{ChainState, ElementState, TableState};
 
+use self::encode::Deletion;
+use crate::firewall::libvirt::{self as table, NetworkRules};
 use crate::firewall::{Removal, Transaction};
 
 /// What can go wrong with a transaction or a listing.
@@ -70,8 +73,18 @@ impl NftError {
     }
 }
 
+/// What one transaction does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// The changes of our table.
+    pub transaction: Transaction,
+    /// Networks whose rules of libvirt go in the same transaction, if there are any.
+    pub supersedes: Vec<NetworkRules>,
+}
+
 enum Job {
-    Apply(Transaction, oneshot::Sender<Result<(), NftError>>),
+    Apply(Load, oneshot::Sender<Result<(), NftError>>),
+    ObserveLibvirt(Vec<NetworkRules>, oneshot::Sender<Result<Vec<bool>, NftError>>),
     Remove(Removal, oneshot::Sender<Result<(), NftError>>),
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
     Generation(oneshot::Sender<Result<u32, NftError>>),
@@ -118,8 +131,19 @@ impl Nftables {
     ///
     /// # Errors
     /// [`NftError::Refused`] names the change the kernel refused.
-    pub async fn apply(&self, transaction: Transaction) -> Result<(), NftError> {
-        self.ask(|answer| Job::Apply(transaction, answer)).await
+    pub async fn apply(&self, load: Load) -> Result<(), NftError> {
+        self.ask(|answer| Job::Apply(load, answer)).await
+    }
+
+    /// Whether there are rules of libvirt for networks, for each.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn observe_libvirt(
+        &self,
+        networks: Vec<NetworkRules>,
+    ) -> Result<Vec<bool>, NftError> {
+        self.ask(|answer| Job::ObserveLibvirt(networks, answer)).await
     }
 
     /// Removes objects in whatever state they are; succeeds if they are gone afterwards.
@@ -174,11 +198,11 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
     let mut pushed_back = None;
     while let Some(job) = pushed_back.take().or_else(|| queue.recv().ok()) {
         match job {
-            Job::Apply(transaction, answer) => {
-                let mut batch = vec![(transaction, answer)];
+            Job::Apply(load, answer) => {
+                let mut batch = vec![(load, answer)];
                 while batch.len() < MERGE_LIMIT {
                     match queue.try_recv() {
-                        Ok(Job::Apply(transaction, answer)) => batch.push((transaction, answer)),
+                        Ok(Job::Apply(load, answer)) => batch.push((load, answer)),
                         Ok(other) => {
                             pushed_back = Some(other);
                             break;
@@ -191,6 +215,9 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             // A caller that no longer waits is no reason to leave anything undone.
             Job::Remove(removal, answer) => drop(answer.send(remove(socket, &removal))),
             Job::DeleteTableIf(what, answer) => drop(answer.send(delete_table_if(socket, &what))),
+            Job::ObserveLibvirt(networks, answer) => {
+                drop(answer.send(observe_libvirt(socket, &networks)));
+            }
             Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
         }
@@ -198,22 +225,98 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
 }
 
 /// Applies transactions as one; if that is refused, one by one, so that each gets its own answer.
-fn apply_all(
-    socket: &socket::Socket,
-    batch: Vec<(Transaction, oneshot::Sender<Result<(), NftError>>)>,
-) {
+fn apply_all(socket: &socket::Socket, batch: Vec<(Load, oneshot::Sender<Result<(), NftError>>)>) {
     if let [_, _, ..] = batch.as_slice() {
-        let all: Vec<&Transaction> = batch.iter().map(|(transaction, _)| transaction).collect();
-        if socket.commit(&all, None).is_ok() {
+        let all: Vec<&Load> = batch.iter().map(|(load, _)| load).collect();
+        if apply(socket, &all).is_ok() {
             for (_, answer) in batch {
                 drop(answer.send(Ok(())));
             }
             return;
         }
     }
-    for (transaction, answer) in batch {
-        drop(answer.send(socket.commit(&[&transaction], None)));
+    for (load, answer) in batch {
+        drop(answer.send(apply(socket, &[&load])));
     }
+}
+
+/// Applies loads as one transaction, in which libvirt's rules of the same networks go.
+///
+/// Those are looked for under the generation number, so that what is deleted by its number is what was
+/// read.
+fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
+    let transactions: Vec<_> = loads.iter().map(|load| &load.transaction).collect();
+    let networks: Vec<_> = loads.iter().flat_map(|load| &load.supersedes).collect();
+    for _ in 0..ATTEMPTS {
+        let generation = if networks.is_empty() { None } else { Some(socket.generation()?) };
+        let deletions = libvirt_deletions(socket, &networks)?;
+        let generation = generation.filter(|_| !deletions.is_empty());
+        match socket.commit_with(&deletions, &transactions, generation) {
+            Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
+            other => return other,
+        }
+    }
+    Err(NftError::Contended)
+}
+
+/// What takes libvirt's rules of networks away; the whole table if nothing else is left in it.
+fn libvirt_deletions(
+    socket: &socket::Socket,
+    networks: &[&NetworkRules],
+) -> Result<Vec<Deletion>, NftError> {
+    let mut deletions = Vec::new();
+    if networks.is_empty() {
+        return Ok(deletions);
+    }
+    for family in libvirt::FAMILIES {
+        let Some(rules) = socket.libvirt_rules(family)? else { continue };
+        let table = || table::TABLE.to_owned();
+        let bridges: Vec<_> = networks.iter().map(|network| index_of(network)).collect();
+        let (gone, left): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| {
+            let mut networks = networks.iter().zip(&bridges);
+            networks.any(|(network, bridge)| rule.is_of(network, *bridge, &exists))
+        });
+        if gone.is_empty() {
+            continue;
+        }
+        let is_skeleton =
+            left.len() <= table::N_JUMPS && left.iter().all(|rule| rule.chain == table::FORWARD);
+        if is_skeleton {
+            deletions.push(Deletion::Table { family, table: table() });
+        } else {
+            deletions.extend(gone.into_iter().map(|rule| Deletion::Rule {
+                family,
+                table: table(),
+                chain: rule.chain,
+                handle: rule.handle,
+            }));
+        }
+    }
+    Ok(deletions)
+}
+
+fn observe_libvirt(
+    socket: &socket::Socket,
+    networks: &[NetworkRules],
+) -> Result<Vec<bool>, NftError> {
+    let mut found = vec![false; networks.len()];
+    for family in libvirt::FAMILIES {
+        let Some(rules) = socket.libvirt_rules(family)? else { continue };
+        for (network, found) in networks.iter().zip(&mut found) {
+            let bridge = index_of(network);
+            *found |= rules.iter().any(|rule| rule.is_of(network, bridge, &exists));
+        }
+    }
+    Ok(found)
+}
+
+/// The index of a network's bridge, in the network namespace of this thread.
+fn index_of(network: &NetworkRules) -> Option<u32> {
+    nix::net::if_::if_nametoindex(network.bridge.as_str()).ok()
+}
+
+fn exists(link: u32) -> bool {
+    nix::net::if_::if_indextoname(link).is_ok()
 }
 
 fn remove(socket: &socket::Socket, removal: &Removal) -> Result<(), NftError> {

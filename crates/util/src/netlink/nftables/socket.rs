@@ -9,16 +9,21 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::NftError;
 use super::dump::{self, TableState};
-use super::encode::{Batch, n_messages};
+use super::encode::{Batch, Deletion, Last, n_messages};
+use super::libvirt;
+use crate::firewall::libvirt::{self as libvirt_table, RuleState};
 use crate::firewall::{Change, Transaction, text};
 
 /// Messages of subsystem nftables have this in the high byte of their type.
 const NFTABLES: u16 = 10 << 8;
 const GET_TABLE: u16 = NFTABLES | 1;
 const GET_CHAIN: u16 = NFTABLES | 4;
+const GET_RULE: u16 = NFTABLES | 7;
 const GET_SET: u16 = NFTABLES | 10;
 const GET_SET_ELEMENT: u16 = NFTABLES | 13;
 const GET_GENERATION: u16 = NFTABLES | 16;
+/// `NFPROTO_INET`
+const NFPROTO_INET: u8 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// `NLM_F_DUMP_INTR`: the listing is inconsistent because of a change in between.
@@ -57,21 +62,48 @@ impl Socket {
         transactions: &[&Transaction],
         generation: Option<u32>,
     ) -> Result<(), NftError> {
+        self.commit_with(&[], transactions, generation)
+    }
+
+    /// As [`Self::commit`], with deletions from other tables before.
+    pub(super) fn commit_with(
+        &self,
+        deletions: &[Deletion],
+        transactions: &[&Transaction],
+        generation: Option<u32>,
+    ) -> Result<(), NftError> {
         let mut all = transactions
             .iter()
             .flat_map(|t| t.changes.iter().map(|change| (t.table.as_str(), change)));
-        let Some(mut last) = all.next() else {
-            return Ok(());
+        let before = u32::try_from(deletions.len()).unwrap_or(u32::MAX);
+        let mut deletions = deletions.iter();
+        let last = match all.next_back() {
+            Some((table, change)) => Last::Change(table, change),
+            None => match deletions.next_back() {
+                Some(deletion) => Last::Deletion(deletion),
+                None => return Ok(()),
+            },
         };
         let mut batch = Batch::begin(generation);
-        for next in all {
-            batch.change(last.0, last.1);
-            last = next;
+        for deletion in deletions {
+            batch.delete(deletion);
         }
-        let (bytes, acknowledged) = batch.end(Some(last));
+        for (table, change) in all {
+            batch.change(table, change);
+        }
+        let (bytes, acknowledged) = batch.end(last);
         self.send(&bytes)?;
         self.await_acknowledgement(acknowledged)
-            .map_err(|(sequence, source)| refused(transactions, sequence, source))?
+            .map_err(|(sequence, source)| refused(transactions, before, sequence, source))?
+    }
+
+    /// The rules of libvirt's table of a family; `None` if there is no such table.
+    pub(super) fn libvirt_rules(&self, family: u8) -> Result<Option<Vec<RuleState>>, NftError> {
+        if !self.has_table_of(family, libvirt_table::TABLE)? {
+            return Ok(None);
+        }
+        let rules = self.dump_of(family, GET_RULE, &attribute(1, libvirt_table::TABLE))?;
+        Ok(Some(rules.iter().filter_map(|message| libvirt::rule(family, message)).collect()))
     }
 
     /// Reads until the answer to message `last`, or the first refusal.
@@ -112,7 +144,7 @@ impl Socket {
 
     /// Id of the current generation of rules; every commit of anyone increases it.
     pub(super) fn generation(&self) -> Result<u32, NftError> {
-        self.send(&request(GET_GENERATION, 0, 0, &[]))?;
+        self.send(&request_of(NFPROTO_INET, GET_GENERATION, 0, &[]))?;
         loop {
             let answer = self.receive(false)?.ok_or(NftError::Answer)?;
             for message in Messages(&answer) {
@@ -158,7 +190,11 @@ impl Socket {
     }
 
     fn has_table(&self, table: &str) -> Result<bool, NftError> {
-        self.send(&request(GET_TABLE, 0, 0, &attribute(1, table)))?;
+        self.has_table_of(NFPROTO_INET, table)
+    }
+
+    fn has_table_of(&self, family: u8, table: &str) -> Result<bool, NftError> {
+        self.send(&request_of(family, GET_TABLE, 0, &attribute(1, table)))?;
         loop {
             let answer = self.receive(false)?.ok_or(NftError::Answer)?;
             for message in Messages(&answer) {
@@ -179,16 +215,25 @@ impl Socket {
 
     /// The attributes of all objects a listing returns; repeated if a change interrupted it.
     fn dump(&self, kind: u16, attributes: &[u8]) -> Result<Vec<Vec<u8>>, NftError> {
+        self.dump_of(NFPROTO_INET, kind, attributes)
+    }
+
+    fn dump_of(&self, family: u8, kind: u16, attributes: &[u8]) -> Result<Vec<Vec<u8>>, NftError> {
         for _ in 0..DUMP_ATTEMPTS {
-            if let Some(found) = self.try_dump(kind, attributes)? {
+            if let Some(found) = self.try_dump(family, kind, attributes)? {
                 return Ok(found);
             }
         }
         Err(NftError::Contended)
     }
 
-    fn try_dump(&self, kind: u16, attributes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, NftError> {
-        self.send(&request(kind, NLM_F_DUMP, 0, attributes))?;
+    fn try_dump(
+        &self,
+        family: u8,
+        kind: u16,
+        attributes: &[u8],
+    ) -> Result<Option<Vec<Vec<u8>>>, NftError> {
+        self.send(&request_of(family, kind, NLM_F_DUMP, attributes))?;
         let mut found = Vec::new();
         let mut interrupted = false;
         loop {
@@ -240,9 +285,15 @@ impl Socket {
     }
 }
 
-/// Finds the change that message number `sequence` belongs to; message 0 begins the batch.
-fn refused(transactions: &[&Transaction], sequence: u32, source: io::Error) -> NftError {
-    let mut first = 1;
+/// Finds the change that message number `sequence` belongs to; message 0 begins the batch, deletions
+/// from other tables follow.
+fn refused(
+    transactions: &[&Transaction],
+    n_deletions: u32,
+    sequence: u32,
+    source: io::Error,
+) -> NftError {
+    let mut first = n_deletions.saturating_add(1);
     for transaction in transactions {
         for change in &transaction.changes {
             let after = first + n_messages(change);
@@ -270,17 +321,15 @@ fn attribute(kind: u16, value: &str) -> Vec<u8> {
     bytes
 }
 
-/// A request: netlink header, nfnetlink header for family inet, attributes.
-fn request(kind: u16, flags: u16, sequence: u32, attributes: &[u8]) -> Vec<u8> {
-    const NFPROTO_INET: u8 = 1;
+/// A request: netlink header, nfnetlink header for a family, attributes.
+fn request_of(family: u8, kind: u16, flags: u16, attributes: &[u8]) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.length = u32::try_from(16 + 4 + attributes.len()).unwrap_or(u32::MAX);
     header.message_type = kind;
     header.flags = NLM_F_REQUEST | flags;
-    header.sequence_number = sequence;
     let mut bytes = vec![0; 16];
     netlink_packet_core::Emitable::emit(&header, &mut bytes);
-    bytes.extend([NFPROTO_INET, 0, 0, 0]);
+    bytes.extend([family, 0, 0, 0]);
     bytes.extend(attributes);
     bytes
 }

@@ -1,0 +1,228 @@
+//! Bringing what is there to what the status files tell: at opening, on a reload, after a loss.
+//!
+//! All networks are looked at together and their rules change in one transaction; what is whole is not
+//! touched. There is no way of repairing beside [`provision::difference`].
+
+use std::sync::Arc;
+
+use oxivirt::{Error, Result};
+use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
+
+use crate::apply::{self, Host};
+use crate::driver::Inner;
+use crate::error;
+use crate::plan::{FactsQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules};
+use crate::registry::{Entry, View};
+
+/// A running network that may have lost something. Its operation lock is held by whoever asks.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    /// The network.
+    pub(crate) entry: Arc<Entry>,
+    /// Whether an operation on it was cut off.
+    pub(crate) was_cut_off: bool,
+}
+
+/// What was found, and what became of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Nothing was wrong.
+    Whole,
+    /// The steps that repaired it.
+    Repaired(Vec<String>),
+    /// It could not be looked at or repaired.
+    Failed(Error),
+}
+
+/// A network with what has to be done.
+struct Case {
+    number: usize,
+    view: Arc<View>,
+    plan: Plan<Step>,
+    saved: Option<FirewallRemoval>,
+    removal: Option<FirewallRemoval>,
+    untold: Plan<Undo>,
+    was_cut_off: bool,
+    /// The first thing that went wrong.
+    failure: Option<Error>,
+}
+
+impl<H: Host> Inner<H> {
+    /// Looks at networks and repairs what can be repaired; tells the outcome for each.
+    pub(crate) async fn repair(&self, suspects: &[Suspect]) -> Vec<Outcome> {
+        let mut outcomes: Vec<_> = suspects.iter().map(|_| Outcome::Whole).collect();
+        let (mut cases, failures) = self.examine(suspects).await;
+        for (number, error) in failures {
+            set(&mut outcomes, number, Outcome::Failed(error));
+        }
+        for case in &mut cases {
+            for step in case.plan.steps() {
+                tracing::warn!(network = case.view.def.name, %step, "repairing");
+            }
+            let Some(suspect) = suspects.get(case.number) else { continue };
+            case.failure = self.announce(&suspect.entry, case).err();
+        }
+        cases.retain_mut(|case| match case.failure.take() {
+            Some(error) => {
+                set(&mut outcomes, case.number, Outcome::Failed(error));
+                false
+            }
+            None => true,
+        });
+        let at_once = self.load_at_once(&cases).await;
+        for case in &cases {
+            let Some(suspect) = suspects.get(case.number) else { continue };
+            let outcome = match self.carry_out(&suspect.entry, case, at_once).await {
+                Ok(()) => Outcome::Repaired(case.plan.steps().map(ToString::to_string).collect()),
+                Err(error) => Outcome::Failed(error),
+            };
+            set(&mut outcomes, case.number, outcome);
+        }
+        outcomes
+    }
+
+    /// The networks that something is wrong with, and those that cannot be looked at.
+    async fn examine(&self, suspects: &[Suspect]) -> (Vec<Case>, Vec<(usize, Error)>) {
+        let mut failures = Vec::new();
+        let mut wanted = Vec::new();
+        let needs_dnsmasq =
+            |suspect: &Suspect| crate::plan::dnsmasq::is_needed(&suspect.entry.view().def);
+        let query = FactsQuery {
+            needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
+            backend: Some(self.backend),
+            ..FactsQuery::default()
+        };
+        let facts = match self.host.facts(&query).await {
+            Ok(facts) => facts,
+            Err(error) => {
+                let error = error::host(&error);
+                let failed = (0..suspects.len()).map(|number| (number, error.clone()));
+                return (Vec::new(), failed.collect());
+            }
+        };
+        for (number, suspect) in suspects.iter().enumerate() {
+            let view = suspect.entry.view();
+            match self.provision(&view, &facts) {
+                Ok(want) => wanted.push((number, view, want)),
+                Err(error) => failures.push((number, error)),
+            }
+        }
+        let wants: Vec<_> = wanted.iter().map(|(_, _, want)| want).collect();
+        let found = match self.host.observe(&wants).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = error::host(&error);
+                failures.extend(wanted.iter().map(|(number, _, _)| (*number, error.clone())));
+                return (Vec::new(), failures);
+            }
+        };
+        let cases = wanted.into_iter().zip(found).filter_map(|((number, view, want), have)| {
+            let was_cut_off = suspects.get(number).is_some_and(|suspect| suspect.was_cut_off);
+            self.judge(number, view, &want, have, was_cut_off)
+        });
+        (cases.collect(), failures)
+    }
+
+    /// What has to be done for a network; nothing if it is whole.
+    fn judge(
+        &self,
+        number: usize,
+        view: Arc<View>,
+        want: &Provision,
+        mut have: Provision,
+        was_cut_off: bool,
+    ) -> Option<Case> {
+        let saved = view.running.as_ref().and_then(|status| status.removal.clone());
+        let removal = want.rules.as_ref().map(Rules::removal);
+        if saved != removal {
+            // Rules of another version or program, or more than there should be.
+            have.rules = None;
+        }
+        if was_cut_off {
+            // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
+            have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
+            have.shaping = None;
+        }
+        let status = view.status();
+        if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
+            // Classes of ports that are not there, or the other way round.
+            have.shaping = None;
+        }
+        if let Some(service) = &have.dnsmasq {
+            let is_told = service.launch.servers_file.is_some();
+            self.reserved().adopt_watch(view.reference().uuid, is_told);
+        }
+        let known = self.saved_rules(&view.def, saved.as_ref());
+        let plan = provision::difference(&have, want, &known);
+        let is_same =
+            view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
+        if plan.stages.is_empty() && is_same && saved == removal {
+            if was_cut_off {
+                self.remove_journal(view.reference().uuid);
+            }
+            return None;
+        }
+        let untold = rules::untold(saved.as_ref(), removal.as_ref());
+        Some(Case { number, view, plan, saved, removal, untold, was_cut_off, failure: None })
+    }
+
+    /// Puts on disk what removes that which is about to come, beside that which is there.
+    fn announce(&self, entry: &Entry, case: &Case) -> Result<()> {
+        if !case.untold.stages.is_empty() {
+            self.write_update_journal(&case.view.def, case.untold.clone(), Vec::new())?;
+        }
+        if case.saved != case.removal {
+            let both = rules::union(case.saved.as_ref(), case.removal.as_ref());
+            self.save(entry, &case.view, both)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the rules of several networks in one transaction; whether that is done.
+    async fn load_at_once(&self, cases: &[Case]) -> AtOnce {
+        let steps = cases.iter().flat_map(|case| case.plan.steps());
+        let changes = steps.filter_map(|step| match step {
+            Step::LoadRules(change) => Some(change),
+            _ => None,
+        });
+        let changes: Vec<_> = changes.collect();
+        if changes.len() < 2 {
+            return AtOnce::No;
+        }
+        for change in RulesChange::merged(&changes) {
+            if let Err(error) = self.host.run(&Step::LoadRules(change)).await {
+                // Each for itself then, so that one does not keep the others from theirs.
+                tracing::warn!(
+                    error = oxivirt_util::chain::text(&error),
+                    "rules not loaded in one transaction"
+                );
+                return AtOnce::No;
+            }
+        }
+        AtOnce::Yes
+    }
+
+    async fn carry_out(&self, entry: &Entry, case: &Case, at_once: AtOnce) -> Result<()> {
+        let is_left = |step: &Step| at_once == AtOnce::No || !matches!(step, Step::LoadRules(_));
+        let plan = case.plan.clone().filtered(is_left);
+        apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))?;
+        self.save(entry, &case.view, case.removal.clone())?;
+        if case.was_cut_off || !case.untold.stages.is_empty() {
+            self.remove_journal(case.view.reference().uuid);
+        }
+        Ok(())
+    }
+}
+
+/// Whether rules were loaded for all networks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtOnce {
+    Yes,
+    No,
+}
+
+fn set(outcomes: &mut [Outcome], number: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(number) {
+        *slot = outcome;
+    }
+}

@@ -1,0 +1,144 @@
+//! What guests ask the network's server for beside addresses: names, and what they boot from.
+
+use oxivirt_tests::Guest;
+
+use super::host;
+use super::lab::{ADD, DELETE, DNS_HOST, DNS_TXT, Lab, assert_error};
+
+const NAMED: &str = "<network><name>named</name><bridge name='virbr0' stp='off'/>
+  <mac address='52:54:00:6b:00:01'/><domain name='lab.test' localOnly='yes'/>
+  <dns>
+    <forwarder domain='far.test' addr='203.0.113.2'/><forwarder addr='203.0.113.2'/>
+    <txt name='note' value='good morning'/>
+    <srv service='ldap' protocol='tcp' domain='lab.test' target='dc.lab.test' port='389'
+         priority='10' weight='20'/>
+    <host ip='192.168.40.9'><hostname>printer</hostname><hostname>copier</hostname></host>
+    <host ip='fd00:40::9'><hostname>printer</hostname></host>
+  </dns>
+  <ip address='192.168.40.1' prefix='24' localPtr='yes'/>
+  <ip family='ipv6' address='fd00:40::1' prefix='64'/></network>";
+
+const SERVER: &str = "192.168.40.1";
+
+/// A guest that needs no DHCP.
+fn resolver(lab: &Lab) -> Guest {
+    let guest = lab.guest("virbr0", 1);
+    guest.configure("192.168.40.2/24", SERVER).unwrap();
+    guest
+}
+
+#[track_caller]
+fn check(guest: &Guest, kind: &str, name: &str, expect: &str) {
+    let answer = guest.lookup(kind, name, SERVER).unwrap();
+    // The last word is the answer; the server's own address stands above.
+    assert!(answer.contains(expect), "{answer}");
+}
+
+#[track_caller]
+fn check_unknown(guest: &Guest, kind: &str, name: &str) {
+    if let Ok(answer) = guest.lookup(kind, name, SERVER) {
+        panic!("{answer}");
+    }
+}
+
+/// A name server of somebody else, which knows a few names.
+fn upstream(outside: &Guest) {
+    // A stranger's server, started without the driver.
+    let script = "dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root \
+                  --pid-file= --log-facility=/dev/null --listen-address=203.0.113.2 --bind-interfaces \
+                  --address=/www.far.test/198.51.100.7 --address=/web.test/198.51.100.8 \
+                  --address=/plainname/198.51.100.9 --address=/odd.lab.test/198.51.100.10";
+    outside.netns().sh(script).unwrap();
+}
+
+#[test]
+fn records_and_forwarders() {
+    let Some(host) = host("records_and_forwarders") else { return };
+    let outside = super::lab::outside(&host);
+    upstream(&outside);
+    let lab = Lab::on(host, &[NAMED]);
+    let guest = resolver(&lab);
+    check(&guest, "a", "printer.lab.test", "192.168.40.9");
+    check(&guest, "a", "copier", "192.168.40.9");
+    check(&guest, "aaaa", "printer.lab.test", "fd00:40::9");
+    check(&guest, "ptr", "9.40.168.192.in-addr.arpa", "printer.lab.test");
+    check(&guest, "txt", "note", "good morning");
+    check(&guest, "srv", "_ldap._tcp.lab.test", "10 20 389 dc.lab.test");
+    // What it does not know goes to the forwarder, and what is for the domain only stays.
+    check(&guest, "a", "www.far.test", "198.51.100.7");
+    check(&guest, "a", "web.test", "198.51.100.8");
+    check(&guest, "a", "plainname", "198.51.100.9");
+    check_unknown(&guest, "a", "odd.lab.test");
+    check_unknown(&guest, "ptr", "77.40.168.192.in-addr.arpa");
+}
+
+#[test]
+fn plain_names_are_not_forwarded_if_told() {
+    let Some(host) = host("plain_names_are_not_forwarded_if_told") else { return };
+    let outside = super::lab::outside(&host);
+    upstream(&outside);
+    let lab = Lab::on(host, &[&NAMED.replace("<dns>", "<dns forwardPlainNames='no'>")]);
+    let guest = resolver(&lab);
+    check(&guest, "a", "web.test", "198.51.100.8");
+    check_unknown(&guest, "a", "plainname");
+}
+
+#[test]
+fn without_dns_nobody_answers() {
+    let xml = "<network><name>mute</name><bridge name='virbr0' stp='off'/><dns enable='no'/>
+      <mac address='52:54:00:6b:00:01'/><ip address='192.168.40.1' prefix='24'>
+      <dhcp><range start='192.168.40.10' end='192.168.40.99'/></dhcp></ip></network>";
+    let Some(lab) = Lab::new("without_dns_nobody_answers", &[xml]) else { return };
+    let guest = resolver(&lab);
+    let words = ["timeout", "3", "busybox", "nslookup", "x.test", SERVER];
+    assert!(!guest.netns().run(words).output().unwrap().status.success());
+    assert!(guest.dhcp("x").unwrap().address.to_string().starts_with("192.168.40."));
+}
+
+#[test]
+fn names_come_and_go_while_the_network_runs() {
+    let test = "names_come_and_go_while_the_network_runs";
+    let Some(mut lab) = Lab::new(test, &[NAMED]) else { return };
+    let guest = resolver(&lab);
+    let before = lab.dnsmasq("named");
+    let host = "<host ip='192.168.40.10'><hostname>scanner</hostname></host>";
+    check_unknown(&guest, "a", "scanner.lab.test");
+    lab.update("named", [ADD, DNS_HOST], host).unwrap();
+    check_soon(&guest, "a", "scanner.lab.test", true);
+    assert_error(lab.update("named", [ADD, DNS_HOST], host), 55, "DNS HOST record");
+    lab.update("named", [DELETE, DNS_HOST], host).unwrap();
+    check_soon(&guest, "a", "scanner.lab.test", false);
+    assert_eq!(lab.dnsmasq("named"), before, "a signal suffices");
+    lab.update("named", [ADD, DNS_TXT], "<txt name='late' value='v'/>").unwrap();
+    check(&guest, "txt", "late", "\"v\"");
+    assert_ne!(lab.dnsmasq("named"), before, "records are read at a start only");
+}
+
+/// dnsmasq reads its files some time after the signal.
+#[track_caller]
+fn check_soon(guest: &Guest, kind: &str, name: &str, expect: bool) {
+    let known = || Ok(guest.lookup(kind, name, SERVER).is_ok() == expect);
+    oxivirt_tests::process::wait_until(name, std::time::Duration::from_secs(5), known).unwrap();
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a file of the test, nobody reads it meanwhile")]
+fn guests_boot_from_the_network() {
+    let Some(host) = host("guests_boot_from_the_network") else { return };
+    let root = oxivirt_tests::TempRoot::new().unwrap();
+    let text = "#!ipxe\nexit\n".repeat(1000);
+    std::fs::write(root.join("boot.ipxe"), &text).unwrap();
+    let xml = format!(
+        "<network><name>boot</name><bridge name='virbr0' stp='off'/>
+         <mac address='52:54:00:6b:00:01'/><ip address='192.168.40.1' prefix='24'>
+         <tftp root='{}'/><dhcp><range start='192.168.40.10' end='192.168.40.99'/>
+         <bootp file='boot.ipxe' server='192.168.40.1'/></dhcp></ip></network>",
+        root.path().display()
+    );
+    let lab = Lab::on(host, &[&xml]);
+    let guest = lab.guest("virbr0", 1);
+    let told = guest.dhcp_fields("x", &[]).unwrap();
+    assert_eq!((told["boot_file"].as_str(), told["siaddr"].as_str()), ("boot.ipxe", SERVER));
+    let words = ["busybox", "tftp", "-g", "-r", "boot.ipxe", "-l", "/dev/stdout", SERVER];
+    assert_eq!(guest.netns().run(words).stdout().unwrap(), text);
+}

@@ -1,0 +1,229 @@
+//! Networks that run under a real libvirt are taken over, and handed back, under traffic.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use oxivirt_tests::process::wait_until;
+use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::snapshot::Section;
+use oxivirt_tests::traffic::{Lost, Place, Traffic};
+use oxivirt_tests::{Backend, Host, Snapshot, Subject};
+
+const NETWORKS: [(&str, &str); 4] = [
+    ("nat", include_str!("../../data/networks/nat.xml")),
+    ("nat-dual", include_str!("../../data/networks/nat-dual.xml")),
+    ("route", include_str!("../../data/networks/route.xml")),
+    ("isolated", include_str!("../../data/networks/isolated.xml")),
+];
+
+const PLACE: Place = Place {
+    bridge: "virbr0",
+    gateway: Ipv4Addr::new(192, 168, 122, 1),
+    guest: Ipv4Addr::new(192, 168, 122, 50),
+};
+
+fn name(xml: &str) -> &str {
+    oxivirt_tests::packets::name_of(xml).unwrap()
+}
+
+/// A libvirt with all kinds of networks running, and the host before the first of them.
+fn libvirt(test: &str, backend: Backend) -> Option<(Host, Snapshot)> {
+    if !available(test, &[Need::Netns, Need::Peer]) {
+        return None;
+    }
+    let host = Host::with_backend(Subject::Libvirt, backend).unwrap();
+    let before = host.snapshot().unwrap();
+    for (_, xml) in NETWORKS {
+        host.define(xml).unwrap();
+        host.start(name(xml)).unwrap();
+    }
+    Some((host, before))
+}
+
+/// The settings of our driver, beside libvirt's: the file is the same.
+fn ours(host: &Host, words: &[&str]) -> String {
+    host.ours(words).unwrap().stdout().unwrap()
+}
+
+/// The rules without what differs from run to run.
+fn rules(host: &Host) -> Vec<String> {
+    let text = host.netns().sh("nft -s list ruleset").unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn dnsmasq(host: &Host) -> Vec<u32> {
+    let processes = host.netns().processes().unwrap();
+    let is_dnsmasq = |command: &str| command.contains("dnsmasq --conf");
+    processes.iter().filter(|p| is_dnsmasq(&p.command)).map(|p| p.outside).collect()
+}
+
+fn assert_lossless(lost: &Lost) {
+    assert!(lost.sent > 100, "{lost:?}");
+    assert_eq!((lost.lost, lost.stream.as_str()), (0, "whole"), "{lost:?}");
+}
+
+#[track_caller]
+fn check_take_over(test: &str, backend: Backend) {
+    let Some((host, before)) = libvirt(test, backend) else { return };
+    let processes = dnsmasq(&host);
+    assert!(processes.len() >= NETWORKS.len());
+    host.daemon_down().unwrap();
+    let traffic = Traffic::begin(&host, PLACE, 7).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let listed = ours(&host, &["net-list", "--name"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let lost = traffic.end().unwrap();
+    println!("take-over, {backend}: {lost:?}");
+    assert_lossless(&lost);
+    for (_, xml) in NETWORKS {
+        assert!(listed.lines().any(|line| line.trim() == name(xml)), "{listed}");
+    }
+    assert_eq!(dnsmasq(&host), processes, "dnsmasq is not restarted");
+    let now = rules(&host).join("\n");
+    assert!(!now.contains("libvirt_network"), "{now}");
+    assert_eq!(now.contains("oxivirt_network"), backend == Backend::Nftables, "{now}");
+    // Opened again, nothing is written: not even a rule that is the same.
+    let guests_are_gone = || {
+        let links = host.netns().sh("ip -o link show")?;
+        Ok(!links.contains("guest7") && !links.contains("outside7"))
+    };
+    wait_until("the guests are gone", Duration::from_secs(10), guests_are_gone).unwrap();
+    // The carrier of a bridge follows its ports.
+    std::thread::sleep(Duration::from_millis(1500));
+    let watched = "nft monitor >/run/monitor & m=$!; ip monitor link address route >/run/ip-monitor & i=$!; sleep 0.3; \
+        \"$@\" >/dev/null; sleep 0.3; kill $m $i; cat /run/monitor /run/ip-monitor";
+    let quiet = host.ours(&["net-list"]).unwrap().through_shell(watched).stdout().unwrap();
+    assert_eq!(quiet, "", "written although nothing had changed");
+    for (_, xml) in NETWORKS {
+        ours(&host, &["net-destroy", name(xml)]);
+    }
+    let left = before.diff(&host.snapshot().unwrap());
+    let is_ours = |section: Section| {
+        matches!(
+            section,
+            Section::Nftables
+                | Section::Iptables
+                | Section::Link
+                | Section::Qdisc
+                | Section::Process
+        )
+    };
+    let left: Vec<_> = left.changes().iter().filter(|change| is_ours(change.section)).collect();
+    // The guest's and the outside's links are the test's own.
+    let left: Vec<_> = left
+        .into_iter()
+        .filter(|change| !change.key.contains("guest") && !change.key.contains("outside"))
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn a_libvirt_with_nftables_is_taken_over() {
+    check_take_over("a_libvirt_with_nftables_is_taken_over", Backend::Nftables);
+}
+
+#[test]
+fn a_libvirt_with_iptables_is_taken_over() {
+    check_take_over("a_libvirt_with_iptables_is_taken_over", Backend::Iptables);
+}
+
+#[track_caller]
+fn check_hand_back(test: &str, backend: Backend) {
+    let Some((host, _)) = libvirt(test, backend) else { return };
+    let theirs = rules(&host);
+    // What libvirt loses when it is restarted itself.
+    let traffic = Traffic::begin(&host, PLACE, 7).unwrap();
+    host.restart().unwrap();
+    let own = traffic.end().unwrap();
+    host.daemon_down().unwrap();
+    ours(&host, &["net-list"]);
+    let traffic = Traffic::begin(&host, PLACE, 8).unwrap();
+    host.daemon_up().unwrap();
+    let back = traffic.end().unwrap();
+    println!("hand-back, {backend}: libvirt's own restart {own:?}, hand-back {back:?}");
+    assert_eq!(back.stream, "whole");
+    for (_, xml) in NETWORKS {
+        assert!(host.is_active(name(xml)).unwrap(), "{}", name(xml));
+    }
+    // Networks are reloaded in an order of libvirt's own.
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(rules(&host)), sorted(theirs));
+    for (_, xml) in NETWORKS {
+        host.destroy(name(xml)).unwrap();
+    }
+    let left = rules(&host).join("\n");
+    assert!(!left.contains("oxivirt"), "{left}");
+    assert!(!left.contains("virbr"), "{left}");
+}
+
+#[test]
+fn a_libvirt_with_nftables_gets_its_networks_back() {
+    check_hand_back("a_libvirt_with_nftables_gets_its_networks_back", Backend::Nftables);
+}
+
+#[test]
+fn a_libvirt_with_iptables_gets_its_networks_back() {
+    check_hand_back("a_libvirt_with_iptables_gets_its_networks_back", Backend::Iptables);
+}
+
+/// libvirt loses the removal of a network with an update, and the rules of another with a flush.
+#[track_caller]
+fn check_damaged(test: &str, backend: Backend) {
+    let Some((host, _)) = libvirt(test, backend) else { return };
+    host.add_dns_host("nat", "<host ip='192.168.122.9'><hostname>x</hostname></host>").unwrap();
+    let status = std::fs::read_to_string(host.status_file("nat")).unwrap();
+    assert!(!status.contains("<firewall"), "libvirt has learnt");
+    host.daemon_down().unwrap();
+    // The numbers that the others' status files tell are those of other rules from now on.
+    host.netns().sh("nft flush ruleset").unwrap();
+    if backend == Backend::Iptables {
+        host.warm_up().unwrap();
+    }
+    host.daemon_up().unwrap();
+    host.add_dns_host("nat", "<host ip='192.168.122.8'><hostname>y</hostname></host>").unwrap();
+    host.daemon_down().unwrap();
+    ours(&host, &["net-list"]);
+    let now = rules(&host).join("\n");
+    assert!(!now.contains("libvirt_network"), "{now}");
+    for (_, xml) in NETWORKS {
+        ours(&host, &["net-destroy", name(xml)]);
+    }
+    let left = rules(&host).join("\n");
+    for trace in ["virbr", "oxivirt", "LIBVIRT", "libvirt", "192.168.122"] {
+        assert!(!left.contains(trace), "{trace} in\n{left}");
+    }
+}
+
+#[test]
+fn what_libvirt_forgot_with_nftables_is_found() {
+    check_damaged("what_libvirt_forgot_with_nftables_is_found", Backend::Nftables);
+}
+
+#[test]
+fn what_libvirt_forgot_with_iptables_is_found() {
+    check_damaged("what_libvirt_forgot_with_iptables_is_found", Backend::Iptables);
+}
+
+#[test]
+fn rules_of_a_network_that_libvirt_still_has_stay() {
+    // Two of libvirt's networks run; the files of one are taken by a driver of another directory.
+    let test = "rules_of_a_network_that_libvirt_still_has_stay";
+    let Some((host, _)) = libvirt(test, Backend::Nftables) else { return };
+    let xml = include_str!("../../data/networks/default.xml");
+    let xml = xml.replace("virbr0", "virbr9").replace("192.168.122.", "192.168.199.");
+    let before = rules(&host);
+    let root = oxivirt_tests::TempRoot::new().unwrap();
+    let file = host.document(&xml).unwrap();
+    let uri = format!("network:///embed?root={}", root.path().display());
+    let run = |words: &[&str]| {
+        let oxish = oxivirt_tests::host::program("oxish").unwrap();
+        let run = host.netns().run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+        run.args(words).stdout().unwrap()
+    };
+    run(&["net-create", &file.path().to_string_lossy()]);
+    run(&["net-destroy", name(&xml)]);
+    assert_eq!(rules(&host), before);
+}

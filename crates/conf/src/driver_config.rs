@@ -11,6 +11,9 @@ use crate::status::FirewallBackend;
 pub struct DriverConfig {
     /// How firewall rules are set; absent leaves the choice to the driver.
     pub firewall_backend: Option<FirewallBackend>,
+    /// `restore_sysctl`: whether settings of the whole host that the driver changed, as IP forwarding, go
+    /// back with the last network that needs them. Libvirt leaves them on and does not know the key.
+    pub restore_sysctl: bool,
 }
 
 /// Why the driver must not start with these settings.
@@ -77,7 +80,8 @@ impl DriverConfig {
             })?),
             None => None,
         };
-        Ok(Self { firewall_backend })
+        let restore = keys.integer("restore_sysctl").map_err(DriverConfigError::File)?;
+        Ok(Self { firewall_backend, restore_sysctl: restore.is_some_and(|value| value != 0) })
     }
 }
 
@@ -91,6 +95,15 @@ mod tests {
         let found = found.map(|config| config.firewall_backend);
         let found = found.map_err(|error| (error.code().number(), error.to_string()));
         assert_eq!(found, expect.map_err(|(code, text)| (code, text.to_owned())), "{text:?}");
+    }
+
+    #[test]
+    fn settings_go_back_if_asked() {
+        let restores = |text| DriverConfig::parse("f", text).unwrap().restore_sysctl;
+        assert!(!restores(""));
+        assert!(!restores("restore_sysctl = 0"));
+        assert!(restores("restore_sysctl = 1"));
+        assert!(DriverConfig::parse("f", "restore_sysctl = \"yes\"").is_err());
     }
 
     #[test]

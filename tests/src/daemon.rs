@@ -24,6 +24,10 @@ echo "status $?"
 /// How long the daemon may take to serve.
 const START: Duration = Duration::from_secs(20);
 
+/// The same for ports, and the ports themselves.
+pub const PORTS: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nlisten_tcp = 1\n\
+    auth_tcp = \"none\"\nlisten_addr = \"localhost\"\n";
+
 /// No password is asked for; everything else is as it comes.
 pub const PLAIN: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n";
 
@@ -46,7 +50,7 @@ impl Daemon {
         Self::start_in(Netns::new()?, TempRoot::new()?, config, arguments)
     }
 
-    /// Starts a daemon on this host, with its files below `root`.
+    /// Starts a daemon on this host, with its files below `root`, which `ROOT` means in the configuration.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -60,7 +64,8 @@ impl Daemon {
         let parent = file.parent().unwrap_or(&file);
         std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
         #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
-        std::fs::write(&file, config).map_err(Error::file(&file))?;
+        std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string()))
+            .map_err(Error::file(&file))?;
         program("oxivirt_leaseshelper")?;
         let mut daemon = Self { running: None, pid: 0, netns, root };
         daemon.restart(arguments)?;
@@ -86,7 +91,11 @@ impl Daemon {
         self.running = Some(running);
         let socket = self.socket();
         wait_until("the daemon", START, || {
-            Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok())
+            let log = self.log();
+            match log.lines().find(|line| line.starts_with("oxivirtd: ")) {
+                Some(_) => Err(Error::Wrong(log)),
+                None => Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok()),
+            }
         })
         .map_err(|error| Error::Wrong(format!("{}\n{}", error.chain(), self.log())))
     }

@@ -11,6 +11,7 @@ mod dhcp6;
 mod resolver;
 mod serve;
 mod stream;
+mod tap;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ pub use dhcp6::dhcp6;
 pub use resolver::resolver;
 pub use serve::serve;
 pub use stream::{count, flood, meter, stream};
+pub use tap::arp;
 
 use crate::error::{Error, Result};
 

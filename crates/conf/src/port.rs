@@ -120,10 +120,10 @@ pub enum PortError {
         uuid: String,
     },
     /// No guest.
-    #[error("network port owner has no name")]
+    #[error("network port has no owner name")]
     NoOwnerName,
     /// No identity of the guest.
-    #[error("network port owner has no UUID")]
+    #[error("network port has no owner UUID")]
     NoOwnerUuid,
     /// No address.
     #[error("network port has no mac")]
@@ -147,13 +147,13 @@ pub enum PortError {
         value: String,
     },
     /// Not a mode of macvtap.
-    #[error("Invalid link mode '{mode}' in network port")]
+    #[error("Invalid mode setting '{mode}' in network port")]
     Mode {
         /// The value given.
         mode: String,
     },
     /// A PCI plug without address.
-    #[error("Missing PCI address in network port")]
+    #[error("Missing network port PCI address")]
     NoAddress,
 }
 

@@ -15,7 +15,6 @@ Serves libvirt's network API.
 Options:
   -h | --help            Show this text and exit
   -v | --verbose         Say more in the log
-  -d | --daemon          Run in the background
   -l | --listen          Listen for TCP and TLS connections as configured
   -t | --timeout SECS    Exit after SECS seconds without clients and running networks
   -f | --config FILE     Read FILE instead of the usual configuration
@@ -42,8 +41,6 @@ pub(crate) struct Args {
     pub(crate) verbose: Verbosity,
     /// Serve ports beside the sockets.
     pub(crate) listen: Listen,
-    /// Go to the background.
-    pub(crate) background: Background,
     /// Exit after so long without anything to do.
     pub(crate) timeout: Option<Duration>,
     /// Configuration.
@@ -68,14 +65,6 @@ pub(crate) enum Listen {
     #[default]
     Sockets,
     Ports,
-}
-
-/// Whether the daemon leaves its terminal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Background {
-    #[default]
-    No,
-    Yes,
 }
 
 /// What the command line asks for.
@@ -107,9 +96,12 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
                 args.listen = Listen::Ports;
                 Ok(())
             }
+            // a service manager does that, and would take the first process's end for the daemon's
             Some("-d" | "--daemon") => {
-                args.background = Background::Yes;
-                Ok(())
+                return Request::Refuse(format!(
+                    "'{}' is not supported: let a service manager run the daemon",
+                    word.to_string_lossy()
+                ));
             }
             Some("-f" | "--config") => value().map(|path| args.config = Some(path.into())),
             Some("-p" | "--pid-file") => value().map(|path| args.pid_file = Some(path.into())),
@@ -197,7 +189,6 @@ mod tests {
             config: Some("/f".into()),
             pid_file: Some("/p".into()),
             root: Some("/r".into()),
-            ..Args::default()
         };
         for line in [
             "-v -l -t 5 -f /f -p /p --root /r",
@@ -217,6 +208,7 @@ mod tests {
     #[test]
     fn what_is_refused() {
         refused("-x", "unexpected argument '-x'");
+        refused("-d", "'-d' is not supported: let a service manager run the daemon");
         refused("stray", "unexpected argument 'stray'");
         refused("-t", "option '-t' requires an argument");
         refused("-t 0", "Invalid value for timeout");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oxivirt_remote::server::Authentication;
-use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits};
+use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_util::keyfile::{KeyFile, KeyFileError};
 
 use crate::paths::{Paths, Scope};
@@ -90,14 +90,6 @@ pub(crate) enum Verify {
     Clients,
     /// Nobody is asked.
     Nobody,
-}
-
-/// Threads that libvirt would have; kept for the administrator to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Workers {
-    pub(crate) min: u32,
-    pub(crate) max: u32,
-    pub(crate) priority: u32,
 }
 
 /// What the log has and where it goes, in libvirt's words.

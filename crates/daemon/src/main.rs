@@ -3,10 +3,17 @@
 //! The command line ([`args`]) and the configuration ([`config`]) are read and checked before anything is
 //! opened; [`run`] opens driver and sockets, and ends them.
 
+mod activation;
 mod args;
 mod config;
+mod control;
+mod doors;
+mod log;
+mod metrics;
 mod notify;
 mod paths;
+mod polkit;
+mod ports;
 mod run;
 mod sockets;
 

@@ -2,22 +2,32 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use oxivirt::{ListFlags, NetworkDriver as _};
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost, embed};
-use oxivirt_remote::server::{Authentication, Daemon, Networks};
-use oxivirt_rpc::server::accept::Anonymity;
-use oxivirt_rpc::server::{Listener, Server, Socket};
+use oxivirt_remote::server::Daemon;
+use oxivirt_rpc::server::Server;
 use oxivirt_util::file;
 use oxivirt_util::pidfile::{PidFile, PidFileError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::args::Args;
+use crate::activation::ActivationError;
+use crate::args::{Args, Listen, Verbosity};
 use crate::config::{Config, ConfigError};
+use crate::control::Controls;
+use crate::doors::{Doors, Servers};
+use crate::log::{Log, LogError};
+use crate::metrics::{self, Metrics, MetricsError, Place, Watched};
 use crate::notify;
 use crate::paths::{Paths, UserDirs};
-use crate::sockets::{self, SocketError, SocketFile};
+use crate::polkit::Polkit;
+use crate::ports::PortError;
+use crate::sockets::SocketError;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +45,18 @@ pub(crate) enum RunError {
     /// A socket cannot be made.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// Sockets of the service manager cannot be taken.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Nobody could watch.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The log is configured wrongly.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The driver does not open.
     #[error("cannot open the network driver")]
     Driver(#[from] oxivirt::Error),
@@ -56,7 +78,7 @@ impl RunError {
             Self::Config(_) => 1,
             Self::PidFile(_) => 2,
             Self::Driver(_) | Self::Host(_) => 3,
-            Self::Socket(_) => 6,
+            Self::Socket(_) | Self::Activation(_) | Self::Port(_) => 6,
             _ => 1,
         }
     }
@@ -102,54 +124,152 @@ fn read_config(args: &Args, paths: &Paths) -> Result<Config, RunError> {
 }
 
 async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunError> {
+    let log = start_log(args, &config)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let place = config.metrics.as_deref().map(Place::parse).transpose()?;
     for dir in [Some(&*config.socket_dir), paths.pid_file.parent()].into_iter().flatten() {
         file::create_dir(dir)?;
     }
     let pid_file = args.pid_file.as_deref().unwrap_or(&paths.pid_file);
     let _pid_file = PidFile::acquire(pid_file)?;
-    let mut terminate = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()]
-        .into_iter()
-        .map(signal)
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let signals = Signals::new()?;
+    let servers = Servers::new(&config);
+    // made before the driver is ready, so that nobody is turned away meanwhile
+    let mut doors = Doors::open(&config)?;
+    let encryption = match args.listen {
+        Listen::Sockets => None,
+        Listen::Ports => doors.open_ports(&config).await?,
+    };
     let driver = Arc::new(open_driver(paths).await?);
+    let metrics = place.map(|place| (place, Arc::new(Metrics::default())));
     let daemon = Arc::new(Daemon {
         driver: Arc::clone(&driver) as _,
         path: paths.uri_path(),
-        authority: None,
-        observer: None,
+        authority: Some(Arc::new(Polkit)),
+        observer: metrics.as_ref().map(|(_, metrics)| Arc::clone(metrics) as _),
     });
-    let server = Server::new("virtnetworkd", config.server, config.connection);
-    let (listeners, files) = listeners(&config, &server, &daemon)?;
-    let accepting: Vec<_> = listeners.into_iter().map(|l| tokio::spawn(l.run())).collect();
+    let controls = Arc::new(Controls {
+        servers: vec![Arc::clone(&servers.admin), Arc::clone(&servers.main)],
+        log,
+        encryption: encryption.map(|encryption| (encryption, config.tls.clone())),
+        timeout: Mutex::new(args.timeout),
+        end: Notify::new(),
+    });
+    let (listeners, files) = doors.listeners(&config, &servers, &daemon, &controls);
+    let accepting: Vec<_> =
+        listeners.into_iter().map(|listener| tokio::spawn(listener.run())).collect();
+    let _watched = match metrics {
+        Some((place, metrics)) => {
+            let (servers, driver) = (controls.servers.clone(), Arc::clone(&driver) as _);
+            let watched = Watched { metrics, servers, driver };
+            watched.listen().await;
+            Some(metrics::serve(&place, watched).await?)
+        }
+        None => None,
+    };
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), notify::READY);
-    while let [first, second, third] = &mut terminate[..] {
-        tokio::select! {
-            _ = first.recv() => break,
-            _ = second.recv() => break,
-            _ = third.recv() => break,
-            _ = hangup.recv() => reload(&driver, manager.as_deref()).await,
-        }
-    }
+    until_end(signals, &driver, &controls, &servers.main, manager.as_deref()).await;
     notify::notify(manager.as_deref(), notify::STOPPING);
     for task in &accepting {
         task.abort();
     }
     drop(files);
-    server.idle().await;
-    server.close_all();
+    // what was asked for is done; networks stay
+    servers.main.idle().await;
+    servers.main.close_all();
+    servers.admin.close_all();
     Ok(())
 }
 
-/// Looks at the disk again, as libvirt does on this signal.
-async fn reload(driver: &Driver<LinuxHost>, manager: Option<&OsStr>) {
+fn start_log(args: &Args, config: &Config) -> Result<Log, LogError> {
+    let level = match args.verbose {
+        Verbosity::More => Some(2),
+        Verbosity::Usual => config.log.level,
+    };
+    let log = Log::new(level);
+    if let Some(filters) = &config.log.filters {
+        log.set_filters(filters)?;
+    }
+    if let Some(outputs) = &config.log.outputs {
+        log.set_outputs(outputs)?;
+    }
+    let subscriber = tracing_subscriber::registry().with(log.clone());
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        tracing::debug!("somebody else logs already");
+    }
+    Ok(log)
+}
+
+/// Serves until a signal, the administrator or idleness ends it.
+async fn until_end(
+    mut signals: Signals,
+    driver: &Driver<LinuxHost>,
+    controls: &Controls,
+    server: &Server,
+    manager: Option<&OsStr>,
+) {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ended(&mut signals.ends) => return,
+            () = controls.end.notified() => return,
+            _ = signals.hangup.recv() => reload(driver, controls, manager).await,
+            _ = clock.tick() => {
+                let idle = server.idle_since().map(|since| since.elapsed());
+                let is_over = controls.timeout().zip(idle).is_some_and(|(limit, idle)| idle >= limit);
+                if is_over && has_nothing_to_keep(driver).await {
+                    tracing::info!("nobody needs the daemon, it ends");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A network that runs keeps the daemon: it may have to repair it.
+async fn has_nothing_to_keep(driver: &Driver<LinuxHost>) -> bool {
+    let active = driver.list_all_networks(ListFlags::ACTIVE).await;
+    active.is_ok_and(|networks| networks.is_empty())
+}
+
+struct Signals {
+    ends: [Signal; 3],
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            ends: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ],
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn ended([first, second, third]: &mut [Signal; 3]) {
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+        _ = third.recv() => {}
+    }
+}
+
+/// Looks at disk and certificates again, as libvirt does on this signal.
+async fn reload(driver: &Driver<LinuxHost>, controls: &Controls, manager: Option<&OsStr>) {
     notify::notify(manager, &notify::reloading(monotonic()));
     if let Err(error) = driver.reload().await {
         tracing::error!(%error, "cannot reload");
+    }
+    if let Err(error) = controls.reload_certificates() {
+        tracing::error!(%error, "the old certificates stay");
     }
     notify::notify(manager, notify::READY);
 }
@@ -173,35 +293,4 @@ async fn open_driver(paths: &Paths) -> Result<Driver<LinuxHost>, RunError> {
         hooks: HookOptions { environment, ..HookOptions::default() },
     };
     Ok(Driver::open(LinuxHost::open(search_path)?, options).await?)
-}
-
-fn listeners(
-    config: &Config,
-    server: &Arc<Server>,
-    daemon: &Arc<Daemon>,
-) -> Result<(Vec<Listener>, Vec<SocketFile>), RunError> {
-    let group = config.group.as_deref().map(sockets::group).transpose()?;
-    let (mut listeners, mut files) = (Vec::new(), Vec::new());
-    for (name, socket, read_only) in [
-        ("virtnetworkd-sock", &config.read_write, false),
-        ("virtnetworkd-sock-ro", &config.read_only, true),
-    ] {
-        let path = config.socket_dir.join(name);
-        let (listener, file) = sockets::listen(&path, socket.mode, group, config.backlog)?;
-        let authentication = socket.authentication;
-        let serves = Networks { daemon: Arc::clone(daemon), authentication };
-        files.push(file);
-        listeners.push(Listener {
-            socket: Socket::Unix(listener),
-            server: Arc::clone(server),
-            serves: Arc::new(serves),
-            read_only,
-            anonymity: match authentication {
-                Authentication::None => Anonymity::Nobody,
-                Authentication::Polkit => Anonymity::AllButRoot,
-            },
-            only_user: None,
-        });
-    }
-    Ok((listeners, files))
 }

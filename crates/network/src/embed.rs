@@ -38,7 +38,7 @@ impl Environment {
         Self { program: std::env::current_exe().ok(), variables: std::env::vars_os().collect() }
     }
 
-    fn search_path(&self) -> OsString {
+    pub(crate) fn search_path(&self) -> OsString {
         self.variables.get(OsStr::new("PATH")).cloned().unwrap_or_default()
     }
 }

@@ -24,6 +24,9 @@ use crate::store::{MacsError, StoreError};
 /// An error whose text carries libvirt's visible prefix already.
 fn prefixed(code: i32, domain: i32, message: &str) -> Error {
     let (code, domain) = (ErrorCode(code), ErrorDomain(domain));
+    if message == code.template().alone {
+        return Error::bare(code, domain);
+    }
     match message.strip_prefix(code.template().before) {
         Some(detail) => Error::new(code, domain, detail),
         None => Error::plain(code, domain, message),
@@ -146,6 +149,7 @@ pub(crate) fn port(error: &PortPlanError) -> Error {
         }
         PortPlanError::Overcommitted { .. } => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
         PortPlanError::NoPool { .. }
+        | PortPlanError::NoBridge
         | PortPlanError::Exhausted { .. }
         | PortPlanError::NotInPool { .. }
         | PortPlanError::InUse { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK),

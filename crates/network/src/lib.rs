@@ -22,6 +22,7 @@ mod lifecycle;
 mod metadata;
 pub mod plan;
 mod ports;
+pub mod preview;
 mod recover;
 mod registry;
 mod reload;

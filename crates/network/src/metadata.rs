@@ -37,18 +37,18 @@ impl<H: Host> Inner<H> {
             true => view.persistent_def(),
             false => &view.def,
         };
-        let (found, what) = match kind {
-            MetadataType::Description => (def.description.clone(), "description"),
-            MetadataType::Title => (def.title.clone(), "title"),
+        let found = match kind {
+            MetadataType::Description => def.description.clone(),
+            MetadataType::Title => def.title.clone(),
             MetadataType::Element => {
                 let get = |metadata: &Metadata| metadata.get(uri.unwrap_or_default());
-                (def.metadata.as_ref().and_then(get), "metadata")
+                def.metadata.as_ref().and_then(get)
             }
             MetadataType::Unknown(number) => return Err(unknown(number)),
         };
         found.ok_or_else(|| {
             let code = ErrorCode::NO_NETWORK_METADATA;
-            let detail = format!("Requested {what} element is not present");
+            let detail = "Requested metadata element is not present";
             Error::new(code, ErrorDomain::NETWORK, detail)
         })
     }

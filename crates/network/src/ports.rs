@@ -226,8 +226,8 @@ pub(crate) fn parameters(port: &NetworkPortDef) -> Vec<TypedParam> {
         let rates = [
             ("average", rate.average),
             ("peak", rate.peak),
-            ("burst", rate.burst),
             ("floor", rate.floor),
+            ("burst", rate.burst),
         ];
         values.extend(rates.map(|(name, value)| ("inbound", name, value)));
     }

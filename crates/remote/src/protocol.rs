@@ -65,15 +65,8 @@ pub struct Procedure {
     pub acl: &'static [&'static str],
 }
 
-/// The procedure with this number, and its place in the list.
-#[must_use]
-pub fn find(number: i32) -> Option<(u32, &'static Procedure)> {
-    let at = PROCEDURES.binary_search_by_key(&number, |procedure| procedure.number).ok()?;
-    Some((u32::try_from(at).ok()?, PROCEDURES.get(at)?))
-}
-
 macro_rules! protocol {
-    ($(
+    ($(#[$attribute:meta])* $trait:ident $client:ident $request:ident $response:ident $serve:ident; $(
         $number:literal $name:ident($($parameter:ident: $type:ty),*) -> $result:ty:
             $api:literal $needs:ident $acl:tt;
     )*) => {
@@ -89,20 +82,24 @@ macro_rules! protocol {
         /// What `tarpc` makes of the list.
         #[expect(missing_docs, reason = "the list says what there is to say")]
         #[expect(missing_debug_implementations, reason = "nobody prints generated services")]
-        #[expect(
-            clippy::missing_errors_doc,
-            clippy::too_many_arguments,
-            reason = "parameters and errors are those of the protocol"
-        )]
+        #[expect(clippy::missing_errors_doc, reason = "errors are those of the protocol")]
+        $(#[$attribute])*
         pub mod generated {
             use super::*;
 
             #[tarpc::service(derive = [serde::Serialize, serde::Deserialize, Clone])]
-            pub trait Remote {
+            pub trait $trait {
                 $(async fn $name($($parameter: $type),*) -> Reply<$result>;)*
             }
         }
-        pub use generated::{Remote, RemoteClient, RemoteRequest, RemoteResponse, ServeRemote};
+        pub use generated::{$client, $request, $response, $serve, $trait};
+
+        /// The procedure with this number, and its place in the list.
+        #[must_use]
+        pub fn find(number: i32) -> Option<(u32, &'static Procedure)> {
+            let at = PROCEDURES.binary_search_by_key(&number, |procedure| procedure.number).ok()?;
+            Some((u32::try_from(at).ok()?, PROCEDURES.get(at)?))
+        }
 
         #[cfg(test)]
         fn decoders() -> Vec<(i32, &'static str)> {
@@ -111,7 +108,12 @@ macro_rules! protocol {
     };
 }
 
+pub(crate) use protocol;
+
 protocol! {
+    #[expect(clippy::too_many_arguments, reason = "parameters are those of the protocol")]
+    Remote RemoteClient RemoteRequest RemoteResponse ServeRemote;
+
     1 connect_open(name: Option<Text>, flags: u32) -> ():
         "virConnectOpen" Identity ["connect.getattr"];
     2 connect_close() -> ():

@@ -30,6 +30,24 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// Threads that libvirt's daemons have for calls. Here calls are tasks and need none of their own: the numbers
+/// are kept so that an administrator reads what was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// At least.
+    pub min: u32,
+    /// At most.
+    pub max: u32,
+    /// For calls that may not wait.
+    pub priority: u32,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { min: 5, max: 20, priority: 5 }
+    }
+}
+
 /// Limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {

@@ -71,3 +71,6 @@ pub(crate) fn carried(header: &Header, payload: &[u8]) -> Option<u32> {
         .then(|| payload.first_chunk().map(|word| u32::from_be_bytes(*word)))
         .flatten()
 }
+
+#[cfg(test)]
+mod tests;

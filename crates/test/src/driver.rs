@@ -366,15 +366,12 @@ impl NetworkDriver for TestDriver {
                 let message = "An error occurred, but the cause is unknown";
                 return Err(Error::plain(ErrorCode::INTERNAL_ERROR, ErrorDomain::TEST, message));
             }
-            let (value, what) = match kind {
-                MetadataType::Description => (found.def.description.clone(), "description"),
-                MetadataType::Title => (found.def.title.clone(), "title"),
+            let value = match kind {
+                MetadataType::Description => found.def.description.clone(),
+                MetadataType::Title => found.def.title.clone(),
                 MetadataType::Element => {
                     let metadata = found.def.metadata.as_ref();
-                    (
-                        metadata.and_then(|metadata| metadata.get(uri.unwrap_or_default())),
-                        "metadata",
-                    )
+                    metadata.and_then(|metadata| metadata.get(uri.unwrap_or_default()))
                 }
                 MetadataType::Unknown(number) => {
                     let detail = format!("unknown metadata type '{number}'");
@@ -382,7 +379,7 @@ impl NetworkDriver for TestDriver {
                 }
             };
             value.ok_or_else(|| {
-                let detail = format!("Requested {what} element is not present");
+                let detail = "Requested metadata element is not present";
                 Error::new(ErrorCode::NO_NETWORK_METADATA, ErrorDomain::TEST, detail)
             })
         })

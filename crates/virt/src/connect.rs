@@ -213,6 +213,15 @@ impl Connect {
     /// # Errors
     /// What the driver says.
     pub async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
+        const API: &str = "virNodeGetCellsFreeMemory";
+        let refused =
+            |message: String| Err(Error::plain(ErrorCode::INVALID_ARG, ErrorDomain::NONE, message));
+        if start < 0 {
+            return refused(format!("startCell in {API} must be zero or greater"));
+        }
+        if max <= 0 {
+            return refused(format!("maxCells in {API} must be greater than zero"));
+        }
         self.driver.cells_free_memory(start, max).await
     }
 

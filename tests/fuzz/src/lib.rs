@@ -3,11 +3,22 @@
 //! A target takes bytes and panics if a promise is broken. Beside not crashing, what was read has
 //! to be written so that reading it again gives the same.
 
+use std::sync::Arc;
+
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_network::leases::{self, Prefixes};
+use oxivirt_remote::admin::protocol as admin;
+use oxivirt_remote::call;
+use oxivirt_remote::protocol::{self, PROCEDURES, RemoteRequest};
+use oxivirt_remote::server::{Authentication, Daemon, Networks};
+use oxivirt_rpc::frame::{self, Header, Kind};
+use oxivirt_rpc::identity::Peer;
+use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
+use oxivirt_rpc::server::client::Entrance;
+use oxivirt_rpc::server::{Server, Serves as _, connection};
 use oxivirt_util::keyfile::KeyFile;
 use oxivirt_util::macmap::MacMap;
 
@@ -15,7 +26,7 @@ use oxivirt_util::macmap::MacMap;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 10] = [
     ("network_xml", network_xml),
     ("port_xml", port_xml),
     ("status_xml", status_xml),
@@ -23,6 +34,9 @@ pub const TARGETS: [Target; 7] = [
     ("leases", leases),
     ("macmap", macmap),
     ("update", update_payload),
+    ("frame", frame),
+    ("arguments", arguments),
+    ("session", session),
 ];
 
 /// Reads, writes, reads and writes: from the second writing on nothing changes.
@@ -122,4 +136,104 @@ pub fn update_payload(data: &[u8]) {
         let text = changed.format(Form::Inactive);
         assert!(NetworkDef::parse(&text).is_ok() || text.contains(['\r', '\t']), "{text}");
     }
+}
+
+/// Any bytes as packets: every one that is found lies within the bytes, and written again it is the same.
+pub fn frame(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some(packet)) = frame::first(rest) {
+        let mut out = Vec::new();
+        let written = frame::append::<()>(&mut out, packet.header, |out| {
+            out.extend_from_slice(packet.payload);
+            Ok(())
+        });
+        assert_eq!(written, Ok(()));
+        assert_eq!(Some(&*out), rest.get(..packet.len), "a packet is written differently");
+        rest = rest.get(packet.len..).unwrap_or_default();
+    }
+}
+
+/// Any bytes as the arguments of every procedure: what is read is written, and then read as the same.
+pub fn arguments(data: &[u8]) {
+    let Some((choice, payload)) = data.split_first() else { return };
+    let place = usize::from(*choice) % PROCEDURES.len();
+    let Some(procedure) = PROCEDURES.get(place) else { return };
+    let Some((index, _)) = protocol::find(procedure.number) else { return };
+    let header = Header {
+        program: protocol::PROGRAM,
+        version: 1,
+        procedure: procedure.number,
+        kind: Kind::Call,
+        serial: 1,
+        status: 0,
+    };
+    let write = |request: &RemoteRequest| {
+        let mut out = Vec::new();
+        call::append_request(&mut out, header, request).expect("what was read can be written");
+        out
+    };
+    if let Ok(request) = call::read_request::<RemoteRequest>(index, payload) {
+        let once = write(&request);
+        let packet = frame::first(&once).expect("a packet").expect("a whole packet");
+        let again: RemoteRequest = call::read_request(index, packet.payload).expect("read again");
+        assert_eq!(once, write(&again), "writing does not settle");
+    }
+    for status in [0, 1] {
+        drop(call::read_response::<protocol::RemoteResponse>(index, status, payload));
+    }
+    if let Some((index, _)) = admin::find(1 + i32::from(*choice % 20)) {
+        drop(call::read_request::<admin::AdminRequest>(index, payload));
+    }
+}
+
+/// Any bytes as a whole conversation with a daemon whose networks are in memory.
+pub fn session(data: &[u8]) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+    }
+    RUNTIME.with(|runtime| {
+        runtime.block_on(async {
+            let mut registry = oxivirt::Registry::new();
+            oxivirt_test::register(&mut registry);
+            let options = oxivirt::OpenOptions::default();
+            let connect = oxivirt::Connect::open("test:///default", &registry, &options);
+            let connect = connect.await.expect("networks in memory");
+            let daemon = Arc::new(Daemon {
+                driver: Arc::clone(connect.driver()),
+                path: "/system",
+                authority: None,
+                observer: None,
+            });
+            let networks = Networks { daemon, authentication: Authentication::None };
+            let server = Server::new(
+                "fuzz",
+                ServerLimits::default(),
+                ConnectionLimits::default(),
+                Workers::default(),
+            );
+            let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
+            let client = server.add(peer, Entrance { read_only: false, known: true });
+            let service = networks.connect(&client);
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            let serve = connection::serve(near, &client, &*service);
+            let talk = async {
+                drop(far.write_all(data).await);
+                drop(far.shutdown().await);
+                let mut sink = Vec::new();
+                drop(far.read_to_end(&mut sink).await);
+                sink
+            };
+            let (_, answers) = tokio::join!(serve, talk);
+            let mut rest = &answers[..];
+            while let Ok(Some(packet)) = frame::first(rest) {
+                rest = rest.get(packet.len..).unwrap_or_default();
+            }
+            service.closed();
+            server.remove(client.id);
+        });
+    });
 }

@@ -2,7 +2,7 @@
 //!
 //! `DIR` is `../shared/data` by default. Every difference is named; the last lines are one summary
 //! per suite that has cases. `--shell` names the shell to judge in the place of `oxish` beside this program, `--daemon` the
-//! URI of a running daemon; without it the transcripts that need one are named as not run. Fails if a row fails, if a suite that was asked for has no case, or if a
+//! URI of a running daemon in the place of one of our own. Fails if a row fails, if a suite that was asked for has no case, or if a
 //! directory that was asked for has none at all.
 
 use std::path::PathBuf;

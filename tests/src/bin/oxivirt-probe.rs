@@ -5,14 +5,17 @@
 //! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
 //! resolver. What ends by itself: `ask` reads questions, one a
 //! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6
-//! INTERFACE DUID NAME` asks for an address.
+//! INTERFACE DUID NAME` asks for an address, `arp DEVICE MAC FROM TO` asks through a macvtap.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::probe::{Question, ask, count, dhcp6, flood, meter, resolver, serve, stream};
+use oxivirt_tests::probe::{
+    Question, arp, ask, count, dhcp6, flood, meter, resolver, serve, stream,
+};
 
 fn main() -> ExitCode {
     match run() {
@@ -39,6 +42,9 @@ fn run() -> Result<()> {
         ["flood", to, rate] => flood(parse(to)?, parse(rate)?),
         ["meter", address, time] => meter(parse(address)?, Duration::from_millis(parse(time)?)),
         ["dhcp6", interface, duid, name] => dhcp6(interface, &bytes(duid)?, name),
+        ["arp", device, mac, from, to] => {
+            arp(Path::new(device), &bytes(mac)?, parse(from)?, parse(to)?)
+        }
         ["resolver", word] => stand_in(word == "refuse"),
         _ => Err(Error::Wrong("wrong words; see the program's documentation".into())),
     }

@@ -9,6 +9,7 @@ mod dnsmasq_conf;
 mod firewall;
 mod network;
 mod port;
+mod rpc;
 mod shell;
 mod status;
 
@@ -31,18 +32,21 @@ pub enum Suite {
     DnsmasqConf,
     /// Rules of the iptables backend.
     Firewall,
+    /// Conversations with a daemon.
+    Rpc,
     /// Transcripts of virsh.
     Shell,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
         Self::DnsmasqConf,
         Self::Firewall,
+        Self::Rpc,
         Self::Shell,
     ];
 
@@ -55,6 +59,7 @@ impl Suite {
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
             Self::Firewall => "firewall",
+            Self::Rpc => "rpc",
             Self::Shell => "shell",
         }
     }
@@ -114,6 +119,9 @@ impl Report {
     /// # Errors
     /// [`CasesError`] if a `cases.toml` cannot be read.
     pub fn run(suite: Suite, data: &Path, options: &ShellOptions) -> Result<Self, CasesError> {
+        if suite == Suite::Rpc {
+            return Ok(Self { suite, outcomes: rpc::run(data) });
+        }
         if suite == Suite::Shell {
             let outcomes = shell::run(&data.join(suite.as_str()), options)?;
             return Ok(Self { suite, outcomes });
@@ -126,7 +134,8 @@ impl Report {
                     Suite::NetworkPort => port::run(&file, row),
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
-                    Suite::Firewall | Suite::Shell => firewall::run(&file, row),
+                    Suite::Firewall => firewall::run(&file, row),
+                    Suite::Rpc | Suite::Shell => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

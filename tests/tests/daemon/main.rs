@@ -1,6 +1,10 @@
 //! The daemon and real clients of libvirt.
 
+mod admin;
+mod hostile;
 mod life;
+mod ports;
+mod service;
 mod virsh;
 
 use oxivirt_tests::Daemon;

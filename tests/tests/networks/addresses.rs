@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use oxivirt_tests::Guest;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::wait_until;
+use oxivirt_tests::{Guest, Subject};
 
 use super::lab::{ADD, DELETE, DHCP_HOST, DHCP_RANGE, Lab, MODIFY, assert_error, mac};
 
@@ -62,6 +62,14 @@ fn dhcp_hosts_ranges_and_lease_times() {
     let other_lease = &leases(&mut lab, "leased", &mac(3))[0];
     assert_eq!(other_lease[5], format!("{}/24", told["ip"]));
     assert_error(lab.session.ask("leases", "leased", "nonsense"), 44, "nonsense");
+
+    if lab.host.subject() == Subject::Oxivirt {
+        let heard = lab.session.ask("events", "-", "").unwrap();
+        for address in ["192.168.30.7", "192.168.30.8", told["ip"].as_str()] {
+            let expect = format!("leased lease {address} added");
+            assert!(heard.lines().any(|line| line == expect), "{expect}: {heard}");
+        }
+    }
 
     // A host asked again for nothing has what it had.
     assert_eq!(other.dhcp_fields("other", &[]).unwrap()["ip"], told["ip"]);

@@ -16,6 +16,7 @@ mod names;
 mod places;
 mod ports;
 mod rates;
+mod refusals;
 mod resolver;
 mod takeover;
 mod unprivileged;

@@ -5,7 +5,7 @@ use oxivirt_tests::{Guest, Host, Subject};
 use std::time::Duration;
 
 use super::host;
-use super::lab::{Lab, assert_error, mac};
+use super::lab::{Lab, assert_error, mac, port_xml};
 
 /// The text between `begin` and the next quote.
 fn after<'a>(xml: &'a str, begin: &str) -> &'a str {
@@ -55,7 +55,7 @@ fn a_missing_bridge_of_the_host_is_believed() {
 /// A host whose devices `lan0` and `lan1` lead to a switch with a station at 192.168.81.9.
 struct Switched {
     switch: oxivirt_tests::Netns,
-    _station: oxivirt_tests::Netns,
+    station: oxivirt_tests::Netns,
 }
 
 impl Switched {
@@ -71,7 +71,7 @@ impl Switched {
         let station = host.netns().nested().unwrap();
         switch.attach("sw", "station", &station).unwrap();
         station.sh("ip address add 192.168.81.9/24 dev eth0").unwrap();
-        Self { switch, _station: station }
+        Self { switch, station }
     }
 }
 
@@ -146,6 +146,35 @@ fn a_passthrough_device_is_for_one() {
     lab.session.call("port-delete", "direct", "00000000-0000-0000-0000-000000000002").unwrap();
     let uuid = lab.port("direct", 3, "").unwrap();
     assert_eq!(after(&lab.port_xml("direct", &uuid), "dev='"), "lan1");
+}
+
+#[test]
+fn an_emulator_on_a_macvtap() {
+    let Some(host) = host("an_emulator_on_a_macvtap") else { return };
+    let switched = Switched::new(&host);
+    let xml = "<network><name>direct</name><forward mode='bridge'><interface dev='lan0'/></forward>
+      </network>";
+    let mut lab = Lab::on(host, &[xml]);
+    let uuid = lab.port("direct", 1, "").unwrap();
+    let port = lab.port_xml("direct", &uuid);
+    let (device, mode) = (after(&port, "dev='"), after(&port, "mode='"));
+    // A domain driver makes the link, an emulator opens its device.
+    lab.sh(&format!(
+        "ip link add link {device} name tap1 address {} type macvtap mode {mode}
+         ip link set tap1 up",
+        mac(1)
+    ));
+    let node = "mknod /run/tap1 c $(cat /sys/class/net/tap1/tap*/dev | tr : ' ')";
+    if lab.host.netns().sh(node).is_err() {
+        let why = "no right to make a device node, as in a user namespace";
+        oxivirt_tests::require::report("an_emulator_on_a_macvtap", why).unwrap();
+        return;
+    }
+    let probe = oxivirt_tests::host::program("oxivirt-probe").unwrap();
+    let words = ["arp", "/run/tap1", &mac(1), "192.168.81.1", "192.168.81.9"];
+    let answer = lab.host.netns().run([probe]).args(words).stdout().unwrap();
+    let station = switched.station.sh("cat /sys/class/net/eth0/address").unwrap();
+    assert_eq!(answer, station);
 }
 
 #[test]
@@ -248,6 +277,19 @@ fn virtual_functions_of_a_device() {
     }
     assert_eq!(functions, ["0x0", "0x1"]);
     assert_error(lab.port("vf", 3, ""), 1, "requires exclusive access");
+    let plug = |slot: &str| {
+        format!(
+            "<plug type='hostdev-pci' managed='yes'><driver name='vfio'/><address domain='0x0000'
+             bus='0x03' slot='{slot}' function='0x0'/></plug>"
+        )
+    };
+    let taken = format!("1 {}", port_xml(4, &plug("0x10")));
+    let message = "network 'vf' claims the PCI device at domain=0 bus=3 slot=16 function=0 is \
+                   already in use by a different network port";
+    assert_error(lab.session.ask("port-create", "vf", &taken), 1, message);
+    let unknown = format!("1 {}", port_xml(4, &plug("0x12")));
+    let message = "network 'vf' doesn't have PCI device 0000:03:12.0 in use by network port";
+    assert_error(lab.session.ask("port-create", "vf", &unknown), 1, message);
     // A list of addresses, and one that is no virtual function.
     let listed = |function: &str| {
         format!(

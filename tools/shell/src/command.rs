@@ -67,6 +67,8 @@ pub(crate) struct OptionDef {
     pub(crate) completer: Completer,
     pub(crate) help: &'static str,
     pub(crate) origin: Origin,
+    /// Options that make a required one needless.
+    pub(crate) waived_by: &'static [&'static str],
 }
 
 /// Where a command or an option comes from.
@@ -171,7 +173,14 @@ impl OptionDef {
             completer: Completer::None,
             help,
             origin: Origin::Virsh,
+            waived_by: &[],
         }
+    }
+
+    /// Not required beside one of these options.
+    pub(crate) const fn waived_by(mut self, options: &'static [&'static str]) -> Self {
+        self.waived_by = options;
+        self
     }
 
     /// An option that virsh does not have.

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::commands::echo::quote_for_shell;
 use crate::failure::Failure;
 use crate::i18n::{mark, text, tr};
 use crate::shell::{Shell, errno_text};
@@ -290,8 +291,8 @@ fn run(words: &[OsString]) -> Result<(), String> {
     #[expect(clippy::disallowed_methods, reason = "an editor has the terminal as long as it likes")]
     let status = std::process::Command::new(program).args(arguments).status();
     let shown = || {
-        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        words.join(" ")
+        let quoted = |word: &OsString| quote_for_shell(&word.to_string_lossy());
+        words.iter().map(quoted).collect::<Vec<_>>().join(" ")
     };
     match status {
         Ok(status) if status.success() => Ok(()),

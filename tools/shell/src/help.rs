@@ -9,6 +9,7 @@ use oxivirt::Version;
 use crate::command::{CommandDef, Group, Kind, OptionDef, Persona, Place, Presence, Visibility};
 use crate::commands::groups;
 use crate::i18n::{text, tr};
+use crate::options::global_options;
 
 /// The text for `-h`.
 pub(crate) fn usage(program: &str, persona: Persona) -> String {
@@ -16,23 +17,15 @@ pub(crate) fn usage(program: &str, persona: Persona) -> String {
         "\n{program} [options]... [<command_string>]\n{program} [options]... <command> [args...]\n\n  options:\n",
         program = program
     );
-    for line in [
-        "    -c | --connect=URI      connect to this URI",
-        "    -d | --debug=NUM        debug level [0-4]",
-        "    -e | --escape <char>    console escape sequence, unused",
-        "    -h | --help             this text",
-        "    -k | --keepalive-interval=NUM  seconds between signs of life, 0 for none",
-        "    -K | --keepalive-count=NUM     unanswered signs of life before giving up",
-        "    -l | --log=FILE         append a log to this file",
-        "    -q | --quiet            results only",
-        "    -r | --readonly         connect for reading only",
-        "    -t | --timing           tell how long each command took",
-        "    -v                      short version",
-        "    -V                      long version",
-        "         --version[=TYPE]   version, TYPE is short or long",
-    ] {
-        out.push_str(line);
-        out.push('\n');
+    for option in global_options() {
+        let long = match (option.long, option.takes_value) {
+            ("", _) => String::new(),
+            ("version", _) => " | --version[=TYPE]".to_owned(),
+            (long, true) => format!(" | --{long} <{}>", long.rsplit('-').next().unwrap_or(long)),
+            (long, false) => format!(" | --{long}"),
+        };
+        let spelling = format!("-{}{long}", option.short);
+        let _infallible = writeln!(out, "    {spelling:<40} {}", text(option.help));
     }
     out.push_str(&tr!("  commands (non interactive mode):\n\n"));
     for group in groups(persona) {
@@ -103,9 +96,7 @@ pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
     out.push_str(&tr!("\n  SYNOPSIS\n"));
     out.push_str("    ");
     out.push_str(command.name);
-    for option in listed() {
-        out.push_str(&synopsis(option));
-    }
+    out.push_str(&synopsis_of(command, persona));
     out.push('\n');
     if !command.about.is_empty() {
         out.push_str(&tr!("\n  DESCRIPTION\n    {about}\n", about = text(command.about)));
@@ -117,6 +108,11 @@ pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
         }
     }
     out
+}
+
+/// What can stand behind the name of a command.
+pub(crate) fn synopsis_of(command: &CommandDef, persona: Persona) -> String {
+    command.listed(persona).map(|(_, option)| synopsis(option)).collect()
 }
 
 fn synopsis(option: &OptionDef) -> String {

@@ -6,6 +6,9 @@
 //! goes through here.
 
 use std::fmt::{Display, Write as _};
+use std::sync::OnceLock;
+
+use crate::environment::Environment;
 
 /// The text for `id` in the user's language, with `{name}` replaced by values.
 macro_rules! tr {
@@ -26,9 +29,67 @@ macro_rules! mark {
 
 pub(crate) use {mark, tr};
 
+/// Language tags with their texts, sorted, and translations.
+type Catalogues = &'static [(&'static str, &'static [(&'static str, &'static str)])];
+
+/// Made from `po/` by the build script.
+const CATALOGUES: Catalogues = include!(concat!(env!("OUT_DIR"), "/catalogues.rs"));
+
+/// The user's language; English until it is chosen.
+static CHOSEN: OnceLock<&'static [(&'static str, &'static str)]> = OnceLock::new();
+
+/// Chooses the language that the environment asks for, once for the process.
+pub(crate) fn choose(environment: &Environment) {
+    if let Some(catalogue) = wanted(&|name| environment.text(name)).and_then(catalogue) {
+        // chosen before: whoever was first is right
+        let _first = CHOSEN.set(catalogue);
+    }
+}
+
+/// The texts in one language, by its tag.
+fn catalogue(tag: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    let tag = tag.split(['.', '@']).next().unwrap_or(tag);
+    let find = |tag: &str| CATALOGUES.iter().find(|(language, _)| *language == tag);
+    // zh_SG is read as zh_CN, de_AT as de
+    let language = tag.split('_').next().unwrap_or(tag);
+    let related = || CATALOGUES.iter().find(|(known, _)| known.split('_').next() == Some(language));
+    let found = find(tag).or_else(|| find(language)).or_else(related);
+    found.map(|(_, texts)| *texts)
+}
+
+/// The first language of the environment that there are texts for.
+///
+/// gettext(3), "Locale Environment Variables": `LANGUAGE` is a list, and does not count where the
+/// locale is the C locale. `OXIVIRT_LANG` chooses for us alone.
+fn wanted<'e>(variable: &dyn Fn(&str) -> Option<&'e str>) -> Option<&'e str> {
+    let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if let Some(own) = filled("OXIVIRT_LANG") {
+        return Some(own).filter(|own| !is_c(own));
+    }
+    let locale = filled("LC_ALL").or_else(|| filled("LC_MESSAGES")).or_else(|| filled("LANG"))?;
+    if is_c(locale) {
+        return None;
+    }
+    let list = filled("LANGUAGE").unwrap_or_default().split(':');
+    let mut known = list.chain([locale]).filter(|tag| !tag.is_empty());
+    // English in the list means: no further
+    known
+        .find(|tag| catalogue(tag).is_some() || tag.starts_with("en"))
+        .filter(|tag| !tag.starts_with("en"))
+}
+
+fn is_c(locale: &str) -> bool {
+    matches!(locale.split('.').next(), Some("C" | "POSIX"))
+}
+
 /// The text for `id` in the user's language.
 pub(crate) fn text(id: &'static str) -> &'static str {
-    id
+    CHOSEN.get().map_or(id, |catalogue| lookup(catalogue, id))
+}
+
+fn lookup(catalogue: &[(&'static str, &'static str)], id: &'static str) -> &'static str {
+    let found = catalogue.binary_search_by(|(known, _)| (*known).cmp(id));
+    found.ok().and_then(|index| catalogue.get(index)).map_or(id, |(_, text)| text)
 }
 
 /// Puts values into a text; a name without a value stays as it is.
@@ -58,20 +119,4 @@ pub(crate) fn fill(text: &str, values: &[(&str, &dyn Display)]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #[track_caller]
-    fn check(text: &str, expect: &str) {
-        let values: [(&str, &dyn std::fmt::Display); 2] = [("name", &"{n}"), ("count", &7)];
-        assert_eq!(super::fill(text, &values), expect);
-    }
-
-    #[test]
-    fn values_are_named_and_not_read_again() {
-        check("", "");
-        check("a", "a");
-        check("{name}", "{n}");
-        check("{count} of {name}, {count}", "7 of {n}, 7");
-        check("{other} {", "{other} {");
-        check("}{{name}", "}{{n}");
-    }
-}
+mod tests;

@@ -8,19 +8,26 @@ mod args;
 mod command;
 mod commands;
 mod complete;
+mod completion_script;
 mod config;
 mod connection;
+mod dry_run;
 mod editor;
 mod environment;
 mod failure;
 mod format;
 mod grammar;
+mod graph;
 mod help;
 mod i18n;
 mod interactive;
+mod inventory;
 mod json;
 mod log;
+mod man;
 mod options;
+#[cfg(test)]
+mod po;
 mod shell;
 mod startup;
 mod table;
@@ -33,15 +40,18 @@ use std::process::ExitCode;
 use environment::Environment;
 use oxivirt::Registry;
 use oxivirt_network::embed;
+use oxivirt_remote::driver as remote;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let environment = Environment::of_process();
+    i18n::choose(&environment);
     start_tracing(&environment);
     let mut registry = Registry::new();
     oxivirt_test::register(&mut registry);
     embed::register(&mut registry, embed::Environment::of_process());
+    remote::register(&mut registry, remote::Environment::of_process());
     startup::run(&program, words.collect(), environment, registry)
 }
 

@@ -5,7 +5,7 @@
 //!
 //! virsh: `virshParseArgv`, tools/virsh.c; getopt(3)
 
-use crate::i18n::tr;
+use crate::i18n::{mark, tr};
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
@@ -54,21 +54,69 @@ enum Argument {
     Optional,
 }
 
-const OPTIONS: &[(char, &str, Argument)] = &[
-    ('c', "connect", Argument::Required),
-    ('d', "debug", Argument::Required),
-    ('e', "escape", Argument::Required),
-    ('h', "help", Argument::None),
-    ('k', "keepalive-interval", Argument::Required),
-    ('K', "keepalive-count", Argument::Required),
-    ('l', "log", Argument::Required),
-    ('q', "quiet", Argument::None),
-    ('r', "readonly", Argument::None),
-    ('t', "timing", Argument::None),
-    ('v', "version", Argument::Optional),
+/// One option of the table.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    short: char,
+    long: &'static str,
+    argument: Argument,
+    help: &'static str,
+}
+
+const fn known(short: char, long: &'static str, argument: Argument, help: &'static str) -> Known {
+    Known { short, long, argument, help }
+}
+
+const OPTIONS: &[Known] = &[
+    known('c', "connect", Argument::Required, mark!("connect to this URI")),
+    known(
+        'd',
+        "debug",
+        Argument::Required,
+        mark!("follow what the shell does, from 0 (everything) to 4 (errors)"),
+    ),
+    known('e', "escape", Argument::Required, mark!("escape character of consoles, unused")),
+    known('h', "help", Argument::None, mark!("print this help")),
+    known(
+        'k',
+        "keepalive-interval",
+        Argument::Required,
+        mark!("seconds between signs of life, 0 for none"),
+    ),
+    known(
+        'K',
+        "keepalive-count",
+        Argument::Required,
+        mark!("unanswered signs of life before giving up"),
+    ),
+    known('l', "log", Argument::Required, mark!("append a log to this file")),
+    known('q', "quiet", Argument::None, mark!("results only")),
+    known('r', "readonly", Argument::None, mark!("connect for reading only")),
+    known('t', "timing", Argument::None, mark!("tell how long each command took")),
+    known('v', "version", Argument::Optional, mark!("print the version, short or long")),
     // has no long form; the empty name is no prefix of anything typed
-    ('V', "", Argument::None),
+    known('V', "", Argument::None, mark!("print the long version")),
 ];
+
+/// A global option as listings show it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GlobalHelp {
+    pub(crate) short: char,
+    /// Empty if there is none.
+    pub(crate) long: &'static str,
+    pub(crate) takes_value: bool,
+    pub(crate) help: &'static str,
+}
+
+/// All global options.
+pub(crate) fn global_options() -> impl Iterator<Item = GlobalHelp> {
+    OPTIONS.iter().map(|option| GlobalHelp {
+        short: option.short,
+        long: option.long,
+        takes_value: option.argument == Argument::Required,
+        help: option.help,
+    })
+}
 
 /// Hands out the options in front of the command.
 #[derive(Debug)]
@@ -114,9 +162,9 @@ impl Scanner {
         let mut parts = text.splitn(2, |byte| *byte == b'=');
         let (name, value) = (parts.next().unwrap_or_default(), parts.next());
         let named: Vec<_> =
-            OPTIONS.iter().filter(|(_, long, _)| long.as_bytes().starts_with(name)).collect();
-        let exact = named.iter().find(|(_, long, _)| long.as_bytes() == name);
-        let &(short, long, argument) = match (exact, named.as_slice()) {
+            OPTIONS.iter().filter(|option| option.long.as_bytes().starts_with(name)).collect();
+        let exact = named.iter().find(|option| option.long.as_bytes() == name);
+        let &Known { short, long, argument, .. } = match (exact, named.as_slice()) {
             (Some(option), _) => *option,
             (None, [option]) => *option,
             _ => return Err(unsupported()),
@@ -138,7 +186,9 @@ impl Scanner {
     fn short(&mut self) -> Result<GlobalOption, OptionError> {
         let byte = self.cluster.remove(0);
         let short = char::from(byte);
-        let Some(&(_, long, argument)) = OPTIONS.iter().find(|(name, ..)| *name == short) else {
+        let Some(&Known { long, argument, .. }) =
+            OPTIONS.iter().find(|option| option.short == short)
+        else {
             self.cluster.clear();
             let shown = String::from_utf8_lossy(&[byte]).into_owned();
             return Err(OptionError::Unsupported(format!("-{shown}")));

@@ -35,6 +35,8 @@ pub(crate) struct Shell {
     pub(crate) persona: Persona,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
+    /// For looking at the host behind a local connection.
+    pub(crate) surroundings: oxivirt_network::embed::Environment,
     runtime: Runtime,
 }
 
@@ -51,7 +53,8 @@ impl Shell {
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
-        Ok(Self { ui, environment, persona, registry, connection, runtime })
+        let surroundings = oxivirt_network::embed::Environment::of_process();
+        Ok(Self { ui, environment, persona, registry, connection, surroundings, runtime })
     }
 
     /// Lets connections live while the shell waits for the user: signs of life are answered and

@@ -4,7 +4,7 @@
 //! virsh: `main`, `virshParseArgv`, tools/virsh.c
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use crate::log::{Level, Log};
 use crate::options::{GlobalOption, Scanner};
 use crate::shell::{Outcome, Shell};
 use crate::terminal;
-use crate::ui::{Colors, Timing, Ui, Verbosity};
+use crate::ui::{Colors, Progress, Timing, Ui, Verbosity};
 
 /// The shell ends at once, with this status.
 struct Ended(ExitCode);
@@ -61,6 +61,9 @@ pub(crate) fn run(
     {
         shell.ui.colors = Colors::Shown;
     }
+    if persona == Persona::Oxish && io::stderr().is_terminal() {
+        shell.ui.progress = Progress::Shown;
+    }
     let status = go(&mut shell, &program, words).unwrap_or_else(|Ended(status)| status);
     shell.disconnect();
     match shell.ui.flush() {
@@ -71,7 +74,8 @@ pub(crate) fn run(
 }
 
 fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode, Ended> {
-    read_debug_variables(shell)?;
+    read_debug_level(shell, Complaint::Told)?;
+    read_log_variable(shell)?;
     let mut scanner = Scanner::new(words);
     let mut connect_now = false;
     loop {
@@ -101,6 +105,9 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     match &commands {
         Some(commands) => trace(shell, commands)?,
         None => shell.live_beside()?,
+    }
+    if !shell.ui.log.wants(Level::Warning) {
+        read_debug_level(shell, Complaint::Kept)?;
     }
     if connect_now && !shell.connect_at_start()? {
         return Err(Ended(ExitCode::FAILURE));
@@ -256,13 +263,27 @@ fn read_c_integer(text: &str) -> Option<i32> {
     is_digits.then(|| i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()).flatten()
 }
 
-fn read_debug_variables(shell: &mut Shell) -> Result<(), Ended> {
+/// How a bad value of `VIRSH_DEBUG` is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Complaint {
+    Told,
+    /// It was told before.
+    Kept,
+}
+
+/// `-d 4` is no more than no `-d`: the variable counts beside it.
+fn read_debug_level(shell: &mut Shell, complaint: Complaint) -> Result<(), Ended> {
     if let Some(text) = shell.environment.filled("VIRSH_DEBUG").map(str::to_owned) {
         match text.parse().ok().and_then(Level::from_number) {
             Some(level) => shell.ui.log.set_level(level),
+            None if complaint == Complaint::Kept => {}
             None => shell.ui.error(&tr!("VIRSH_DEBUG not set with a valid numeric value"))?,
         }
     }
+    Ok(())
+}
+
+fn read_log_variable(shell: &mut Shell) -> Result<(), Ended> {
     if let Some(path) = shell.environment.filled("VIRSH_LOG_FILE").map(str::to_owned)
         && shell.ui.log.open(Path::new(&path)).is_err()
     {

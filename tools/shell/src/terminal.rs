@@ -52,3 +52,17 @@ fn changed(change: impl FnOnce(&mut Termios)) -> Option<Modes> {
     tcsetattr(stdin.as_fd(), SetArg::TCSADRAIN, &modes).ok()?;
     Some(Modes(before))
 }
+
+/// Columns of the terminal that results go to.
+pub(crate) fn columns() -> usize {
+    use std::io::stderr;
+    // without one, or with one that does not say, what everybody assumes
+    rustix::termios::tcgetwinsize(stdout())
+        .or_else(|_| rustix::termios::tcgetwinsize(stderr()))
+        .map_or(80, |size| usize::from(size.ws_col).max(20))
+}
+
+/// Rows of the terminal that results go to.
+pub(crate) fn rows() -> usize {
+    rustix::termios::tcgetwinsize(stdout()).map_or(24, |size| usize::from(size.ws_row).max(5))
+}

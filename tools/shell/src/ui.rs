@@ -39,11 +39,14 @@ pub(crate) enum Timing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
+    Bold,
     Faint,
     /// All is well, or a line that is new.
     Added,
     /// Something is wrong, or a line that goes.
     Removed,
+    /// Worth a look.
+    Notice,
 }
 
 /// Whether styles are shown.
@@ -63,6 +66,14 @@ enum Trailer {
     Unwanted,
 }
 
+/// Whether somebody watches stderr.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Progress {
+    #[default]
+    Hidden,
+    Shown,
+}
+
 /// Where messages go while they are not shown.
 pub(crate) struct Muted(Box<dyn Write>);
 
@@ -80,6 +91,7 @@ pub(crate) struct Ui {
     pub(crate) verbosity: Verbosity,
     pub(crate) timing: Timing,
     pub(crate) colors: Colors,
+    pub(crate) progress: Progress,
     trailer: Trailer,
     pub(crate) log: Log,
 }
@@ -88,7 +100,8 @@ impl Ui {
     pub(crate) fn new(out: Box<dyn Write>, err: Box<dyn Write>, log: Log) -> Self {
         let (verbosity, timing) = (Verbosity::Normal, Timing::Off);
         let (colors, trailer) = (Colors::Never, Trailer::Wanted);
-        Self { out, err, buffer: Vec::new(), verbosity, timing, colors, trailer, log }
+        let (buffer, progress) = (Vec::new(), Progress::Hidden);
+        Self { out, err, buffer, verbosity, timing, colors, progress, trailer, log }
     }
 
     /// Shows no messages until [`Ui::unmute`].
@@ -106,11 +119,33 @@ impl Ui {
         // ECMA-48, SGR
         let code = match (self.colors, style) {
             (Colors::Never, _) | (_, Style::Plain) => return text.to_owned(),
+            (_, Style::Bold) => "1",
+            (_, Style::Notice) => "33",
             (_, Style::Faint) => "2",
             (_, Style::Added) => "32",
             (_, Style::Removed) => "31",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// Says how far something is, on a terminal only; the next message or result takes its place.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn progress(&mut self, text: &str) -> io::Result<()> {
+        if self.progress == Progress::Hidden || self.is_quiet() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.write_err(format!("\r{text}\x1b[K").as_bytes());
+        Ok(())
+    }
+
+    /// Takes away what [`Ui::progress`] wrote.
+    pub(crate) fn clear_progress(&mut self) {
+        if self.progress == Progress::Shown && !self.is_quiet() {
+            self.write_err(b"\r\x1b[K");
+        }
     }
 
     /// A result for a program: nothing follows it.

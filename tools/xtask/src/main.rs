@@ -11,6 +11,7 @@
 mod check;
 mod own_root;
 mod packages;
+mod po;
 mod privilege;
 mod process;
 mod tally;
@@ -31,10 +32,12 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [ARGUMENT…]     benchmark NAME (format, start), next to libvirt
+  bench NAME [ARGUMENT…]     benchmark NAME (format, rpc, start), next to libvirt
   differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
+  interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
+  po                         take texts for translation from the shell's sources into po/
   setup                      only look for missing system packages, and install them
   help                       this text
 
@@ -54,7 +57,9 @@ fn main() -> ExitCode {
         "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
         "differential" => tasks::differential(&rest),
+        "interop" => tasks::interop(&rest),
         "conformance" => tasks::conformance(&rest),
+        "po" => po::run(),
         "fuzz" => tasks::fuzz(&rest),
         own_root::TASK => own_root::run(&rest),
         "setup" => packages::ensure(packages::Use::Check),

@@ -13,12 +13,14 @@ pub(crate) enum Use {
     Run,
     /// `cargo xtask check`: also what only tests need.
     Check,
+    /// `cargo xtask interop`: also libvirt and its clients.
+    Interop,
 }
 
 struct Package {
     /// Debian's name.
     name: &'static str,
-    /// A program that it brings; found means installed.
+    /// A program that it brings, or the path of another file; found means installed.
     program: &'static str,
     why: &'static str,
 }
@@ -45,6 +47,22 @@ const CHECK: &[Package] = &[
     },
 ];
 
+const INTEROP: &[Package] = &[
+    Package { name: "libvirt-clients", program: "virsh", why: "goes on the tour" },
+    Package { name: "libvirt-daemon", program: "libvirtd", why: "answers as we should" },
+    Package { name: "openssl", program: "openssl", why: "makes certificates" },
+    Package {
+        name: "python3-libvirt",
+        program: "/usr/share/doc/python3-libvirt",
+        why: "goes on the tour",
+    },
+    Package {
+        name: "libsys-virt-perl",
+        program: "/usr/share/doc/libsys-virt-perl",
+        why: "goes on the tour",
+    },
+];
+
 const UNPRIVILEGED: &[Package] = &[Package {
     name: "uidmap",
     program: "newuidmap",
@@ -52,13 +70,20 @@ const UNPRIVILEGED: &[Package] = &[Package {
 }];
 
 fn missing(purpose: Use) -> Vec<&'static Package> {
-    let check: &[Package] = if purpose == Use::Check { CHECK } else { &[] };
+    let more: &[Package] = match purpose {
+        Use::Run => &[],
+        Use::Check => CHECK,
+        Use::Interop => INTEROP,
+    };
     let unprivileged: &[Package] = if privilege::is_root() { &[] } else { UNPRIVILEGED };
-    RUN.iter()
-        .chain(check)
-        .chain(unprivileged)
-        .filter(|package| process::find(package.program).is_none())
-        .collect()
+    RUN.iter().chain(more).chain(unprivileged).filter(|package| !is_there(package)).collect()
+}
+
+fn is_there(package: &Package) -> bool {
+    match package.program.starts_with('/') {
+        true => std::path::Path::new(package.program).exists(),
+        false => process::find(package.program).is_some(),
+    }
 }
 
 /// Makes sure that everything a task needs is there.

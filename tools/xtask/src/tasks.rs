@@ -82,8 +82,11 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Benchmarks and their programs.
-const BENCHMARKS: [(&str, &str); 2] =
-    [("format", "format_bench"), ("start", "oxivirt-bench-start")];
+const BENCHMARKS: [(&str, &str); 3] = [
+    ("format", "format_bench"),
+    ("rpc", "oxivirt-bench-rpc"),
+    ("start", "oxivirt-bench-start"),
+];
 
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
@@ -100,6 +103,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 /// `cargo xtask differential`.
 pub(crate) fn differential(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Release, "differential", arguments)
+}
+
+/// `cargo xtask interop`.
+pub(crate) fn interop(arguments: &[String]) -> Result<(), Failure> {
+    packages::ensure(Use::Interop)?;
+    run(Profile::Dev, "oxivirt-interop", arguments)
 }
 
 /// `cargo xtask conformance`.

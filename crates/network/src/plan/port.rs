@@ -33,7 +33,8 @@ pub enum PortPlanError {
     #[error("Port reclaim requested but plug type is none")]
     Unplugged,
     /// The network has a port with this UUID.
-    #[error("{uuid}")]
+    // libvirt puts a sentence into the frame of its own error; clients compare the whole text
+    #[error("Network port with UUID {uuid} already exists")]
     Exists {
         /// The UUID.
         uuid: Uuid,
@@ -65,21 +66,26 @@ pub enum PortPlanError {
         /// The network.
         network: String,
     },
+    /// A guest says that it is on a bridge, and the network has none.
+    #[error("Unexpectedly got a network port without a network bridge")]
+    NoBridge,
     /// The pool does not have the device that a guest uses.
-    #[error("network '{network}' doesn't have {device} in use by domain")]
+    #[error("network '{network}' doesn't have {device}")]
     NotInPool {
         /// The network.
         network: String,
-        /// The device.
+        /// The device, and who says it has it.
         device: String,
     },
     /// Another guest has the device.
-    #[error("network '{network}' claims {device} is already in use by a different domain")]
+    #[error("network '{network}' claims {device} is already in use by a different {kind}")]
     InUse {
         /// The network.
         network: String,
         /// The device.
         device: String,
+        /// Of what: libvirt has a word for each kind of device.
+        kind: &'static str,
     },
     /// A guaranteed rate where nothing can guarantee it.
     #[error(
@@ -207,19 +213,24 @@ impl Pool<'_> {
     pub fn reclaim(&self, mut port: NetworkPortDef) -> Result<NetworkPortDef> {
         match &port.plug {
             Plug::None => return Err(PortPlanError::Unplugged),
+            Plug::Network(_) | Plug::Bridge(_) if self.def.bridge.name.is_none() => {
+                return Err(PortPlanError::NoBridge);
+            }
+            // Which bridge is not compared, as in libvirt.
             Plug::Network(_) | Plug::Bridge(_) => {}
             Plug::Direct { dev, .. } => {
-                self.check_pool("direct")?;
-                self.check_device(&port, &format!("dev='{dev}'"), &format!("dev='{dev}'"))?;
+                let device = format!("dev='{dev}'");
+                // libvirt prints the 16 bytes of the UUID as if they were text.
+                let wanted = format!("{device} in use by network port '{}'", port.uuid);
+                self.check_device(&port, wanted, device, "port")?;
             }
             Plug::HostdevPci { address, .. } => {
-                self.check_pool("hostdev")?;
-                let name = pci_name(address);
-                self.check_device(
-                    &port,
-                    &format!("PCI device {name}"),
-                    &format!("the PCI device {name}"),
-                )?;
+                let PciAddress { domain, bus, slot, function } = address;
+                let taken = format!(
+                    "the PCI device at domain={domain} bus={bus} slot={slot} function={function}"
+                );
+                let wanted = format!("PCI device {} in use by network port", pci_name(address));
+                self.check_device(&port, wanted, taken, "network port")?;
             }
         }
         self.check_new(&port)?;
@@ -382,16 +393,22 @@ impl Pool<'_> {
         self.def.forward.devices.iter().min_by_key(|device| count(device))
     }
 
-    fn check_device(&self, port: &NetworkPortDef, wanted: &str, taken: &str) -> Result<()> {
+    fn check_device(
+        &self,
+        port: &NetworkPortDef,
+        wanted: String,
+        taken: String,
+        kind: &'static str,
+    ) -> Result<()> {
         let network = || self.def.name.clone();
         let device = device(&port.plug);
         let known = device.filter(|device| self.def.forward.devices.contains(device));
         let Some(device) = known else {
-            return Err(PortPlanError::NotInPool { network: network(), device: wanted.to_owned() });
+            return Err(PortPlanError::NotInPool { network: network(), device: wanted });
         };
         let is_taken = counters(self.ports).devices.contains_key(&device);
         if is_taken && self.is_exclusive(port) {
-            return Err(PortPlanError::InUse { network: network(), device: taken.to_owned() });
+            return Err(PortPlanError::InUse { network: network(), device: taken, kind });
         }
         Ok(())
     }

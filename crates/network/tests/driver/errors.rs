@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use oxivirt::{
-    Autostart, CreateFlags, DefineFlags, Error, ListFlags, MetadataType, NetworkDriver as _,
-    NetworkRef, PortCreateFlags, Update, UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
+    Access, Autostart, Connect, CreateFlags, DefineFlags, Error, ListFlags, MetadataChange,
+    MetadataType, NetworkDriver as _, NetworkRef, PortCreateFlags, Update, UpdateCommand,
+    UpdateFlags, UpdateSection, XmlFlags,
 };
 use oxivirt_network::Driver;
 use oxivirt_network::apply::recorder::Recorder;
@@ -187,6 +188,49 @@ async fn starts() {
     assert_eq!(bench.host.state().bridges.len(), 0);
 }
 
+/// What only looks may not change anything: number 29, before the driver is asked.
+#[tokio::test]
+async fn read_only() {
+    let bench = Bench::new();
+    let driver = Arc::new(bench.open().await);
+    let net = define(&driver).await;
+    driver.network_create(&net).await.unwrap();
+    let connect = Connect::new(driver, Access::ReadOnly);
+    let network = connect.network_lookup_by_name("default").await.unwrap();
+    network.xml_desc(XmlFlags::NONE).await.unwrap();
+    network.dhcp_leases(None).await.unwrap();
+    let change = Update {
+        command: UpdateCommand::AddLast,
+        section: UpdateSection::DnsHost,
+        parent_index: -1,
+        xml: "<host ip='10.0.0.1'><hostname>h</hostname></host>".to_owned(),
+        flags: UpdateFlags::LIVE,
+    };
+    let metadata = MetadataChange {
+        kind: MetadataType::Title,
+        metadata: Some("t".to_owned()),
+        key: None,
+        uri: None,
+        flags: UpdateFlags::NONE,
+    };
+    let refusals = [
+        connect.network_define_xml(XML, DefineFlags::NONE).await.map(drop),
+        connect.network_create_xml(XML, CreateFlags::NONE).await.map(drop),
+        network.create().await,
+        network.destroy().await,
+        network.undefine().await,
+        network.update(&change).await,
+        network.set_metadata(&metadata).await,
+        network.set_autostart(Autostart::Enabled).await,
+        network.port_create_xml(&port_xml(1, ""), PortCreateFlags::NONE).await.map(drop),
+    ];
+    for (number, refusal) in refusals.into_iter().enumerate() {
+        let error = refusal.unwrap_err();
+        assert_eq!(error.code().0, 29, "{number}: {}", error.message());
+    }
+    assert!(network.is_active().await.unwrap());
+}
+
 #[tokio::test]
 async fn ports() {
     let bench = Bench::new();
@@ -214,7 +258,8 @@ async fn ports() {
         &refused("").await,
         106,
         19,
-        "network port 00000000-0000-0000-0000-000000000001 exists already",
+        "network port Network port with UUID 00000000-0000-0000-0000-000000000001 already exists \
+         exists already",
     );
     driver.network_destroy(&net).await.unwrap();
     let error = driver.network_port_xml_desc(&port, 0).await.unwrap_err();

@@ -40,7 +40,7 @@ async fn a_guaranteed_rate_comes_changes_and_goes() {
          because new combined inbound floor=1200 would overcommit average=1000 on network 'n'",
     );
     let params = driver.network_port_parameters(&port, 0).await.unwrap();
-    let expect = [("average", 10), ("peak", 0), ("burst", 0), ("floor", 600)];
+    let expect = [("average", 10), ("peak", 0), ("floor", 600), ("burst", 0)];
     assert_eq!(params, expect.map(|(name, value)| param(&format!("inbound.{name}"), value)));
 
     let limits = [param("inbound.floor", 900), param("outbound.average", 7), param("x", 1)];
@@ -146,13 +146,14 @@ async fn guests_are_taken_back() {
     check_error(
         driver.network_port_create_xml(&net, &port_xml(3, plug), reclaim).await,
         1,
-        "internal error: network 'p' claims dev='e1' is already in use by a different domain",
+        "internal error: network 'p' claims dev='e1' is already in use by a different port",
     );
     driver.network_port_delete(&next, 0).await.unwrap();
     check_error(
         driver.network_port_create_xml(&net, &port_xml(1, ""), NEW).await,
         106,
-        "network port 00000000-0000-0000-0000-000000000001 exists already",
+        "network port Network port with UUID 00000000-0000-0000-0000-000000000001 already exists \
+         exists already",
     );
 }
 

@@ -32,7 +32,7 @@ async fn metadata_live_and_stored() {
     check_error(
         title(UpdateFlags::NONE).await,
         111,
-        "metadata not found: Requested title element is not present",
+        "metadata not found: Requested metadata element is not present",
     );
     let set = change(MetadataType::Title, Some("T"), UpdateFlags::NONE);
     driver.network_set_metadata(&net, &set).await.unwrap();

@@ -13,7 +13,7 @@ use oxivirt_rpc::xdr::{List, Text, Uuid16};
 use tarpc::context::Context;
 use uuid::Uuid;
 
-use crate::protocol::{IDENTITY_MAX, NETWORKS_MAX, PORT_PARAMETERS_MAX, Procedure, Remote, Reply};
+use crate::protocol::{IDENTITY_MAX, NETWORKS_MAX, PORT_PARAMETERS_MAX, Remote, Reply};
 use crate::server::events;
 use crate::server::session::{Identity, Session, not_open, rpc};
 use crate::wire::{
@@ -35,13 +35,12 @@ mod feature {
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
     session: Arc<Session>,
-    procedure: &'static Procedure,
     closes: Arc<AtomicBool>,
 }
 
 impl Calls {
-    pub(super) fn new(session: Arc<Session>, procedure: &'static Procedure) -> Self {
-        Self { session, procedure, closes: Arc::default() }
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self { session, closes: Arc::default() }
     }
 
     /// What becomes of the connection after the call.
@@ -54,13 +53,9 @@ impl Calls {
     }
 
     async fn names(&self, flags: ListFlags, max: i32) -> Result<List<Text, NETWORKS_MAX>> {
-        let Ok(max) = usize::try_from(max) else {
-            let detail =
-                format!("maxnames in {} must be greater than or equal to zero", self.procedure.api);
-            return Err(Error::plain(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail));
-        };
+        let max = usize::try_from(max).map_err(|_| rpc("maxnames must be non-negative"))?;
         if max > NETWORKS_MAX {
-            return Err(not_open("maxnames > REMOTE_NETWORK_LIST_MAX"));
+            return Err(rpc("maxnames > REMOTE_NETWORK_LIST_MAX"));
         }
         let networks = self.driver().list_all_networks(flags).await?;
         Ok(networks.into_iter().take(max).map(|network| network.name.into()).collect())
@@ -214,7 +209,7 @@ impl Remote for Calls {
             self.session.client.start_keepalive();
             return Ok(1);
         }
-        if self.session.access().is_none() {
+        if !self.session.has_host() {
             return Err(not_open("hypervisor connection not open").into());
         }
         Ok(i32::from(matches!(

@@ -78,8 +78,9 @@ impl Dispatcher {
     fn check_state(&self, needs: Needs) -> Result<(), Error> {
         match needs {
             Needs::Nothing | Needs::Identity => Ok(()),
-            _ if self.session.access().is_some() => Ok(()),
+            Needs::Connection if self.session.has_host() => Ok(()),
             Needs::Connection => Err(not_open("hypervisor connection not open")),
+            Needs::Network | Needs::Change if self.session.access().is_some() => Ok(()),
             Needs::Network | Needs::Change => Err(not_open("connection not open")),
         }
     }
@@ -95,7 +96,7 @@ impl Dispatcher {
         let request: RemoteRequest =
             call::read_request(index, payload).map_err(|_| undecodable())?;
         self.check_state(procedure.needs)?;
-        let calls = Calls::new(Arc::clone(&self.session), procedure);
+        let calls = Calls::new(Arc::clone(&self.session));
         let observer = self.session.daemon.observer.clone();
         Ok(Step::Answer(Box::pin(async move {
             let started = observer.as_ref().map(|_| Instant::now());
@@ -127,7 +128,7 @@ impl Dispatcher {
     /// A call of a driver that is not here.
     fn lacking(&self, foreign: &foreign::Foreign) -> Error {
         match foreign.needs {
-            foreign::Needs::Hypervisor if self.session.access().is_some() => {
+            foreign::Needs::Hypervisor if self.session.has_host() => {
                 Error::unsupported(ErrorDomain::DOMAIN, foreign.api)
             }
             foreign::Needs::Hypervisor => not_open("hypervisor connection not open"),

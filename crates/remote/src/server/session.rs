@@ -40,6 +40,8 @@ struct State {
 struct Open {
     uri: String,
     access: Access,
+    /// Whether calls about the host are served: after a second opening not until a third.
+    host: bool,
 }
 
 /// What a registration is for; the same one is not taken twice.
@@ -107,7 +109,7 @@ fn type_name(value: &TypedValue) -> &'static str {
 }
 
 /// An error in the conversation.
-pub(super) fn rpc(detail: impl Into<String>) -> Error {
+pub(crate) fn rpc(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::RPC, ErrorDomain::RPC, detail)
 }
 
@@ -150,13 +152,16 @@ impl Session {
     pub(super) fn open(&self, name: Option<&str>, flags: u32) -> Result<()> {
         const READ_ONLY: u32 = 1;
         let mut state = self.state();
-        if state.open.is_some() {
+        if let Some(open) = state.open.as_mut().filter(|open| open.host) {
+            // libvirt drops the half of the connection that it meant to keep; a client that relies on
+            // either is not known, but the answers are the same
+            open.host = false;
             return Err(not_open("connection already open"));
         }
         let uri = self.check_uri(name.unwrap_or_default())?;
         let is_read_only = self.client.read_only || flags & READ_ONLY != 0;
         let access = if is_read_only { Access::ReadOnly } else { Access::ReadWrite };
-        state.open = Some(Open { uri, access });
+        state.open = Some(Open { uri, access, host: true });
         Ok(())
     }
 
@@ -187,6 +192,11 @@ impl Session {
     /// What the open connection may do; `None` if none is open.
     pub(super) fn access(&self) -> Option<Access> {
         self.state().open.as_ref().map(|open| open.access)
+    }
+
+    /// Whether calls about the host are served.
+    pub(super) fn has_host(&self) -> bool {
+        self.state().open.as_ref().is_some_and(|open| open.host)
     }
 
     /// Name under which the connection was opened.

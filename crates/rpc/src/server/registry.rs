@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::identity::Peer;
-use crate::limits::{ConnectionLimits, ServerLimits};
+use crate::limits::{ConnectionLimits, ServerLimits, Workers};
 use crate::server::Client;
 use crate::server::client::Entrance;
 
@@ -25,9 +25,12 @@ pub struct Server {
 #[derive(Debug)]
 struct Inner {
     limits: ServerLimits,
+    workers: Workers,
     connection_limits: ConnectionLimits,
     clients: BTreeMap<u64, Arc<Client>>,
     next: u64,
+    /// Connections that are not clients yet.
+    arriving: usize,
     /// When the last client went.
     idle_since: Instant,
 }
@@ -41,12 +44,19 @@ impl fmt::Debug for Server {
 impl Server {
     /// A server without clients.
     #[must_use]
-    pub fn new(name: &str, limits: ServerLimits, connection_limits: ConnectionLimits) -> Arc<Self> {
+    pub fn new(
+        name: &str,
+        limits: ServerLimits,
+        connection_limits: ConnectionLimits,
+        workers: Workers,
+    ) -> Arc<Self> {
         let inner = Inner {
             limits,
+            workers,
             connection_limits,
             clients: BTreeMap::new(),
             next: 1,
+            arriving: 0,
             idle_since: Instant::now(),
         };
         Arc::new(Self {
@@ -79,6 +89,17 @@ impl Server {
     pub fn set_limits(&self, limits: ServerLimits) {
         self.inner().limits = limits;
         self.changed.notify_waiters();
+    }
+
+    /// Its workers, as they were set.
+    #[must_use]
+    pub fn workers(&self) -> Workers {
+        self.inner().workers
+    }
+
+    /// Sets its workers.
+    pub fn set_workers(&self, workers: Workers) {
+        self.inner().workers = workers;
     }
 
     /// The clients, in the order they came.
@@ -148,6 +169,13 @@ impl Server {
         }
     }
 
+    /// Counts a connection that has been accepted until it is a client or gone.
+    #[must_use]
+    pub(super) fn arrive(self: &Arc<Self>) -> Arriving {
+        self.inner().arriving += 1;
+        Arriving(Arc::clone(self))
+    }
+
     /// A client has come. It leaves with [`Server::remove`].
     pub fn add(self: &Arc<Self>, peer: Peer, entrance: Entrance) -> Arc<Client> {
         // the new client asks for limits, so the lock must not be held
@@ -194,6 +222,17 @@ impl Inner {
 
     fn has_room(&self) -> bool {
         let ServerLimits { clients, anonymous } = self.limits;
-        self.clients.len() < clients && (anonymous == 0 || self.anonymous() < anonymous)
+        self.clients.len() + self.arriving < clients
+            && (anonymous == 0 || self.anonymous() + self.arriving < anonymous)
+    }
+}
+
+/// See [`Server::arrive`].
+pub(super) struct Arriving(Arc<Server>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.inner().arriving -= 1;
+        self.0.changed.notify_waiters();
     }
 }

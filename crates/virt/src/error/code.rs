@@ -127,6 +127,10 @@ codes! {
         "XML document failed to validate against schema: ", "";
     /// No way to authenticate is at hand.
     AUTH_UNAVAILABLE = 94, "authentication unavailable", "authentication unavailable: ", "";
+    /// The daemon has no server of this name.
+    NO_SERVER = 95, "Server not found", "Server not found: ", "";
+    /// The server has no client with this number.
+    NO_CLIENT = 96, "Client not found", "Client not found: ", "";
     /// The port handle does not belong to a port.
     INVALID_NETWORK_PORT = 105, "Invalid network port pointer", "Invalid network port pointer: ", "";
     /// The network has a port with this UUID.

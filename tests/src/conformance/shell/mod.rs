@@ -22,10 +22,9 @@ pub use pty::Terminal;
 pub struct ShellOptions {
     /// Program to run; `oxish` beside this program if there is none.
     pub program: Option<PathBuf>,
-    /// URI to use in the place of `network:///system`; without it such cases do not run.
+    /// URI to use in the place of `network:///system`; without it a daemon is started on a throw-away
+    /// host.
     pub daemon: Option<String>,
-    /// Words in front of the shell for such cases: what enters the daemon's namespaces.
-    pub behind: Vec<String>,
 }
 
 /// Runs every transcript in `dir`; none if there is no directory.

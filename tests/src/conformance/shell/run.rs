@@ -6,12 +6,15 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use super::ShellOptions;
 use super::format::{Case, TranscriptFile};
 use super::pty::Terminal;
+use crate::Daemon;
+use crate::daemon::PLAIN;
 use crate::error::{Error, Result};
 use crate::process::{Finished, Run};
 
@@ -29,7 +32,35 @@ pub(super) struct Found {
 pub(super) struct Subject {
     program: PathBuf,
     daemon: Option<String>,
-    behind: Vec<String>,
+    /// A daemon of our own, started when the first case needs one.
+    own: OnceLock<std::result::Result<DaemonHost, String>>,
+}
+
+/// A host with `oxivirtd`, whose sockets are where clients look for them.
+#[derive(Debug)]
+struct DaemonHost {
+    daemon: Daemon,
+}
+
+/// The network that a fresh host of libvirt has.
+const DEFAULT_NETWORK: &str = "<network><name>default</name><bridge name='shlbr0'/></network>";
+
+impl DaemonHost {
+    fn start() -> Result<Self> {
+        let daemon = Daemon::start(PLAIN, &[])?;
+        let directory = daemon.root().join("run/libvirt");
+        let (directory, root) = (directory.display(), daemon.root().display());
+        daemon.netns().sh(&format!(
+            "mkdir -p /run/libvirt && mount --bind '{directory}' /run/libvirt\n\
+             echo \"{DEFAULT_NETWORK}\" > '{root}/default.xml'"
+        ))?;
+        Ok(Self { daemon })
+    }
+
+    /// Where a file of the host is for us.
+    fn file(&self, path: &str) -> PathBuf {
+        self.daemon.root().join(path.trim_start_matches('/'))
+    }
 }
 
 /// The connection that cases for a daemon ask for.
@@ -50,7 +81,7 @@ impl Subject {
         Self {
             program: options.program.clone().unwrap_or(beside),
             daemon: options.daemon.clone(),
-            behind: options.behind.clone(),
+            own: OnceLock::new(),
         }
     }
 
@@ -59,7 +90,36 @@ impl Subject {
         if !self.program.is_file() {
             return Some(format!("'{}' is not there", self.program.display()));
         }
-        (file.needs_daemon() && self.daemon.is_none()).then(|| "no daemon given".to_owned())
+        if file.needs_daemon() && self.daemon.is_none() {
+            return self.own().as_ref().err().cloned();
+        }
+        None
+    }
+
+    /// The daemon of our own, or why there is none.
+    fn own(&self) -> &std::result::Result<DaemonHost, String> {
+        self.own.get_or_init(|| {
+            let host = DaemonHost::start().map_err(|error| error.chain())?;
+            let dir = host.daemon.root().to_owned();
+            let words = ["-q", "-c", SYSTEM, "net-define", "default.xml"];
+            let define = ["env", "-C"].map(str::to_owned);
+            let program = self.program.to_string_lossy().into_owned();
+            let run = host.daemon.netns().run(
+                define
+                    .into_iter()
+                    .chain([dir.to_string_lossy().into_owned(), program])
+                    .chain(words.map(str::to_owned)),
+            );
+            run.output().and_then(Finished::ok).map_err(|error| error.chain())?;
+            Ok(host)
+        })
+    }
+
+    fn host_file(&self, name: &str) -> PathBuf {
+        match self.own.get() {
+            Some(Ok(host)) => host.file(name),
+            _ => PathBuf::from(name),
+        }
     }
 
     /// Runs a case in a directory of its own.
@@ -71,6 +131,10 @@ impl Subject {
         let place = Place::new(self, file, case, dir.path())?;
         for command in &case.prepare {
             place.quietly(command)?;
+        }
+        // a start begins with no leases of former times
+        for (name, text) in &case.host_files {
+            self::place(&self.host_file(name), text)?;
         }
         if case.pty {
             return place.on_terminal(case);
@@ -91,6 +155,9 @@ impl Subject {
         for command in &file.common.cleanup {
             place.quietly(command).ok();
         }
+        for name in case.host_files.keys() {
+            fs::remove_file(self.host_file(name)).ok();
+        }
         found
     }
 }
@@ -109,7 +176,7 @@ impl<'s> Place<'s> {
             dir.canonicalize().map_err(|source| Error::File { path: dir.to_owned(), source })?;
         let at =
             |name: &str| if name.starts_with('/') { PathBuf::from(name) } else { dir.join(name) };
-        for (name, text) in file.files.iter().chain(&case.files).chain(&case.host_files) {
+        for (name, text) in file.files.iter().chain(&case.files) {
             place(&at(name), text)?;
         }
         let named_virsh = dir.join(".bin");
@@ -147,7 +214,10 @@ impl<'s> Place<'s> {
             line.push(word);
         }
         let run = Run::new(line);
-        if self.needs_daemon { run.behind(&self.subject.behind) } else { run }
+        match self.subject.own.get() {
+            Some(Ok(host)) if self.needs_daemon => run.behind(host.daemon.netns().prefix()),
+            _ => run,
+        }
     }
 
     /// A command beside the case.

@@ -10,9 +10,12 @@ use crate::shell::Shell;
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("complete", mark!("list what a command line can go on with"), run)
         .about(mark!("Prints what can follow its words, a candidate a line."))
-        .options(&[OptionDef::list("string", mark!("the words so far, the last one unfinished"))
-            .positional()
-            .may_be_empty()])
+        .options(&[
+            OptionDef::list("string", mark!("the words so far, the last one unfinished"))
+                .positional()
+                .may_be_empty(),
+            OptionDef::flag("values", mark!("values for an empty word, too")).ours(),
+        ])
         .offline()
         .hidden();
 
@@ -20,9 +23,10 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let words = args.words("string");
     let text = words.last().copied().unwrap_or_default().to_vec();
     let line = words.join(&b' ');
+    let caller = if args.flag("values") { Caller::Person } else { Caller::Script };
     // nobody reads what goes wrong while a word is completed
     let errors = shell.ui.mute();
-    let found = candidates(shell, &line, &text, Caller::Script);
+    let found = candidates(shell, &line, &text, caller);
     shell.ui.unmute(errors);
     if found.is_empty() {
         return Err(Failure::Silent);

@@ -37,7 +37,14 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
             word
         }
     };
-    let prefix = args.text("prefix")?;
+    // an empty prefix is complained about and left out
+    let prefix = match args.text("prefix") {
+        Ok(prefix) => prefix,
+        Err(complaint) => {
+            shell.tell(complaint)?;
+            None
+        }
+    };
     let words = args.words("string").into_iter().map(quote);
     let text = prefix.into_iter().chain(words).collect::<Vec<_>>().join(" ");
     if !args.flag("err") {
@@ -63,7 +70,8 @@ fn split_at_commas(word: &str) -> String {
     out
 }
 
-fn quote_for_shell(word: &str) -> String {
+/// A word as a POSIX shell reads it.
+pub(crate) fn quote_for_shell(word: &str) -> String {
     const SPECIAL: &str = "\r\t\n !\"#$&'()*;<>?[\\]^`{|}~";
     if word.is_empty() || word.contains(|c| SPECIAL.contains(c)) {
         format!("'{}'", word.replace('\'', "'\\''"))

@@ -3,8 +3,9 @@
 mod capabilities;
 mod cd;
 mod complete;
+mod completion;
 mod connect;
-mod echo;
+pub(crate) mod echo;
 mod freecell;
 mod help;
 mod hostname;
@@ -18,7 +19,9 @@ mod net_dhcp_leases;
 mod net_dumpxml;
 mod net_edit;
 mod net_event;
+mod net_graph;
 mod net_info;
+mod net_lease_wait;
 mod net_list;
 mod net_metadata;
 mod net_name;
@@ -27,9 +30,11 @@ mod net_port_delete;
 mod net_port_dumpxml;
 mod net_port_list;
 mod net_start;
+mod net_status;
 mod net_undefine;
 mod net_update;
 mod net_uuid;
+mod net_watch;
 mod nodecpumap;
 mod nodeinfo;
 mod pwd;
@@ -111,6 +116,18 @@ pub(crate) const GROUPS: &[Group] = &[
             &connect::COMMAND,
             &self_test::COMMAND,
             &complete::COMMAND,
+        ],
+    },
+    Group {
+        title: mark!("Oxivirt"),
+        keyword: "oxivirt",
+        origin: Origin::Ours,
+        commands: &[
+            &completion::COMMAND,
+            &net_graph::COMMAND,
+            &net_lease_wait::COMMAND,
+            &net_status::COMMAND,
+            &net_watch::COMMAND,
         ],
     },
 ];

@@ -33,10 +33,16 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let words = args.words("new-desc");
     let given =
         (!words.is_empty()).then(|| String::from_utf8_lossy(&words.join(&b' ')).into_owned());
-    let stored = stored(shell, &network, kind, flags)?;
     if given.is_none() && !args.flag("edit") {
+        let stored = stored(shell, &network, kind, flags)?;
         return show(shell, &network, is_title, stored);
     }
+    // A driver refuses to read two texts at once, but not to write them.
+    let stored = if flags.contains(UpdateFlags::LIVE | UpdateFlags::CONFIG) {
+        stored(shell, &network, kind, UpdateFlags::CONFIG).unwrap_or_default()
+    } else {
+        stored(shell, &network, kind, flags)?
+    };
     let stored = stored.unwrap_or_default();
     let mut text = given.unwrap_or_else(|| stored.clone());
     if args.flag("edit") {
@@ -71,16 +77,13 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text that is there. With both scopes the stored definition is read: a driver refuses to read
-/// two texts at once.
+/// The text that is there.
 fn stored(
     shell: &Shell,
     network: &Network,
     kind: MetadataType,
     flags: UpdateFlags,
 ) -> Result<Option<String>, Failure> {
-    let both = UpdateFlags::LIVE | UpdateFlags::CONFIG;
-    let flags = if flags.contains(both) { UpdateFlags::CONFIG } else { flags };
     match shell.wait(network.metadata(kind, None, flags)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.code() == ErrorCode::NO_NETWORK_METADATA => Ok(None),

@@ -4,11 +4,12 @@ use oxivirt::{DefineFlags, ErrorCode, ListFlags, Network, XmlFlags};
 
 use super::network_option;
 use crate::args::Args;
-use crate::command::{CommandDef, OptionDef};
+use crate::command::{CommandDef, OptionDef, Persona};
 use crate::editor::{self, Asked, Verdict};
 use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::terminal;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-edit", mark!("change a network's XML in an editor"), run)
@@ -27,8 +28,13 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let apply = |shell: &mut Shell, text: &str| {
         shell.wait(connect.network_define_xml(text, DefineFlags::NONE)).map_err(Into::into)
     };
-    let preview: Option<&editor::Preview<'_>> =
-        if args.flag("diff") { Some(&editor::show_difference) } else { None };
+    let preview: Option<&editor::Preview<'_>> = if args.flag("diff") {
+        Some(&editor::show_difference)
+    } else if shell.persona == Persona::Oxish && terminal::shows_results() {
+        Some(&show_changes)
+    } else {
+        None
+    };
     let verdict = editor::edit(shell, &Asked { fetch: &fetch, apply: &apply, preview })?;
     let line = match verdict {
         Verdict::Unchanged => {
@@ -40,6 +46,11 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     };
     shell.ui.extra(line)?;
     Ok(())
+}
+
+fn show_changes(shell: &mut Shell, old: &str, new: &str) -> Result<bool, Failure> {
+    editor::show_changes(shell, old, new)?;
+    Ok(true)
 }
 
 /// The definition that takes effect at the next start, or the live one of a driver that has no other.

@@ -176,31 +176,44 @@ impl Print {
         } else {
             String::new()
         };
-        let name = event.network();
-        match event {
-            Event::Lifecycle { event, .. } => {
-                let what = event.word().unwrap_or("unknown");
-                stamp
-                    + &tr!(
-                        "event 'lifecycle' for network {name}: {what}\n",
-                        name = name,
-                        what = what
-                    )
-            }
-            Event::MetadataChange { kind, uri, .. } => {
-                let (kind, uri) = (kind.word().unwrap_or("unknown"), uri.as_deref());
-                stamp
-                    + &tr!(
-                        "event 'metadata-change' for network {name}: type {kind}, uri {uri}\n",
-                        name = name,
-                        kind = kind,
-                        uri = uri.unwrap_or("<null>")
-                    )
-            }
-            other => {
-                let kind = other.id().word().unwrap_or("unknown");
-                stamp + &tr!("event '{kind}' for network {name}\n", kind = kind, name = name)
-            }
+        stamp + &event_text(event) + "\n"
+    }
+}
+
+/// An event in words.
+pub(crate) fn event_text(event: &Event) -> String {
+    let name = event.network();
+    match event {
+        Event::Lifecycle { event, .. } => {
+            let what = event.word().unwrap_or("unknown");
+            tr!("event 'lifecycle' for network {name}: {what}", name = name, what = what)
+        }
+        Event::MetadataChange { kind, uri, .. } => {
+            let (kind, uri) = (kind.word().unwrap_or("unknown"), uri.as_deref());
+            tr!(
+                "event 'metadata-change' for network {name}: type {kind}, uri {uri}",
+                name = name,
+                kind = kind,
+                uri = uri.unwrap_or("<null>")
+            )
+        }
+        Event::Updated { section, .. } => {
+            let what = section.word().unwrap_or("unknown");
+            tr!("event 'updated' for network {name}: {what}", name = name, what = what)
+        }
+        Event::Healed { steps, .. } => {
+            let what = steps.join(", ");
+            tr!("event 'healed' for network {name}: {what}", name = name, what = what)
+        }
+        Event::Lease { change, lease, .. } => {
+            let what = format!("{change:?}").to_ascii_lowercase();
+            let address = &lease.ipaddr;
+            tr!(
+                "event 'lease' for network {name}: {address} {what}",
+                name = name,
+                address = address,
+                what = what
+            )
         }
     }
 }

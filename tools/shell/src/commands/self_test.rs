@@ -7,6 +7,7 @@ use crate::command::{CommandDef, Kind, OptionDef, Place, Presence};
 use crate::failure::Failure;
 use crate::help;
 use crate::i18n::{mark, tr};
+use crate::man;
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
@@ -15,12 +16,17 @@ pub(crate) const COMMAND: CommandDef =
         .options(&[
             OptionDef::flag("completers-missing", mark!("list options that nothing completes")),
             OptionDef::flag("dump-help", mark!("print the page of every command")),
+            OptionDef::flag("man", mark!("print the manual page")).ours(),
         ])
         .offline()
         .hidden();
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let persona = shell.persona;
+    if args.flag("man") {
+        shell.ui.data(man::page())?;
+        return Ok(());
+    }
     for command in super::all(persona) {
         if let Some(problem) = problem(command) {
             let name = command.name;

@@ -327,7 +327,8 @@ impl Partial {
             return Ok(Command { def, args });
         }
         let missing = |(index, option): &(usize, &OptionDef)| {
-            option.presence == Presence::Required && !self.args.has(*index)
+            let is_waived = option.waived_by.iter().any(|other| self.args.has_named(other));
+            option.presence == Presence::Required && !self.args.has(*index) && !is_waived
         };
         if let Some((_, option)) = self.def.options.iter().enumerate().find(missing) {
             let (command, place) = (self.def.name, option.place);

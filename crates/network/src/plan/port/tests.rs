@@ -155,10 +155,12 @@ fn guests_that_run_are_taken_back() {
         assert_eq!(net.reclaim(port(7, rest)).unwrap_err().to_string(), expect);
     };
     check(&net, "", "Port reclaim requested but plug type is none");
-    check(&net, &direct("e9"), "network 'n' doesn't have dev='e9' in use by domain");
+    let unknown =
+        format!("network 'n' doesn't have dev='e9' in use by network port '{}'", port(7, "").uuid);
+    check(&net, &direct("e9"), &unknown);
     let back = net.reclaim(port(1, &direct("e1"))).unwrap();
     net.ports.insert(back.uuid, back);
-    let taken = "network 'n' claims dev='e1' is already in use by a different domain";
+    let taken = "network 'n' claims dev='e1' is already in use by a different port";
     check(&net, &direct("e1"), taken);
     let same = net.reclaim(port(1, &direct("e0"))).unwrap_err();
     assert!(matches!(same, PortPlanError::Exists { .. }));
@@ -167,7 +169,7 @@ fn guests_that_run_are_taken_back() {
         "<forward mode='hostdev'><address type='pci' bus='3' slot='0x10' function='1'/></forward>",
     );
     let pci = "<plug type='hostdev-pci'><address bus='3' slot='0x10' function='2'/></plug>";
-    check(&hostdev, pci, "network 'n' doesn't have PCI device 0000:03:10.2 in use by domain");
+    check(&hostdev, pci, "network 'n' doesn't have PCI device 0000:03:10.2 in use by network port");
     // The name of a bridge is not compared: it may be an older one.
     let nat = Network::new("<bridge name='b'/>");
     assert!(nat.reclaim(port(1, "<plug type='network' bridge='other'/>")).is_ok());

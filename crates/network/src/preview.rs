@@ -1,0 +1,412 @@
+//! What an operation would do, and whether what it did is still there: for looking, nothing is changed.
+//!
+//! The same planner as for the real thing, fed from a document, so a preview needs no running driver
+//! and no lock. What it cannot know is which layer other networks left for translated subnets: it takes
+//! the lowest for a plan, and accepts any when it looks.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use oxivirt::Result;
+use oxivirt_conf::network::NetworkDef;
+use oxivirt_conf::status::FirewallBackend;
+use oxivirt_util::command::Command;
+use oxivirt_util::firewall::text::script;
+use oxivirt_util::mac::MacAddr;
+
+use crate::apply::Host as _;
+use crate::apply::linux::LinuxHost;
+use crate::embed::{self, Environment};
+use crate::error;
+use crate::layout::Layout;
+use crate::plan::nftables::{Layer, MAX_LAYER};
+use crate::plan::provision::{self, Surroundings};
+use crate::plan::stop::{self, Keep};
+use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo, start};
+
+/// The host and the directories that are looked at.
+#[derive(Debug, Clone)]
+pub struct Place {
+    layout: Layout,
+    search_path: OsString,
+    lease_helper: PathBuf,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewStep {
+    /// What it is about: `link`, `address`, `setting`, `rules`, `file`, `process`, `route`, `queue` or
+    /// `resolver`.
+    pub kind: &'static str,
+    /// The step in words.
+    pub text: String,
+    /// Content of a file, rules, a command line.
+    pub lines: Vec<String>,
+}
+
+/// Whether the parts of a running network are in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// In the order in which a start makes them.
+    pub parts: Vec<Part>,
+    /// Rules of others which drop what they do not accept, as `FAMILY TABLE CHAIN (hook)`.
+    pub foreign: Vec<String>,
+}
+
+/// A part of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// As [`PreviewStep::kind`].
+    pub kind: &'static str,
+    /// What would have to be done; nothing if the part is in place.
+    pub missing: Vec<String>,
+}
+
+impl Place {
+    /// The place of a connection; none if it is not on this host, or in memory.
+    #[must_use]
+    pub fn of_uri(uri: &str, environment: &Environment) -> Option<Self> {
+        let uri: oxivirt::Uri = uri.parse().ok()?;
+        if uri.host().is_some() || !matches!(uri.driver(), "network" | "qemu") {
+            return None;
+        }
+        let root = match uri.path() {
+            "/system" => "/",
+            "/embed" => uri.param("root")?,
+            _ => return None,
+        };
+        Some(Self {
+            layout: Layout::below(root),
+            search_path: environment.search_path(),
+            lease_helper: embed::lease_helper(environment.program.as_deref()),
+        })
+    }
+
+    /// A place that is not looked at: what a plan depends on is assumed.
+    #[must_use]
+    pub fn assumed(environment: &Environment) -> Self {
+        Self {
+            layout: Layout::below("/"),
+            search_path: environment.search_path(),
+            lease_helper: embed::lease_helper(environment.program.as_deref()),
+        }
+    }
+
+    fn provision(
+        &self,
+        def: &NetworkDef,
+        facts: &HostFacts,
+        backend: FirewallBackend,
+        layer: Layer,
+    ) -> Result<Provision> {
+        let layers = vec![layer; start::translated(def).len()];
+        let around = Surroundings {
+            layout: &self.layout,
+            lease_helper: &self.lease_helper,
+            dnsmasq: facts.dnsmasq.as_deref(),
+            servers: None,
+            firewall: Firewall { backend, has_checksum: facts.has_checksum },
+            layers: &layers,
+            floors: &crate::plan::port::floors(&Default::default()),
+        };
+        provision::provision(def, &around).map_err(|error| error::plan(&error))
+    }
+}
+
+fn parse(xml: &str) -> Result<NetworkDef> {
+    let mut def = NetworkDef::parse(xml).map_err(|error| error::parse(&error))?;
+    // a start makes one up
+    def.mac.get_or_insert(MacAddr([0x52, 0x54, 0, 0, 0, 0]));
+    Ok(def)
+}
+
+/// What a host without surprises answers.
+fn assumed_facts() -> HostFacts {
+    HostFacts {
+        dnsmasq: Some(PathBuf::from("/usr/sbin/dnsmasq")),
+        inotify_limit: 128,
+        is_privileged: true,
+        ..HostFacts::default()
+    }
+}
+
+/// What starting the network of a document would do on the host of `place`; on an assumed one if
+/// there is none.
+///
+/// # Errors
+/// What is wrong with the document, and why the start would be refused.
+pub async fn start(
+    xml: &str,
+    place: Option<&Place>,
+    environment: &Environment,
+) -> Result<Vec<PreviewStep>> {
+    let def = start::live(&parse(xml)?);
+    let planned = |error| error::plan(&error);
+    let (facts, backend) = match place {
+        None => (assumed_facts(), FirewallBackend::Nftables),
+        Some(place) => {
+            let host = open(place)?;
+            let backend =
+                host.backends().await.first().copied().unwrap_or(FirewallBackend::Nftables);
+            let mut query = start::query(&def).map_err(planned)?;
+            query.backend = Some(backend);
+            (host.facts(&query).await.map_err(|error| error::host(&error))?, backend)
+        }
+    };
+    start::check(&def, &facts).map_err(planned)?;
+    let assumed = Place::assumed(environment);
+    let want = place.unwrap_or(&assumed).provision(&def, &facts, backend, 0)?;
+    let plan = provision::difference(&Provision::default(), &want, &[]);
+    Ok(plan.steps().map(step).collect())
+}
+
+/// What destroying the network of a document would do.
+///
+/// # Errors
+/// What is wrong with the document.
+pub async fn destroy(
+    xml: &str,
+    is_persistent: bool,
+    place: Option<&Place>,
+    environment: &Environment,
+) -> Result<Vec<PreviewStep>> {
+    let def = parse(xml)?;
+    let assumed = Place::assumed(environment);
+    let backend = match place {
+        Some(place) => open(place)?.backends().await.first().copied(),
+        None => None,
+    };
+    let place = place.unwrap_or(&assumed);
+    let backend = backend.unwrap_or(FirewallBackend::Nftables);
+    let want = place.provision(&def, &assumed_facts(), backend, 0)?;
+    let removal = want.rules.as_ref().map(Rules::removal);
+    let keep = if is_persistent { Keep::Leases } else { Keep::Nothing };
+    let rules = removal.iter().flat_map(stop::rules).collect();
+    let plan: Plan<Undo> = stop::plan(&def, rules, &place.layout, keep);
+    Ok(plan.steps().map(undo).collect())
+}
+
+/// Whether everything that the running network of a document needs is in place.
+///
+/// # Errors
+/// What is wrong with the document, or why the host cannot be asked.
+pub async fn health(xml: &str, place: &Place) -> Result<Health> {
+    let def = parse(xml)?;
+    let host = open(place)?;
+    let backend = host.backends().await.first().copied().unwrap_or(FirewallBackend::Nftables);
+    let facts = HostFacts { has_checksum: true, ..assumed_facts() };
+    let mut best: Option<(Provision, Provision)> = None;
+    for layer in 0..=MAX_LAYER {
+        let want = place.provision(&def, &facts, backend, layer)?;
+        let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let have = have.into_iter().next().unwrap_or_default();
+        let is_found = have.rules == want.rules;
+        if is_found || best.is_none() {
+            best = Some((have, want));
+        }
+        if is_found || start::translated(&def).is_empty() {
+            break;
+        }
+    }
+    let (have, want) = best.unwrap_or_default();
+    let plan = provision::difference(&have, &want, &[]);
+    // a process that runs with other arguments than we would give it is still alive
+    let conf = place.layout.dnsmasq_conf(&def.name);
+    let alive = host
+        .runs_dnsmasq(&conf, &place.layout.dnsmasq_pid(&def.name))
+        .await
+        .map_err(|error| error::host(&error))?;
+    let missing: Vec<PreviewStep> = plan.steps().map(step).collect();
+    let part = |kind: &'static str, wanted: bool| {
+        let of_kind = missing.iter().filter(|step| step.kind == kind);
+        let missing = of_kind.map(|step| step.text.clone()).collect();
+        wanted.then_some(Part { kind, missing })
+    };
+    let mut parts: Vec<Part> = [
+        part("link", want.link.is_some()),
+        part("address", want.link.as_ref().is_some_and(|link| !link.addresses.is_empty())),
+        part("setting", want.link.is_some()),
+        part("rules", want.rules.is_some()),
+        part("route", !want.routes.is_empty()),
+        part("queue", want.shaping.is_some()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if want.dnsmasq.is_some() {
+        let missing =
+            if alive { Vec::new() } else { vec![format!("start dnsmasq with {}", conf.display())] };
+        parts.push(Part { kind: "process", missing });
+    }
+    Ok(Health { parts, foreign: foreign_drops(place).await })
+}
+
+fn open(place: &Place) -> Result<LinuxHost> {
+    LinuxHost::open(place.search_path.clone()).map_err(|error| error::host(&error))
+}
+
+fn step(step: &Step) -> PreviewStep {
+    let no_lines = Vec::new;
+    let (kind, lines) = match step {
+        Step::CreateBridge(_) | Step::SetMtu { .. } | Step::SetUp(_) | Step::FilterVlans(_) => {
+            ("link", no_lines())
+        }
+        Step::Sysctl(_) => ("setting", no_lines()),
+        Step::LoadRules(change) => ("rules", rules(change)),
+        Step::AddAddress { .. } | Step::RemoveAddress { .. } => ("address", no_lines()),
+        Step::AddRoute { .. } | Step::RemoveRoute { .. } => ("route", no_lines()),
+        Step::Shape { .. } => ("queue", no_lines()),
+        Step::RegisterDomain { .. } => ("resolver", no_lines()),
+        Step::WriteFile(file) => {
+            let content = String::from_utf8_lossy(&file.content);
+            ("file", content.lines().map(str::to_owned).collect())
+        }
+        Step::StartDnsmasq { .. } | Step::ReloadDnsmasq { .. } => ("process", no_lines()),
+        Step::Undo(step) => return undo(step),
+    };
+    PreviewStep { kind, text: step.to_string(), lines }
+}
+
+fn rules(change: &RulesChange) -> Vec<String> {
+    match change {
+        RulesChange::Nftables(load) => {
+            script(&load.transaction).lines().map(str::to_owned).collect()
+        }
+        RulesChange::Iptables { add, .. } => {
+            add.iter().map(|rule| rule.insertion().join(" ")).collect()
+        }
+    }
+}
+
+fn undo(undo: &Undo) -> PreviewStep {
+    let (kind, lines) = match undo {
+        Undo::StopDnsmasq { .. } => ("process", Vec::new()),
+        Undo::DeleteBridge { .. } => ("link", Vec::new()),
+        Undo::RemoveRules { words } => ("rules", changes(words)),
+        Undo::RemoveIptables { commands } => {
+            let line = |command: &crate::plan::RemovalCommand| {
+                format!("{} {}", command.program, command.arguments.join(" "))
+            };
+            ("rules", commands.iter().map(line).collect())
+        }
+        Undo::RemoveLibvirtRules { .. } | Undo::RunRemoval { .. } => ("rules", Vec::new()),
+        Undo::ClearShaping { .. } => ("queue", Vec::new()),
+        Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
+            ("file", Vec::new())
+        }
+    };
+    PreviewStep { kind, text: undo.to_string(), lines }
+}
+
+/// The changes of one `nft` call, a line each. A `;` between braces belongs to its change.
+fn changes(words: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = Vec::new();
+    let mut depth = 0_usize;
+    for word in words {
+        match word.as_str() {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            ";" if depth == 0 => {
+                lines.push(std::mem::take(&mut line).join(" "));
+                continue;
+            }
+            _ => {}
+        }
+        line.push(word.as_str());
+    }
+    lines.push(line.join(" "));
+    lines
+}
+
+/// Base chains of others that guests' packets pass and that drop by default; none if nobody can be asked.
+async fn foreign_drops(place: &Place) -> Vec<String> {
+    let Some(program) = oxivirt_util::command::find_in_path("nft", &place.search_path) else {
+        return Vec::new();
+    };
+    match Command::new(program).args(["-j", "list", "chains"]).run().await {
+        Ok(output) => drops_in(&output.stdout),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// `nft -j list chains`: libnftables-json(5).
+fn drops_in(json: &[u8]) -> Vec<String> {
+    const OURS: [&str; 2] = ["oxivirt_network", "libvirt_network"];
+    let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let items = document.get("nftables").and_then(serde_json::Value::as_array);
+    let chains = items.into_iter().flatten().filter_map(|item| item.get("chain"));
+    let dropping = chains.filter_map(|chain| {
+        let text =
+            |key: &str| chain.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let (table, hook) = (text("table"), text("hook"));
+        let is_foreign = text("policy") == "drop"
+            && matches!(hook, "input" | "forward" | "output")
+            && !OURS.contains(&table);
+        is_foreign.then(|| format!("{} {table} {} ({hook})", text("family"), text("name")))
+    });
+    dropping.collect()
+}
+
+/// The files of a place, for messages.
+impl Place {
+    /// The directory above which nothing is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAT: &str = "<network><name>lab</name><forward mode='nat'/><bridge name='virbr7'/>\
+        <ip address='10.7.0.1' prefix='24'><dhcp><range start='10.7.0.2' end='10.7.0.9'/></dhcp></ip></network>";
+
+    #[tokio::test]
+    async fn a_start_and_its_end() {
+        let environment = Environment::default();
+        let steps = start(NAT, None, &environment).await.unwrap();
+        let texts: Vec<_> = steps.iter().map(|step| step.text.as_str()).collect();
+        assert!(texts.contains(&"create bridge virbr7"), "{texts:?}");
+        assert!(texts.contains(&"add address 10.7.0.1/24 to virbr7"), "{texts:?}");
+        let rules = steps.iter().find(|step| step.kind == "rules").unwrap();
+        assert!(rules.lines.iter().any(|line| line.contains("masquerade")), "{rules:?}");
+        let steps = destroy(NAT, true, None, &environment).await.unwrap();
+        let kinds: Vec<_> = steps.iter().map(|step| step.kind).collect();
+        assert_eq!(kinds[..4], ["file", "process", "link", "rules"]);
+        let error =
+            start("<network><name>x</name></network>", None, &environment).await.unwrap_err();
+        assert!(error.message().contains("bridge"), "{error:?}");
+    }
+
+    #[test]
+    fn a_call_is_split_between_its_changes() {
+        let words =
+            "add map m { type a ; flags b ; } ; delete chain c".split(' ').map(str::to_owned);
+        let lines = changes(&words.collect::<Vec<_>>());
+        assert_eq!(lines, ["add map m { type a ; flags b ; }", "delete chain c"]);
+    }
+
+    #[test]
+    fn only_places_on_this_host_are_looked_at() {
+        let environment = Environment::default();
+        let root =
+            |uri: &str| Place::of_uri(uri, &environment).map(|place| place.root().to_owned());
+        assert_eq!(root("network:///system"), Some("/".into()));
+        assert_eq!(root("network:///embed?root=/srv"), Some("/srv".into()));
+        assert_eq!(root("test:///default"), None);
+        assert_eq!(root("network+ssh://host/system"), None);
+    }
+
+    #[test]
+    fn chains_of_others_that_drop() {
+        let json = br#"{"nftables": [{"metainfo": {}},
+            {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}},
+            {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "accept"}},
+            {"chain": {"family": "inet", "table": "oxivirt_network", "name": "f", "hook": "forward", "policy": "drop"}}]}"#;
+        assert_eq!(drops_in(json), ["ip filter FORWARD (forward)"]);
+        assert!(drops_in(b"nonsense").is_empty());
+    }
+}

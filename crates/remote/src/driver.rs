@@ -1,0 +1,114 @@
+//! The asking side: a daemon's networks as a driver.
+//!
+//! [`RemoteDriver`] turns calls of the API into calls of the protocol, by the client that `tarpc` made of
+//! the list, over libvirt's packets. [`open`] finds and opens the connection.
+
+mod api;
+mod events;
+pub mod open;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
+use oxivirt_rpc::client::Outgoing;
+use tarpc::client::RpcError;
+use tarpc::context::Context;
+
+use crate::protocol::{RemoteClient, Reply};
+use events::Subscriptions;
+
+pub use open::{Environment, register};
+
+/// A driver waits for an answer as long as libvirt does: until the connection ends. The library below
+/// needs a number, and fails beyond two years.
+const DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Errno of a connection that broke.
+const EIO: i32 = 5;
+
+/// An open connection to a daemon.
+pub struct RemoteDriver {
+    client: RemoteClient,
+    outgoing: Outgoing,
+    subscriptions: Arc<Subscriptions>,
+    uri: String,
+    secrecy: Secrecy,
+    /// Whether partial changes have their parameters in the documented order; -1 if not asked yet.
+    update_order: AtomicI32,
+    /// Whether the daemon answers signs of life.
+    keepalive: bool,
+}
+
+/// Who else can read the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// Anybody on the way.
+    None,
+    /// It does not leave the host.
+    Local,
+    /// Nobody: it is encrypted.
+    Encrypted,
+}
+
+impl fmt::Debug for RemoteDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteDriver").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+impl RemoteDriver {
+    /// Waits for an answer.
+    async fn ask<T>(
+        &self,
+        call: impl Future<Output = std::result::Result<Reply<T>, RpcError>>,
+    ) -> Result<T> {
+        match call.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err((&error).into()),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    fn broken(&self, error: &RpcError) -> Error {
+        match error {
+            RpcError::DeadlineExceeded => {
+                Error::new(ErrorCode::OPERATION_TIMEOUT, ErrorDomain::RPC, "no answer in time")
+            }
+            _ if self.outgoing.ended().is_some() => {
+                Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::RPC, "client socket is closed")
+            }
+            _ => Error::system(ErrorDomain::RPC, EIO, "End of file while reading data"),
+        }
+    }
+
+    /// Whether the daemon has a feature; one that does not know the question has none.
+    async fn has_feature(&self, feature: i32) -> bool {
+        let asked = self.client.connect_supports_feature(context(), feature);
+        self.ask(asked).await.is_ok_and(|answer| answer != 0)
+    }
+
+    /// Whether section and command of a partial change come in the documented order. Old daemons swapped
+    /// them and say so by not knowing the feature.
+    async fn has_update_order(&self) -> bool {
+        const ORDER: i32 = 16;
+        match self.update_order.load(Ordering::Relaxed) {
+            -1 => {
+                let has = self.has_feature(ORDER).await;
+                self.update_order.store(i32::from(has), Ordering::Relaxed);
+                has
+            }
+            known => known != 0,
+        }
+    }
+}
+
+/// The circumstances of a call.
+fn context() -> Context {
+    let mut context = tarpc::context::current();
+    context.deadline = Instant::now() + DEADLINE;
+    context
+}

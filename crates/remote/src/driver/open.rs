@@ -1,0 +1,272 @@
+//! Finds the daemon that a URI means, and opens a connection to it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
+use async_trait::async_trait;
+use oxivirt::{
+    Access, DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry,
+    Result, Uri,
+};
+use oxivirt_rpc::client::{self, Incoming, Outgoing};
+use oxivirt_rpc::tls::{self, Files, TlsError, Verify, WELCOME};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::events::Subscriptions;
+use super::transport::Transport as Wire;
+use super::{RemoteDriver, Secrecy, context};
+use crate::protocol::RemoteClient;
+use crate::uri::{self, Ssh, Surroundings, Transport};
+
+/// What the program knows of its surroundings.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Its environment.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Whether it runs as root.
+    pub is_root: bool,
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let is_root = std::fs::metadata("/proc/self")
+            .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+        Self { variables: std::env::vars_os().collect(), is_root }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    }
+}
+
+impl Surroundings for Environment {
+    fn runtime_dir(&self) -> Option<PathBuf> {
+        let dir = self.path("XDG_RUNTIME_DIR");
+        dir.or_else(|| Some(self.path("HOME")?.join(".cache"))).map(|dir| dir.join("libvirt"))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+/// Adds the driver of daemons to the drivers of a program.
+pub fn register(registry: &mut Registry, environment: Environment) {
+    registry.register(Opener { environment });
+}
+
+struct Opener {
+    environment: Environment,
+}
+
+#[async_trait]
+impl DriverOpener for Opener {
+    fn name(&self) -> &str {
+        "remote"
+    }
+
+    fn accepts(&self, uri: &Uri) -> bool {
+        uri::is_remote(uri)
+    }
+
+    async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+        let target = uri::resolve(uri, options.access, &self.environment)?;
+        let (parts, secrecy) = connect(&target.transport, &self.environment).await?;
+        let driver = RemoteDriver::start(parts, secrecy, uri.as_str().to_owned());
+        driver.greet(&target.name, options.access).await
+    }
+}
+
+type Parts = (Outgoing, Incoming);
+
+fn system(error: &io::Error, what: String) -> Error {
+    Error::io(ErrorDomain::RPC, error, what)
+}
+
+async fn connect(transport: &Transport, around: &Environment) -> Result<(Parts, Secrecy)> {
+    match transport {
+        Transport::Unix { path } => {
+            let what = || format!("Failed to connect socket to '{}'", path.display());
+            let stream = unix(path).await.map_err(|error| system(&error, what()))?;
+            Ok((client::start(stream), Secrecy::Local))
+        }
+        Transport::Tcp { host, port } => {
+            Ok((client::start(tcp(host, *port).await?), Secrecy::None))
+        }
+        Transport::Tls { host, port, unverified, pki } => {
+            let verify = if *unverified { Verify::Nothing } else { Verify::Peer };
+            let files = certificates(pki.as_deref(), around);
+            let stream = encrypted(host, *port, &files, verify).await?;
+            Ok((client::start(stream), Secrecy::Encrypted))
+        }
+        Transport::Ssh(call) => Ok((client::start(ssh(call)?), Secrecy::Encrypted)),
+    }
+}
+
+/// A name that begins with `@` is abstract.
+async fn unix(path: &Path) -> io::Result<UnixStream> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixStream as Std};
+    let Some(name) = path.to_str().and_then(|path| path.strip_prefix('@')) else {
+        return UnixStream::connect(path).await;
+    };
+    let stream = Std::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+async fn tcp(host: &str, port: u16) -> Result<TcpStream> {
+    let what = || format!("unable to connect to server at '{host}:{port}'");
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| system(&error, what()))?;
+    drop(stream.set_nodelay(true));
+    Ok(stream)
+}
+
+/// Where certificates are: the given directory, a user's own, the system's.
+fn certificates(pki: Option<&Path>, around: &Environment) -> Files {
+    let in_dir = |dir: &Path| Files {
+        ca: dir.join("cacert.pem"),
+        crl: Some(dir.join("cacrl.pem")),
+        own: pair(dir.join("clientcert.pem"), dir.join("clientkey.pem")),
+    };
+    if let Some(dir) = pki {
+        return in_dir(dir);
+    }
+    let system = Files {
+        ca: "/etc/pki/CA/cacert.pem".into(),
+        crl: Some("/etc/pki/CA/cacrl.pem".into()),
+        own: pair(
+            "/etc/pki/libvirt/clientcert.pem".into(),
+            "/etc/pki/libvirt/private/clientkey.pem".into(),
+        ),
+    };
+    let home = around.path("HOME").filter(|_| !around.is_root);
+    let Some(home) = home else { return system };
+    let user = in_dir(&home.join(".pki/libvirt"));
+    Files {
+        ca: if user.ca.exists() { user.ca } else { system.ca },
+        crl: user.crl.filter(|path| path.exists()).or(system.crl),
+        own: user.own.or(system.own),
+    }
+}
+
+/// Certificate and key count together only.
+fn pair(cert: PathBuf, key: PathBuf) -> Option<(PathBuf, PathBuf)> {
+    (cert.exists() && key.exists()).then_some((cert, key))
+}
+
+/// Number 40 in the words of whoever complains.
+fn tls_error(detail: impl Into<String>) -> Error {
+    const GNUTLS_ERROR: ErrorCode = ErrorCode(40);
+    Error::plain(GNUTLS_ERROR, ErrorDomain::RPC, detail)
+}
+
+async fn encrypted(
+    host: &str,
+    port: u16,
+    files: &Files,
+    verify: Verify,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let config = tls::client(files, verify).map_err(|error| match error {
+        TlsError::Read { ref path, ref source } => {
+            system(source, format!("Cannot read '{}'", path.display()))
+        }
+        other => {
+            let cause = std::error::Error::source(&other).map(ToString::to_string);
+            tls_error(format!("{other}: {}", cause.unwrap_or_default()))
+        }
+    })?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| tls_error(format!("'{host}' is no name that a certificate can have")))?;
+    let stream = tcp(host, port).await?;
+    let failed = |error: io::Error| tls_error(format!("TLS handshake failed {error}"));
+    let mut stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
+    let unwelcome = |detail: String| {
+        let detail = format!("Unable to read TLS confirmation: {detail}");
+        Error::plain(ErrorCode::SYSTEM_ERROR, ErrorDomain::RPC, detail)
+    };
+    match stream.read_u8().await {
+        Ok(WELCOME) => Ok(stream),
+        Ok(_) => Err(unwelcome("the server refuses our certificate".to_owned())),
+        Err(error) => Err(unwelcome(error.to_string())),
+    }
+}
+
+/// The standard streams of a program that lives as long as they are used.
+fn ssh(
+    call: &Ssh,
+) -> Result<tokio::io::Join<tokio::process::ChildStdout, tokio::process::ChildStdin>> {
+    let what = || format!("Cannot run '{}'", call.command.display());
+    // a program that asks the user belongs to this terminal and ends with its streams, so it is no
+    // `util::command`, which captures and kills
+    #[expect(clippy::disallowed_methods, reason = "its streams are the connection")]
+    let mut command = tokio::process::Command::new(&call.command);
+    let mut child = command
+        .args(&call.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| system(&error, what()))?;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(system(&io::ErrorKind::BrokenPipe.into(), what()));
+    };
+    // waited for, so that it does not stay behind
+    drop(tokio::spawn(async move { child.wait().await }));
+    Ok(tokio::io::join(stdout, stdin))
+}
+
+impl RemoteDriver {
+    fn start((outgoing, incoming): Parts, secrecy: Secrecy, uri: String) -> Self {
+        let Incoming { replies, mut events } = incoming;
+        let wire = Wire::new(outgoing.clone(), replies);
+        let mut config = tarpc::client::Config::default();
+        config.max_in_flight_requests = 100_000;
+        let client = RemoteClient::new(config, wire).spawn();
+        let subscriptions = Arc::new(Subscriptions::default());
+        let to = Arc::clone(&subscriptions);
+        drop(tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                to.arrived(&event);
+            }
+        }));
+        let update_order = AtomicI32::new(-1);
+        Self { client, outgoing, subscriptions, uri, secrecy, update_order, keepalive: false }
+    }
+
+    /// Says who we are and what we want, in the order of libvirt's clients.
+    async fn greet(mut self, name: &str, access: Access) -> Result<Arc<dyn NetworkDriver>> {
+        const KEEPALIVE: i32 = 10;
+        let ways = self.ask(self.client.auth_list(context())).await?;
+        self.authenticate(ways.0.first().copied()).await?;
+        self.keepalive = self.has_feature(KEEPALIVE).await;
+        let flags = u32::from(access == Access::ReadOnly);
+        self.ask(self.client.connect_open(context(), Some(name.into()), flags)).await?;
+        if name.is_empty() {
+            self.uri = self.ask(self.client.connect_get_uri(context())).await?.to_text();
+        }
+        Ok(Arc::new(self))
+    }
+
+    async fn authenticate(&self, way: Option<i32>) -> Result<()> {
+        match way {
+            None | Some(0) => Ok(()),
+            Some(2) => self.ask(self.client.auth_polkit(context())).await.map(drop),
+            Some(other) => Err(Error::new(
+                ErrorCode::AUTH_FAILED,
+                ErrorDomain::REMOTE,
+                format!("unsupported authentication type {other}"),
+            )),
+        }
+    }
+}

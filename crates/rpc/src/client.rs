@@ -1,0 +1,283 @@
+//! The asking end: one connection that many calls share.
+//!
+//! A task reads and writes; it answers signs of life and asks for them by itself. Whoever opened the
+//! connection writes packets to [`Outgoing`] and takes what comes from [`Incoming`].
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+
+use crate::frame::{self, Header, Kind};
+use crate::keepalive::{self, Verdict, Watch};
+
+/// A packet that has come, with its payload.
+pub type Arrived = (Header, Vec<u8>);
+
+/// Why a connection ended (`virConnectCloseReason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Reading or writing failed, or the peer sent what is no packet.
+    Error,
+    /// The peer closed it.
+    EndOfFile,
+    /// The peer gave no sign of life.
+    Silent,
+    /// It was closed here.
+    Closed,
+}
+
+/// The writing half of a connection. Clones write to the same.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    packets: mpsc::UnboundedSender<Order>,
+    ended: watch::Receiver<Option<Reason>>,
+    leaving: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Packet(Vec<u8>),
+    Keepalive(Duration, u32),
+    Close,
+}
+
+/// What comes: answers and events, apart.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Answers to calls.
+    pub replies: mpsc::UnboundedReceiver<Arrived>,
+    /// What nobody asked for.
+    pub events: mpsc::UnboundedReceiver<Arrived>,
+}
+
+impl Outgoing {
+    /// Sends a packet; whether the connection is still there.
+    #[must_use]
+    pub fn send(&self, packet: Vec<u8>) -> bool {
+        self.packets.send(Order::Packet(packet)).is_ok()
+    }
+
+    /// Asks the peer for signs of life from now on; not any more with a zero interval.
+    pub fn keepalive(&self, interval: Duration, count: u32) {
+        drop(self.packets.send(Order::Keepalive(interval, count)));
+    }
+
+    /// The peer is about to be asked to close: that it does is no failure.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Ends the connection.
+    pub fn close(&self) {
+        self.leave();
+        drop(self.packets.send(Order::Close));
+    }
+
+    /// Why it ended; `None` while it has not.
+    #[must_use]
+    pub fn ended(&self) -> Option<Reason> {
+        *self.ended.borrow()
+    }
+
+    /// Waits for its end.
+    pub async fn end(&self) -> Reason {
+        let mut ended = self.ended.clone();
+        let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+        reason.unwrap_or(Reason::Error)
+    }
+}
+
+/// Takes `stream` over: a task serves it until it ends.
+pub fn start<S>(stream: S) -> (Outgoing, Incoming)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (packets, orders) = mpsc::unbounded_channel();
+    let (replies_in, replies) = mpsc::unbounded_channel();
+    let (events_in, events) = mpsc::unbounded_channel();
+    let (end, ended) = watch::channel(None);
+    let leaving = Arc::new(AtomicBool::new(false));
+    let left = Arc::clone(&leaving);
+    drop(tokio::spawn(async move {
+        let reason = Loop { orders, replies: replies_in, events: events_in }.run(stream).await;
+        let reason = if left.load(Ordering::Acquire) { Reason::Closed } else { reason };
+        end.send_replace(Some(reason));
+    }));
+    (Outgoing { packets, ended, leaving }, Incoming { replies, events })
+}
+
+struct Loop {
+    orders: mpsc::UnboundedReceiver<Order>,
+    replies: mpsc::UnboundedSender<Arrived>,
+    events: mpsc::UnboundedSender<Arrived>,
+}
+
+impl Loop {
+    async fn run<S: AsyncRead + AsyncWrite + Send>(mut self, stream: S) -> Reason {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
+        let mut watch: Option<Watch> = None;
+        let (mut closing, mut unflushed) = (false, false);
+        loop {
+            let now = Instant::now();
+            let due = match watch.as_mut().map(|watch| watch.check(now)) {
+                Some(Verdict::Dead) => return Reason::Silent,
+                Some(Verdict::Ping) => {
+                    keepalive::append(&mut outgoing, keepalive::PING);
+                    continue;
+                }
+                Some(Verdict::Wait(due)) => Some(due),
+                None => None,
+            };
+            if closing && outgoing.is_empty() && !unflushed {
+                drop(writer.shutdown().await);
+                return Reason::Closed;
+            }
+            let has_output = !outgoing.is_empty();
+            tokio::select! {
+                order = self.orders.recv(), if !closing => match order {
+                    Some(Order::Packet(packet)) => {
+                        outgoing.extend_from_slice(&packet);
+                        self.more(&mut outgoing, &mut watch, &mut closing);
+                    }
+                    Some(Order::Keepalive(interval, count)) => {
+                        watch = (!interval.is_zero()).then(|| Watch::new(interval, count, now));
+                    }
+                    Some(Order::Close) | None => closing = true,
+                },
+                written = write(&mut writer, &outgoing), if has_output || unflushed => match written {
+                    Ok(0) if has_output => return Reason::Error,
+                    Ok(n) => {
+                        outgoing.drain(..n);
+                        unflushed = has_output;
+                    }
+                    Err(_) => return Reason::Error,
+                },
+                read = reader.read_buf(&mut incoming) => match read {
+                    Ok(0) => return Reason::EndOfFile,
+                    Ok(_) => {
+                        if let Some(watch) = &mut watch {
+                            watch.heard(Instant::now());
+                        }
+                        if self.packets(&mut incoming, &mut outgoing).is_err() {
+                            return Reason::Error;
+                        }
+                    }
+                    Err(_) => return Reason::Error,
+                },
+                () = sleep_until(due), if due.is_some() => {}
+            }
+        }
+    }
+
+    /// Takes what else was ordered, so that it is written in one piece.
+    fn more(&mut self, outgoing: &mut Vec<u8>, watch: &mut Option<Watch>, closing: &mut bool) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Packet(packet) => outgoing.extend_from_slice(&packet),
+                Order::Keepalive(interval, count) => {
+                    let now = Instant::now();
+                    *watch = (!interval.is_zero()).then(|| Watch::new(interval, count, now));
+                }
+                Order::Close => {
+                    *closing = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn packets(
+        &self,
+        incoming: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), frame::FrameError> {
+        let mut at = 0;
+        while let Some(packet) = frame::first(incoming.get(at..).unwrap_or_default())? {
+            at += packet.len;
+            let header = packet.header;
+            if header.program == keepalive::PROGRAM {
+                if keepalive::wants_pong(&header) {
+                    keepalive::append(outgoing, keepalive::PONG);
+                }
+                continue;
+            }
+            let arrived = (header, packet.payload.to_vec());
+            match header.kind {
+                Kind::Reply => drop(self.replies.send(arrived)),
+                Kind::Message => drop(self.events.send(arrived)),
+                // nothing that was asked for answers with streams or descriptors
+                _ => {}
+            }
+        }
+        incoming.drain(..at);
+        Ok(())
+    }
+}
+
+/// Writes, or lets go what a stream that encrypts held back; either can be given up at any point.
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, outgoing: &[u8]) -> io::Result<usize> {
+    match outgoing {
+        [] => writer.flush().await.map(|()| 0),
+        bytes => writer.write(bytes).await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::STATUS_OK;
+
+    #[tokio::test]
+    async fn answers_and_events_come_apart_and_pings_are_answered() {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let (outgoing, mut incoming) = start(near);
+        let call = Header {
+            program: 9,
+            version: 1,
+            procedure: 1,
+            kind: Kind::Call,
+            serial: 3,
+            status: STATUS_OK,
+        };
+        let mut packet = Vec::new();
+        frame::append_empty(&mut packet, call);
+        assert!(outgoing.send(packet.clone()));
+        let mut read = vec![0; 28];
+        far.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, packet);
+        let mut answer = Vec::new();
+        keepalive::append(&mut answer, keepalive::PING);
+        frame::append_empty(&mut answer, Header::message(9, 2, 1));
+        frame::append_empty(&mut answer, call.reply(STATUS_OK));
+        far.write_all(&answer).await.unwrap();
+        assert_eq!(incoming.replies.recv().await.unwrap().0.serial, 3);
+        assert_eq!(incoming.events.recv().await.unwrap().0.procedure, 2);
+        far.read_exact(&mut read).await.unwrap();
+        let pong = frame::first(&read).unwrap().unwrap().header;
+        assert_eq!((pong.program, pong.procedure), (keepalive::PROGRAM, keepalive::PONG));
+        drop(far);
+        assert_eq!(outgoing.end().await, Reason::EndOfFile);
+        assert!(incoming.replies.recv().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_is_given_up() {
+        let (near, _far) = tokio::io::duplex(4096);
+        let (outgoing, _incoming) = start(near);
+        outgoing.keepalive(Duration::from_secs(1), 0);
+        // the watch reads the real clock: a paused one would never be late
+        tokio::time::resume();
+        assert_eq!(outgoing.end().await, Reason::Silent);
+    }
+}

@@ -1,0 +1,185 @@
+//! One conversation with a daemon of ours.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::mask::{Numbers, Words, word};
+use super::{BESIDE, Line, Outcome, Scenario, Verdict};
+use crate::daemon::Daemon;
+use crate::error::{Error, Result};
+
+/// How long an answer may take; a server asks for signs of life after five seconds of silence.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How long nothing may come where nothing is expected.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// A connection, and what has come that nobody has looked at.
+struct Connection {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+    waiting: Vec<Vec<u8>>,
+    is_closed: bool,
+    failure: Option<String>,
+    n_packets: usize,
+}
+
+impl Connection {
+    fn open(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path).map_err(Error::file(path))?;
+        Ok(Self {
+            stream,
+            bytes: Vec::new(),
+            waiting: Vec::new(),
+            is_closed: false,
+            failure: None,
+            n_packets: 0,
+        })
+    }
+
+    /// Reads once; whether anything came.
+    fn read(&mut self, patience: Duration) -> bool {
+        let mut chunk = vec![0; 65536];
+        if self.is_closed || self.stream.set_read_timeout(Some(patience)).is_err() {
+            return false;
+        }
+        match self.stream.read(&mut chunk) {
+            Ok(0) => self.is_closed = true,
+            Ok(n) => self.bytes.extend_from_slice(&chunk[..n]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(_) => self.is_closed = true,
+        }
+        while self.bytes.len() >= 28 {
+            let len = word(&self.bytes, 0) as usize;
+            if self.bytes.len() < len.max(28) {
+                break;
+            }
+            let packet = self.bytes.drain(..len.max(28)).collect();
+            self.waiting.push(packet);
+        }
+        !self.is_closed
+    }
+
+    /// The first packet that `wanted` takes.
+    fn take(&mut self, wanted: impl Fn(&Words) -> bool) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.waiting.iter().position(|packet| wanted(&Words::of(packet))) {
+                return Some(self.waiting.remove(at));
+            }
+            if !self.read(PATIENCE) {
+                return None;
+            }
+        }
+    }
+
+    /// What came though nothing was expected.
+    fn surplus(&mut self) -> Option<String> {
+        while self.read(SILENCE) {}
+        let packet = self.waiting.iter().find(|packet| !Words::of(packet).is_ping())?;
+        Some(format!("a packet that was not recorded: {:?}", Words::of(packet)))
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failure.get_or_insert(why);
+    }
+}
+
+/// Holds the conversation; one outcome per connection.
+///
+/// # Errors
+/// No daemon, or the preparations failed.
+pub(super) fn run(scenario: &Scenario, inputs: &Path) -> Result<Vec<Outcome>> {
+    let daemon = Daemon::start("", &[])?;
+    if let Some(setup) = &scenario.setup {
+        prepare(&daemon, setup, inputs)?;
+    }
+    let mut numbers = Numbers::default();
+    let mut connections: BTreeMap<u64, Connection> = BTreeMap::new();
+    for line in scenario.lines() {
+        if !line.socket.is_empty() && !line.socket.starts_with("virtnetworkd") {
+            // between a client and another daemon
+            continue;
+        }
+        if line.event == Some("connect") {
+            beside(scenario, line.connection, &daemon, inputs)?;
+            let path = daemon.root().join("run/libvirt").join(line.socket);
+            connections.insert(line.connection, Connection::open(&path)?);
+        } else if let Some(connection) = connections.get_mut(&line.connection)
+            && connection.failure.is_none()
+        {
+            step(connection, &line, &mut numbers);
+        }
+    }
+    let outcomes = connections.into_iter().map(|(number, mut connection)| {
+        let surplus = connection.surplus();
+        let difference = connection.failure.or(surplus);
+        Outcome {
+            name: format!("{} connection {number}", scenario.id),
+            verdict: match difference {
+                None => Verdict::Passed,
+                Some(difference) => Verdict::Failed { difference },
+            },
+        }
+    });
+    Ok(outcomes.collect())
+}
+
+fn beside(scenario: &Scenario, connection: u64, daemon: &Daemon, inputs: &Path) -> Result<()> {
+    let found = BESIDE
+        .iter()
+        .find(|(number, before, _)| *number == scenario.number() && *before == connection);
+    found.map_or(Ok(()), |(_, _, command)| prepare(daemon, command, inputs))
+}
+
+fn prepare(daemon: &Daemon, setup: &str, inputs: &Path) -> Result<()> {
+    let below = format!("{}/var/lib/libvirt", daemon.root().display());
+    let script =
+        format!("cd '{}'\n{}", inputs.display(), setup.replace("/var/lib/libvirt", &below));
+    let uri = daemon.uri();
+    let run = daemon.netns().run(["sh", "-ec", &script]).env("VIRSH_DEFAULT_CONNECT_URI", uri);
+    run.output()?.ok().map(drop)
+}
+
+fn step(connection: &mut Connection, line: &Line<'_>, numbers: &mut Numbers) {
+    match (line.event, line.is_from_client) {
+        (Some("close"), true) => {
+            drop(connection.stream.shutdown(std::net::Shutdown::Write));
+        }
+        (Some("close"), false) => {
+            while connection.read(PATIENCE) {}
+            if !connection.is_closed {
+                connection.fail("the connection was not closed".to_owned());
+            }
+        }
+        (Some(_), _) => {}
+        (None, true) => {
+            let packet = numbers.sent(&line.packet);
+            if let Err(error) = connection.stream.write_all(&packet) {
+                connection.fail(format!("cannot send: {error}"));
+            }
+        }
+        (None, false) => expect(connection, &line.packet, numbers),
+    }
+}
+
+/// Waits for the packet that was recorded next.
+fn expect(connection: &mut Connection, recorded: &[u8], numbers: &mut Numbers) {
+    connection.n_packets += 1;
+    let expect = Words::of(recorded);
+    let found = connection.take(|found| {
+        let same = found.program == expect.program && found.procedure == expect.procedure;
+        same && found.kind == expect.kind && found.serial == expect.serial
+    });
+    let failure = match found {
+        None => Some("nothing came".to_owned()),
+        Some(found) => numbers.compare(recorded, &found).err(),
+    };
+    if let Some(failure) = failure {
+        let n = connection.n_packets;
+        let procedure = expect.procedure;
+        connection.fail(format!("answer {n} (procedure {procedure}): {failure}"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Ports with and without encryption, who is let in, and what is refused before anything opens.
+
+use oxivirt_tests::daemon::{Daemon, PORTS};
+use oxivirt_tests::host::program;
+use oxivirt_tests::process::find;
+use oxivirt_tests::require::{Need, available, report};
+use oxivirt_tests::{Netns, TempRoot, pki};
+
+fn daemon(test: &str, more: &str) -> Option<Daemon> {
+    if !available(test, &[Need::Netns]) {
+        return None;
+    }
+    if find("virsh").is_none() || find("openssl").is_none() {
+        report(test, "virsh or openssl is not installed").unwrap();
+        return None;
+    }
+    let root = TempRoot::new().unwrap();
+    pki::make(root.path()).unwrap();
+    let config = format!("{}{more}", pki::config(PORTS));
+    Some(Daemon::start_in(Netns::new().unwrap(), root, &config, &["--listen"]).unwrap())
+}
+
+/// What virsh says to a URI, `ROOT` standing for the daemon's directory.
+fn virsh(daemon: &Daemon, uri: &str, words: &[&str]) -> Result<String, String> {
+    let uri = uri.replace("ROOT", &daemon.root().display().to_string());
+    let finished = daemon.netns().run(["virsh", "-q", "-c", &uri]).args(words).output().unwrap();
+    if finished.status.success() { Ok(finished.stdout) } else { Err(finished.stderr) }
+}
+
+const TCP: &str = "network+tcp://localhost/system";
+const TLS: &str = "network+tls://localhost/system?pkipath=ROOT/pki";
+
+#[test]
+fn clients_come_in_by_every_port() {
+    let Some(daemon) = daemon("clients_come_in_by_every_port", "") else { return };
+    for uri in [TCP, TLS] {
+        let xml = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
+        virsh(&daemon, uri, &["net-define", xml]).unwrap();
+        let name = virsh(&daemon, uri, &["net-list", "--all", "--name"]).unwrap();
+        assert_eq!(name.trim(), "nat");
+        virsh(&daemon, uri, &["net-undefine", "nat"]).unwrap();
+    }
+    // our own client, which checks the name in the certificate
+    let oxish = program("oxish").unwrap();
+    for uri in [TCP, TLS] {
+        let uri = uri.replace("ROOT", &daemon.root().display().to_string());
+        let run = daemon.netns().run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+        run.args(["net-list", "--all"]).stdout().unwrap();
+    }
+}
+
+#[test]
+fn a_client_without_a_certificate_stays_outside() {
+    let test = "a_client_without_a_certificate_stays_outside";
+    let Some(daemon) = daemon(test, "") else { return };
+    let uri = "network+tls://localhost/system?pkipath=ROOT/nobody";
+    let complaint = virsh(&daemon, uri, &["net-list"]).unwrap_err();
+    assert!(complaint.contains("TLS"), "{complaint}");
+    virsh(&daemon, TLS, &["net-list"]).unwrap();
+}
+
+#[test]
+fn only_listed_subjects_are_let_in() {
+    let listed = "tls_allowed_dn_list = [\"C=DE,O=Tests,CN=cl*\"]\n";
+    let Some(daemon) = daemon("only_listed_subjects_are_let_in", listed) else { return };
+    virsh(&daemon, TLS, &["net-list"]).unwrap();
+    drop(daemon);
+    let listed = "tls_allowed_dn_list = [\"C=DE,O=Tests,CN=other\"]\n";
+    let Some(daemon) = self::daemon("only_listed_subjects_are_let_in", listed) else { return };
+    virsh(&daemon, TLS, &["net-list"]).unwrap_err();
+}
+
+#[test]
+fn an_open_port_has_to_be_asked_for() {
+    let test = "an_open_port_has_to_be_asked_for";
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    for (config, complaint) in [
+        ("listen_tls = 0\nlisten_tcp = 1\n", "set auth_tcp to"),
+        ("listen_tls = 0\nlisten_tcp = 1\nauth_tcp = \"sasl\"\n", "SASL is not supported"),
+        ("listen_tls = 1\n", "cacert.pem"),
+        ("access_drivers = [\"polkit\"]\n", "access driver 'polkit'"),
+        ("max_clients = 1\n", "max_clients"),
+    ] {
+        let error = Daemon::start(config, &["--listen"]).unwrap_err().chain();
+        assert!(error.contains(complaint), "{config}: {error}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The daemon under a service manager: sockets that are there already, signs that it is ready, an end when
+//! nobody needs it.
+
+use std::time::{Duration, Instant};
+
+use oxivirt_tests::daemon::PLAIN;
+use oxivirt_tests::host::program;
+use oxivirt_tests::process::{find, wait_until};
+use oxivirt_tests::raw::{self, Raw};
+use oxivirt_tests::require::{Need, available, report};
+use oxivirt_tests::{Daemon, Netns, TempRoot};
+
+/// Opens sockets and becomes the daemon; the words are its names, their paths, and the program.
+const ACTIVATE: &str = r"
+import os, socket, sys
+names, paths, words = sys.argv[1], sys.argv[2].split(':'), sys.argv[3:]
+keep = []
+for at, path in enumerate(paths):
+    s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen(5)
+    os.dup2(s.fileno(), 3 + at, inheritable=True) if s.fileno() != 3 + at else os.set_inheritable(3 + at, True)
+    keep.append(s)
+env = dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(paths)), LISTEN_FDNAMES=names)
+os.execve(words[0], words, env)
+";
+
+fn activated(netns: &Netns, root: &TempRoot, names: &str) -> oxivirt_tests::process::Run {
+    let daemon = program("oxivirtd").unwrap();
+    let paths: Vec<String> =
+        names.split(':').map(|name| root.join(name).display().to_string()).collect();
+    netns
+        .run(["/usr/bin/python3", "-c", ACTIVATE, names, &paths.join(":")])
+        .args([daemon.as_os_str(), "--root".as_ref(), root.path().as_os_str()])
+        .args(["-t", "1"])
+}
+
+#[test]
+fn sockets_of_the_service_manager_are_served_by_their_names() {
+    let test = "sockets_of_the_service_manager_are_served_by_their_names";
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    if find("python3").is_none() {
+        report(test, "python3 is not installed").unwrap();
+        return;
+    }
+    let (netns, root) = (Netns::new().unwrap(), TempRoot::new().unwrap());
+    let run = activated(&netns, &root, "virtnetworkd-ro.socket:virtnetworkd.socket");
+    let running = std::thread::spawn(move || run.output().unwrap());
+    let socket = root.join("virtnetworkd-ro.socket");
+    wait_until("the socket", Duration::from_secs(10), || Ok(socket.exists())).unwrap();
+    let xml = raw::text("<network><name>x</name></network>");
+    let mut reader = Raw::open(&socket).unwrap();
+    let refused = reader.ask(41, 2, &xml).unwrap();
+    assert_eq!(refused[24..32], [0, 0, 0, 1, 0, 0, 0, 29], "the socket that only looks");
+    let mut writer = Raw::open(&root.join("virtnetworkd.socket")).unwrap();
+    assert_eq!(writer.ask(41, 2, &xml).unwrap()[24..28], [0; 4]);
+    assert!(!root.join("run/libvirt/virtnetworkd-sock").exists(), "a socket of its own");
+    drop((reader, writer));
+    // nobody needs it any more
+    let finished = running.join().unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+
+    let root = TempRoot::new().unwrap();
+    let finished = activated(&netns, &root, "virtnetworkd.socket:other").output().unwrap();
+    assert_eq!(finished.status.code(), Some(6));
+    assert!(finished.stderr.contains("unclaimed"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_running_network_keeps_the_daemon() {
+    let test = "a_running_network_keeps_the_daemon";
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    let daemon = Daemon::start(PLAIN, &["--timeout", "1"]).unwrap();
+    let xml = "<network><name>x</name><bridge name='xbr'/></network>";
+    let mut raw = Raw::open(&daemon.socket()).unwrap();
+    let created = raw.ask(40, 2, &raw::text(xml)).unwrap();
+    let network = created[28..].to_vec();
+    drop(raw);
+    std::thread::sleep(Duration::from_secs(3));
+    let mut raw = Raw::open(&daemon.socket()).expect("the daemon is still there");
+    raw.ask(raw::DESTROY, 2, &network).unwrap();
+    drop(raw);
+    let begin = Instant::now();
+    wait_until("the daemon to end", Duration::from_secs(10), || Ok(!daemon.socket().exists()))
+        .unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(8));
+}

@@ -1,0 +1,255 @@
+//! What there is of a network, gathered through the connection: for graphs, watching and machine formats.
+
+use oxivirt::{DhcpLease, Network, XmlFlags};
+use oxivirt_util::xml::{self, Blanks, Element};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::format;
+use crate::shell::Shell;
+
+/// A network with what belongs to it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) active: bool,
+    /// `nat`, `route`, `open`, `bridge`, … or `isolated`.
+    pub(crate) mode: String,
+    pub(crate) bridge: Option<String>,
+    /// Links of the host that the network's packets leave by.
+    pub(crate) uplinks: Vec<String>,
+    /// With their prefix lengths.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) guests: Vec<Guest>,
+}
+
+/// A port, a lease, or both if they have the same MAC address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Guest {
+    /// UUID of the port.
+    pub(crate) port: Option<String>,
+    /// Who owns the port.
+    pub(crate) owner: Option<String>,
+    pub(crate) mac: Option<String>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) hostname: Option<String>,
+    /// The link on the bridge.
+    pub(crate) link: Option<String>,
+}
+
+impl Guest {
+    /// What a person calls it.
+    pub(crate) fn label(&self) -> String {
+        let names = [&self.owner, &self.hostname, &self.mac, &self.port];
+        names.into_iter().flatten().next().cloned().unwrap_or_default()
+    }
+
+    /// What is known beside its name.
+    pub(crate) fn details(&self) -> String {
+        let label = self.label();
+        let mac = self.mac.iter().filter(|mac| **mac != label);
+        let host = self.hostname.iter().filter(|host| **host != label);
+        let words: Vec<_> =
+            mac.chain(&self.addresses).chain(host).chain(&self.link).map(String::as_str).collect();
+        words.join("  ")
+    }
+}
+
+/// Gathers what there is of a network. What the driver cannot tell is left out.
+///
+/// # Errors
+/// If its XML cannot be had.
+pub(crate) fn gather(shell: &Shell, network: &Network) -> Result<Node, Failure> {
+    let active = shell.wait(network.is_active())?;
+    let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
+    let mut node = parse(&xml);
+    node.name = network.name().to_owned();
+    node.uuid = network.uuid().to_string();
+    node.active = active;
+    if active {
+        for port in shell.wait(network.list_all_ports()).unwrap_or_default() {
+            let xml = shell.wait(port.xml_desc()).unwrap_or_default();
+            node.guests.push(guest(&port.uuid().to_string(), &xml));
+        }
+    }
+    add_leases(&mut node.guests, shell.wait(network.dhcp_leases(None)).unwrap_or_default());
+    node.guests.sort_by_key(|guest| (guest.label(), guest.mac.clone()));
+    Ok(node)
+}
+
+fn attribute(element: &Element<'_>, child: &str, name: &str) -> Option<String> {
+    Some(element.child(child)?.attribute(name)?.to_owned())
+}
+
+fn parse(text: &str) -> Node {
+    let Ok(root) = xml::parse(text, Blanks::Drop) else { return Node::default() };
+    let mut node = Node { bridge: attribute(&root, "bridge", "name"), ..Node::default() };
+    node.mode = match root.child("forward") {
+        None => "isolated".to_owned(),
+        Some(forward) => {
+            let interfaces = forward.children("interface").filter_map(|link| link.attribute("dev"));
+            let physical = forward.children("pf").filter_map(|link| link.attribute("dev"));
+            node.uplinks.extend(interfaces.chain(physical).map(str::to_owned));
+            if let Some(dev) = forward.attribute("dev")
+                && !node.uplinks.iter().any(|link| link == dev)
+            {
+                node.uplinks.push(dev.to_owned());
+            }
+            forward.attribute("mode").unwrap_or("nat").to_owned()
+        }
+    };
+    node.addresses = root.children("ip").filter_map(address).collect();
+    node
+}
+
+fn address(ip: &Element<'_>) -> Option<String> {
+    let address = ip.attribute("address")?;
+    let prefix = match (ip.attribute("prefix"), ip.attribute("netmask")) {
+        (Some(prefix), _) => prefix.to_owned(),
+        (None, Some(mask)) => {
+            let mask: std::net::Ipv4Addr = mask.parse().ok()?;
+            u32::from(mask).count_ones().to_string()
+        }
+        // what such an address has by its class is for nobody to read any more
+        (None, None) => return Some(address.to_owned()),
+    };
+    Some(format!("{address}/{prefix}"))
+}
+
+fn guest(uuid: &str, text: &str) -> Guest {
+    let mut guest = Guest { port: Some(uuid.to_owned()), ..Guest::default() };
+    if let Ok(root) = xml::parse(text, Blanks::Drop) {
+        let owner = root.child("owner").and_then(|owner| owner.child("name"));
+        guest.owner = owner.map(|name| name.text().into_owned());
+        guest.mac = attribute(&root, "mac", "address").map(|mac| mac.to_ascii_lowercase());
+        guest.link = attribute(&root, "link", "dev");
+    }
+    guest
+}
+
+fn add_leases(guests: &mut Vec<Guest>, leases: Vec<DhcpLease>) {
+    for lease in leases {
+        let mac = lease.mac.map(|mac| mac.to_ascii_lowercase());
+        let address = format!("{}/{}", lease.ipaddr, lease.prefix);
+        let known = guests.iter_mut().find(|guest| mac.is_some() && guest.mac == mac);
+        match known {
+            Some(guest) => {
+                guest.addresses.push(address);
+                guest.hostname = guest.hostname.take().or(lease.hostname);
+            }
+            None => guests.push(Guest {
+                mac,
+                addresses: vec![address],
+                hostname: lease.hostname,
+                ..Guest::default()
+            }),
+        }
+    }
+}
+
+/// The nodes for a program.
+pub(crate) fn value(nodes: &[Node]) -> Value {
+    let guest = |guest: &Guest| {
+        json!({
+            "port": guest.port, "owner": guest.owner, "mac": guest.mac,
+            "addresses": guest.addresses, "hostname": guest.hostname, "link": guest.link,
+        })
+    };
+    let nodes = nodes.iter().map(|node| {
+        json!({
+            "name": node.name, "uuid": node.uuid, "active": node.active, "mode": node.mode,
+            "bridge": node.bridge, "uplinks": node.uplinks, "addresses": node.addresses,
+            "guests": node.guests.iter().map(guest).collect::<Vec<_>>(),
+        })
+    });
+    Value::Array(nodes.collect())
+}
+
+/// How many addresses the network of a document hands out, and how many leases there are for them.
+pub(crate) fn dhcp_size(text: &str) -> u128 {
+    let Ok(root) = xml::parse(text, Blanks::Drop) else { return 0 };
+    let dhcp = root.children("ip").filter_map(|ip| ip.child("dhcp"));
+    let ranges = dhcp.flat_map(|dhcp| dhcp.children("range"));
+    ranges.filter_map(range_size).fold(0, u128::saturating_add)
+}
+
+fn range_size(range: &Element<'_>) -> Option<u128> {
+    let number = |name| -> Option<u128> {
+        Some(match range.attribute(name)?.parse::<std::net::IpAddr>().ok()? {
+            std::net::IpAddr::V4(address) => u32::from(address).into(),
+            std::net::IpAddr::V6(address) => address.into(),
+        })
+    };
+    Some(number("end")?.checked_sub(number("start")?)?.saturating_add(1))
+}
+
+/// Bytes and packets that a bridge of this host has passed on, inwards and outwards.
+pub(crate) fn counters(bridge: &str) -> Option<[u64; 4]> {
+    // the kernel's name for a link holds no slash
+    let dir = std::path::Path::new("/sys/class/net").join(bridge).join("statistics");
+    let read = |name: &str| std::fs::read_to_string(dir.join(name)).ok()?.trim().parse().ok();
+    Some([read("rx_bytes")?, read("tx_bytes")?, read("rx_packets")?, read("tx_packets")?])
+}
+
+/// A lease for a program.
+pub(crate) fn lease_value(network: &str, lease: &DhcpLease) -> Value {
+    json!({
+        "network": network,
+        "mac": lease.mac,
+        "address": lease.ipaddr,
+        "prefix": lease.prefix,
+        "hostname": lease.hostname,
+        "expiry": if lease.expiry_time == 0 { Value::Null } else { format::time(lease.expiry_time) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents() {
+        let node = parse(
+            "<network><forward mode='nat' dev='eth0'><interface dev='eth0'/></forward><bridge name='b'/>\
+             <ip address='10.0.0.1' netmask='255.255.0.0'/><ip family='ipv6' address='fd00::1' prefix='64'/></network>",
+        );
+        assert_eq!((node.mode.as_str(), node.bridge.as_deref()), ("nat", Some("b")));
+        assert_eq!(node.uplinks, ["eth0"]);
+        assert_eq!(node.addresses, ["10.0.0.1/16", "fd00::1/64"]);
+        assert_eq!(parse("<network/>").mode, "isolated");
+    }
+
+    #[test]
+    fn a_lease_belongs_to_the_port_with_its_address() {
+        let mut guests = vec![guest(
+            "u",
+            "<networkport><owner><name>vm1</name></owner><mac address='52:54:00:AA:00:01'/></networkport>",
+        )];
+        let lease = |mac: &str, ip: &str| DhcpLease {
+            iface: String::new(),
+            expiry_time: 0,
+            addr_type: oxivirt::IpAddrType::Ipv4,
+            mac: Some(mac.to_owned()),
+            iaid: None,
+            ipaddr: ip.to_owned(),
+            prefix: 24,
+            hostname: Some("web".to_owned()),
+            client_id: None,
+        };
+        let leases =
+            vec![lease("52:54:00:aa:00:01", "10.0.0.2"), lease("52:54:00:aa:00:02", "10.0.0.3")];
+        add_leases(&mut guests, leases);
+        assert_eq!(guests.len(), 2);
+        assert_eq!(guests[0].details(), "52:54:00:aa:00:01  10.0.0.2/24  web");
+        assert_eq!(guests[1].label(), "web");
+    }
+
+    #[test]
+    fn sizes() {
+        let xml = "<network><ip><dhcp><range start='10.0.0.2' end='10.0.0.9'/></dhcp></ip>\
+            <ip><dhcp><range start='fd00::1' end='fd00::f'/></dhcp></ip></network>";
+        assert_eq!(dhcp_size(xml), 8 + 15);
+        assert_eq!(dhcp_size("<network/>"), 0);
+    }
+}

@@ -218,16 +218,20 @@ pub fn session(data: &[u8]) {
             let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
             let client = server.add(peer, Entrance { read_only: false, known: true });
             let service = networks.connect(&client);
-            let (near, mut far) = tokio::io::duplex(1 << 16);
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let (mut reader, mut writer) = tokio::io::split(far);
             let serve = connection::serve(near, &client, &*service);
-            let talk = async {
-                drop(far.write_all(data).await);
-                drop(far.shutdown().await);
-                let mut sink = Vec::new();
-                drop(far.read_to_end(&mut sink).await);
-                sink
+            let write = async {
+                drop(writer.write_all(data).await);
+                drop(writer.shutdown().await);
             };
-            let (_, answers) = tokio::join!(serve, talk);
+            // beside writing: a server does not go on for a client that does not read
+            let read = async {
+                let mut answers = Vec::new();
+                drop(reader.read_to_end(&mut answers).await);
+                answers
+            };
+            let (_, (), answers) = tokio::join!(serve, write, read);
             let mut rest = &answers[..];
             while let Ok(Some(packet)) = frame::first(rest) {
                 rest = rest.get(packet.len..).unwrap_or_default();

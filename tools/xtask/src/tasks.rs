@@ -82,9 +82,10 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Benchmarks and their programs.
-const BENCHMARKS: [(&str, &str); 3] = [
+const BENCHMARKS: [(&str, &str); 4] = [
     ("format", "format_bench"),
     ("rpc", "oxivirt-bench-rpc"),
+    ("shell", "oxivirt-bench-shell"),
     ("start", "oxivirt-bench-start"),
 ];
 

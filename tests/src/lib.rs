@@ -19,6 +19,7 @@ pub mod error;
 pub mod guest;
 pub mod host;
 pub mod inject;
+pub mod leaks;
 pub mod model;
 pub mod netns;
 pub mod packets;

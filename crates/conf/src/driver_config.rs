@@ -3,7 +3,7 @@
 use oxivirt_util::keyfile::{KeyFile, KeyFileError};
 
 use crate::error::{ErrorCode, ErrorDomain};
-use crate::keyword::Keyword as _;
+use crate::keyword::{Keyword as _, keywords};
 use crate::status::FirewallBackend;
 
 /// What an administrator set. Keys that are not known are left alone.
@@ -14,6 +14,20 @@ pub struct DriverConfig {
     /// `restore_sysctl`: whether settings of the whole host that the driver changed, as IP forwarding, go
     /// back with the last network that needs them. Libvirt leaves them on and does not know the key.
     pub restore_sysctl: bool,
+    /// What becomes of what others take from running networks. Not known to libvirt.
+    pub heal: Heal,
+}
+
+keywords! {
+    /// What is done about losses of running networks.
+    #[derive(Default)]
+    pub enum Heal {
+        /// They are repaired.
+        #[default]
+        Repair = "repair",
+        /// They are reported.
+        Observe = "observe",
+    }
 }
 
 /// Why the driver must not start with these settings.
@@ -23,6 +37,16 @@ pub enum DriverConfigError {
     /// The file breaks the grammar, or a setting has the wrong type.
     #[error("{prefix}{0}", prefix = file_code(.0).prefix())]
     File(KeyFileError),
+    /// No such thing to do about losses.
+    #[error(
+        "internal error: unrecognized heal = '{mode}' set in network driver config file {file}"
+    )]
+    Heal {
+        /// The file.
+        file: String,
+        /// The value given.
+        mode: String,
+    },
     /// No such way to set firewall rules.
     #[error(
         "internal error: unrecognized firewall_backend = '{backend}' set in network driver config file {file}"
@@ -49,7 +73,7 @@ impl DriverConfigError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::File(error) => file_code(error),
-            Self::FirewallBackend { .. } => ErrorCode::InternalError,
+            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorCode::InternalError,
         }
     }
 
@@ -58,7 +82,7 @@ impl DriverConfigError {
     pub const fn domain(&self) -> ErrorDomain {
         match self {
             Self::File(_) => ErrorDomain::Conf,
-            Self::FirewallBackend { .. } => ErrorDomain::Network,
+            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorDomain::Network,
         }
     }
 }
@@ -81,7 +105,15 @@ impl DriverConfig {
             None => None,
         };
         let restore = keys.integer("restore_sysctl").map_err(DriverConfigError::File)?;
-        Ok(Self { firewall_backend, restore_sysctl: restore.is_some_and(|value| value != 0) })
+        let heal = match keys.string("heal").map_err(DriverConfigError::File)? {
+            Some(word) => Heal::from_word(word).ok_or_else(|| {
+                let (file, mode) = (file.to_owned(), word.to_owned());
+                DriverConfigError::Heal { file, mode }
+            })?,
+            None => Heal::default(),
+        };
+        let restore_sysctl = restore.is_some_and(|value| value != 0);
+        Ok(Self { firewall_backend, restore_sysctl, heal })
     }
 }
 
@@ -108,6 +140,11 @@ mod tests {
 
     #[test]
     fn settings() {
+        let heal = |text| DriverConfig::parse("f", text).map(|config| config.heal);
+        assert_eq!(heal(""), Ok(Heal::Repair));
+        assert_eq!(heal("heal = 'observe'"), Ok(Heal::Observe));
+        let error = heal("heal = 'no'").unwrap_err();
+        assert_eq!((error.code().number(), error.domain().number()), (1, 19));
         check("", Ok(None));
         check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));
         check(

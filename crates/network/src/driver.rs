@@ -22,11 +22,13 @@ use oxivirt_util::file;
 use oxivirt_util::ip::Family;
 use oxivirt_util::pidfile::PidFile;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use crate::apply::Host;
 use crate::config;
 use crate::error;
+use crate::heal::{PortsOfBridges, Sign};
 use crate::hooks::Hooks;
 use crate::layout::Layout;
 use crate::leases::{self, Prefixes};
@@ -113,6 +115,9 @@ pub(crate) struct Inner<H> {
     /// Held while names, UUIDs and bridge names are given away.
     pub(crate) identities: AsyncMutex<()>,
     pub(crate) callbacks: Callbacks,
+    /// Tells the task that repairs networks.
+    pub(crate) signs: UnboundedSender<Sign>,
+    pub(crate) ports_of_bridges: Mutex<PortsOfBridges>,
     _lock: PidFile,
 }
 
@@ -138,6 +143,7 @@ impl<H: Host> Driver<H> {
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
         let hooks =
             Hooks::find(layout.hooks_dir().map(Path::to_owned), environment, hooks.time_limit);
+        let (signs, heard) = unbounded_channel();
         let inner = Inner {
             host,
             layout,
@@ -151,6 +157,8 @@ impl<H: Host> Driver<H> {
             hooks,
             identities: AsyncMutex::default(),
             callbacks: Callbacks::new(),
+            signs,
+            ports_of_bridges: Mutex::default(),
             _lock: lock,
         };
         let inner = Arc::new(inner);
@@ -160,7 +168,7 @@ impl<H: Host> Driver<H> {
         if autostart == StartWithHost::Once {
             inner.start_with_host().await;
         }
-        let tasks = watch::start(&inner);
+        let tasks = watch::start(&inner, config.heal, heard);
         Ok(Self { inner, _tasks: tasks })
     }
 

@@ -14,6 +14,7 @@ pub mod document;
 pub mod driver;
 pub mod embed;
 mod error;
+mod heal;
 mod hooks;
 pub mod journal;
 pub mod layout;

@@ -33,6 +33,7 @@ use crate::apply::{self, Host};
 use crate::document::Document;
 use crate::driver::Inner;
 use crate::error;
+use crate::heal::Sign;
 use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
@@ -217,6 +218,7 @@ impl<H: Host> Inner<H> {
             }
         };
         entry.set(planned.view);
+        drop(self.signs.send(Sign::Runs(uuid)));
         tracing::info!(network = view.def.name, %uuid, "network started");
         Ok(())
     }

@@ -248,9 +248,11 @@ fn open(place: &Place) -> Result<LinuxHost> {
 fn step(step: &Step) -> PreviewStep {
     let no_lines = Vec::new;
     let (kind, lines) = match step {
-        Step::CreateBridge(_) | Step::SetMtu { .. } | Step::SetUp(_) | Step::FilterVlans(_) => {
-            ("link", no_lines())
-        }
+        Step::CreateBridge(_)
+        | Step::SetMtu { .. }
+        | Step::SetUp(_)
+        | Step::AttachPort { .. }
+        | Step::FilterVlans(_) => ("link", no_lines()),
         Step::Sysctl(_) => ("setting", no_lines()),
         Step::LoadRules(change) => ("rules", rules(change)),
         Step::AddAddress { .. } | Step::RemoveAddress { .. } => ("address", no_lines()),

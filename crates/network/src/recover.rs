@@ -220,7 +220,7 @@ impl<H: Host> Inner<H> {
         for (suspect, outcome) in suspects.iter().zip(outcomes) {
             let network = suspect.entry.view().def.name.clone();
             match outcome {
-                Outcome::Whole => {}
+                Outcome::Whole | Outcome::Observed(_) => {}
                 Outcome::Repaired(steps) => {
                     tracing::info!(network, steps = steps.len(), "repaired");
                 }

@@ -30,6 +30,8 @@ pub(crate) enum Outcome {
     Whole,
     /// The steps that repaired it.
     Repaired(Vec<String>),
+    /// The steps that would repair it.
+    Observed(Vec<String>),
     /// It could not be looked at or repaired.
     Failed(Error),
 }
@@ -81,6 +83,20 @@ impl<H: Host> Inner<H> {
         outcomes
     }
 
+    /// Looks at networks and tells what would repair them.
+    pub(crate) async fn observe_only(&self, suspects: &[Suspect]) -> Vec<Outcome> {
+        let mut outcomes: Vec<_> = suspects.iter().map(|_| Outcome::Whole).collect();
+        let (cases, failures) = self.examine(suspects).await;
+        for case in cases {
+            let steps = case.plan.steps().map(ToString::to_string).collect();
+            set(&mut outcomes, case.number, Outcome::Observed(steps));
+        }
+        for (number, error) in failures {
+            set(&mut outcomes, number, Outcome::Failed(error));
+        }
+        outcomes
+    }
+
     /// The networks that something is wrong with, and those that cannot be looked at.
     async fn examine(&self, suspects: &[Suspect]) -> (Vec<Case>, Vec<(usize, Error)>) {
         let mut failures = Vec::new();
@@ -103,7 +119,14 @@ impl<H: Host> Inner<H> {
         for (number, suspect) in suspects.iter().enumerate() {
             let view = suspect.entry.view();
             match self.provision(&view, &facts) {
-                Ok(want) => wanted.push((number, view, want)),
+                Ok(mut want) => {
+                    if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
+                        let ports = self.bridge_ports();
+                        let known = ports.get(link.name.as_str());
+                        link.ports = known.into_iter().flatten().cloned().collect();
+                    }
+                    wanted.push((number, view, want));
+                }
                 Err(error) => failures.push((number, error)),
             }
         }

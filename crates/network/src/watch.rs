@@ -1,6 +1,7 @@
 //! What the driver does without being called.
 //!
 //! * Leases: the lease helper replaces a file, the difference to the one before is told as events.
+//! * Losses: what others take from running networks is repaired ([`heal`]).
 //! * Name servers: where a dnsmasq does not watch `/etc/resolv.conf` itself, the driver tells it of
 //!   changes. It looks every few seconds: a change of name servers is rare and not urgent.
 
@@ -10,11 +11,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use oxivirt::{DhcpLease, Event, LeaseChange};
+use oxivirt_conf::Heal;
 use oxivirt_util::watch::DirWatch;
 use oxivirt_util::{chain, file};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{self, Host};
 use crate::driver::{Inner, now, prefixes};
+use crate::heal::{self, Sign};
 use crate::leases;
 use crate::plan::provision;
 use crate::registry::Entry;
@@ -36,7 +40,11 @@ impl Drop for Tasks {
 }
 
 /// Starts the tasks of a driver.
-pub(crate) fn start<H: Host>(inner: &Arc<Inner<H>>) -> Tasks {
+pub(crate) fn start<H: Host>(
+    inner: &Arc<Inner<H>>,
+    mode: Heal,
+    heard: UnboundedReceiver<Sign>,
+) -> Tasks {
     let mut tasks = Tasks::default();
     match DirWatch::new(&inner.layout.leases_dir()) {
         Ok(watch) => {
@@ -47,6 +55,8 @@ pub(crate) fn start<H: Host>(inner: &Arc<Inner<H>>) -> Tasks {
         // The directory is not there for an unprivileged user, who has no DHCP either.
         Err(error) => tracing::info!(%error, "leases are not watched"),
     }
+    let task = tokio::spawn(heal::run(Arc::downgrade(inner), mode, heard));
+    tasks.0.push(task.abort_handle());
     let task = tokio::spawn(watch_name_servers(Arc::downgrade(inner)));
     tasks.0.push(task.abort_handle());
     tasks

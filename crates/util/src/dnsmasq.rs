@@ -240,6 +240,20 @@ impl Process {
         DnsmasqError::Process { pid: self.pid(), source }
     }
 
+    /// Waits for its end, however long that takes.
+    pub async fn gone(self) {
+        #[expect(
+            deprecated,
+            reason = "an OwnedFd stays open; the replacement is an unsafe function"
+        )]
+        let pidfd = AsyncFd::new(self.pidfd);
+        match pidfd {
+            Ok(pidfd) => drop(pidfd.readable().await),
+            // Whoever looks then, looks too often instead of never.
+            Err(error) => tracing::warn!(%error, "cannot wait for dnsmasq"),
+        }
+    }
+
     /// Waits for its end; after `patience` it is killed.
     ///
     /// # Errors

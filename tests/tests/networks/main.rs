@@ -6,6 +6,7 @@
 mod addresses;
 mod bad_input;
 mod disturbed;
+mod heal;
 mod iptables;
 mod lab;
 mod lifecycle;

@@ -29,10 +29,12 @@ cargo xtask TASK
                              `N passed, M failed, K skipped`
   crash [ARGUMENT…]          kill the driver at every state-changing system call; without
                              arguments for every kind of network, and while it recovers
+  leaks [--step N]           every section of net-update, disturbances in between, a destroy: a matrix of
+                             what is left
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [ARGUMENT…]     benchmark NAME (format, rpc, shell, start), next to libvirt
+  bench NAME [ARGUMENT…]     benchmark NAME (format, rpc, scale, shell, start), next to libvirt
   differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "check" => check::run(),
         "try" => tasks::demonstration(&rest),
         "crash" => tasks::crash(&rest),
+        "leaks" => tasks::leaks(&rest),
         "packets" => tasks::packets(&rest),
         "model" => tasks::model(&rest),
         "soak" => tasks::soak(&rest),

@@ -66,6 +66,11 @@ pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-crash", arguments)
 }
 
+/// `cargo xtask leaks`.
+pub(crate) fn leaks(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Dev, "oxivirt-leaks", arguments)
+}
+
 /// `cargo xtask packets`.
 pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "oxivirt-packets", arguments)
@@ -82,9 +87,10 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Benchmarks and their programs.
-const BENCHMARKS: [(&str, &str); 4] = [
+const BENCHMARKS: [(&str, &str); 5] = [
     ("format", "format_bench"),
     ("rpc", "oxivirt-bench-rpc"),
+    ("scale", "oxivirt-bench-scale"),
     ("shell", "oxivirt-bench-shell"),
     ("start", "oxivirt-bench-start"),
 ];

@@ -22,8 +22,9 @@ use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
 use oxivirt_util::resolved::{self, ResolvedError};
 use oxivirt_util::sriov::Sysfs;
 use oxivirt_util::{chain, file, pidfile, tc};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Host, HostError};
+use super::{End, Hint, Host, HostError, watch};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, TcCommand};
 use crate::plan::{
@@ -286,6 +287,17 @@ impl LinuxHost {
         Ok(())
     }
 
+    async fn attach(&self, bridge: &LinkName, port: &LinkName) -> Result<(), HostError> {
+        let index = self.index(bridge).await?;
+        match self.links.set_controller(port, index).await {
+            Err(error) if error.is_no_device() => {
+                tracing::warn!(%bridge, %port, "a guest's link is gone, so the guest is cut off");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
     async fn remove_iptables(&self, commands: &[RemovalCommand]) -> Result<(), HostError> {
         let rules: Vec<_> = commands.iter().filter_map(RemovalCommand::rule).collect();
         match self.xtables.replace(&rules, &[]).await {
@@ -432,6 +444,20 @@ impl Host for LinuxHost {
         found
     }
 
+    fn watch(&self) -> UnboundedReceiver<Hint> {
+        watch::start(self.nft().ok(), self.links.clone())
+    }
+
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
+        let process = find(conf_file, pid_file)?;
+        let pid = process.pid();
+        Some((pid, Box::pin(process.gone())))
+    }
+
+    fn has_link(&self, name: &str) -> bool {
+        oxivirt_util::netlink::has_link(name)
+    }
+
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
         Ok(self.links.links().await?.into_iter().map(|link| link.name).collect())
     }
@@ -475,6 +501,7 @@ impl Host for LinuxHost {
                 Ok(self.links.add_address(index, link, *address).await?)
             }
             Step::SetUp(link) => Ok(self.links.set_up(link).await?),
+            Step::AttachPort { bridge, port } => self.attach(bridge, port).await,
             Step::RemoveAddress { link, address } => self.remove_address(link, *address).await,
             Step::FilterVlans(link) => Ok(self.links.filter_vlans(link).await?),
             Step::AddRoute { link, route } => self.add_route(link, route).await,
@@ -574,6 +601,8 @@ fn observe_link(
         addresses: want.addresses.iter().filter(has).copied().collect(),
         vlan_filtering: link.filters_vlans,
         is_up: link.is_up,
+        // Whoever took a port from a bridge that is there wanted it so.
+        ports: want.ports.clone(),
     })
 }
 
@@ -715,6 +744,18 @@ impl<H: Host> Host for Arc<H> {
 
     async fn backends(&self) -> Vec<FirewallBackend> {
         (**self).backends().await
+    }
+
+    fn watch(&self) -> UnboundedReceiver<Hint> {
+        (**self).watch()
+    }
+
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
+        (**self).dnsmasq_end(conf_file, pid_file)
+    }
+
+    fn has_link(&self, name: &str) -> bool {
+        (**self).has_link(name)
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {

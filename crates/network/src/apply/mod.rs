@@ -6,11 +6,13 @@
 
 pub mod linux;
 pub mod recorder;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use futures::future::join_all;
 use oxivirt_conf::status::FirewallBackend;
@@ -18,8 +20,11 @@ use oxivirt_util::command::CommandError;
 use oxivirt_util::dnsmasq::DnsmasqError;
 use oxivirt_util::file::FileError;
 use oxivirt_util::firewall::xtables::XtablesError;
+use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::NetlinkError;
 use oxivirt_util::netlink::nftables::NftError;
+use tokio::sync::mpsc::UnboundedReceiver;
+use uuid::Uuid;
 
 use crate::plan::{FactsQuery, HostFacts, Plan, Provision, Step, Undo};
 
@@ -36,6 +41,15 @@ pub trait Host: Debug + Send + Sync + 'static {
 
     /// The ways to set firewall rules that this host has, the best first.
     fn backends(&self) -> impl Future<Output = Vec<FirewallBackend>> + Send;
+
+    /// Tells of changes that others make, as long as the receiver lives. Must be called in a tokio runtime.
+    fn watch(&self) -> UnboundedReceiver<Hint>;
+
+    /// The pid of the dnsmasq with this configuration file, and what waits for its end.
+    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;
+
+    /// Whether there is a link of this name.
+    fn has_link(&self, name: &str) -> bool;
 
     /// Names of all links.
     ///
@@ -78,6 +92,42 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`HostError`] if something is still there afterwards.
     fn undo(&self, undo: &Undo) -> impl Future<Output = Result<(), HostError>> + Send;
+}
+
+/// Waits for the end of a process.
+pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Something that others changed, and that may concern a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Firewall rules.
+    Rules,
+    /// Anything.
+    All,
+    /// A network.
+    Network(Uuid),
+    /// A link or its addresses.
+    Link {
+        /// Its name.
+        name: String,
+    },
+    /// A link is a port of a bridge.
+    Port {
+        /// The bridge.
+        bridge: String,
+        /// The link.
+        port: LinkName,
+    },
+    /// A link is a port of no bridge.
+    NoPort {
+        /// The link.
+        port: LinkName,
+    },
+    /// A link is gone.
+    LinkGone {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Why a host refused.

@@ -17,7 +17,9 @@ use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
 use tokio::sync::Notify;
 
-use super::{Host, HostError};
+use super::{End, Hint, Host, HostError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
 use crate::plan::{
     FactsQuery, FileImage, HostFacts, Provision, RemovalCommand, Rules, RulesChange, Step, Sysctl,
@@ -71,6 +73,7 @@ struct Inner {
     steps: Vec<String>,
     fail_at: Option<usize>,
     hang_at: Option<usize>,
+    hints: Option<UnboundedSender<Hint>>,
 }
 
 /// The recording host.
@@ -138,6 +141,13 @@ impl Recorder {
         change(&mut self.lock().state);
     }
 
+    /// Tells the driver that something may have changed.
+    pub fn hint(&self, hint: Hint) {
+        if let Some(hints) = &self.lock().hints {
+            drop(hints.send(hint));
+        }
+    }
+
     /// All steps and undo steps so far, as text.
     #[must_use]
     pub fn steps(&self) -> Vec<String> {
@@ -181,6 +191,20 @@ impl Host for Recorder {
 
     async fn backends(&self) -> Vec<FirewallBackend> {
         vec![FirewallBackend::Nftables, FirewallBackend::Iptables]
+    }
+
+    fn watch(&self) -> UnboundedReceiver<Hint> {
+        let (hints, receiver) = unbounded_channel();
+        self.lock().hints = Some(hints);
+        receiver
+    }
+
+    fn dnsmasq_end(&self, _: &Path, _: &Path) -> Option<(i32, End)> {
+        None
+    }
+
+    fn has_link(&self, name: &str) -> bool {
+        self.lock().state.bridges.contains_key(name)
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
@@ -250,6 +274,7 @@ impl Host for Recorder {
                 state.link(link).addresses.remove(address);
             }
             Step::FilterVlans(link) => state.link(link).filters_vlans = true,
+            Step::AttachPort { .. } => {}
             Step::SetUp(link) => state.link(link).is_up = true,
             Step::AddRoute { link, route } => state.link(link).routes.push(route.clone()),
             Step::RemoveRoute { link, route } => {

@@ -66,6 +66,8 @@ pub struct LinkState {
     pub vlan_filtering: bool,
     /// Whether it is raised.
     pub is_up: bool,
+    /// Links that were its ports when it was seen last, and are to be again.
+    pub ports: Vec<LinkName>,
 }
 
 /// A route through the bridge.
@@ -148,6 +150,7 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
                 addresses: Vec::new(),
                 vlan_filtering,
                 is_up: false,
+                ports: Vec::new(),
             }),
             _ => None,
         };
@@ -197,6 +200,7 @@ fn link(def: &NetworkDef, name: &LinkName) -> Result<LinkState> {
         addresses: def.ips.iter().map(address).collect::<Result<_>>()?,
         vlan_filtering: is_managed(def),
         is_up: true,
+        ports: Vec::new(),
     })
 }
 
@@ -339,6 +343,9 @@ fn link_steps(have: Option<&LinkState>, want: Option<&LinkState>) -> Vec<Step> {
     if want.is_up && have.is_none_or(|have| !have.is_up) {
         steps.push(Step::SetUp(link()));
     }
+    let is_port = |port: &LinkName| have.is_some_and(|have| have.ports.contains(port));
+    let lost = want.ports.iter().filter(|port| !is_port(port)).cloned();
+    steps.extend(lost.map(|port| Step::AttachPort { bridge: link(), port }));
     steps
 }
 
@@ -364,6 +371,11 @@ struct ServiceSteps {
     then: Vec<Step>,
 }
 
+/// Whether a running dnsmasq has its sockets on a bridge that is no more.
+const fn is_bound_elsewhere(have: &Provision) -> bool {
+    have.link.is_none()
+}
+
 fn service_steps(have: &Provision, want: &Provision) -> ServiceSteps {
     let mut steps = ServiceSteps::default();
     let stop = |service: &DnsmasqState| {
@@ -381,7 +393,8 @@ fn service_steps(have: &Provision, want: &Provision) -> ServiceSteps {
             let remove = |file: &FileImage| Undo::RemoveFile { path: file.path.clone() };
             steps.first.extend(files.map(remove).map(Step::Undo));
         }
-        (Some(have), Some(want)) if have.conf == want.conf => {
+        (Some(running), Some(want)) if running.conf == want.conf && !is_bound_elsewhere(have) => {
+            let have = running;
             let changed = want.hosts.iter().filter(|file| !have.hosts.contains(file));
             steps.files.extend(changed.map(write));
             if !steps.files.is_empty() {

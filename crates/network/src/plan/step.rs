@@ -95,6 +95,13 @@ pub enum Step {
     },
     /// Raise a link.
     SetUp(LinkName),
+    /// Make a link a port of a bridge again; nothing if it is gone.
+    AttachPort {
+        /// The bridge.
+        bridge: LinkName,
+        /// The link.
+        port: LinkName,
+    },
     /// Take an address from a link.
     RemoveAddress {
         /// The link.
@@ -304,6 +311,7 @@ impl Step {
             | Self::RemoveAddress { .. }
             | Self::FilterVlans(_)
             | Self::SetUp(_)
+            | Self::AttachPort { .. }
             | Self::AddRoute { .. }
             | Self::RemoveRoute { .. }
             | Self::Shape { .. }
@@ -323,6 +331,7 @@ impl std::fmt::Display for Step {
             Self::LoadRules(change) => write!(f, "{change}"),
             Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
             Self::SetUp(link) => write!(f, "raise {link}"),
+            Self::AttachPort { bridge, port } => write!(f, "attach {port} to {bridge}"),
             Self::RemoveAddress { link, address } => {
                 write!(f, "remove address {address} from {link}")
             }

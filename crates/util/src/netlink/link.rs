@@ -164,6 +164,16 @@ impl Handle {
         self.route.link().set(message).execute().await.map_err(refused(format!("raise {name}")))
     }
 
+    /// Makes a link a port of the bridge with this index.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] if the kernel does.
+    pub async fn set_controller(&self, name: &LinkName, bridge: u32) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_name(name.as_str()).controller(bridge).build();
+        let set = self.route.link().set(message).execute().await;
+        set.map_err(refused(format!("attach {name}")))
+    }
+
     /// Deletes a link.
     ///
     /// # Errors

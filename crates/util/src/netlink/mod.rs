@@ -9,6 +9,7 @@
 
 mod addr;
 mod link;
+pub mod monitor;
 pub mod nftables;
 mod queue;
 mod route;
@@ -129,6 +130,18 @@ fn run(
             Err(error) => drop(ready.send(Err(error))),
         }
     });
+}
+
+/// The name of the link with this index, in the network namespace of the calling thread.
+#[must_use]
+pub fn link_name(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok().and_then(|name| name.into_string().ok())
+}
+
+/// Whether there is a link of this name, in the network namespace of the calling thread.
+#[must_use]
+pub fn has_link(name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok()
 }
 
 /// Turns an rtnetlink error into ours.

@@ -84,7 +84,7 @@ pub struct ElementState {
 }
 
 /// Iterates over netlink attributes; damaged ones end the iteration.
-pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+pub(in crate::netlink) struct Attributes<'a>(pub(in crate::netlink) &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     /// Kind without flags, value.
@@ -101,12 +101,12 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-pub(super) fn text(value: &[u8]) -> String {
+pub(in crate::netlink) fn text(value: &[u8]) -> String {
     let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(value).into_owned()
 }
 
-pub(super) fn number(value: &[u8]) -> u32 {
+pub(in crate::netlink) fn number(value: &[u8]) -> u32 {
     value.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 

@@ -104,6 +104,7 @@ pub struct DeleteTableIf {
 #[derive(Clone)]
 pub struct Nftables {
     jobs: mpsc::Sender<Job>,
+    own: socket::OwnGenerations,
 }
 
 impl fmt::Debug for Nftables {
@@ -118,13 +119,20 @@ impl Nftables {
     /// # Errors
     /// [`NftError::Open`] if the socket or the thread cannot be had.
     pub fn open() -> Result<Self, NftError> {
-        let socket = socket::Socket::open().map_err(NftError::Open)?;
+        let own = socket::OwnGenerations::default();
+        let socket = socket::Socket::open(own.clone()).map_err(NftError::Open)?;
         let (jobs, queue) = mpsc::channel();
         std::thread::Builder::new()
             .name("nftables".to_owned())
             .spawn(move || run(&socket, &queue))
             .map_err(NftError::Open)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, own })
+    }
+
+    /// Whether a generation of rules was made by this handle, not by anybody else.
+    #[must_use]
+    pub fn is_own(&self, generation: u32) -> bool {
+        self.own.contains(generation)
     }
 
     /// Carries out a transaction, completely or not at all.

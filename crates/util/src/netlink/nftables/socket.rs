@@ -1,7 +1,9 @@
 //! The nfnetlink socket: commits of batches, listings.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_NETFILTER};
@@ -36,11 +38,42 @@ const BUFFER: usize = 32 << 20;
 
 pub(super) struct Socket {
     socket: Netlink,
+    /// Generations that this process made.
+    own: OwnGenerations,
+}
+
+/// The latest generations that a process made, to be told from those of others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnGenerations(Arc<Mutex<VecDeque<u32>>>);
+
+impl OwnGenerations {
+    /// More than are under way at any time.
+    const KEPT: usize = 1024;
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expect(&self, generation: u32) {
+        let mut known = self.lock();
+        if known.len() == Self::KEPT {
+            known.pop_front();
+        }
+        known.push_back(generation);
+    }
+
+    fn disappoint(&self, generation: u32) {
+        self.lock().retain(|known| *known != generation);
+    }
+
+    pub(super) fn contains(&self, generation: u32) -> bool {
+        self.lock().contains(&generation)
+    }
 }
 
 impl Socket {
     /// Opens and connects the socket.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(own: OwnGenerations) -> io::Result<Self> {
         let mut socket = Netlink::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -53,7 +86,7 @@ impl Socket {
         };
         force(setsockopt(&socket.as_fd(), sockopt::SndBufForce, &BUFFER));
         force(setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &BUFFER));
-        Ok(Self { socket })
+        Ok(Self { socket, own })
     }
 
     /// Carries out transactions as one, if `generation` is given only if it is still current.
@@ -66,11 +99,39 @@ impl Socket {
     }
 
     /// As [`Self::commit`], with deletions from other tables before.
+    ///
+    /// Always under a generation number: so it is known which one the transaction makes, and that
+    /// nobody else made it.
     pub(super) fn commit_with(
         &self,
         deletions: &[Deletion],
         transactions: &[&Transaction],
         generation: Option<u32>,
+    ) -> Result<(), NftError> {
+        loop {
+            let current = match generation {
+                Some(generation) => generation,
+                None => self.generation()?,
+            };
+            let next = current.wrapping_add(1);
+            self.own.expect(next);
+            match self.try_commit(deletions, transactions, current) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    self.own.disappoint(next);
+                    if generation.is_some() || error.errno() != Some(nix::libc::ERESTART) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_commit(
+        &self,
+        deletions: &[Deletion],
+        transactions: &[&Transaction],
+        generation: u32,
     ) -> Result<(), NftError> {
         let mut all = transactions
             .iter()
@@ -84,7 +145,7 @@ impl Socket {
                 None => return Ok(()),
             },
         };
-        let mut batch = Batch::begin(generation);
+        let mut batch = Batch::begin(Some(generation));
         for deletion in deletions {
             batch.delete(deletion);
         }

@@ -1,0 +1,81 @@
+//! Hearing of changes of this host.
+
+use oxivirt_util::link_name::LinkName;
+use oxivirt_util::netlink::monitor::{Change, Monitor};
+use oxivirt_util::netlink::nftables::Nftables;
+use oxivirt_util::netlink::{Handle, link_name};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Hint;
+
+/// Begins to listen; ends when the receiver is gone. Where nothing can be heard, nothing ever comes.
+pub(super) fn start(nft: Option<Nftables>, links: Handle) -> UnboundedReceiver<Hint> {
+    let (hints, receiver) = unbounded_channel();
+    match Monitor::open() {
+        Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, hints))),
+        Err(error) => tracing::info!(%error, "changes of the host are not heard of"),
+    }
+    receiver
+}
+
+async fn listen(
+    mut monitor: Monitor,
+    nft: Option<Nftables>,
+    links: Handle,
+    hints: UnboundedSender<Hint>,
+) {
+    // Which ports there are is remembered; this is how it begins.
+    for link in links.links().await.unwrap_or_default() {
+        if let Some(bridge) = link.controller.and_then(link_name)
+            && let Ok(port) = LinkName::new(&link.name)
+        {
+            drop(hints.send(Hint::Port { bridge, port }));
+        }
+    }
+    drop(links);
+    loop {
+        let changes = {
+            let next = Box::pin(monitor.changes());
+            let closed = Box::pin(hints.closed());
+            match futures::future::select(next, closed).await {
+                futures::future::Either::Left((changes, _)) => changes,
+                futures::future::Either::Right(_) => return,
+            }
+        };
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::error!(%error, "changes of the host are not heard of any more");
+                return;
+            }
+        };
+        let own = |generation| nft.as_ref().is_some_and(|nft| nft.is_own(generation));
+        for change in changes {
+            for hint in meaning(change, &own) {
+                drop(hints.send(hint));
+            }
+        }
+    }
+}
+
+/// What a change may mean for a network.
+fn meaning(change: Change, is_own: &dyn Fn(u32) -> bool) -> Vec<Hint> {
+    match change {
+        Change::Rules { generation } if is_own(generation) => Vec::new(),
+        Change::Rules { .. } => vec![Hint::Rules],
+        Change::Overflow => vec![Hint::All],
+        Change::Address { link } => {
+            link_name(link).map(|name| Hint::Link { name }).into_iter().collect()
+        }
+        Change::LinkGone { name } => vec![Hint::LinkGone { name }],
+        Change::Link { name, controller } => {
+            let Ok(port) = LinkName::new(&name) else { return Vec::new() };
+            let membership = match controller.map(link_name) {
+                Some(Some(bridge)) => Some(Hint::Port { bridge, port }),
+                Some(None) => None,
+                None => Some(Hint::NoPort { port }),
+            };
+            std::iter::once(Hint::Link { name }).chain(membership).collect()
+        }
+    }
+}

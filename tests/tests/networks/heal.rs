@@ -1,0 +1,174 @@
+//! What others take from a running network comes back by itself.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use oxivirt_tests::process::wait_until;
+use oxivirt_tests::session::Session;
+use oxivirt_tests::snapshot::Section;
+use oxivirt_tests::{Backend, Guest, Host, Snapshot};
+
+use super::host_of_ours;
+
+const NAT: &str = include_str!("../../data/networks/nat.xml");
+const NAME: &str = "nat";
+
+/// A host with a driver that stays, and a network that runs.
+fn running(test: &str, settings: &str) -> Option<(Host, Session)> {
+    let host = host_of_ours(test)?;
+    if !settings.is_empty() {
+        host.configure(settings).unwrap();
+    }
+    let mut session = Session::listen(&host).unwrap();
+    session.call("define", NAME, &NAT.replace('\n', " ")).unwrap();
+    session.call("start", NAME, "").unwrap();
+    Some((host, session))
+}
+
+/// The kernel's part of a host and its processes.
+fn picture(host: &Host) -> Snapshot {
+    host.snapshot().unwrap().without(|section, _| section == Section::File)
+}
+
+fn healed(session: &mut Session) -> String {
+    let events = session.ask("events", "", "").unwrap();
+    events.lines().filter(|line| line.contains("healed")).collect::<Vec<_>>().join("\n")
+}
+
+/// The empty tables of iptables are nobody's to repair.
+fn warm_up(host: &Host) {
+    if Backend::from_environment().unwrap() == Backend::Iptables {
+        host.warm_up().unwrap();
+    }
+}
+
+/// Lets `disturb` loose: the host is as before within a second, and an event tells why.
+#[track_caller]
+fn check(test: &str, disturb: &str) {
+    let Some((host, mut session)) = running(test, "") else { return };
+    let up = picture(&host);
+    host.netns().sh(disturb).unwrap();
+    let begin = Instant::now();
+    warm_up(&host);
+    let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
+    wait_until("the network is whole again", Duration::from_secs(10), is_whole).unwrap();
+    println!("{test}: whole again and seen to be after {:?}", begin.elapsed());
+    let told = || Ok(!healed(&mut session).is_empty());
+    wait_until("an event", Duration::from_secs(5), told).unwrap();
+    session.call("destroy", NAME, "").unwrap();
+}
+
+#[test]
+fn a_flushed_ruleset_comes_back() {
+    check("a_flushed_ruleset_comes_back", "nft flush ruleset");
+}
+
+#[test]
+fn a_deleted_table_comes_back() {
+    if std::env::var_os("OXIVIRT_BACKEND").is_none() {
+        check("a_deleted_table_comes_back", "nft delete table inet oxivirt_network");
+    }
+}
+
+#[test]
+fn a_flushed_chain_comes_back() {
+    if std::env::var_os("OXIVIRT_BACKEND").is_none() {
+        check("a_flushed_chain_comes_back", "nft flush chain inet oxivirt_network in_virbr0");
+    }
+}
+
+#[test]
+fn a_removed_address_comes_back() {
+    check("a_removed_address_comes_back", "ip address flush dev virbr0 scope global");
+}
+
+#[test]
+fn a_bridge_that_was_set_down_comes_up() {
+    check("a_bridge_that_was_set_down_comes_up", "ip link set virbr0 down");
+}
+
+#[test]
+fn a_deleted_bridge_comes_back() {
+    check("a_deleted_bridge_comes_back", "ip link delete virbr0");
+}
+
+#[test]
+fn a_killed_dnsmasq_comes_back() {
+    // By its pid file, as there may be others in the same namespace of processes.
+    check(
+        "a_killed_dnsmasq_comes_back",
+        "kill -9 $(for p in /proc/[0-9]*; do grep -qs dnsmasq $p/comm && echo ${p#/proc/}; done); sleep 0.1",
+    );
+}
+
+#[test]
+fn guests_are_attached_to_the_bridge_that_is_made_anew() {
+    let test = "guests_are_attached_to_the_bridge_that_is_made_anew";
+    let Some((host, mut session)) = running(test, "") else { return };
+    let guest = Guest::on(&host, "virbr0", "port0").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    host.netns().sh("ip link delete virbr0").unwrap();
+    let attached = || {
+        let shown = host.netns().sh("ip -o link show port0")?;
+        Ok(shown.contains("master virbr0"))
+    };
+    wait_until("the guest is attached again", Duration::from_secs(5), attached).unwrap();
+    host.netns().wait_forwarding("port0").unwrap();
+    let lease = guest.dhcp("guest").unwrap();
+    assert_eq!(lease.router, Some(Ipv4Addr::new(192, 168, 122, 1)));
+    session.call("destroy", NAME, "").unwrap();
+}
+
+#[test]
+fn a_thousand_flushes_do_not_hide_the_last() {
+    let Some((host, mut session)) = running("a_thousand_flushes_do_not_hide_the_last", "") else {
+        return;
+    };
+    let up = picture(&host);
+    let cpu = || {
+        let processes = host.netns().processes().unwrap();
+        let session = processes.iter().find(|p| p.command.contains("oxivirt-session")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", session.outside)).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = cpu();
+    let begin = Instant::now();
+    // One process with many transactions, and many processes.
+    host.netns()
+        .run([
+            "sh",
+            "-ec",
+            "for i in $(seq 500); do echo flush ruleset; done > /run/flushes; \
+              for i in 1 2; do nft -i < /run/flushes > /dev/null; done; \
+              for i in $(seq 20); do nft flush ruleset; done",
+        ])
+        .deadline(Duration::from_secs(60))
+        .stdout()
+        .unwrap();
+    let flushed = begin.elapsed();
+    warm_up(&host);
+    let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
+    wait_until("the network is whole again", Duration::from_secs(10), is_whole).unwrap();
+    let ticks = cpu() - before;
+    println!("1,020 flushes in {flushed:?}, driver used {} ms of a processor", ticks * 10);
+    assert!(!healed(&mut session).is_empty());
+    session.call("destroy", NAME, "").unwrap();
+}
+
+#[test]
+fn losses_are_only_reported_if_so_configured() {
+    let test = "losses_are_only_reported_if_so_configured";
+    let Some((host, mut session)) = running(test, "heal = \"observe\"\n") else { return };
+    host.netns().sh("ip link set virbr0 down").unwrap();
+    let mut said = String::new();
+    let told = || {
+        said = healed(&mut session);
+        Ok(!said.is_empty())
+    };
+    wait_until("an event", Duration::from_secs(5), told).unwrap();
+    assert!(said.contains("not repaired") && said.contains("raise virbr0"), "{said}");
+    let shown = host.netns().sh("ip -o link show virbr0").unwrap();
+    assert!(!shown.contains("UP"), "{shown}");
+    session.call("destroy", NAME, "").unwrap();
+}

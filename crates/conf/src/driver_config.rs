@@ -11,6 +11,9 @@ use crate::status::FirewallBackend;
 pub struct DriverConfig {
     /// How firewall rules are set; absent leaves the choice to the driver.
     pub firewall_backend: Option<FirewallBackend>,
+    /// `restore_sysctl`: whether settings of the whole host that the driver changed, as IP forwarding, go
+    /// back with the last network that needs them. Libvirt leaves them on and does not know the key.
+    pub restore_sysctl: bool,
     /// What becomes of what others take from running networks. Not known to libvirt.
     pub heal: Heal,
 }
@@ -101,6 +104,7 @@ impl DriverConfig {
             })?),
             None => None,
         };
+        let restore = keys.integer("restore_sysctl").map_err(DriverConfigError::File)?;
         let heal = match keys.string("heal").map_err(DriverConfigError::File)? {
             Some(word) => Heal::from_word(word).ok_or_else(|| {
                 let (file, mode) = (file.to_owned(), word.to_owned());
@@ -108,7 +112,8 @@ impl DriverConfig {
             })?,
             None => Heal::default(),
         };
-        Ok(Self { firewall_backend, heal })
+        let restore_sysctl = restore.is_some_and(|value| value != 0);
+        Ok(Self { firewall_backend, restore_sysctl, heal })
     }
 }
 
@@ -122,6 +127,15 @@ mod tests {
         let found = found.map(|config| config.firewall_backend);
         let found = found.map_err(|error| (error.code().number(), error.to_string()));
         assert_eq!(found, expect.map_err(|(code, text)| (code, text.to_owned())), "{text:?}");
+    }
+
+    #[test]
+    fn settings_go_back_if_asked() {
+        let restores = |text| DriverConfig::parse("f", text).unwrap().restore_sysctl;
+        assert!(!restores(""));
+        assert!(!restores("restore_sysctl = 0"));
+        assert!(restores("restore_sysctl = 1"));
+        assert!(DriverConfig::parse("f", "restore_sysctl = \"yes\"").is_err());
     }
 
     #[test]

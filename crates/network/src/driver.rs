@@ -48,7 +48,8 @@ pub struct Options {
     pub uri: String,
     /// Whether networks are started that start with the host.
     pub autostart: StartWithHost,
-    /// Whether settings of the whole host go back once no network needs them.
+    /// Whether settings of the whole host go back once no network needs them; `restore_sysctl = 1` in
+    /// `network.conf` makes them go back too.
     pub restore_settings: RestoreSettings,
     /// How scripts are run when networks come and go.
     pub hooks: HookOptions,
@@ -135,6 +136,10 @@ impl<H: Host> Driver<H> {
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let config = config::load(&layout)?;
         let backend = config::backend(&config, &layout, &host).await?;
+        let restore_settings = match config.restore_sysctl {
+            true => RestoreSettings::WithLastNetwork,
+            false => restore_settings,
+        };
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
         let hooks =
             Hooks::find(layout.hooks_dir().map(Path::to_owned), environment, hooks.time_limit);

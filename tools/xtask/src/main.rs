@@ -34,7 +34,8 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [--peer PATH]   benchmark NAME (start, rpc, shell), next to libvirt where PATH is given
+  bench NAME [ARGUMENT…]     benchmark NAME (format, rpc, scale, shell, start), next to libvirt
+  differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
   fuzz SECONDS               every fuzz target for SECONDS
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         "model" => tasks::model(&rest),
         "soak" => tasks::soak(&rest),
         "bench" => tasks::bench(&rest),
+        "differential" => tasks::differential(&rest),
         "interop" => tasks::interop(&rest),
         "conformance" => tasks::conformance(&rest),
         "po" => po::run(),

@@ -86,18 +86,30 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Release, "oxivirt-soak", arguments)
 }
 
+/// Benchmarks and their programs.
+const BENCHMARKS: [(&str, &str); 5] = [
+    ("format", "format_bench"),
+    ("rpc", "oxivirt-bench-rpc"),
+    ("scale", "oxivirt-bench-scale"),
+    ("shell", "oxivirt-bench-shell"),
+    ("start", "oxivirt-bench-start"),
+];
+
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
-    match arguments.split_first() {
-        Some((name, rest)) if name == "start" => run(Profile::Release, "oxivirt-bench-start", rest),
-        Some((name, rest)) if name == "scale" => run(Profile::Release, "oxivirt-bench-scale", rest),
-        Some((name, rest)) if name == "rpc" => run(Profile::Release, "oxivirt-bench-rpc", rest),
-        Some((name, rest)) if name == "shell" => run(Profile::Release, "oxivirt-bench-shell", rest),
-        Some((name, _)) => Err(Failure::new(format!(
-            "unknown benchmark '{name}'; there are: start, scale, rpc, shell"
-        ))),
-        None => Err(Failure::new("which benchmark? there are: start, scale, rpc, shell")),
+    let names = BENCHMARKS.map(|(name, _)| name).join(", ");
+    let Some((name, rest)) = arguments.split_first() else {
+        return Err(Failure::new(format!("which benchmark? there are: {names}")));
+    };
+    match BENCHMARKS.into_iter().find(|(known, _)| known == name) {
+        Some((_, program)) => run(Profile::Release, program, rest),
+        None => Err(Failure::new(format!("unknown benchmark '{name}'; there are: {names}"))),
     }
+}
+
+/// `cargo xtask differential`.
+pub(crate) fn differential(arguments: &[String]) -> Result<(), Failure> {
+    run(Profile::Release, "differential", arguments)
 }
 
 /// `cargo xtask interop`.

@@ -143,11 +143,16 @@ async fn settings_of_the_host_go_back_if_asked() {
     let other =
         XML.replace("default", "other").replace("virbr0", "virbr1").replace("5555'", "5556'");
     let other = other.replace("555555555555", "555555555556").replace("192.168.122", "192.168.9");
-    for (restore, expect) in
-        [(RestoreSettings::Never, "1"), (RestoreSettings::WithLastNetwork, "0")]
-    {
+    for (restore, config, expect) in [
+        (RestoreSettings::Never, "", "1"),
+        (RestoreSettings::WithLastNetwork, "", "0"),
+        (RestoreSettings::Never, "restore_sysctl = 1\n", "0"),
+    ] {
         let mut bench = Bench::new();
         bench.restore = restore;
+        let settings = bench.layout().settings();
+        std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+        write_file(&settings, config, 0o644);
         let driver = bench.open().await;
         let (a, b) = (define(&driver).await, define_xml(&driver, &other).await);
         let forward = || bench.host.state().sysctls["net/ipv4/ip_forward"].clone();

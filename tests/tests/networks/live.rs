@@ -1,6 +1,7 @@
 //! Changes of a running network while its guests are busy: nothing they do is disturbed.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use oxivirt_tests::guest::{connect, probe, serve};
 use oxivirt_tests::probe::Outcome;
@@ -39,7 +40,10 @@ impl Busy {
     fn losses(&mut self, disturb: impl FnOnce(&mut Lab)) -> [u64; 2] {
         let counter = probe(self.outside.netns(), &["count", "203.0.113.2"]).unwrap();
         let stream = probe(self.guest.netns(), &["stream", "203.0.113.2"]).unwrap();
+        let begin = Instant::now();
         disturb(&mut self.lab);
+        // A change that is quick is followed by enough datagrams to notice what it did.
+        std::thread::sleep(Duration::from_millis(300).saturating_sub(begin.elapsed()));
         let (sent, counted) = (number(stream), number(counter));
         assert!(sent > 50, "only {sent} datagrams");
         [sent - counted, sent]

@@ -135,7 +135,9 @@ fn run(
 /// The name of the link with this index, in the network namespace of the calling thread.
 #[must_use]
 pub fn link_name(index: u32) -> Option<String> {
-    nix::net::if_::if_indextoname(index).ok().and_then(|name| name.into_string().ok())
+    let name = nix::net::if_::if_indextoname(index).ok()?.into_string().ok()?;
+    // For an index that no link has, the library gives an empty name instead of an error.
+    (!name.is_empty()).then_some(name)
 }
 
 /// Whether there is a link of this name, in the network namespace of the calling thread.
@@ -153,5 +155,16 @@ fn refused(action: impl Into<String>) -> impl FnOnce(rtnetlink::Error) -> Netlin
             source: io::Error::from_raw_os_error(-message.raw_code()),
         },
         _ => NetlinkError::Answer { action },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_without_link_has_no_name() {
+        assert_eq!(link_name(1).as_deref(), Some("lo"));
+        assert_eq!(link_name(0x7fff_fff0), None);
     }
 }

@@ -324,7 +324,7 @@ fn index_of(network: &NetworkRules) -> Option<u32> {
 }
 
 fn exists(link: u32) -> bool {
-    nix::net::if_::if_indextoname(link).is_ok()
+    super::link_name(link).is_some()
 }
 
 fn remove(socket: &socket::Socket, removal: &Removal) -> Result<(), NftError> {

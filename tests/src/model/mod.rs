@@ -209,14 +209,31 @@ pub fn run<S: System>(
     seed: u64,
     begin: impl Fn() -> crate::Result<S>,
 ) -> Result<Counts, String> {
+    let counts = std::cell::RefCell::new(Counts::new());
+    let done = || counts.borrow().get("steps").copied().unwrap_or(0);
+    // How long histories are is random too: what is missing at the end gets a round of its own.
+    for round in 0_u8.. {
+        let Some(missing) = steps.checked_sub(done()).filter(|missing| *missing > 0) else { break };
+        let cases = u32::try_from(missing.div_ceil(LENGTH as u64 / 2)).unwrap_or(u32::MAX);
+        run_cases(cases, seed, round, &begin, &counts)?;
+    }
+    Ok(counts.into_inner())
+}
+
+fn run_cases<S: System>(
+    cases: u32,
+    seed: u64,
+    round: u8,
+    begin: impl Fn() -> crate::Result<S>,
+    counts: &std::cell::RefCell<Counts>,
+) -> Result<(), String> {
     let mut bytes = [0; 32];
-    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(byte, from)| *byte = from);
+    let words = seed.to_le_bytes().into_iter().chain([round]);
+    bytes.iter_mut().zip(words).for_each(|(byte, from)| *byte = from);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let cases = u32::try_from(steps.div_ceil(LENGTH as u64 / 2)).unwrap_or(u32::MAX);
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 3000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let counts = std::cell::RefCell::new(Counts::new());
     let history = prop::collection::vec(operation(), 1..=LENGTH);
     let outcome = runner.run(&history, |history| {
         let mut system = begin().map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -228,7 +245,7 @@ pub fn run<S: System>(
         Ok(())
     });
     match outcome {
-        Ok(()) => Ok(counts.into_inner()),
+        Ok(()) => Ok(()),
         Err(TestError::Fail(reason, history)) => {
             let steps = history.iter().enumerate();
             let steps: String = steps.map(|(at, step)| format!("{at:3} {step:?}\n")).collect();

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("oxivirt-crash: {}", error.chain());
+            eprintln!("oxivirt-crash: FAILED: {}", error.chain());
             ExitCode::FAILURE
         }
     }
@@ -143,7 +143,7 @@ fn compare_lists(xml: &str, tally: &mut Tally) -> Result<()> {
         different.push((traced, seen));
     }
     tally.failed += 1;
-    println!("  strace and the tracer differ in {COMPARISONS} of {COMPARISONS} runs:");
+    println!("  FAILED: strace and the tracer differ in {COMPARISONS} of {COMPARISONS} runs:");
     for ((start, destroy), (seen_start, seen_destroy)) in different {
         println!("    start: {}", differing(&start, &seen_start));
         println!("    destroy: {}", differing(&destroy, &seen_destroy));
@@ -212,7 +212,7 @@ fn kill_all(
         found.down,
     );
     for (at, text) in &found.exceptions {
-        println!("    exception at {at} of {operation}, {text}");
+        println!("    FAILED: exception at {at} of {operation}, {text}");
     }
     tally.passed += found.up + found.down;
     tally.failed += exceptions;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("oxivirt-leaks: {}", error.chain());
+            eprintln!("oxivirt-leaks: FAILED: {}", error.chain());
             ExitCode::FAILURE
         }
     }

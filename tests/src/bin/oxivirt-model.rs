@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("oxivirt-model: {message}");
+            eprintln!("oxivirt-model: FAILED: {message}");
             ExitCode::FAILURE
         }
     }

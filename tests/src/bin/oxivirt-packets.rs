@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("oxivirt-packets: {}", error.chain());
+            eprintln!("oxivirt-packets: FAILED: {}", error.chain());
             ExitCode::FAILURE
         }
     }

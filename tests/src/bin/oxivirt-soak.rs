@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("oxivirt-soak: {message}");
+            eprintln!("oxivirt-soak: FAILED: {message}");
             ExitCode::FAILURE
         }
     }

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("oxivirt-try: {}", error.chain());
+            eprintln!("oxivirt-try: FAILED: {}", error.chain());
             ExitCode::FAILURE
         }
     }

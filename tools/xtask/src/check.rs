@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::packages::{self, Use};
 use crate::privilege;
 use crate::process::{self, Call};
-use crate::tally::Tally;
+use crate::tally::{Complaints, Tally};
 use crate::tasks;
 use crate::ui::{self, Failure};
 
@@ -22,6 +22,8 @@ const MODEL: [&str; 6] = ["--steps", "3000", "--kernel", "100", "--seed", "1"];
 struct Check {
     total: Tally,
     failures: Vec<String>,
+    /// What the failing steps said.
+    complaints: Vec<String>,
     /// Names of what did not run.
     skipped: Vec<String>,
     /// Where tests leave theirs: one line each (`OXIVIRT_SKIPPED`).
@@ -65,6 +67,7 @@ impl Check {
         Ok(Self {
             total: Tally::default(),
             failures: Vec::new(),
+            complaints: Vec::new(),
             skipped: Vec::new(),
             skipped_file,
             prefix,
@@ -200,10 +203,9 @@ impl Check {
     fn step(&mut self, name: &str, call: &Call) {
         ui::heading(name);
         let begin = Instant::now();
-        let (mut tally, end) = match call.tally() {
-            Ok((tally, end)) => (tally, end),
-            Err(failure) => (Tally::default(), Err(failure)),
-        };
+        let (mut tally, complaints, end) = call
+            .tally()
+            .unwrap_or_else(|failure| (Tally::default(), Complaints::default(), Err(failure)));
         tally.skipped_by_name(self.collect_skipped());
         self.total += tally;
         match end {
@@ -219,6 +221,7 @@ impl Check {
                     self.total.failed += 1;
                 }
                 self.failures.push(name.to_owned());
+                self.complaints.extend(complaints.lines());
                 ui::line(format_args!("{name}: FAILED ({})", ui::elapsed(begin.elapsed())));
                 ui::error(&failure);
             }
@@ -257,6 +260,9 @@ impl Check {
         ui::heading("summary");
         for name in &self.skipped {
             ui::line(format_args!("did not run: {name}"));
+        }
+        for line in &self.complaints {
+            ui::line(format_args!("| {line}"));
         }
         for name in &self.failures {
             ui::line(format_args!("failed: {name}"));

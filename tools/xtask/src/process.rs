@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::tally::Tally;
+use crate::tally::{Complaints, Tally};
 use crate::ui::{self, Failure};
 
 /// Directories of administration programs, which a user's `PATH` lacks on Debian.
@@ -152,21 +152,29 @@ impl Call {
         }
     }
 
-    /// Runs with the terminal as output and counts the results that standard output reports.
-    pub(crate) fn tally(&self) -> Result<(Tally, Result<(), Failure>), Failure> {
-        let mut child =
-            self.command()?.stdout(Stdio::piped()).spawn().map_err(|error| self.failure(error))?;
+    /// Runs with the terminal as output; counts the results that standard output reports and keeps
+    /// what it says of failures.
+    pub(crate) fn tally(&self) -> Result<(Tally, Complaints, Result<(), Failure>), Failure> {
         let mut tally = Tally::default();
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
-                let line = line.map_err(|error| self.failure(error))?;
-                let line = String::from_utf8_lossy(&line);
-                tally.read(&line);
-                ui::line(&line);
-            }
+        let mut complaints = Complaints::default();
+        let (output, writer) = std::io::pipe().map_err(|error| self.failure(error))?;
+        // Both streams in one pipe, in the order in which they are written. The builder goes at
+        // once: with its copies of the writer the output would never end.
+        let mut child = self
+            .command()?
+            .stdout(writer.try_clone().map_err(|error| self.failure(error))?)
+            .stderr(writer)
+            .spawn()
+            .map_err(|error| self.failure(error))?;
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.map_err(|error| self.failure(error))?;
+            let line = String::from_utf8_lossy(&line);
+            tally.read(&line);
+            complaints.read(&line);
+            ui::line(&line);
         }
         let status = child.wait().map_err(|error| self.failure(error))?;
         let end = if status.success() { Ok(()) } else { Err(self.failure(status)) };
-        Ok((tally, end))
+        Ok((tally, complaints, end))
     }
 }

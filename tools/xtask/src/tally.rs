@@ -79,9 +79,48 @@ impl fmt::Display for Tally {
     }
 }
 
+/// What a step printed of its failures, for the end of a long log, where it is looked for.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    lines: Vec<String>,
+    /// How many of the next lines belong to the last failure.
+    open: usize,
+}
+
+impl Complaints {
+    /// Lines after one that says `FAILED` or tells of a panic.
+    const BEHIND: usize = 6;
+    const LIMIT: usize = 60;
+
+    pub(crate) fn read(&mut self, line: &str) {
+        if line.contains("FAILED") || line.contains("panicked at") {
+            self.open = 1 + Self::BEHIND;
+        }
+        if self.open > 0 && self.lines.len() < Self::LIMIT {
+            self.open -= 1;
+            self.lines.push(line.to_owned());
+        }
+    }
+
+    pub(crate) fn lines(self) -> Vec<String> {
+        self.lines
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_kept_with_what_follows() {
+        let mut complaints = Complaints::default();
+        complaints.read("test a ... ok");
+        complaints.read("test b ... FAILED");
+        for n in 0..20 {
+            complaints.read(&n.to_string());
+        }
+        assert_eq!(complaints.lines(), ["test b ... FAILED", "0", "1", "2", "3", "4", "5"]);
+    }
 
     #[track_caller]
     fn check(line: &str, passed: usize, failed: usize, skipped: usize) {

@@ -1,12 +1,19 @@
 //! The file that tells who holds a resource, and holds it.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+
+/// How long the lock of a holder that was killed may outlive it: a child has a copy of the open file
+/// between its start and the program that it is to run.
+const INHERITED: Duration = Duration::from_secs(1);
 
 /// Why a pid file could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,7 @@ impl PidFile {
     /// [`PidFileError::Held`] names the holder.
     pub fn acquire(path: &Path) -> Result<Self, PidFileError> {
         let fail = |source| PidFileError::Io { path: path.to_owned(), source };
+        let end = Instant::now() + INHERITED;
         loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -59,10 +67,13 @@ impl PidFile {
                 .open(path)
                 .map_err(fail)?;
             if !lock(&file).map_err(fail)? {
-                return Err(PidFileError::Held {
-                    path: path.to_owned(),
-                    holder: holder(&mut file),
-                });
+                let holder = Holder::read(&mut file);
+                if holder.is_gone() && Instant::now() < end {
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let holder = holder.to_string();
+                return Err(PidFileError::Held { path: path.to_owned(), holder });
             }
             // Its former holder may have removed it between our opening and locking.
             let ours = file.metadata().map_err(fail)?;
@@ -108,16 +119,31 @@ fn lock_constant<T: TryInto<i16>>(value: T) -> i16 {
     value.try_into().unwrap_or_default()
 }
 
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.read_to_string(&mut text);
-    let pid: Option<u32> = read.ok().and_then(|_| text.trim().parse().ok());
-    match pid {
-        None => "another process".to_owned(),
-        Some(pid) => match fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) => format!("{} (pid {pid})", name.trim_end()),
-            Err(_) => format!("pid {pid}"),
-        },
+/// Who wrote the file that somebody has locked.
+struct Holder(Option<u32>);
+
+impl Holder {
+    fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        let read = file.read_to_string(&mut text);
+        Self(read.ok().and_then(|_| text.trim().parse().ok()))
+    }
+
+    /// Whether it ended, so that only what it was about to run can have the lock.
+    fn is_gone(&self) -> bool {
+        self.0.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pid) = self.0 else {
+            return f.write_str("another process");
+        };
+        match fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => write!(f, "{} (pid {pid})", name.trim_end()),
+            Err(_) => write!(f, "pid {pid}"),
+        }
     }
 }
 
@@ -145,5 +171,22 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         PidFile::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn waits_for_the_child_of_a_dead_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("driver.pid");
+        // above every pid the kernel gives
+        let mut child =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
+        child.write_all(b"4194305").unwrap();
+        assert!(lock(&child).unwrap());
+        let end = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            drop(child);
+        });
+        PidFile::acquire(&path).unwrap();
+        end.join().unwrap();
     }
 }

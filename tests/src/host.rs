@@ -62,7 +62,7 @@ impl fmt::Display for Subject {
 }
 
 /// How the software under test sets firewall rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Backend {
     /// nftables.
     Nftables,

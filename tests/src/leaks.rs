@@ -49,14 +49,26 @@ pub enum Disturbance {
     Flush,
     /// The removal is missing in the status file, as libvirt may leave it.
     NoRemoval,
+    /// The status file is deleted.
+    NoStatus,
     /// The driver is killed in the middle of the change.
     Kill,
+    /// All before was done by a real libvirt, whose networks the driver then takes over.
+    Upgrade,
 }
 
 impl Disturbance {
     /// All.
-    pub const ALL: [Self; 6] =
-        [Self::None, Self::Restart, Self::Switch, Self::Flush, Self::NoRemoval, Self::Kill];
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Restart,
+        Self::Switch,
+        Self::Flush,
+        Self::NoRemoval,
+        Self::NoStatus,
+        Self::Kill,
+        Self::Upgrade,
+    ];
 
     /// A word for a table.
     pub fn as_str(self) -> &'static str {
@@ -66,7 +78,9 @@ impl Disturbance {
             Self::Switch => "switch",
             Self::Flush => "flush",
             Self::NoRemoval => "no list",
+            Self::NoStatus => "no status",
             Self::Kill => "kill",
+            Self::Upgrade => "upgrade",
         }
     }
 }
@@ -132,13 +146,7 @@ impl Bench {
         if disturbance == Disturbance::Switch {
             self.configure(self.backend)?;
         }
-        let end = Instant::now() + SETTLE;
-        loop {
-            let left = self.down.diff(&kernel(host)?);
-            if left.is_empty() || Instant::now() > end {
-                return Ok(left.changes().to_vec());
-            }
-        }
+        left(&self.down, host)
     }
 
     fn configure(&self, backend: Backend) -> Result<()> {
@@ -149,7 +157,11 @@ impl Bench {
     fn disturb(&self, disturbance: Disturbance) -> Result<()> {
         let host = &self.host;
         match disturbance {
-            Disturbance::None | Disturbance::Kill => Ok(()),
+            Disturbance::None | Disturbance::Kill | Disturbance::Upgrade => Ok(()),
+            Disturbance::NoStatus => {
+                let path = host.status_file(NAME);
+                std::fs::remove_file(&path).map_err(Error::file(&path))
+            }
             Disturbance::Restart => host.restart(),
             Disturbance::Switch => {
                 let other = match self.backend {
@@ -170,6 +182,61 @@ impl Bench {
                 let after = rest.split_once("</firewall>\n").map_or(rest, |(_, after)| after);
                 std::fs::write(&path, format!("{before}{after}")).map_err(Error::file(&path))
             }
+        }
+    }
+}
+
+/// A real libvirt, whose network is changed before the driver gets it.
+#[derive(Debug)]
+pub struct Upgrade {
+    host: Host,
+    down: Snapshot,
+}
+
+impl Upgrade {
+    /// A host on which no network has run.
+    ///
+    /// # Errors
+    /// The peer cannot be started.
+    pub fn new(backend: Backend) -> Result<Self> {
+        let host = Host::with_backend(Subject::Libvirt, backend)?;
+        host.warm_up()?;
+        let down = kernel(&host)?;
+        Ok(Self { host, down })
+    }
+
+    /// Carries out one cell of [`Disturbance::Upgrade`]; what is left behind.
+    ///
+    /// # Errors
+    /// The cell could not be carried out.
+    pub fn cell(&self, section: usize, scope: &str) -> Result<Vec<Change>> {
+        let (name, command, xml) = SECTIONS
+            .get(section)
+            .ok_or_else(|| Error::Wrong(format!("there is no section {section}")))?;
+        let host = &self.host;
+        host.define(NETWORK)?;
+        host.start(NAME)?;
+        // Refused or not; the live ones cost libvirt its removal.
+        host.shell(&["net-update", NAME, command, name, xml, scope])?;
+        host.daemon_down()?;
+        host.ours(&["net-destroy", NAME])?.stdout()?;
+        host.ours(&["net-undefine", NAME])?.stdout()?;
+        let left = left(&self.down, host)?;
+        host.daemon_up()?;
+        Ok(left)
+    }
+}
+
+/// What is there beside what was before, when what was told to end has had its time.
+fn left(down: &Snapshot, host: &Host) -> Result<Vec<Change>> {
+    let end = Instant::now() + SETTLE;
+    loop {
+        let left = down.diff(&kernel(host)?);
+        // Forwarding stays on, as libvirt leaves it; a host whose first network this is was without.
+        let mut left = left.changes().to_vec();
+        left.retain(|change| change.section != Section::Sysctl);
+        if left.is_empty() || Instant::now() > end {
+            return Ok(left);
         }
     }
 }

@@ -225,6 +225,18 @@ impl Layout {
         self.dnsmasq_dir().join(format!("{bridge}.macs"))
     }
 
+    /// Second names of the status files of running networks.
+    #[must_use]
+    pub fn records_dir(&self) -> PathBuf {
+        self.own.join("running")
+    }
+
+    /// Second name of the status file of a running network.
+    #[must_use]
+    pub fn record(&self, name: &str) -> PathBuf {
+        self.records_dir().join(format!("{name}.xml"))
+    }
+
     /// Undo lists of operations that have not ended.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {

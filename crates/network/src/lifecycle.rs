@@ -273,7 +273,9 @@ impl<H: Host> Inner<H> {
             self.run_hook(def, HookOperation::Started).await?;
             staged
                 .and_then(|()| store::commit_status(&self.layout, &def.name))
-                .map_err(|error| error::store(&error))
+                .map_err(|error| error::store(&error))?;
+            self.record(def);
+            Ok(())
         };
         let (error, undo) = match done {
             Ok(()) => match finish.await {

@@ -377,7 +377,7 @@ mod tests {
         assert!(rules.lines.iter().any(|line| line.contains("masquerade")), "{rules:?}");
         let steps = destroy(NAT, true, None, &environment).await.unwrap();
         let kinds: Vec<_> = steps.iter().map(|step| step.kind).collect();
-        assert_eq!(kinds[..4], ["file", "process", "link", "rules"]);
+        assert_eq!(kinds[..5], ["file", "file", "process", "link", "rules"]);
         let error =
             start("<network><name>x</name></network>", None, &environment).await.unwrap_err();
         assert!(error.message().contains("bridge"), "{error:?}");

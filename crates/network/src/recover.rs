@@ -112,6 +112,7 @@ impl<H: Host> Inner<H> {
                 Err(error) => tracing::error!(error = chain::text(&error), "status not loaded"),
             }
         }
+        self.load_lost();
         for def in store::load_configs(&self.layout) {
             match def {
                 Ok(def) => self.load_config(def),
@@ -124,6 +125,42 @@ impl<H: Host> Inner<H> {
         // Of networks that are not there any more; those that are have seen to it themselves.
         for uuid in cut_off.iter().filter(|uuid| self.networks.get(**uuid).is_none()) {
             self.remove_journal(*uuid);
+        }
+    }
+
+    /// Networks that were left running and whose status file somebody has deleted since.
+    ///
+    /// Another program may have ended them and started something else on the same bridge, of which there
+    /// is a status file then.
+    fn load_lost(&self) {
+        for record in store::load_records(&self.layout) {
+            let status = match record {
+                Ok(status) => status,
+                Err(error) => {
+                    tracing::error!(error = chain::text(&error), "record not loaded");
+                    continue;
+                }
+            };
+            let (name, bridge) = (&status.def.name, &status.def.bridge.name);
+            let uuid = status.def.uuid.unwrap_or_default();
+            let known = self.networks.all().into_iter().map(|entry| entry.view());
+            let mut known = known.filter(|view| {
+                let def = &view.def;
+                let is_on_it = bridge.is_some() && def.bridge.name == *bridge;
+                def.name == *name || def.uuid == status.def.uuid || is_on_it
+            });
+            match known.next() {
+                None => {
+                    tracing::warn!(network = name, "its status file is gone");
+                    self.load_status(status);
+                }
+                Some(view) if view.reference().uuid == uuid && view.def.name == *name => {}
+                Some(_) => {
+                    if let Err(error) = file::remove(&self.layout.record(name)) {
+                        tracing::warn!(error = chain::text(&error), "record stays");
+                    }
+                }
+            }
         }
     }
 
@@ -189,6 +226,7 @@ impl<H: Host> Inner<H> {
                 // What a script says of a guest that runs already changes nothing.
                 drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
             }
+            self.record(&view.def);
             self.taint(&entry);
         }
     }

@@ -45,8 +45,17 @@ struct Case {
     removal: Option<FirewallRemoval>,
     untold: Plan<Undo>,
     was_cut_off: bool,
+    /// Somebody deleted its status file.
+    lacks_status: bool,
     /// The first thing that went wrong.
     failure: Option<Error>,
+}
+
+impl Case {
+    fn steps(&self) -> Vec<String> {
+        let status = self.lacks_status.then(|| "write the status file".to_owned());
+        status.into_iter().chain(self.plan.steps().map(ToString::to_string)).collect()
+    }
 }
 
 impl<H: Host> Inner<H> {
@@ -58,8 +67,8 @@ impl<H: Host> Inner<H> {
             set(&mut outcomes, number, Outcome::Failed(error));
         }
         for case in &mut cases {
-            for step in case.plan.steps() {
-                tracing::warn!(network = case.view.def.name, %step, "repairing");
+            for step in case.steps() {
+                tracing::warn!(network = case.view.def.name, step, "repairing");
             }
             let Some(suspect) = suspects.get(case.number) else { continue };
             case.failure = self.announce(&suspect.entry, case).err();
@@ -75,7 +84,7 @@ impl<H: Host> Inner<H> {
         for case in &cases {
             let Some(suspect) = suspects.get(case.number) else { continue };
             let outcome = match self.carry_out(&suspect.entry, case, at_once).await {
-                Ok(()) => Outcome::Repaired(case.plan.steps().map(ToString::to_string).collect()),
+                Ok(()) => Outcome::Repaired(case.steps()),
                 Err(error) => Outcome::Failed(error),
             };
             set(&mut outcomes, case.number, outcome);
@@ -88,8 +97,7 @@ impl<H: Host> Inner<H> {
         let mut outcomes: Vec<_> = suspects.iter().map(|_| Outcome::Whole).collect();
         let (cases, failures) = self.examine(suspects).await;
         for case in cases {
-            let steps = case.plan.steps().map(ToString::to_string).collect();
-            set(&mut outcomes, case.number, Outcome::Observed(steps));
+            set(&mut outcomes, case.number, Outcome::Observed(case.steps()));
         }
         for (number, error) in failures {
             set(&mut outcomes, number, Outcome::Failed(error));
@@ -179,14 +187,26 @@ impl<H: Host> Inner<H> {
         let plan = provision::difference(&have, want, &known);
         let is_same =
             view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
-        if plan.stages.is_empty() && is_same && saved == removal {
+        let lacks_status = !self.layout.status_file(&view.def.name).exists();
+        if plan.stages.is_empty() && is_same && saved == removal && !lacks_status {
             if was_cut_off {
                 self.remove_journal(view.reference().uuid);
             }
             return None;
         }
         let untold = rules::untold(saved.as_ref(), removal.as_ref());
-        Some(Case { number, view, plan, saved, removal, untold, was_cut_off, failure: None })
+        let failure = None;
+        Some(Case {
+            number,
+            view,
+            plan,
+            saved,
+            removal,
+            untold,
+            was_cut_off,
+            lacks_status,
+            failure,
+        })
     }
 
     /// Puts on disk what removes that which is about to come, beside that which is there.

@@ -75,6 +75,7 @@ pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
         layout.pid_dir(),
         layout.dnsmasq_dir(),
         layout.journal_dir(),
+        layout.records_dir(),
         layout.servers_dir(),
     ] {
         file::create_dir(&dir)?;
@@ -86,7 +87,9 @@ pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
 ///
 /// Only in directories that nobody but the driver writes to.
 pub(crate) fn sweep(layout: &Layout) {
-    for dir in [layout.config_dir(), layout.state_dir(), layout.journal_dir()] {
+    let dirs =
+        [layout.config_dir(), layout.state_dir(), layout.journal_dir(), layout.records_dir()];
+    for dir in dirs {
         for path in files(&dir, "new") {
             if let Err(error) = file::remove(&path) {
                 tracing::warn!(error = oxivirt_util::chain::text(&error), "left-over file stays");
@@ -126,6 +129,21 @@ pub(crate) fn stage_status(layout: &Layout, status: &NetworkStatus) -> Result<()
 /// [`StoreError::File`].
 pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
     Ok(file::commit(&layout.status_file(name))?)
+}
+
+/// Gives the status file of a running network its second name, which tells of the network if somebody
+/// deletes the file.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(crate) fn record_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
+    Ok(file::link(&layout.status_file(name), &layout.record(name))?)
+}
+
+/// Status files by their second names, those that cannot be used as errors.
+#[must_use]
+pub(crate) fn load_records(layout: &Layout) -> Vec<Result<NetworkStatus, StoreError>> {
+    load(&layout.records_dir(), NetworkStatus::parse_file)
 }
 
 /// The status file of a running network.

@@ -196,8 +196,16 @@ impl<H: Host> Inner<H> {
         let view = view.with_removal(removal);
         let document = self.status_document(&view);
         document.put().map_err(|error| error::store(&error.into()))?;
+        self.record(&view.def);
         entry.set(view);
         Ok(())
+    }
+
+    /// Sees to it that a running network is found again if somebody deletes its status file.
+    pub(crate) fn record(&self, def: &NetworkDef) {
+        if let Err(error) = store::record_status(&self.layout, &def.name) {
+            told(&def.name, &error, "lost if its status file is");
+        }
     }
 }
 

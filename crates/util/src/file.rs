@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Why a file operation failed.
@@ -142,6 +142,33 @@ fn abandon(path: &Path, source: io::Error) -> FileError {
         tracing::debug!(path = %new.display(), %error, "left behind");
     }
     FileError::Write { path: path.to_owned(), source }
+}
+
+/// Gives a file a second name, in the place of whatever had it; nothing is done if it has it already.
+///
+/// The content stays as long as one of the names does; replacing the file under one of them leaves the
+/// old content under the other (link(2)).
+///
+/// # Errors
+/// [`FileError::Write`]; whatever had the name then keeps it.
+pub fn link(path: &Path, name: &Path) -> Result<(), FileError> {
+    let identity = |path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let new = temporary(name);
+    let link = || {
+        // Renaming one of two names of a file to the other would do nothing and leave both.
+        if identity(name).ok() == Some(identity(path)?) {
+            return Ok(());
+        }
+        match fs::hard_link(path, &new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&new)?;
+                fs::hard_link(path, &new)?;
+            }
+            other => other?,
+        }
+        fs::rename(&new, name)
+    };
+    link().map_err(|source| abandon(name, source))
 }
 
 /// Where [`replace`] writes the new content first; left behind only if the process dies there.

@@ -4,6 +4,7 @@
 //!
 //! `oxivirt-leaks [--step N]` carries out every N-th row.
 
+use std::collections::{BTreeMap, btree_map};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use std::thread;
 
 use oxivirt_tests::Backend;
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::leaks::{Bench, Disturbance, SCOPES, SECTIONS};
+use oxivirt_tests::leaks::{Bench, Disturbance, SCOPES, SECTIONS, Upgrade};
+use oxivirt_tests::require::{self, Need};
 
 fn main() -> ExitCode {
     match run() {
@@ -49,16 +51,20 @@ fn run() -> Result<bool> {
         }
     }
     let rows: Vec<_> = rows.into_iter().step_by(step).collect();
+    let mut columns = Vec::from(Disturbance::ALL);
+    if !require::check("leaks: upgrade from libvirt", &[Need::Peer])? {
+        columns.retain(|column| *column != Disturbance::Upgrade);
+    }
     print!("{:<40}", "section, scope, backend");
-    for disturbance in Disturbance::ALL {
-        print!("{:>9}", disturbance.as_str());
+    for disturbance in &columns {
+        print!("{:>10}", disturbance.as_str());
     }
     println!();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     thread::scope(|scope| {
         let workers: Vec<_> =
-            (0..jobs).map(|_| scope.spawn(|| work(&rows, &next, &failed))).collect();
+            (0..jobs).map(|_| scope.spawn(|| work(&rows, &columns, &next, &failed))).collect();
         workers.into_iter().try_for_each(|worker| {
             worker.join().unwrap_or_else(|_| Err(Error::Wrong("a worker panicked".into())))
         })
@@ -67,28 +73,42 @@ fn run() -> Result<bool> {
     for text in &failed {
         println!("{text}");
     }
-    let cells = rows.len() * Disturbance::ALL.len();
-    println!("{} passed, {} failed, 0 skipped", cells - failed.len(), failed.len());
+    let skipped = rows.len() * (Disturbance::ALL.len() - columns.len());
+    let passed = rows.len() * columns.len() - failed.len();
+    println!("{passed} passed, {} failed, {skipped} skipped", failed.len());
     Ok(failed.is_empty())
 }
 
-fn work(rows: &[Row], next: &AtomicUsize, failed: &Mutex<Vec<String>>) -> Result<()> {
-    let mut benches: Vec<(Backend, Bench)> = Vec::new();
+fn work(
+    rows: &[Row],
+    columns: &[Disturbance],
+    next: &AtomicUsize,
+    failed: &Mutex<Vec<String>>,
+) -> Result<()> {
+    let mut benches: BTreeMap<Backend, Bench> = BTreeMap::new();
+    let mut upgrades: BTreeMap<Backend, Upgrade> = BTreeMap::new();
     while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
         let name = SECTIONS.get(row.section).map_or("", |section| section.0);
         let mut line = format!("{:<40}", format!("{name} {} {}", row.scope, row.backend));
-        for disturbance in Disturbance::ALL {
-            if benches.iter().all(|(backend, _)| *backend != row.backend) {
-                benches.push((row.backend, Bench::new(row.backend)?));
-            }
-            let bench = benches.iter().find(|(backend, _)| *backend == row.backend);
-            let Some((_, bench)) = bench else { continue };
-            let left = bench.cell(row.section, row.scope, disturbance);
+        for &disturbance in columns {
+            let left = if disturbance == Disturbance::Upgrade {
+                let upgrade = match upgrades.entry(row.backend) {
+                    btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    btree_map::Entry::Vacant(entry) => entry.insert(Upgrade::new(row.backend)?),
+                };
+                upgrade.cell(row.section, row.scope)
+            } else {
+                let bench = match benches.entry(row.backend) {
+                    btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    btree_map::Entry::Vacant(entry) => entry.insert(Bench::new(row.backend)?),
+                };
+                bench.cell(row.section, row.scope, disturbance)
+            };
             let (count, what) = match left {
                 Ok(left) => (left.len().to_string(), format!("{left:#?}")),
                 Err(error) => ("error".to_owned(), error.chain().to_string()),
             };
-            line.push_str(&format!("{count:>9}"));
+            line.push_str(&format!("{count:>10}"));
             if count != "0" {
                 let text = format!(
                     "{name} {} {} {}: {what}",
@@ -97,7 +117,8 @@ fn work(rows: &[Row], next: &AtomicUsize, failed: &Mutex<Vec<String>>) -> Result
                     disturbance.as_str()
                 );
                 failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text);
-                benches.retain(|(backend, _)| *backend != row.backend);
+                benches.remove(&row.backend);
+                upgrades.remove(&row.backend);
             }
         }
         println!("{line}");

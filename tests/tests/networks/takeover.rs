@@ -169,6 +169,27 @@ fn a_libvirt_with_iptables_gets_its_networks_back() {
     check_hand_back("a_libvirt_with_iptables_gets_its_networks_back", Backend::Iptables);
 }
 
+/// A network of one family, for which libvirt makes tables or chains of both.
+#[track_caller]
+fn check_one_family(test: &str, backend: Backend) {
+    if !available(test, &[Need::Netns, Need::Peer]) {
+        return;
+    }
+    let upgrade = oxivirt_tests::leaks::Upgrade::new(backend).unwrap();
+    let left = upgrade.cell(0, "--live").unwrap();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn nothing_is_left_of_a_network_of_one_family_with_nftables() {
+    check_one_family("nothing_is_left_of_a_network_of_one_family_with_nftables", Backend::Nftables);
+}
+
+#[test]
+fn nothing_is_left_of_a_network_of_one_family_with_iptables() {
+    check_one_family("nothing_is_left_of_a_network_of_one_family_with_iptables", Backend::Iptables);
+}
+
 /// libvirt loses the removal of a network with an update, and the rules of another with a flush.
 #[track_caller]
 fn check_damaged(test: &str, backend: Backend) {

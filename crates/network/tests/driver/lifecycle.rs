@@ -107,6 +107,46 @@ async fn running_networks_survive_the_driver() {
 }
 
 #[tokio::test]
+async fn a_deleted_status_file_comes_back() {
+    let bench = Bench::new();
+    let driver = bench.open().await;
+    let net = define(&driver).await;
+    driver.network_create(&net).await.unwrap();
+    let file = bench.layout().status_file("default");
+    let status = std::fs::read(&file).unwrap();
+    let running = bench.host.state();
+    drop(driver);
+
+    std::fs::remove_file(&file).unwrap();
+    let driver = bench.open().await;
+    assert!(driver.network_is_active(&net).await.unwrap());
+    assert_eq!(std::fs::read(&file).unwrap(), status);
+    assert_eq!(bench.host.state(), running);
+    std::fs::remove_file(&file).unwrap();
+    driver.network_destroy(&net).await.unwrap();
+    drop(driver);
+    let driver = bench.open().await;
+    assert!(!driver.network_is_active(&net).await.unwrap());
+    let left = std::fs::read_dir(bench.layout().records_dir()).unwrap().count();
+    assert_eq!((left, bench.host.state().bridges.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_network_that_another_program_ended_stays_down() {
+    let bench = Bench::new();
+    let driver = bench.open().await;
+    let net = define(&driver).await;
+    driver.network_create(&net).await.unwrap();
+    drop(driver);
+    std::fs::remove_file(bench.layout().status_file("default")).unwrap();
+    bench.host.change(|state| state.bridges.clear());
+    let driver = bench.open().await;
+    assert!(!driver.network_is_active(&net).await.unwrap());
+    assert!(bench.host.state().chains.is_empty() && bench.host.state().dnsmasq.is_empty());
+    assert!(!bench.layout().status_file("default").exists());
+}
+
+#[tokio::test]
 async fn what_was_lost_is_repaired_when_the_driver_is_opened() {
     let bench = Bench::new();
     let driver = bench.open().await;

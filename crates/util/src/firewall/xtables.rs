@@ -138,6 +138,15 @@ impl Xtables {
         let unused = if add.is_empty() { Unused::Delete } else { Unused::Keep };
         for family in [Family::Ipv4, Family::Ipv6] {
             let (gone, new) = (of(family, remove), of(family, add));
+            if gone.is_empty() && new.is_empty() {
+                // libvirt makes the chains of both families for a network of one.
+                if unused == Unused::Delete
+                    && let Err(error) = self.change(family, &[], &[], unused).await
+                {
+                    tracing::debug!(%error, "chains of the other family stay");
+                }
+                continue;
+            }
             let (optional, new): (Vec<_>, Vec<_>) =
                 new.into_iter().partition(|rule| rule.is_optional);
             self.change(family, &gone, &new, unused).await?;
@@ -158,7 +167,7 @@ impl Xtables {
         add: &[Rule],
         unused: Unused,
     ) -> Result<(), XtablesError> {
-        if remove.is_empty() && add.is_empty() {
+        if remove.is_empty() && add.is_empty() && unused == Unused::Keep {
             return Ok(());
         }
         let mut refusal = None;

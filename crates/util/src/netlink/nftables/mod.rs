@@ -276,20 +276,20 @@ fn libvirt_deletions(
     if networks.is_empty() {
         return Ok(deletions);
     }
+    let table = || table::TABLE.to_owned();
+    let bridges: Vec<_> = networks.iter().map(|network| index_of(network)).collect();
+    let mut skeletons = Vec::new();
     for family in libvirt::FAMILIES {
         let Some(rules) = socket.libvirt_rules(family)? else { continue };
-        let table = || table::TABLE.to_owned();
-        let bridges: Vec<_> = networks.iter().map(|network| index_of(network)).collect();
         let (gone, left): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| {
             let mut networks = networks.iter().zip(&bridges);
             networks.any(|(network, bridge)| rule.is_of(network, *bridge, &exists))
         });
-        if gone.is_empty() {
-            continue;
-        }
         let is_skeleton =
             left.len() <= table::N_JUMPS && left.iter().all(|rule| rule.chain == table::FORWARD);
-        if is_skeleton {
+        if is_skeleton && gone.is_empty() {
+            skeletons.push(Deletion::Table { family, table: table() });
+        } else if is_skeleton {
             deletions.push(Deletion::Table { family, table: table() });
         } else {
             deletions.extend(gone.into_iter().map(|rule| Deletion::Rule {
@@ -299,6 +299,11 @@ fn libvirt_deletions(
                 handle: rule.handle,
             }));
         }
+    }
+    if !deletions.is_empty() && deletions.iter().all(|what| matches!(what, Deletion::Table { .. }))
+    {
+        // It makes the tables of both families for a network of one.
+        deletions.extend(skeletons);
     }
     Ok(deletions)
 }

@@ -1,9 +1,10 @@
-//! Kills the driver at every state-changing system call of start and destroy
-//! (`cargo xtask crash`).
+//! Kills the driver at every state-changing system call of start, destroy and all that happens to a
+//! running network: updates, a switch of the backend, repairs, a take-over (`cargo xtask crash`).
 //!
 //! `oxivirt-crash [--step N] [--jobs N] [--recovery] [--all | FILE…]` tries every N-th kill point for
 //! the networks in the files, with `--all` for every network of the tests, and without either for a
 //! dual-stack NAT network. With `--recovery` the driver is also killed while it recovers from a kill.
+//! The operations on a running network are tried with the dual-stack NAT network only.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ impl Options {
             }
         }
         if options.files.is_empty() {
-            options.files.push(directory().join("nat-dual.xml"));
+            options.files.push(rich());
         }
         Ok(options)
     }
@@ -74,6 +75,11 @@ impl Options {
 
 fn directory() -> PathBuf {
     require::workspace().join("tests/data/networks")
+}
+
+/// A network that has everything: two families, DHCP, translation.
+fn rich() -> PathBuf {
+    directory().join("nat-dual.xml")
 }
 
 /// The networks of the tests, in the order of their names.
@@ -113,13 +119,25 @@ fn run(options: &Options) -> Result<bool> {
             }
         }
     }
+    let file = rich();
+    let xml = std::fs::read_to_string(&file).map_err(Error::file(&file))?;
+    println!("{}, running", file.display());
+    for operation in Operation::RUNNING {
+        if matches!(operation, Operation::TakeOver(_))
+            && !require::check(&format!("crash: {operation}"), &[Need::Peer])?
+        {
+            tally.skipped += 1;
+            continue;
+        }
+        kill_all(&xml, operation, options, &mut tally)?;
+    }
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     Ok(tally.failed == 0)
 }
 
 /// The tracer's list of kill points against strace's.
 fn compare_lists(xml: &str, tally: &mut Tally) -> Result<()> {
-    let bench = Bench::new(xml)?;
+    let bench = Bench::new(xml, Operation::Start)?;
     let (start, destroy) = bench.kill_points()?;
     for (operation, calls) in [(Operation::Start, &start), (Operation::Destroy, &destroy)] {
         let counts: Vec<String> =
@@ -178,7 +196,14 @@ struct Shared<'a> {
 struct Found {
     up: usize,
     down: usize,
+    changed: usize,
     exceptions: Vec<(usize, String)>,
+}
+
+impl Found {
+    const fn survived(&self) -> usize {
+        self.up + self.down + self.changed
+    }
 }
 
 /// Kills at every kill point of an operation; returns how many it has.
@@ -206,26 +231,27 @@ fn kill_all(
     let points = shared.end.into_inner() - 1;
     let exceptions = found.exceptions.len();
     println!(
-        "  {operation}: {points} kill points, {} tried: {} came out up, {} down, {exceptions} exceptions",
-        found.up + found.down + exceptions,
+        "  {operation}: {points} kill points, {} tried: {} came out up, {} down, {} changed, {exceptions} exceptions",
+        found.survived() + exceptions,
         found.up,
         found.down,
+        found.changed,
     );
     for (at, text) in &found.exceptions {
         println!("    FAILED: exception at {at} of {operation}, {text}");
     }
-    tally.passed += found.up + found.down;
+    tally.passed += found.survived();
     tally.failed += exceptions;
     // A recovery may find nothing to do; an operation always has something.
-    let whole = matches!(operation, Operation::Start | Operation::Destroy);
-    if whole && found.up + found.down + exceptions == 0 {
+    let whole = !matches!(operation, Operation::RecoverStart(_) | Operation::RecoverDestroy(_));
+    if whole && found.survived() + exceptions == 0 {
         return Err(Error::Wrong(format!("{operation} has no kill point")));
     }
     Ok(points)
 }
 
 fn work(shared: &Shared<'_>) -> Result<()> {
-    let mut bench = Bench::new(shared.xml)?;
+    let mut bench = Bench::new(shared.xml, shared.operation)?;
     loop {
         let at = shared.next.fetch_add(shared.step, Ordering::Relaxed);
         if at >= shared.end.load(Ordering::Relaxed) {
@@ -236,6 +262,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
         match kill {
             Kill::Survived(State::Up) => found.up += 1,
             Kill::Survived(State::Down) => found.down += 1,
+            Kill::Survived(State::Changed) => found.changed += 1,
             Kill::BeyondTheEnd => {
                 shared.end.fetch_min(at, Ordering::Relaxed);
             }
@@ -243,7 +270,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
                 let call = call.map_or_else(|| "not killed".to_owned(), |call| call.to_string());
                 found.exceptions.push((at, format!("{call}: {}", error.chain())));
                 drop(found);
-                bench = Bench::new(shared.xml)?;
+                bench = Bench::new(shared.xml, shared.operation)?;
             }
         }
     }

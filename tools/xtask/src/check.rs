@@ -146,7 +146,8 @@ impl Check {
     fn networks(&mut self) {
         self.network_program("demonstration", "oxivirt-try", &[]);
         self.network_program("packets", "oxivirt-packets", &[]);
-        self.network_program("crash", "oxivirt-crash", &[]);
+        // All of them are `cargo xtask crash`.
+        self.network_program("crash", "oxivirt-crash", &["--step", "3"]);
         self.network_program("model", "oxivirt-model", &MODEL);
         self.network_program("soak", "oxivirt-soak", &["--networks", "30"]);
         self.peer();

@@ -27,7 +27,8 @@ cargo xtask TASK
                              down, and show what every step did
   check                      everything that is checked before a change goes in; ends with
                              `N passed, M failed, K skipped`
-  crash [ARGUMENT…]          kill the driver at every state-changing system call; without
+  crash [ARGUMENT…]          kill the driver at every state-changing system call of starts, destroys,
+                             updates, switches of the backend, repairs and take-overs; without
                              arguments for every kind of network, and while it recovers
   leaks [--step N]           every section of net-update, disturbances in between, a destroy: a matrix of
                              what is left

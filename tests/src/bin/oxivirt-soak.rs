@@ -2,7 +2,8 @@
 //!
 //! `oxivirt-soak [--networks N] [--peer PATH] [--peer-networks N]` defines, starts, lists, changes and
 //! destroys N networks with DHCP in namespaces, all at once, and prints what it took; the host has to
-//! be as before. Where PATH names the script that runs a libvirt, both do the same with a smaller number in
+//! be as before. In between the driver is closed and opened again over the running networks: nothing
+//! was lost meanwhile, so `nft monitor` and `ip monitor` have to stay silent. Where PATH names the script that runs a libvirt, both do the same with a smaller number in
 //! the same run.
 //!
 //! The driver sees the kernel's usual limit of 128 inotify instances for a user, and what its
@@ -22,6 +23,7 @@ use oxivirt::{
 use oxivirt_network::embed::Environment;
 use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::host::{Backend, Host, Subject, is_documented_leftover, program};
+use oxivirt_tests::process::Running;
 use oxivirt_tests::snapshot::Section;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -32,8 +34,12 @@ const AT_ONCE: usize = 64;
 const INOTIFY_LIMIT: usize = 128;
 const HOST: &str = "<host ip='10.250.0.1'><hostname>new</hostname></host>";
 
-/// What both do, in this order; after `started` the processes are counted.
-const PHASES: [&str; 6] = ["define", "start", "list", "update", "destroy", "undefine"];
+/// What both do, in this order.
+const PHASES: [&str; 7] = ["define", "start", "restart", "list", "update", "destroy", "undefine"];
+/// After these the process waits to be told to go on.
+const PAUSES: [&str; 2] = ["start", "restart"];
+/// Time in which what a monitor has to tell has arrived.
+const MONITORS: Duration = Duration::from_millis(500);
 
 /// The same over libvirt's library, with as many threads as help it.
 const LIBVIRT: &str = r#"
@@ -54,6 +60,11 @@ def listing(_):
         net.isActive(), net.isPersistent(), net.autostart()
 def update(i):
     network(i).update(3, 10, -1, "<host ip='10.250.0.1'><hostname>new</hostname></host>", 3)
+def again():
+    # The daemon was stopped and started meanwhile.
+    global connection
+    sys.stdin.readline()
+    connection = libvirt.open(uri)
 phases = [("define", lambda i: connection.networkDefineXML(xml(i)), count),
           ("start", lambda i: network(i).create(), count), ("list", listing, 10), ("update", update, count),
           ("destroy", lambda i: network(i).destroy(), count), ("undefine", lambda i: network(i).undefine(), count)]
@@ -62,7 +73,7 @@ for name, call, times in phases:
     list(pool.map(call, range(times)))
     print(name, time.perf_counter() - begin, 0, flush=True)
     if name == "start":
-        sys.stdin.readline()
+        again()
 "#;
 
 fn main() -> ExitCode {
@@ -130,6 +141,7 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
     };
     let mut process = run.start()?;
     let mut times = Times::new();
+    let mut monitors = None;
     while times.len() < PHASES.len() {
         let line = process.line()?;
         let words: Vec<_> = line.split(' ').collect();
@@ -143,10 +155,21 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
         };
         println!("  {phase}: {seconds:.2} s{memory}");
         times.insert((*phase).to_owned(), seconds);
-        if *phase == "start" {
-            count_processes(host, count)?;
-            process.send("go on")?;
+        match (*phase, subject) {
+            ("start", Subject::Oxivirt) => {
+                count_processes(host, count)?;
+                monitors = Some(Monitors::start(host)?);
+            }
+            ("start", Subject::Libvirt) => {
+                count_processes(host, count)?;
+                let seconds = restart(host, count)?;
+                println!("  restart: {seconds:.2} s");
+                times.insert("restart".to_owned(), seconds);
+            }
+            ("restart", _) => monitors.take().map_or(Ok(()), Monitors::silent)?,
+            _ => continue,
         }
+        process.send("go on")?;
     }
     process.finish()?;
     let mut left = before.diff(&host.snapshot()?);
@@ -159,6 +182,58 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
     }
     println!("  the host is as before, but for {} changes", left.changes().len());
     Ok(times)
+}
+
+/// Seconds until a libvirt that is started over running networks answers with all of them.
+fn restart(host: &Host, networks: usize) -> Result<f64> {
+    host.daemon_down()?;
+    let begin = Instant::now();
+    host.daemon_up()?;
+    let listed = host.done(&["net-list", "--name"])?;
+    let seconds = begin.elapsed().as_secs_f64();
+    match listed.lines().filter(|line| line.starts_with("soak")).count() {
+        found if found == networks => Ok(seconds),
+        found => Err(Error::Wrong(format!("{found} of {networks} networks after the restart"))),
+    }
+}
+
+/// Programs that tell of all changes of rules, links, addresses and routes.
+struct Monitors<'a> {
+    host: &'a Host,
+    running: Vec<(&'static str, Running)>,
+}
+
+impl<'a> Monitors<'a> {
+    /// What is changed in the end, so that each has told something.
+    const CHANGE: &'static str = "nft add table ip last; nft delete table ip last; \
+                                  ip link add last type bridge; ip link delete last";
+
+    fn start(host: &'a Host) -> Result<Self> {
+        let mut running = Vec::new();
+        for command in ["nft monitor", "ip monitor link address route rule"] {
+            // The background has no input of its own.
+            let script = format!("{command} & read line; kill $!");
+            running.push((command, host.netns().run(["sh", "-c", &script]).start()?));
+        }
+        // They have to be listening.
+        std::thread::sleep(MONITORS);
+        Ok(Self { host, running })
+    }
+
+    fn silent(self) -> Result<()> {
+        std::thread::sleep(MONITORS);
+        self.host.netns().sh(Self::CHANGE)?;
+        std::thread::sleep(MONITORS);
+        for (command, mut process) in self.running {
+            process.send("end")?;
+            let told = process.finish()?;
+            if !told.lines().next().is_some_and(|line| line.contains(" last")) {
+                return Err(Error::Wrong(format!("{command} while opened again:\n{told}")));
+            }
+        }
+        println!("  nothing in the kernel was written while the driver was opened again");
+        Ok(())
+    }
 }
 
 /// Shows the driver a limit, in its own mount namespace only.
@@ -215,22 +290,37 @@ fn xml(i: usize) -> String {
 fn inside(uri: &str, count: usize) -> std::result::Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let mut registry = Registry::new();
-        oxivirt_network::register(&mut registry, Environment::of_process());
-        let connect = Connect::open(uri, &registry, &OpenOptions::default()).await;
-        let connect = Arc::new(connect.map_err(|error| error.to_string())?);
+        let mut connect = open(uri).await?;
         for phase in PHASES {
             let begin = Instant::now();
-            let times = if phase == "list" { 10 } else { count };
-            all_at_once(&connect, phase, times).await?;
+            match phase {
+                "restart" => {
+                    drop(connect);
+                    connect = open(uri).await?;
+                    let active = connect.list_all_networks(ListFlags::ACTIVE).await;
+                    let active = active.map_err(|error| error.to_string())?.len();
+                    if active != count {
+                        return Err(format!("{active} of {count} networks after the restart"));
+                    }
+                }
+                "list" => all_at_once(&connect, phase, 10).await?,
+                _ => all_at_once(&connect, phase, count).await?,
+            }
             println!("{phase} {} {}", begin.elapsed().as_secs_f64(), memory_kib());
-            if phase == "start" {
+            if PAUSES.contains(&phase) {
                 let mut line = String::new();
                 std::io::stdin().lock().read_line(&mut line).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
     })
+}
+
+async fn open(uri: &str) -> std::result::Result<Arc<Connect>, String> {
+    let mut registry = Registry::new();
+    oxivirt_network::register(&mut registry, Environment::of_process());
+    let connect = Connect::open(uri, &registry, &OpenOptions::default()).await;
+    Ok(Arc::new(connect.map_err(|error| error.to_string())?))
 }
 
 async fn all_at_once(

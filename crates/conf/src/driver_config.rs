@@ -16,6 +16,8 @@ pub struct DriverConfig {
     pub restore_sysctl: bool,
     /// What becomes of what others take from running networks. Not known to libvirt.
     pub heal: Heal,
+    /// What is done about filters of other programs that drop guests' packets. Not known to libvirt.
+    pub firewall_coexist: Coexist,
 }
 
 keywords! {
@@ -27,6 +29,18 @@ keywords! {
         Repair = "repair",
         /// They are reported.
         Observe = "observe",
+    }
+}
+
+keywords! {
+    /// What is done about filters of other programs that drop the packets of networks.
+    #[derive(Default)]
+    pub enum Coexist {
+        /// They are reported.
+        #[default]
+        Report = "report",
+        /// Packets are accepted in the chains that Docker and ufw leave to the administrator.
+        Insert = "insert",
     }
 }
 
@@ -42,6 +56,16 @@ pub enum DriverConfigError {
         "internal error: unrecognized heal = '{mode}' set in network driver config file {file}"
     )]
     Heal {
+        /// The file.
+        file: String,
+        /// The value given.
+        mode: String,
+    },
+    /// No such thing to do about filters of others.
+    #[error(
+        "internal error: unrecognized firewall_coexist = '{mode}' set in network driver config file {file}"
+    )]
+    Coexist {
         /// The file.
         file: String,
         /// The value given.
@@ -73,7 +97,9 @@ impl DriverConfigError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::File(error) => file_code(error),
-            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorCode::InternalError,
+            Self::FirewallBackend { .. } | Self::Heal { .. } | Self::Coexist { .. } => {
+                ErrorCode::InternalError
+            }
         }
     }
 
@@ -82,7 +108,9 @@ impl DriverConfigError {
     pub const fn domain(&self) -> ErrorDomain {
         match self {
             Self::File(_) => ErrorDomain::Conf,
-            Self::FirewallBackend { .. } | Self::Heal { .. } => ErrorDomain::Network,
+            Self::FirewallBackend { .. } | Self::Heal { .. } | Self::Coexist { .. } => {
+                ErrorDomain::Network
+            }
         }
     }
 }
@@ -112,8 +140,16 @@ impl DriverConfig {
             })?,
             None => Heal::default(),
         };
+        let coexist = keys.string("firewall_coexist").map_err(DriverConfigError::File)?;
+        let firewall_coexist = match coexist {
+            Some(word) => Coexist::from_word(word).ok_or_else(|| {
+                let (file, mode) = (file.to_owned(), word.to_owned());
+                DriverConfigError::Coexist { file, mode }
+            })?,
+            None => Coexist::default(),
+        };
         let restore_sysctl = restore.is_some_and(|value| value != 0);
-        Ok(Self { firewall_backend, restore_sysctl, heal })
+        Ok(Self { firewall_backend, restore_sysctl, heal, firewall_coexist })
     }
 }
 
@@ -144,6 +180,11 @@ mod tests {
         assert_eq!(heal(""), Ok(Heal::Repair));
         assert_eq!(heal("heal = 'observe'"), Ok(Heal::Observe));
         let error = heal("heal = 'no'").unwrap_err();
+        assert_eq!((error.code().number(), error.domain().number()), (1, 19));
+        let coexist = |text| DriverConfig::parse("f", text).map(|config| config.firewall_coexist);
+        assert_eq!(coexist(""), Ok(Coexist::Report));
+        assert_eq!(coexist("firewall_coexist = 'insert'"), Ok(Coexist::Insert));
+        let error = coexist("firewall_coexist = 'no'").unwrap_err();
         assert_eq!((error.code().number(), error.domain().number()), (1, 19));
         check("", Ok(None));
         check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));

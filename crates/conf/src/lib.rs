@@ -39,7 +39,7 @@ mod uuid;
 pub mod virtualport;
 pub mod vlan;
 
-pub use driver_config::{DriverConfig, DriverConfigError, Heal};
+pub use driver_config::{Coexist, DriverConfig, DriverConfigError, Heal};
 pub use error::{ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};
 pub use hook::hook_data;

@@ -15,6 +15,7 @@ use oxivirt::{
     ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType, NetworkDriver,
     NetworkRef, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
 };
+use oxivirt_conf::Coexist;
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::FirewallBackend;
@@ -106,6 +107,8 @@ pub(crate) struct Inner<H> {
     pub(crate) uri: String,
     /// How firewall rules are set.
     pub(crate) backend: FirewallBackend,
+    /// What is done about filters of other programs.
+    pub(crate) coexist: Coexist,
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
     /// Held while settings of the whole host change.
@@ -150,6 +153,7 @@ impl<H: Host> Driver<H> {
             lease_helper,
             uri,
             backend,
+            coexist: config.firewall_coexist,
             networks: Networks::default(),
             reserved: Mutex::default(),
             settings: AsyncMutex::default(),

@@ -38,7 +38,7 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{Plan, Provision, Rules, Step, Undo, provision};
+use crate::plan::{FilterQuery, Plan, Provision, Rules, Step, Undo, provision};
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -227,9 +227,13 @@ impl<H: Host> Inner<H> {
         let planned = |error: PlanError| error::plan(&error);
         let mut query = start::query(def).map_err(planned)?;
         query.backend = Some(self.backend);
+        if query.needs_rules {
+            query.filters = FilterQuery { drops: true, user_chains: self.finds_passages() };
+        }
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
-        for warning in start::check(def, &facts).map_err(planned)? {
-            tracing::warn!(network = def.name, warning, "odd");
+        for text in start::check(def, &facts).map_err(planned)? {
+            tracing::warn!(network = def.name, text, "odd");
+            self.callbacks.emit(&Event::Warning { network: view.reference(), text });
         }
         start::check_firewall(def, &query, &facts).map_err(planned)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {

@@ -8,21 +8,26 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use oxivirt::Result;
+use oxivirt_conf::Coexist;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::command::Command;
+use oxivirt_util::firewall::Passage;
 use oxivirt_util::firewall::text::script;
 use oxivirt_util::mac::MacAddr;
 
 use crate::apply::Host as _;
 use crate::apply::linux::LinuxHost;
+use crate::config;
 use crate::embed::{self, Environment};
 use crate::error;
 use crate::layout::Layout;
 use crate::plan::nftables::{Layer, MAX_LAYER};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo, start};
+use crate::plan::{
+    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo,
+    start,
+};
 
 /// The host and the directories that are looked at.
 #[derive(Debug, Clone)]
@@ -30,6 +35,12 @@ pub struct Place {
     layout: Layout,
     search_path: OsString,
     lease_helper: PathBuf,
+}
+
+/// What of a place's settings a plan depends on.
+struct Settings {
+    backend: FirewallBackend,
+    finds_passages: bool,
 }
 
 /// One step.
@@ -92,6 +103,15 @@ impl Place {
         }
     }
 
+    /// What the administrator chose here.
+    async fn settings(&self, host: &LinuxHost) -> Result<Settings> {
+        let config = config::load(&self.layout)?;
+        let backend = config::backend(&config, &self.layout, host).await?;
+        let finds_passages =
+            config.firewall_coexist == Coexist::Insert && backend == FirewallBackend::Nftables;
+        Ok(Settings { backend, finds_passages })
+    }
+
     fn provision(
         &self,
         def: &NetworkDef,
@@ -105,7 +125,11 @@ impl Place {
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
             servers: None,
-            firewall: Firewall { backend, has_checksum: facts.has_checksum },
+            firewall: Firewall {
+                backend,
+                has_checksum: facts.has_checksum,
+                user_chains: &facts.user_chains,
+            },
             layers: &layers,
             floors: &crate::plan::port::floors(&Default::default()),
         };
@@ -146,10 +170,11 @@ pub async fn start(
         None => (assumed_facts(), FirewallBackend::Nftables),
         Some(place) => {
             let host = open(place)?;
-            let backend =
-                host.backends().await.first().copied().unwrap_or(FirewallBackend::Nftables);
+            let settings = place.settings(&host).await?;
+            let backend = settings.backend;
             let mut query = start::query(&def).map_err(planned)?;
             query.backend = Some(backend);
+            query.filters.user_chains = query.needs_rules && settings.finds_passages;
             (host.facts(&query).await.map_err(|error| error::host(&error))?, backend)
         }
     };
@@ -173,7 +198,7 @@ pub async fn destroy(
     let def = parse(xml)?;
     let assumed = Place::assumed(environment);
     let backend = match place {
-        Some(place) => open(place)?.backends().await.first().copied(),
+        Some(place) => Some(place.settings(&open(place)?).await?.backend),
         None => None,
     };
     let place = place.unwrap_or(&assumed);
@@ -193,8 +218,16 @@ pub async fn destroy(
 pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let def = parse(xml)?;
     let host = open(place)?;
-    let backend = host.backends().await.first().copied().unwrap_or(FirewallBackend::Nftables);
-    let facts = HostFacts { has_checksum: true, ..assumed_facts() };
+    let Settings { backend, finds_passages } = place.settings(&host).await?;
+    let filters = FilterQuery { drops: true, user_chains: finds_passages };
+    let query = FactsQuery { filters, ..FactsQuery::default() };
+    let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
+    let facts = HostFacts {
+        has_checksum: true,
+        user_chains: found.user_chains,
+        drops: found.drops,
+        ..assumed_facts()
+    };
     let mut best: Option<(Provision, Provision)> = None;
     for layer in 0..=MAX_LAYER {
         let want = place.provision(&def, &facts, backend, layer)?;
@@ -238,7 +271,8 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
             if alive { Vec::new() } else { vec![format!("start dnsmasq with {}", conf.display())] };
         parts.push(Part { kind: "process", missing });
     }
-    Ok(Health { parts, foreign: foreign_drops(place).await })
+    let foreign = facts.drops.iter().map(ToString::to_string).collect();
+    Ok(Health { parts, foreign })
 }
 
 fn open(place: &Place) -> Result<LinuxHost> {
@@ -272,7 +306,13 @@ fn step(step: &Step) -> PreviewStep {
 fn rules(change: &RulesChange) -> Vec<String> {
     match change {
         RulesChange::Nftables(load) => {
-            script(&load.transaction).lines().map(str::to_owned).collect()
+            let lines = script(&load.transaction);
+            let passage = |passage: &Passage| {
+                let (family, from) = (passage.family, passage.from.join(", "));
+                format!("accept {family} packets of {} in {from}", passage.bridge)
+            };
+            let passages = load.passages.iter().map(passage);
+            lines.lines().map(str::to_owned).chain(passages).collect()
         }
         RulesChange::Iptables { add, .. } => {
             add.iter().map(|rule| rule.insertion().join(" ")).collect()
@@ -291,6 +331,7 @@ fn undo(undo: &Undo) -> PreviewStep {
             };
             ("rules", commands.iter().map(line).collect())
         }
+        Undo::RemovePassage { words } => ("rules", vec![words.join(" ")]),
         Undo::RemoveLibvirtRules { .. } | Undo::RunRemoval { .. } => ("rules", Vec::new()),
         Undo::ClearShaping { .. } => ("queue", Vec::new()),
         Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
@@ -319,35 +360,6 @@ fn changes(words: &[String]) -> Vec<String> {
     }
     lines.push(line.join(" "));
     lines
-}
-
-/// Base chains of others that guests' packets pass and that drop by default; none if nobody can be asked.
-async fn foreign_drops(place: &Place) -> Vec<String> {
-    let Some(program) = oxivirt_util::command::find_in_path("nft", &place.search_path) else {
-        return Vec::new();
-    };
-    match Command::new(program).args(["-j", "list", "chains"]).run().await {
-        Ok(output) => drops_in(&output.stdout),
-        Err(_) => Vec::new(),
-    }
-}
-
-/// `nft -j list chains`: libnftables-json(5).
-fn drops_in(json: &[u8]) -> Vec<String> {
-    const OURS: [&str; 2] = ["oxivirt_network", "libvirt_network"];
-    let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
-    let items = document.get("nftables").and_then(serde_json::Value::as_array);
-    let chains = items.into_iter().flatten().filter_map(|item| item.get("chain"));
-    let dropping = chains.filter_map(|chain| {
-        let text =
-            |key: &str| chain.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-        let (table, hook) = (text("table"), text("hook"));
-        let is_foreign = text("policy") == "drop"
-            && matches!(hook, "input" | "forward" | "output")
-            && !OURS.contains(&table);
-        is_foreign.then(|| format!("{} {table} {} ({hook})", text("family"), text("name")))
-    });
-    dropping.collect()
 }
 
 /// The files of a place, for messages.
@@ -400,15 +412,5 @@ mod tests {
         assert_eq!(root("network:///embed?root=/srv"), Some("/srv".into()));
         assert_eq!(root("test:///default"), None);
         assert_eq!(root("network+ssh://host/system"), None);
-    }
-
-    #[test]
-    fn chains_of_others_that_drop() {
-        let json = br#"{"nftables": [{"metainfo": {}},
-            {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}},
-            {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "accept"}},
-            {"chain": {"family": "inet", "table": "oxivirt_network", "name": "f", "hook": "forward", "policy": "drop"}}]}"#;
-        assert_eq!(drops_in(json), ["ip filter FORWARD (forward)"]);
-        assert!(drops_in(b"nonsense").is_empty());
     }
 }

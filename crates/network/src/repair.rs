@@ -11,7 +11,9 @@ use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
-use crate::plan::{FactsQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules};
+use crate::plan::{
+    FactsQuery, FilterQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules,
+};
 use crate::registry::{Entry, View};
 
 /// A running network that may have lost something. Its operation lock is held by whoever asks.
@@ -114,6 +116,7 @@ impl<H: Host> Inner<H> {
         let query = FactsQuery {
             needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
             backend: Some(self.backend),
+            filters: FilterQuery { drops: false, user_chains: self.finds_passages() },
             ..FactsQuery::default()
         };
         let facts = match self.host.facts(&query).await {

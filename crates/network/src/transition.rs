@@ -6,8 +6,9 @@
 //! completes it. A refusal of the host takes everything back.
 
 use oxivirt::Result;
+use oxivirt_conf::Coexist;
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::FirewallRemoval;
+use oxivirt_conf::status::{FirewallBackend, FirewallRemoval};
 use oxivirt_util::chain;
 
 use crate::apply::{self, Host};
@@ -17,7 +18,8 @@ use crate::error;
 use crate::journal::{self, Operation};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::{
-    FactsQuery, Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, start, stop,
+    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, start,
+    stop,
 };
 use crate::registry::{Entry, View};
 use crate::store;
@@ -39,18 +41,28 @@ impl<H: Host> Inner<H> {
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
             servers: upstream.then_some(facts.servers.as_str()),
-            firewall: Firewall { backend: self.backend, has_checksum: facts.has_checksum },
+            firewall: Firewall {
+                backend: self.backend,
+                has_checksum: facts.has_checksum,
+                user_chains: &facts.user_chains,
+            },
             layers: &layers,
             floors: &floors,
         };
         provision::provision(def, &around).map_err(|error| error::plan(&error))
     }
 
+    /// Whether packets are to be accepted in the chains of other programs too.
+    pub(crate) fn finds_passages(&self) -> bool {
+        self.coexist == Coexist::Insert && self.backend == FirewallBackend::Nftables
+    }
+
     /// What a plan for a network that is there depends on.
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
         let backend = Some(self.backend);
-        let query = FactsQuery { needs_dnsmasq, backend, ..FactsQuery::default() };
+        let filters = FilterQuery { drops: false, user_chains: self.finds_passages() };
+        let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
 

@@ -47,6 +47,14 @@ pub enum Event {
         /// The steps that repaired it, in words.
         steps: Vec<String>,
     },
+    /// Something on its host keeps it from working as one would think, though it runs. Not sent to
+    /// libvirt's clients.
+    Warning {
+        /// The network.
+        network: NetworkRef,
+        /// What, in words.
+        text: String,
+    },
     /// A guest got, kept or gave back an address. Not sent to libvirt's clients.
     Lease {
         /// The network.
@@ -84,6 +92,7 @@ impl Event {
             Self::MetadataChange { .. } => EventId::MetadataChange,
             Self::Updated { .. } => EventId::Updated,
             Self::Healed { .. } => EventId::Healed,
+            Self::Warning { .. } => EventId::Warning,
             Self::Lease { .. } => EventId::Lease,
         }
     }
@@ -96,6 +105,7 @@ impl Event {
             | Self::MetadataChange { network, .. }
             | Self::Updated { network, .. }
             | Self::Healed { network, .. }
+            | Self::Warning { network, .. }
             | Self::Lease { network, .. } => network,
         }
     }

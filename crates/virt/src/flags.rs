@@ -331,6 +331,8 @@ numbered! {
         Healed = 1001, "healed";
         /// A guest's address changed. Ours.
         Lease = 1002, "lease";
+        /// Something keeps a network from working as one would think. Ours.
+        Warning = 1003, "warning";
     }
 
     /// Step in the life of a network.

@@ -70,7 +70,7 @@ fn network(number: usize) -> Result<NetworkDef> {
 }
 
 fn rules_of(count: usize, backend: FirewallBackend) -> Result<Vec<RulesChange>> {
-    let firewall = Firewall { backend, has_checksum: false };
+    let firewall = Firewall { backend, ..Firewall::default() };
     let mut changes = Vec::new();
     for number in 0..count {
         match rules::wanted(&network(number)?, &[0], firewall).map_err(wrong)? {

@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for network in &networks {
         let transaction = nftables::load(network);
         match (what.as_str(), &nft) {
-            ("load", Some(nft)) => nft.apply(Load { transaction, supersedes: Vec::new() }).await?,
+            ("load", Some(nft)) => nft.apply(Load { transaction, ..Load::default() }).await?,
             ("remove", Some(nft)) => nft.remove(Removal::of(&transaction)).await?,
             ("verify", Some(nft)) => {
                 let state = nft.observe(nftables::TABLE).await?;

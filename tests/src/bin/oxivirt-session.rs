@@ -63,7 +63,7 @@ impl Session {
         let connect = Connect::new(Arc::new(driver(&uri.parse()?).await?), Access::ReadWrite);
         let heard = Arc::new(Mutex::default());
         if hears {
-            for id in [EventId::Lifecycle, EventId::Healed, EventId::Lease] {
+            for id in [EventId::Lifecycle, EventId::Healed, EventId::Warning, EventId::Lease] {
                 let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&heard);
                 let hear = move |event: &Event| lock(&heard).push(told(event));
                 connect.network_event_register(None, id, Box::new(hear)).await?;
@@ -112,6 +112,7 @@ fn told(event: &Event) -> String {
             format!("{name} lease {} ", lease.ipaddr) + &format!("{change:?}").to_lowercase()
         }
         Event::Healed { steps, .. } => format!("{name} healed: {}", steps.join(", ")),
+        Event::Warning { text, .. } => format!("{name} warning: {text}"),
         other => format!("{name} {other:?}"),
     }
 }

@@ -16,7 +16,8 @@ const INTERNAL_ERROR: i32 = 1;
 pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
     let def = NetworkDef::parse(&file.text(row.input.as_ref())?)?;
     // The driver completes what is defined before anything else.
-    let firewall = Firewall { backend: FirewallBackend::Iptables, has_checksum: true };
+    let firewall =
+        Firewall { backend: FirewallBackend::Iptables, has_checksum: true, ..Firewall::default() };
     let layers = vec![0; start::translated(&def).len()];
     let found = rules::wanted(&def, &layers, firewall).map_err(|error| Refused {
         code: INTERNAL_ERROR,

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod bad_input;
+mod coexist;
 mod disturbed;
 mod heal;
 mod iptables;

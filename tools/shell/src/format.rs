@@ -285,6 +285,9 @@ pub(crate) fn event_object(event: &Event, time: jiff::Timestamp) -> Value {
         Event::Healed { steps, .. } => {
             put("steps", json!(steps));
         }
+        Event::Warning { text, .. } => {
+            put("text", text.clone().into());
+        }
         Event::Lease { change, lease, .. } => {
             put("change", format!("{change:?}").to_ascii_lowercase().into());
             put("mac", json!(lease.mac));

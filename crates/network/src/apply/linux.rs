@@ -13,9 +13,10 @@ use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::{self, Command};
 use oxivirt_util::dnsmasq::{self, Launch, Process};
-use oxivirt_util::firewall::libvirt::NetworkRules;
+use oxivirt_util::firewall::libvirt::{self, NetworkRules};
+use oxivirt_util::firewall::passage::DroppingChain;
 use oxivirt_util::firewall::xtables::{Xtables, XtablesError};
-use oxivirt_util::firewall::{Family, Removal, Transaction};
+use oxivirt_util::firewall::{Family, Passage, Removal, Transaction};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, NftError, Nftables, TableState};
 use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
@@ -97,6 +98,18 @@ impl LinuxHost {
             Some(nft) => Ok(nft.clone()),
             None => Ok(nft.insert(Nftables::open()?).clone()),
         }
+    }
+
+    /// Base chains of others that drop what nobody accepts; none if nobody can be asked.
+    async fn drops(&self) -> Vec<DroppingChain> {
+        let chains = match self.nft() {
+            Ok(nft) => nft.dropping_chains().await,
+            Err(error) => Err(error),
+        };
+        let is_foreign = |chain: &DroppingChain| {
+            ![nftables::TABLE, libvirt::TABLE].contains(&chain.table.as_str())
+        };
+        chains.unwrap_or_default().into_iter().filter(is_foreign).collect()
     }
 
     /// The dnsmasq program, if it is there and new enough.
@@ -337,12 +350,24 @@ impl LinuxHost {
             true => Vec::new(),
             false => self.nft()?.observe_libvirt(superseded.clone()).await?,
         };
+        let passages = wanted.iter().filter_map(|want| match &want.rules {
+            Some(Rules::Nftables(load)) => Some(&load.passages),
+            _ => None,
+        });
+        let passages: Vec<_> = passages.flatten().cloned().collect();
+        let complete = match passages.is_empty() {
+            true => Vec::new(),
+            false => self.nft()?.observe_passages(passages.clone()).await?,
+        };
+        let complete = passages.iter().zip(complete).filter(|(_, is_complete)| *is_complete);
+        let complete: Vec<_> = complete.map(|(passage, _)| passage).collect();
         let mut left = superseded.iter().zip(left).filter(|(_, is_there)| *is_there);
         let left: Vec<_> = left.by_ref().map(|(network, _)| network).collect();
         let holds = |rules: &Rules| match rules {
             Rules::Nftables(load) => {
                 table.as_ref().is_some_and(|table| table.holds(&load.transaction))
                     && !load.supersedes.iter().any(|network| left.contains(&network))
+                    && load.passages.iter().all(|passage| complete.contains(&passage))
             }
             Rules::Iptables(rules) => listings.iter().all(|(family, listing)| {
                 let of_family = rules.iter().filter(|rule| rule.family == *family);
@@ -420,6 +445,11 @@ impl Host for LinuxHost {
             inotify_limit: if query.needs_dnsmasq { inotify_limit() } else { 0 },
             pool: query.pool.as_ref().map(|query| self.pool(query)).unwrap_or_default(),
             has_checksum: is_iptables && self.xtables.has_checksum().await,
+            user_chains: match query.filters.user_chains {
+                true => self.nft()?.user_chains().await?,
+                false => Vec::new(),
+            },
+            drops: if query.filters.drops { self.drops().await } else { Vec::new() },
             is_privileged: self.is_privileged,
             unset: query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect(),
         })
@@ -535,8 +565,13 @@ impl Host for LinuxHost {
                 let transaction =
                     Transaction { table: nftables::TABLE.to_owned(), changes: Vec::new() };
                 let supersedes = vec![NetworkRules { bridge, subnets }];
-                Ok(self.nft()?.apply(Load { transaction, supersedes }).await?)
+                let load = Load { transaction, supersedes, ..Load::default() };
+                Ok(self.nft()?.apply(load).await?)
             }
+            Undo::RemovePassage { words } => match Passage::of_removal(words) {
+                Some((family, bridge)) => Ok(self.nft()?.remove_passage(family, bridge).await?),
+                None => Ok(()),
+            },
             Undo::RemoveIptables { commands } => self.remove_iptables(commands).await,
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
             Undo::ClearShaping { link } => match LinkName::new(link) {

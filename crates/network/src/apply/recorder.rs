@@ -349,7 +349,9 @@ impl State {
                     oxivirt_util::file::remove(path)?;
                 }
             }
-            Undo::RunRemoval { .. } | Undo::RemoveLibvirtRules { .. } => {}
+            Undo::RunRemoval { .. }
+            | Undo::RemoveLibvirtRules { .. }
+            | Undo::RemovePassage { .. } => {}
         }
         Ok(())
     }

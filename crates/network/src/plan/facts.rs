@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_util::firewall::passage::{DroppingChain, UserChain};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::LinkKind;
 
@@ -23,12 +24,23 @@ pub struct FactsQuery {
     pub needs_rules: bool,
     /// By which backend, if it is not nftables.
     pub backend: Option<FirewallBackend>,
+    /// What is asked about filters of other programs.
+    pub filters: FilterQuery,
     /// Whether dnsmasq will be started.
     pub needs_dnsmasq: bool,
     /// Settings of the whole host that will be changed.
     pub settings: Vec<Sysctl>,
     /// The virtual functions that guests will be given.
     pub pool: Option<PoolQuery>,
+}
+
+/// What is asked about filters of other programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FilterQuery {
+    /// Those that drop what nobody accepts.
+    pub drops: bool,
+    /// Chains that are left to the administrator.
+    pub user_chains: bool,
 }
 
 /// Which virtual functions are asked for.
@@ -61,6 +73,10 @@ pub struct HostFacts {
     pub unset: Vec<Sysctl>,
     /// Whether iptables can fill in checksums; only looked at for that backend.
     pub has_checksum: bool,
+    /// Chains that other programs leave to the administrator.
+    pub user_chains: Vec<UserChain>,
+    /// Base chains of others that drop what nobody accepts.
+    pub drops: Vec<DroppingChain>,
     /// Whether rate limits can be set.
     pub is_privileged: bool,
 }

@@ -14,9 +14,8 @@ use super::{Plan, RulesChange, Step, Undo};
 /// The first broken rule, as text.
 pub fn check(plan: &Plan<Step>, undo: &Plan<Undo>) -> Result<(), String> {
     for step in plan.steps() {
-        if let Some(needed) = step.undo()
-            && !undo.steps().any(|undo| covers(undo, &needed))
-        {
+        let needed = step.undo();
+        if !needed.iter().all(|needed| undo.steps().any(|undo| covers(undo, needed))) {
             return Err(format!("nothing undoes '{step}'"));
         }
     }

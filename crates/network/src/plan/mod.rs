@@ -17,7 +17,7 @@ pub mod start;
 mod step;
 pub mod stop;
 
-pub use facts::{Collision, FactsQuery, HostFacts, PoolQuery};
+pub use facts::{Collision, FactsQuery, FilterQuery, HostFacts, PoolQuery};
 pub use provision::Provision;
 pub use rules::{Firewall, Rules, RulesChange};
 pub use step::{FileImage, IfMissing, Plan, RemovalCommand, Stage, Step, Sysctl, Undo};

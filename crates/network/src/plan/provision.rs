@@ -122,7 +122,7 @@ pub struct Surroundings<'a> {
     /// for which it needs an inotify instance.
     pub servers: Option<&'a str>,
     /// How rules are set.
-    pub firewall: Firewall,
+    pub firewall: Firewall<'a>,
     /// Layer of each translated subnet, in the order of [`start::translated`].
     pub layers: &'a [Layer],
     /// Rates guaranteed to ports.

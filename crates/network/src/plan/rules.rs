@@ -5,8 +5,10 @@ use oxivirt_conf::status::{
     Errors, FirewallBackend, FirewallLayer, FirewallRemoval, RemovalAction, RemovalGroup,
 };
 use oxivirt_util::firewall::iptables::Rule;
+use oxivirt_util::firewall::passage::{Passage, UserChain};
 use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
 
+use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::nftables::Load;
 
 use super::iptables::Services;
@@ -25,16 +27,19 @@ pub enum Rules {
 
 /// How rules are set on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Firewall {
+pub struct Firewall<'a> {
     /// By which programs or interface.
     pub backend: FirewallBackend,
     /// Whether iptables can fill in checksums.
     pub has_checksum: bool,
+    /// Chains of other programs in which packets of networks are accepted too. Of use for nftables
+    /// only: iptables' rules are in the same chains as those of the others, and before them.
+    pub user_chains: &'a [UserChain],
 }
 
-impl Default for Firewall {
+impl Default for Firewall<'_> {
     fn default() -> Self {
-        Self { backend: FirewallBackend::Nftables, has_checksum: false }
+        Self { backend: FirewallBackend::Nftables, has_checksum: false, user_chains: &[] }
     }
 }
 
@@ -45,7 +50,7 @@ impl Default for Firewall {
 pub fn wanted(
     def: &NetworkDef,
     layers: &[Layer],
-    firewall: Firewall,
+    firewall: Firewall<'_>,
 ) -> Result<Option<Rules>, PlanError> {
     let Some(traffic) = start::traffic(def, layers)? else { return Ok(None) };
     Ok(Some(match firewall.backend {
@@ -53,11 +58,23 @@ pub fn wanted(
         FirewallBackend::Nftables => Rules::Nftables(Load {
             transaction: nftables::load(&traffic),
             supersedes: vec![nftables::libvirt(&traffic)],
+            passages: passages(def, &traffic.bridge, firewall.user_chains),
         }),
         FirewallBackend::Iptables => {
             Rules::Iptables(iptables::rules(&traffic, Services::of(def, firewall.has_checksum)))
         }
     }))
+}
+
+/// The ways through the filters of others that the forwarded packets of a network take.
+fn passages(def: &NetworkDef, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<Passage> {
+    let families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let passages = families.filter(|family| start::forwards(def, *family)).map(|family| {
+        let of_family = user_chains.iter().filter(|chain| chain.family == family);
+        let from = of_family.map(|chain| chain.name.clone()).collect();
+        Passage { family, from, bridge: bridge.clone() }
+    });
+    passages.filter(|passage| !passage.from.is_empty()).collect()
 }
 
 impl Rules {
@@ -67,8 +84,10 @@ impl Rules {
         match self {
             Self::Nftables(load) => {
                 let words = Removal::of(&load.transaction).words();
-                let actions = [words, nftables::closing()];
-                let group = group(actions.map(|words| action(FirewallLayer::Ipv4, words)));
+                let mut actions = vec![words, nftables::closing()];
+                actions.extend(load.passages.iter().map(Passage::removal));
+                let actions = actions.into_iter().map(|words| action(FirewallLayer::Ipv4, words));
+                let group = group(actions);
                 FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
             }
             Self::Iptables(rules) => {
@@ -157,9 +176,10 @@ impl RulesChange {
                             table: load.transaction.table.clone(),
                             changes: Vec::new(),
                         },
-                        supersedes: Vec::new(),
+                        ..Load::default()
                     });
                     all.supersedes.extend(load.supersedes.iter().cloned());
+                    all.passages.extend(load.passages.iter().cloned());
                     for change in &load.transaction.changes {
                         if nftables::is_shared(change) {
                             if shared.contains(&change) {
@@ -185,12 +205,12 @@ impl RulesChange {
 
     /// What takes the rules away that the change brings.
     #[must_use]
-    pub fn undo(&self) -> Option<Undo> {
+    pub fn undo(&self) -> Vec<Undo> {
         let rules = match self {
             Self::Nftables(load) => Rules::Nftables(load.clone()),
             Self::Iptables { add, .. } => Rules::Iptables(add.clone()),
         };
-        stop::rules(&rules.removal()).into_iter().next()
+        stop::rules(&rules.removal())
     }
 }
 
@@ -226,13 +246,15 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
                     Some(removal) if removal.table == wanted.transaction.table => {
                         ours.push(removal);
                     }
+                    // It stays, and the transaction completes it.
+                    _ if wanted.passages.iter().any(|passage| is_of(&undo, passage)) => {}
                     // They go in the transaction in any case.
                     _ if matches!(undo, Undo::RemoveLibvirtRules { .. }) => {}
                     _ => others.push(undo),
                 }
             }
             let transaction = replacement(&ours, wanted.transaction.clone());
-            let load = Load { transaction, supersedes: wanted.supersedes.clone() };
+            let load = Load { transaction, ..wanted.clone() };
             steps.push(Step::LoadRules(RulesChange::Nftables(load)));
         }
         Some(Rules::Iptables(wanted)) => {
@@ -255,6 +277,11 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
     }
     steps.extend(others.into_iter().map(Step::Undo));
     steps
+}
+
+/// Whether an undo takes a passage away.
+fn is_of(undo: &Undo, passage: &Passage) -> bool {
+    matches!(undo, Undo::RemovePassage { words } if *words == passage.removal())
 }
 
 fn is_among(rules: &[Rule], rule: &Rule) -> bool {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef, RouteDef};
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_util::firewall::passage::{self, DroppingChain};
 use oxivirt_util::firewall::{Family, PortRange};
 use oxivirt_util::link_name::{LinkName, LinkNameError};
 
@@ -150,10 +151,9 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
         destinations,
         forwards_ipv6: forwards(def, Family::Ipv6),
         needs_rules: has_rules(def),
-        backend: None,
         needs_dnsmasq: dnsmasq::is_needed(def),
         settings: provision::forwarding(def),
-        pool: None,
+        ..FactsQuery::default()
     })
 }
 
@@ -194,7 +194,31 @@ pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
     if forwards(def, Family::Ipv6) && !facts.ra_links.is_empty() {
         return Err(PlanError::RaRoutes { links: facts.ra_links.join(", ") });
     }
+    warnings.extend(dropped(def, facts));
     Ok(warnings)
+}
+
+/// Filters of other programs that a network's forwarded packets do not pass: what our rules accept, the
+/// policy of another base chain still drops.
+fn dropped<'a>(def: &'a NetworkDef, facts: &'a HostFacts) -> impl Iterator<Item = String> + 'a {
+    let concerns = |chain: &&DroppingChain| {
+        let families = [(Family::Ipv4, "ip"), (Family::Ipv6, "ip6")].into_iter();
+        let forwarded = families.filter(|(family, _)| forwards(def, *family));
+        let mut seen = forwarded.filter(|(_, word)| [*word, "inet"].contains(&chain.family));
+        // Where there is a passage, it is not dropped.
+        let has_passage = |family| {
+            let mut chains = facts.user_chains.iter();
+            chain.table == passage::TABLE && chains.any(|user| user.family == family)
+        };
+        chain.hook == "forward" && seen.any(|(family, _)| !has_passage(family))
+    };
+    facts.drops.iter().filter(concerns).map(|chain| {
+        let DroppingChain { family, table, name, hook } = chain;
+        format!(
+            "chain {name} of table {family} {table} (hook {hook}) drops what it does not accept, so \
+             guests' packets may not be forwarded"
+        )
+    })
 }
 
 /// Whether rules can be set for a network that needs them.

@@ -227,6 +227,11 @@ pub enum Undo {
         /// Its subnets.
         subnets: Vec<String>,
     },
+    /// Remove a network's way through the filters of other programs.
+    RemovePassage {
+        /// The arguments of the `nft` call that takes its rules away.
+        words: Vec<String>,
+    },
     /// Remove those of these iptables rules that are there, as one transaction for each family; then
     /// the shared chains, if nobody uses them any more.
     RemoveIptables {
@@ -290,20 +295,20 @@ impl Step {
     /// Addresses, routes through the bridge, its MTU and its settings go with the bridge. The
     /// host-wide forwarding settings stay: others may rely on them by now.
     #[must_use]
-    pub fn undo(&self) -> Option<Undo> {
+    pub fn undo(&self) -> Vec<Undo> {
         match self {
-            Self::CreateBridge(bridge) => Some(Undo::DeleteBridge {
+            Self::CreateBridge(bridge) => vec![Undo::DeleteBridge {
                 name: bridge.name.to_string(),
                 address: Some(bridge.address),
-            }),
+            }],
             Self::LoadRules(change) => change.undo(),
-            Self::WriteFile(file) => Some(Undo::RemoveFile { path: file.path.clone() }),
-            Self::StartDnsmasq { launch, pid_file } => Some(Undo::StopDnsmasq {
+            Self::WriteFile(file) => vec![Undo::RemoveFile { path: file.path.clone() }],
+            Self::StartDnsmasq { launch, pid_file } => vec![Undo::StopDnsmasq {
                 conf_file: launch.conf_file.clone(),
                 pid_file: pid_file.clone(),
-            }),
+            }],
             Self::Shape { link, is_of_host: true, .. } => {
-                Some(Undo::ClearShaping { link: link.to_string() })
+                vec![Undo::ClearShaping { link: link.to_string() }]
             }
             Self::SetMtu { .. }
             | Self::Sysctl(_)
@@ -317,7 +322,7 @@ impl Step {
             | Self::Shape { .. }
             | Self::RegisterDomain { .. }
             | Self::ReloadDnsmasq { .. }
-            | Self::Undo(_) => None,
+            | Self::Undo(_) => Vec::new(),
         }
     }
 }
@@ -366,6 +371,9 @@ impl std::fmt::Display for Undo {
             Self::RemoveRules { .. } => write!(f, "remove the network's firewall rules"),
             Self::RemoveLibvirtRules { bridge, .. } => {
                 write!(f, "remove libvirt's nftables rules for {bridge}")
+            }
+            Self::RemovePassage { .. } => {
+                write!(f, "remove the network's way through filters of others")
             }
             Self::RemoveIptables { commands } => {
                 write!(f, "remove {} iptables rules", commands.len())

@@ -9,7 +9,7 @@
 
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallBackend, FirewallLayer, FirewallRemoval};
-use oxivirt_util::firewall::{Removal, libvirt};
+use oxivirt_util::firewall::{Passage, Removal, libvirt};
 
 use super::iptables::{self, Services};
 use super::{Plan, RemovalCommand, Rules, Undo, dnsmasq, nftables, start};
@@ -157,6 +157,9 @@ fn undo(backend: FirewallBackend, layer: FirewallLayer, words: &[String]) -> Und
         (FirewallBackend::Iptables, FirewallLayer::Ipv6) => ("ip6tables", &["-w"]),
         (FirewallBackend::Iptables, FirewallLayer::Ethernet) => ("ebtables", &["--concurrent"]),
         _ if Removal::parse(words).is_ok() => return Undo::RemoveRules { words: words.to_vec() },
+        _ if Passage::of_removal(words).is_some() => {
+            return Undo::RemovePassage { words: words.to_vec() };
+        }
         _ => ("nft", &[]),
     };
     let plain = RemovalCommand { program: program.to_owned(), arguments: words.to_vec() };

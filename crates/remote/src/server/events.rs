@@ -78,7 +78,10 @@ fn packet(callback_id: i32, event: &Event) -> Option<Vec<u8>> {
             let header = frame::Header::message(PROGRAM, EVENT_METADATA_CHANGE, SERIAL);
             frame::append(&mut out, header, |out| xdr::append(out, &message))
         }
-        Event::Updated { .. } | Event::Healed { .. } | Event::Lease { .. } => return None,
+        Event::Updated { .. }
+        | Event::Healed { .. }
+        | Event::Warning { .. }
+        | Event::Lease { .. } => return None,
     };
     written.ok().map(|()| out)
 }

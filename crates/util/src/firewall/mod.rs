@@ -14,6 +14,7 @@ pub mod iptables;
 pub mod json;
 pub mod libvirt;
 pub mod model;
+pub mod passage;
 pub mod removal;
 pub mod text;
 #[cfg(feature = "exec")]
@@ -22,4 +23,5 @@ pub mod xtables;
 pub use model::{
     Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,
 };
+pub use passage::Passage;
 pub use removal::Removal;

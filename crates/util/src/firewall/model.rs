@@ -8,7 +8,7 @@ pub use crate::ip::Family;
 use crate::link_name::LinkName;
 
 /// Changes to the table `inet NAME`, carried out in order and atomically.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
     /// Name of the table (family `inet`).
     pub table: String,

@@ -205,6 +205,9 @@ pub(crate) fn event_text(event: &Event) -> String {
             let what = steps.join(", ");
             tr!("event 'healed' for network {name}: {what}", name = name, what = what)
         }
+        Event::Warning { text, .. } => {
+            tr!("event 'warning' for network {name}: {what}", name = name, what = text)
+        }
         Event::Lease { change, lease, .. } => {
             let what = format!("{change:?}").to_ascii_lowercase();
             let address = &lease.ipaddr;

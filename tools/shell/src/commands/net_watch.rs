@@ -83,6 +83,7 @@ fn listen(
         EventId::Updated,
         EventId::Healed,
         EventId::Lease,
+        EventId::Warning,
     ];
     let register = |kind| {
         let sender = sender.clone();

@@ -53,27 +53,33 @@ const NETWORK_HEADER: u32 = 1;
 /// `NF_CT_STATE_BIT` of established and related, together.
 const CT_ESTABLISHED_RELATED: u32 = 6;
 
-/// What goes from another table in the same batch.
+/// A change of another table than ours, in the same batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Deletion {
-    /// The whole table.
-    Table {
-        /// `NFPROTO_…`
-        family: u8,
-        /// Its name.
-        table: String,
-    },
-    /// A rule.
-    Rule {
-        /// `NFPROTO_…`
-        family: u8,
-        /// Name of the table.
-        table: String,
-        /// Name of the chain.
-        chain: String,
-        /// Number of the rule, as it was just read.
-        handle: u64,
-    },
+pub(super) struct Elsewhere {
+    /// `NFPROTO_…`
+    pub(super) family: u8,
+    /// Name of the table.
+    pub(super) table: String,
+    pub(super) what: What,
+}
+
+/// What is changed there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// The whole table goes.
+    DeleteTable,
+    /// A rule goes, by the number that was just read.
+    DeleteRule { chain: String, handle: u64 },
+    /// A chain comes, unless it is there.
+    AddChain(String),
+    /// The rules of a chain go.
+    FlushChain(String),
+    /// A chain goes.
+    DeleteChain(String),
+    /// A rule comes last.
+    AddRule { chain: String, rule: Rule },
+    /// A jump to another chain comes first.
+    InsertJump { chain: String, to: String },
 }
 
 /// The last member of a batch.
@@ -81,8 +87,8 @@ pub(super) enum Deletion {
 pub(super) enum Last<'a> {
     /// A change of the table with this name.
     Change(&'a str, &'a Change),
-    /// A deletion from another table.
-    Deletion(&'a Deletion),
+    /// A change of another table.
+    Elsewhere(&'a Elsewhere),
 }
 
 /// Messages of one batch.
@@ -117,8 +123,8 @@ impl Batch {
             Last::Change(table, change) => {
                 self.push(table, change, netlink_packet_core::NLM_F_ACK);
             }
-            Last::Deletion(deletion) => {
-                self.push_deletion(deletion, netlink_packet_core::NLM_F_ACK);
+            Last::Elsewhere(change) => {
+                self.push_elsewhere(change, netlink_packet_core::NLM_F_ACK);
             }
         }
         self.control(ControlMessage::BatchEnd);
@@ -130,29 +136,16 @@ impl Batch {
         self.push(table, change, 0);
     }
 
-    /// Deletes something of another table.
-    pub(super) fn delete(&mut self, deletion: &Deletion) {
-        self.push_deletion(deletion, 0);
+    /// Changes another table.
+    pub(super) fn elsewhere(&mut self, change: &Elsewhere) {
+        self.push_elsewhere(change, 0);
     }
 
-    fn push_deletion(&mut self, deletion: &Deletion, flags: u16) {
-        let message = match deletion {
-            Deletion::Table { table, .. } => NfTablesMessage::DeleteTable(TableMessage {
-                attributes: vec![TableAttribute::Name(table.clone())],
-            }),
-            Deletion::Rule { table, chain, handle, .. } => {
-                let attributes = vec![
-                    RuleAttribute::Table(table.clone()),
-                    RuleAttribute::Chain(chain.clone()),
-                    RuleAttribute::Handle(*handle),
-                ];
-                NfTablesMessage::DeleteRule(RuleMessage { attributes })
-            }
-        };
-        let (Deletion::Table { family, .. } | Deletion::Rule { family, .. }) = deletion;
-        let family = NetfilterProtoFamily::from(*family);
+    fn push_elsewhere(&mut self, change: &Elsewhere, flags: u16) {
+        let (message, kind_flags) = elsewhere(change);
+        let family = NetfilterProtoFamily::from(change.family);
         let header = NetfilterHeader::new(family, 0, 0);
-        self.emit(NetfilterMessage::new(header, message), NLM_F_REQUEST | flags);
+        self.emit(NetfilterMessage::new(header, message), NLM_F_REQUEST | kind_flags | flags);
     }
 
     fn control(&mut self, message: ControlMessage) {
@@ -190,6 +183,48 @@ impl Batch {
 /// Number of messages a change becomes.
 pub(super) fn n_messages(change: &Change) -> u32 {
     if matches!(change, Change::AddSet { .. }) { 2 } else { 1 }
+}
+
+fn elsewhere(change: &Elsewhere) -> (NfTablesMessage, u16) {
+    let table = change.table.as_str();
+    let rule = |chain: &String, more: Vec<RuleAttribute>| {
+        let mut attributes =
+            vec![RuleAttribute::Table(table.to_owned()), RuleAttribute::Chain(chain.clone())];
+        attributes.extend(more);
+        RuleMessage { attributes }
+    };
+    let chain = |name: &String| ChainMessage { attributes: chain_name(table, name) };
+    match &change.what {
+        What::DeleteTable => {
+            let attributes = vec![TableAttribute::Name(table.to_owned())];
+            (NfTablesMessage::DeleteTable(TableMessage { attributes }), 0)
+        }
+        What::DeleteRule { chain, handle } => {
+            (NfTablesMessage::DeleteRule(rule(chain, vec![RuleAttribute::Handle(*handle)])), 0)
+        }
+        What::AddChain(name) => (NfTablesMessage::NewChain(chain(name)), NLM_F_CREATE),
+        What::FlushChain(name) => (NfTablesMessage::DeleteRule(rule(name, Vec::new())), 0),
+        What::DeleteChain(name) => (NfTablesMessage::DeleteChain(chain(name)), 0),
+        What::AddRule { chain, rule: added } => {
+            let expressions = RuleAttribute::Expressions(expressions(added));
+            let message = NfTablesMessage::NewRule(rule(chain, vec![expressions]));
+            (message, NLM_F_CREATE | NLM_F_APPEND)
+        }
+        What::InsertJump { chain, to } => {
+            let expressions = RuleAttribute::Expressions(jump(to));
+            (NfTablesMessage::NewRule(rule(chain, vec![expressions])), NLM_F_CREATE)
+        }
+    }
+}
+
+/// Counts every packet and evaluates a chain for it.
+fn jump(to: &str) -> Vec<Expression> {
+    let verdict = verdict_data(&Verdict::Jump(to.to_owned()));
+    let immediate = Expressions::Immediate(vec![
+        Immediate::DestinationRegister(Register::Verdict),
+        Immediate::Data(DataAttribute::Verdict(verdict)),
+    ]);
+    vec![counter(), immediate.into()]
 }
 
 fn message(table: &str, change: &Change, set_id: u32) -> (NfTablesMessage, u16) {
@@ -451,11 +486,15 @@ fn expressions(rule: &Rule) -> Vec<Expression> {
         condition(&mut out, &mut family, item);
     }
     if rule.is_counted() {
-        let zero = || 0_u64.to_be_bytes().to_vec();
-        out.push(other("counter", vec![DefaultNla::new(1, zero()), DefaultNla::new(2, zero())]));
+        out.push(counter());
     }
     action(&mut out, family, &rule.action);
     out
+}
+
+fn counter() -> Expression {
+    let zero = || 0_u64.to_be_bytes().to_vec();
+    other("counter", vec![DefaultNla::new(1, zero()), DefaultNla::new(2, zero())])
 }
 
 /// Appends the expressions of one condition; `family` is the IP version established so far.

@@ -10,6 +10,7 @@
 
 pub mod dump;
 pub mod encode;
+mod foreign;
 mod libvirt;
 mod socket;
 
@@ -20,9 +21,11 @@ use tokio::sync::oneshot;
 
 pub use dump::{ChainState, ElementState, TableState};
 
-use self::encode::Deletion;
+use self::encode::{Elsewhere, What};
 use crate::firewall::libvirt::{self as table, NetworkRules};
-use crate::firewall::{Removal, Transaction};
+use crate::firewall::passage::{self, DroppingChain, Passage, UserChain};
+use crate::firewall::{Family, Removal, Transaction};
+use crate::link_name::LinkName;
 
 /// What can go wrong with a transaction or a listing.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +77,14 @@ impl NftError {
 }
 
 /// What one transaction does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Load {
     /// The changes of our table.
     pub transaction: Transaction,
     /// Networks whose rules of libvirt go in the same transaction, if there are any.
     pub supersedes: Vec<NetworkRules>,
+    /// Ways through the filters of other programs.
+    pub passages: Vec<Passage>,
 }
 
 enum Job {
@@ -89,6 +94,10 @@ enum Job {
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
     Generation(oneshot::Sender<Result<u32, NftError>>),
     Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
+    ObservePassages(Vec<Passage>, oneshot::Sender<Result<Vec<bool>, NftError>>),
+    RemovePassage(Family, LinkName, oneshot::Sender<Result<(), NftError>>),
+    UserChains(oneshot::Sender<Result<Vec<UserChain>, NftError>>),
+    DroppingChains(oneshot::Sender<Result<Vec<DroppingChain>, NftError>>),
 }
 
 /// Deletes a table if nothing but shared objects is left in it.
@@ -189,6 +198,38 @@ impl Nftables {
         self.ask(|answer| Job::Observe(table, answer)).await
     }
 
+    /// Whether passages are complete, for each.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn observe_passages(&self, passages: Vec<Passage>) -> Result<Vec<bool>, NftError> {
+        self.ask(|answer| Job::ObservePassages(passages, answer)).await
+    }
+
+    /// Removes what is there of the passage for a bridge.
+    ///
+    /// # Errors
+    /// [`NftError::Refused`] if a rule of somebody else jumps to it.
+    pub async fn remove_passage(&self, family: Family, bridge: LinkName) -> Result<(), NftError> {
+        self.ask(|answer| Job::RemovePassage(family, bridge, answer)).await
+    }
+
+    /// Which chains other programs leave to the administrator.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn user_chains(&self) -> Result<Vec<UserChain>, NftError> {
+        self.ask(Job::UserChains).await
+    }
+
+    /// Base chains that guests' packets pass and that drop by default, whoever made them.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn dropping_chains(&self) -> Result<Vec<DroppingChain>, NftError> {
+        self.ask(Job::DroppingChains).await
+    }
+
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, NftError>>) -> Job,
@@ -228,6 +269,15 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             }
             Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
+            Job::ObservePassages(passages, answer) => {
+                let states = passages.iter().map(|passage| is_complete(socket, passage));
+                drop(answer.send(states.collect()));
+            }
+            Job::RemovePassage(family, bridge, answer) => {
+                drop(answer.send(remove_passage(socket, family, &bridge)));
+            }
+            Job::UserChains(answer) => drop(answer.send(user_chains(socket))),
+            Job::DroppingChains(answer) => drop(answer.send(socket.dropping_chains())),
         }
     }
 }
@@ -248,18 +298,24 @@ fn apply_all(socket: &socket::Socket, batch: Vec<(Load, oneshot::Sender<Result<(
     }
 }
 
-/// Applies loads as one transaction, in which libvirt's rules of the same networks go.
+/// Applies loads as one transaction, in which libvirt's rules of the same networks go and ways through the
+/// filters of others come.
 ///
-/// Those are looked for under the generation number, so that what is deleted by its number is what was
-/// read.
+/// What is there of either is looked for under the generation number, so that what is deleted by its
+/// number is what was read.
 fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     let transactions: Vec<_> = loads.iter().map(|load| &load.transaction).collect();
     let networks: Vec<_> = loads.iter().flat_map(|load| &load.supersedes).collect();
+    let passages: Vec<_> = loads.iter().flat_map(|load| &load.passages).collect();
     for _ in 0..ATTEMPTS {
-        let generation = if networks.is_empty() { None } else { Some(socket.generation()?) };
-        let deletions = libvirt_deletions(socket, &networks)?;
-        let generation = generation.filter(|_| !deletions.is_empty());
-        match socket.commit_with(&deletions, &transactions, generation) {
+        let looks = !networks.is_empty() || !passages.is_empty();
+        let generation = if looks { Some(socket.generation()?) } else { None };
+        let mut elsewhere = libvirt_deletions(socket, &networks)?;
+        for passage in &passages {
+            elsewhere.extend(passage_changes(socket, passage)?);
+        }
+        let generation = generation.filter(|_| !elsewhere.is_empty());
+        match socket.commit_with(&elsewhere, &transactions, generation) {
             Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
             other => return other,
         }
@@ -271,12 +327,12 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
 fn libvirt_deletions(
     socket: &socket::Socket,
     networks: &[&NetworkRules],
-) -> Result<Vec<Deletion>, NftError> {
+) -> Result<Vec<Elsewhere>, NftError> {
     let mut deletions = Vec::new();
     if networks.is_empty() {
         return Ok(deletions);
     }
-    let table = || table::TABLE.to_owned();
+    let change = |family, what| Elsewhere { family, table: table::TABLE.to_owned(), what };
     let bridges: Vec<_> = networks.iter().map(|network| index_of(network)).collect();
     let mut skeletons = Vec::new();
     for family in libvirt::FAMILIES {
@@ -288,20 +344,16 @@ fn libvirt_deletions(
         let is_skeleton =
             left.len() <= table::N_JUMPS && left.iter().all(|rule| rule.chain == table::FORWARD);
         if is_skeleton && gone.is_empty() {
-            skeletons.push(Deletion::Table { family, table: table() });
+            skeletons.push(change(family, What::DeleteTable));
         } else if is_skeleton {
-            deletions.push(Deletion::Table { family, table: table() });
+            deletions.push(change(family, What::DeleteTable));
         } else {
-            deletions.extend(gone.into_iter().map(|rule| Deletion::Rule {
-                family,
-                table: table(),
-                chain: rule.chain,
-                handle: rule.handle,
+            deletions.extend(gone.into_iter().map(|rule| {
+                change(family, What::DeleteRule { chain: rule.chain, handle: rule.handle })
             }));
         }
     }
-    if !deletions.is_empty() && deletions.iter().all(|what| matches!(what, Deletion::Table { .. }))
-    {
+    if !deletions.is_empty() && deletions.iter().all(|change| change.what == What::DeleteTable) {
         // It makes the tables of both families for a network of one.
         deletions.extend(skeletons);
     }
@@ -318,6 +370,96 @@ fn observe_libvirt(
         for (network, found) in networks.iter().zip(&mut found) {
             let bridge = index_of(network);
             *found |= rules.iter().any(|rule| rule.is_of(network, bridge, &exists));
+        }
+    }
+    Ok(found)
+}
+
+/// `NFPROTO_…`
+const fn number_of(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => 2,
+        Family::Ipv6 => 10,
+    }
+}
+
+/// What completes a passage, from whatever is there of it.
+fn passage_changes(socket: &socket::Socket, passage: &Passage) -> Result<Vec<Elsewhere>, NftError> {
+    let family = number_of(passage.family);
+    let chain = passage.chain();
+    let mut jumps = Vec::new();
+    let mut is_needed = false;
+    for from in &passage.from {
+        // A chain that has gone meanwhile needs no passage.
+        let Some(known) = socket.jumps(family, passage::TABLE, from)? else { continue };
+        is_needed = true;
+        if !known.iter().any(|jump| jump.to == chain) {
+            jumps.push(What::InsertJump { chain: from.clone(), to: chain.clone() });
+        }
+    }
+    if !is_needed {
+        return Ok(Vec::new());
+    }
+    let mut changes = vec![What::AddChain(chain.clone()), What::FlushChain(chain.clone())];
+    let rules = passage.rules().into_iter();
+    changes.extend(rules.map(|rule| What::AddRule { chain: chain.clone(), rule }));
+    changes.extend(jumps);
+    let change = |what| Elsewhere { family, table: passage::TABLE.to_owned(), what };
+    Ok(changes.into_iter().map(change).collect())
+}
+
+fn is_complete(socket: &socket::Socket, passage: &Passage) -> Result<bool, NftError> {
+    let family = number_of(passage.family);
+    let chain = passage.chain();
+    for from in &passage.from {
+        let jumps = socket.jumps(family, passage::TABLE, from)?;
+        if !jumps.is_some_and(|jumps| jumps.iter().any(|jump| jump.to == chain)) {
+            return Ok(false);
+        }
+    }
+    let n_rules = socket.n_rules(family, passage::TABLE, &chain)?;
+    Ok(n_rules == Some(passage.rules().len()))
+}
+
+fn remove_passage(
+    socket: &socket::Socket,
+    family: Family,
+    bridge: &LinkName,
+) -> Result<(), NftError> {
+    let of_family = |chain: &UserChain| chain.family == family;
+    let chain = passage::chain(bridge);
+    let family = number_of(family);
+    for _ in 0..ATTEMPTS {
+        let generation = socket.generation()?;
+        let mut changes = Vec::new();
+        for from in UserChain::all().filter(of_family) {
+            let jumps = socket.jumps(family, passage::TABLE, &from.name)?.unwrap_or_default();
+            let ours = jumps.into_iter().filter(|jump| jump.to == chain);
+            let delete = |jump: foreign::Jump| What::DeleteRule {
+                chain: from.name.clone(),
+                handle: jump.handle,
+            };
+            changes.extend(ours.map(delete));
+        }
+        if socket.n_rules(family, passage::TABLE, &chain)?.is_some() {
+            changes.push(What::FlushChain(chain.clone()));
+            changes.push(What::DeleteChain(chain.clone()));
+        }
+        let change = |what| Elsewhere { family, table: passage::TABLE.to_owned(), what };
+        let changes: Vec<_> = changes.into_iter().map(change).collect();
+        match socket.commit_with(&changes, &[], Some(generation)) {
+            Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
+            other => return other,
+        }
+    }
+    Err(NftError::Contended)
+}
+
+fn user_chains(socket: &socket::Socket) -> Result<Vec<UserChain>, NftError> {
+    let mut found = Vec::new();
+    for chain in UserChain::all() {
+        if socket.jumps(number_of(chain.family), passage::TABLE, &chain.name)?.is_some() {
+            found.push(chain);
         }
     }
     Ok(found)

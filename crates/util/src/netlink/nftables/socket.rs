@@ -11,9 +11,10 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::NftError;
 use super::dump::{self, TableState};
-use super::encode::{Batch, Deletion, Last, n_messages};
-use super::libvirt;
+use super::encode::{Batch, Elsewhere, Last, n_messages};
+use super::{foreign, libvirt};
 use crate::firewall::libvirt::{self as libvirt_table, RuleState};
+use crate::firewall::passage::DroppingChain;
 use crate::firewall::{Change, Transaction, text};
 
 /// Messages of subsystem nftables have this in the high byte of their type.
@@ -98,13 +99,13 @@ impl Socket {
         self.commit_with(&[], transactions, generation)
     }
 
-    /// As [`Self::commit`], with deletions from other tables before.
+    /// As [`Self::commit`], with changes of other tables before.
     ///
     /// Always under a generation number: so it is known which one the transaction makes, and that
     /// nobody else made it.
     pub(super) fn commit_with(
         &self,
-        deletions: &[Deletion],
+        elsewhere: &[Elsewhere],
         transactions: &[&Transaction],
         generation: Option<u32>,
     ) -> Result<(), NftError> {
@@ -115,7 +116,7 @@ impl Socket {
             };
             let next = current.wrapping_add(1);
             self.own.expect(next);
-            match self.try_commit(deletions, transactions, current) {
+            match self.try_commit(elsewhere, transactions, current) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.own.disappoint(next);
@@ -129,25 +130,25 @@ impl Socket {
 
     fn try_commit(
         &self,
-        deletions: &[Deletion],
+        elsewhere: &[Elsewhere],
         transactions: &[&Transaction],
         generation: u32,
     ) -> Result<(), NftError> {
         let mut all = transactions
             .iter()
             .flat_map(|t| t.changes.iter().map(|change| (t.table.as_str(), change)));
-        let before = u32::try_from(deletions.len()).unwrap_or(u32::MAX);
-        let mut deletions = deletions.iter();
+        let before = u32::try_from(elsewhere.len()).unwrap_or(u32::MAX);
+        let mut elsewhere = elsewhere.iter();
         let last = match all.next_back() {
             Some((table, change)) => Last::Change(table, change),
-            None => match deletions.next_back() {
-                Some(deletion) => Last::Deletion(deletion),
+            None => match elsewhere.next_back() {
+                Some(change) => Last::Elsewhere(change),
                 None => return Ok(()),
             },
         };
         let mut batch = Batch::begin(Some(generation));
-        for deletion in deletions {
-            batch.delete(deletion);
+        for change in elsewhere {
+            batch.elsewhere(change);
         }
         for (table, change) in all {
             batch.change(table, change);
@@ -165,6 +166,48 @@ impl Socket {
         }
         let rules = self.dump_of(family, GET_RULE, &attribute(1, libvirt_table::TABLE))?;
         Ok(Some(rules.iter().filter_map(|message| libvirt::rule(family, message)).collect()))
+    }
+
+    /// The rules of a chain that do nothing but jump to another one; `None` if there is no such chain.
+    pub(super) fn jumps(
+        &self,
+        family: u8,
+        table: &str,
+        chain: &str,
+    ) -> Result<Option<Vec<foreign::Jump>>, NftError> {
+        let names = [attribute(1, table), attribute(3, chain)].concat();
+        if !self.has(family, GET_CHAIN, &names)? {
+            return Ok(None);
+        }
+        let names = [attribute(1, table), attribute(2, chain)].concat();
+        let rules = self.dump_of(family, GET_RULE, &names)?;
+        Ok(Some(rules.iter().filter_map(|message| foreign::jump(message, chain)).collect()))
+    }
+
+    /// How many rules a chain has; `None` if there is no such chain.
+    pub(super) fn n_rules(
+        &self,
+        family: u8,
+        table: &str,
+        chain: &str,
+    ) -> Result<Option<usize>, NftError> {
+        let names = [attribute(1, table), attribute(3, chain)].concat();
+        if !self.has(family, GET_CHAIN, &names)? {
+            return Ok(None);
+        }
+        let names = [attribute(1, table), attribute(2, chain)].concat();
+        let rules = self.dump_of(family, GET_RULE, &names)?;
+        Ok(Some(rules.iter().filter(|message| foreign::is_in(message, chain)).count()))
+    }
+
+    /// Base chains of all families that guests' packets pass and that drop by default.
+    pub(super) fn dropping_chains(&self) -> Result<Vec<DroppingChain>, NftError> {
+        let mut found = Vec::new();
+        for (family, word) in foreign::FAMILIES {
+            let chains = self.dump_of(family, GET_CHAIN, &[])?;
+            found.extend(chains.iter().filter_map(|chain| foreign::dropping_chain(word, chain)));
+        }
+        Ok(found)
     }
 
     /// Reads until the answer to message `last`, or the first refusal.
@@ -255,11 +298,18 @@ impl Socket {
     }
 
     fn has_table_of(&self, family: u8, table: &str) -> Result<bool, NftError> {
-        self.send(&request_of(family, GET_TABLE, 0, &attribute(1, table)))?;
+        self.has(family, GET_TABLE, &attribute(1, table))
+    }
+
+    /// Whether an object exists that is asked for by its names.
+    fn has(&self, family: u8, kind: u16, names: &[u8]) -> Result<bool, NftError> {
+        // The number of the answer is one less than that of the question.
+        let found = kind - 1;
+        self.send(&request_of(family, kind, 0, names))?;
         loop {
             let answer = self.receive(false)?.ok_or(NftError::Answer)?;
             for message in Messages(&answer) {
-                if message.kind == NFTABLES {
+                if message.kind == found {
                     return Ok(true);
                 }
                 if message.kind == NLMSG_ERROR {
@@ -346,15 +396,15 @@ impl Socket {
     }
 }
 
-/// Finds the change that message number `sequence` belongs to; message 0 begins the batch, deletions
-/// from other tables follow.
+/// Finds the change that message number `sequence` belongs to; message 0 begins the batch, changes of
+/// other tables follow.
 fn refused(
     transactions: &[&Transaction],
-    n_deletions: u32,
+    n_elsewhere: u32,
     sequence: u32,
     source: io::Error,
 ) -> NftError {
-    let mut first = n_deletions.saturating_add(1);
+    let mut first = n_elsewhere.saturating_add(1);
     for transaction in transactions {
         for change in &transaction.changes {
             let after = first + n_messages(change);

@@ -1,0 +1,150 @@
+//! Filters of other programs on the same host: Docker's and ufw's.
+
+use std::time::Duration;
+
+use oxivirt_tests::process::wait_until;
+use oxivirt_tests::session::Session;
+use oxivirt_tests::{Guest, Host};
+
+use super::host_with_nftables;
+use super::lab::outside;
+
+const NAT: &str = include_str!("../../data/networks/nat.xml");
+const NAME: &str = "nat";
+const OUTSIDE: &str = "203.0.113.2";
+/// What Docker has in the filter table, as far as it matters here.
+const DOCKER: &str = "iptables -N DOCKER-USER; iptables -A DOCKER-USER -j RETURN; \
+                      iptables -P FORWARD DROP; iptables -I FORWARD -j DOCKER-USER";
+const NO_DOCKER: &str = "iptables -D FORWARD -j DOCKER-USER; iptables -F DOCKER-USER; \
+                         iptables -X DOCKER-USER; iptables -P FORWARD ACCEPT";
+
+/// A running network with a guest and something outside.
+struct Coexisting {
+    session: Session,
+    guest: Guest,
+    host: Host,
+    _outside: Guest,
+}
+
+impl Coexisting {
+    /// A host on which `others` was run, and then the network started.
+    fn new(test: &str, settings: &str, others: &str) -> Option<Self> {
+        let host = host_with_nftables(test)?;
+        host.warm_up().unwrap();
+        host.configure(settings).unwrap();
+        host.netns().sh(others).unwrap();
+        let outside = outside(&host);
+        let mut session = Session::listen(&host).unwrap();
+        session.call("define", NAME, &NAT.replace('\n', " ")).unwrap();
+        session.call("start", NAME, "").unwrap();
+        let guest = Guest::on(&host, "virbr0", "port0").unwrap();
+        guest.configure("192.168.122.9/24", "192.168.122.1").unwrap();
+        Some(Self { session, guest, host, _outside: outside })
+    }
+
+    fn warnings(&mut self) -> String {
+        let events = self.session.ask("events", "", "").unwrap();
+        events.lines().filter(|line| line.contains(" warning: ")).collect()
+    }
+
+    fn reaches_outside(&self) -> bool {
+        self.guest.pings(OUTSIDE).unwrap()
+    }
+
+    fn rules(&self) -> String {
+        self.host.netns().sh("iptables -S; ip6tables -S").unwrap()
+    }
+
+    /// Ends the network; what iptables has must be `before`.
+    #[track_caller]
+    fn end(mut self, before: &str) {
+        self.session.call("destroy", NAME, "").unwrap();
+        assert_eq!(self.rules(), before);
+    }
+}
+
+#[test]
+fn a_policy_of_others_that_drops_is_told() {
+    let test = "a_policy_of_others_that_drops_is_told";
+    let Some(mut lab) = Coexisting::new(test, "", DOCKER) else { return };
+    let before = lab.rules();
+    let told = lab.warnings();
+    assert!(told.contains("chain FORWARD of table ip filter (hook forward)"), "{told}");
+    assert!(!lab.reaches_outside());
+    lab.end(&before);
+}
+
+#[test]
+fn nothing_is_told_of_a_chain_that_accepts() {
+    let test = "nothing_is_told_of_a_chain_that_accepts";
+    let Some(mut lab) = Coexisting::new(test, "", "iptables -P INPUT DROP") else { return };
+    assert_eq!(lab.warnings(), "");
+    assert!(lab.reaches_outside());
+}
+
+#[test]
+fn packets_are_accepted_in_dockers_chain() {
+    let test = "packets_are_accepted_in_dockers_chain";
+    let settings = "firewall_coexist = \"insert\"\n";
+    let Some(mut lab) = Coexisting::new(test, settings, DOCKER) else { return };
+    assert_eq!(lab.warnings(), "");
+    assert!(lab.reaches_outside());
+    // In the form that iptables understands.
+    let rules = lab.rules();
+    for rule in [
+        "-A DOCKER-USER -j OXIVIRT_virbr0",
+        "-A OXIVIRT_virbr0 -i virbr0 -j ACCEPT",
+        "-A OXIVIRT_virbr0 -o virbr0 -j ACCEPT",
+    ] {
+        assert!(rules.contains(rule), "{rule} is not in\n{rules}");
+    }
+    // Docker itself writes its chain anew.
+    lab.host.netns().sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN").unwrap();
+    let is_back = || Ok(lab.rules() == rules);
+    wait_until("the jump is back", Duration::from_secs(5), is_back).unwrap();
+    assert!(lab.reaches_outside());
+    let status = std::fs::read_to_string(lab.host.status_file(NAME)).unwrap();
+    assert!(status.contains("OXIVIRT_virbr0"), "{status}");
+    let before = rules
+        .lines()
+        .filter(|line| !line.contains("OXIVIRT"))
+        .fold(String::new(), |all, line| all + line + "\n");
+    lab.end(&before);
+}
+
+#[test]
+fn a_chain_of_docker_may_come_and_go() {
+    let test = "a_chain_of_docker_may_come_and_go";
+    let settings = "firewall_coexist = \"insert\"\n";
+    let Some(lab) = Coexisting::new(test, settings, "true") else { return };
+    let before = lab.rules();
+    lab.host.netns().sh(DOCKER).unwrap();
+    let is_used = || Ok(lab.rules().contains("-A DOCKER-USER -j OXIVIRT_virbr0"));
+    wait_until("a jump in the new chain", Duration::from_secs(5), is_used).unwrap();
+    assert!(lab.reaches_outside());
+    lab.host.netns().sh(NO_DOCKER).unwrap();
+    let is_gone = || Ok(lab.rules() == before);
+    wait_until("nothing of ours is left", Duration::from_secs(5), is_gone).unwrap();
+    assert!(lab.reaches_outside());
+    lab.end(&before);
+}
+
+#[test]
+fn packets_are_accepted_in_ufws_chain() {
+    const UFW: &str = "iptables -N ufw-user-forward; iptables -P FORWARD DROP; \
+                       iptables -A FORWARD -j ufw-user-forward";
+    let test = "packets_are_accepted_in_ufws_chain";
+    let settings = "firewall_coexist = \"insert\"\n";
+    let Some(lab) = Coexisting::new(test, settings, UFW) else { return };
+    assert!(lab.reaches_outside());
+    assert!(lab.rules().contains("-A ufw-user-forward -j OXIVIRT_virbr0"));
+    // The setting is taken back while the network runs.
+    let Coexisting { session, guest, host, _outside } = lab;
+    drop(session);
+    host.configure("").unwrap();
+    host.restart().unwrap();
+    let rules = host.netns().sh("iptables -S").unwrap();
+    assert!(!rules.contains("OXIVIRT"), "{rules}");
+    assert!(!guest.pings(OUTSIDE).unwrap());
+    host.destroy(NAME).unwrap();
+}

@@ -8,6 +8,7 @@
 
 mod ask;
 mod dhcp6;
+mod firewalld;
 mod resolver;
 mod serve;
 mod stream;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use ask::ask;
 pub use dhcp6::dhcp6;
+pub use firewalld::firewalld;
 pub use resolver::resolver;
 pub use serve::serve;
 pub use stream::{count, flood, meter, stream};

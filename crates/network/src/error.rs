@@ -69,7 +69,8 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         PlanError::InUse { .. }
         | PlanError::RouteInUse { .. }
         | PlanError::PortRange { .. }
-        | PlanError::Zone { .. } => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
+        | PlanError::Zone { .. }
+        | PlanError::NoLibvirtZone => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
         PlanError::LinkName(_)
         | PlanError::BridgeExists { .. }
         | PlanError::NotPermitted { .. }
@@ -113,6 +114,7 @@ pub(crate) fn host(error: &HostError) -> Error {
         HostError::Resolver { is_absent: true, .. } => {
             Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK, text)
         }
+        HostError::Firewalld { .. } => Error::new(ErrorCode::DBUS_SERVICE, ErrorDomain::NONE, text),
         HostError::Tc { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
         HostError::Xtables(_)
         | HostError::Dnsmasq(_)

@@ -38,7 +38,7 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{FilterQuery, Plan, Provision, Rules, Step, Undo, provision};
+use crate::plan::{FactsQuery, FilterQuery, Plan, Provision, Rules, Step, Undo, provision};
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -228,7 +228,8 @@ impl<H: Host> Inner<H> {
         let mut query = start::query(def).map_err(planned)?;
         query.backend = Some(self.backend);
         if query.needs_rules {
-            query.filters = FilterQuery { drops: true, user_chains: self.finds_passages() };
+            query.filters.drops = true;
+            query.filters.user_chains = self.finds_passages();
         }
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         for text in start::check(def, &facts).map_err(planned)? {
@@ -255,7 +256,8 @@ impl<H: Host> Inner<H> {
         let plan = provision::difference(&Provision::default(), &want, &[]);
         let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let rules = removal.iter().flat_map(stop::rules).collect();
+        let mut rules: Vec<_> = removal.iter().flat_map(stop::rules).collect();
+        rules.extend(stop::zone(def, facts.firewalld.as_ref()));
         let undo = stop::plan(def, rules, &self.layout, keep);
         self.note_settings(uuid, &want.forwarding, &facts).await?;
         Ok(Planned { view: view.with_removal(removal), plan, undo })
@@ -331,7 +333,14 @@ impl<H: Host> Inner<H> {
         let uuid = view.reference().uuid;
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let removal = view.status().removal;
-        let rules = self.saved_rules(&view.def, removal.as_ref());
+        let mut rules = self.saved_rules(&view.def, removal.as_ref());
+        let zones = start::wants_zone(&view.def);
+        let filters = FilterQuery { zones, ..FilterQuery::default() };
+        let query = FactsQuery { filters, ..FactsQuery::default() };
+        match self.host.facts(&query).await {
+            Ok(facts) => rules.extend(stop::zone(&view.def, facts.firewalld.as_ref())),
+            Err(error) => tracing::warn!(error = chain::text(&error), "zone not left"),
+        }
         let undo = stop::plan(&view.def, rules, &self.layout, keep);
         // Without a journal (a full disk, say) a stop must still be possible; the status file then
         // goes last, so that a crash in between leaves a network that counts as running.

@@ -46,8 +46,8 @@ struct Settings {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviewStep {
-    /// What it is about: `link`, `address`, `setting`, `rules`, `file`, `process`, `route`, `queue` or
-    /// `resolver`.
+    /// What it is about: `link`, `address`, `setting`, `rules`, `zone`, `file`, `process`, `route`, `queue`
+    /// or `resolver`.
     pub kind: &'static str,
     /// The step in words.
     pub text: String,
@@ -130,6 +130,7 @@ impl Place {
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
+            firewalld: facts.firewalld.as_ref(),
             layers: &layers,
             floors: &crate::plan::port::floors(&Default::default()),
         };
@@ -219,13 +220,15 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let def = parse(xml)?;
     let host = open(place)?;
     let Settings { backend, finds_passages } = place.settings(&host).await?;
-    let filters = FilterQuery { drops: true, user_chains: finds_passages };
+    let zones = start::wants_zone(&def);
+    let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
     let query = FactsQuery { filters, ..FactsQuery::default() };
     let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
     let facts = HostFacts {
         has_checksum: true,
         user_chains: found.user_chains,
         drops: found.drops,
+        firewalld: found.firewalld,
         ..assumed_facts()
     };
     let mut best: Option<(Provision, Provision)> = None;
@@ -260,6 +263,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
         part("address", want.link.as_ref().is_some_and(|link| !link.addresses.is_empty())),
         part("setting", want.link.is_some()),
         part("rules", want.rules.is_some()),
+        part("zone", want.zone.is_some()),
         part("route", !want.routes.is_empty()),
         part("queue", want.shaping.is_some()),
     ]
@@ -293,6 +297,7 @@ fn step(step: &Step) -> PreviewStep {
         Step::AddRoute { .. } | Step::RemoveRoute { .. } => ("route", no_lines()),
         Step::Shape { .. } => ("queue", no_lines()),
         Step::RegisterDomain { .. } => ("resolver", no_lines()),
+        Step::JoinZone { .. } => ("zone", no_lines()),
         Step::WriteFile(file) => {
             let content = String::from_utf8_lossy(&file.content);
             ("file", content.lines().map(str::to_owned).collect())
@@ -334,6 +339,7 @@ fn undo(undo: &Undo) -> PreviewStep {
         Undo::RemovePassage { words } => ("rules", vec![words.join(" ")]),
         Undo::RemoveLibvirtRules { .. } | Undo::RunRemoval { .. } => ("rules", Vec::new()),
         Undo::ClearShaping { .. } => ("queue", Vec::new()),
+        Undo::LeaveZone { .. } => ("zone", Vec::new()),
         Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
             ("file", Vec::new())
         }

@@ -13,6 +13,7 @@ use crate::driver::Inner;
 use crate::error;
 use crate::plan::{
     FactsQuery, FilterQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules,
+    start,
 };
 use crate::registry::{Entry, View};
 
@@ -116,7 +117,11 @@ impl<H: Host> Inner<H> {
         let query = FactsQuery {
             needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
             backend: Some(self.backend),
-            filters: FilterQuery { drops: false, user_chains: self.finds_passages() },
+            filters: FilterQuery {
+                drops: false,
+                user_chains: self.finds_passages(),
+                zones: suspects.iter().any(|suspect| start::wants_zone(&suspect.entry.view().def)),
+            },
             ..FactsQuery::default()
         };
         let facts = match self.host.facts(&query).await {

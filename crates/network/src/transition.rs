@@ -46,6 +46,7 @@ impl<H: Host> Inner<H> {
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
+            firewalld: facts.firewalld.as_ref(),
             layers: &layers,
             floors: &floors,
         };
@@ -61,7 +62,8 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
         let backend = Some(self.backend);
-        let filters = FilterQuery { drops: false, user_chains: self.finds_passages() };
+        let zones = start::wants_zone(def);
+        let filters = FilterQuery { drops: false, user_chains: self.finds_passages(), zones };
         let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }

@@ -3,7 +3,7 @@
 //! What runs until its input ends: `oxivirt-probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
 //! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
 //! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
-//! resolver. What ends by itself: `ask` reads questions, one a
+//! resolver, `firewalld FILE ZONE… [- POLICY…]` for its firewalld. What ends by itself: `ask` reads questions, one a
 //! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6
 //! INTERFACE DUID NAME` asks for an address, `arp DEVICE MAC FROM TO` asks through a macvtap.
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::probe::{
-    Question, arp, ask, count, dhcp6, flood, meter, resolver, serve, stream,
+    Question, arp, ask, count, dhcp6, firewalld, flood, meter, resolver, serve, stream,
 };
 
 fn main() -> ExitCode {
@@ -45,7 +45,8 @@ fn run() -> Result<()> {
         ["arp", device, mac, from, to] => {
             arp(Path::new(device), &bytes(mac)?, parse(from)?, parse(to)?)
         }
-        ["resolver", word] => stand_in(word == "refuse"),
+        ["resolver", word] => stand_in(resolver(word == "refuse")),
+        ["firewalld", calls, ref names @ ..] => stand_in(firewalld(Path::new(calls), names)),
         _ => Err(Error::Wrong("wrong words; see the program's documentation".into())),
     }
 }
@@ -64,8 +65,8 @@ fn bytes(text: &str) -> Result<Vec<u8>> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn stand_in(refuses: bool) -> Result<()> {
-    resolver(refuses).await
+async fn stand_in(service: impl Future<Output = Result<()>>) -> Result<()> {
+    service.await
 }
 
 fn occupy(port: &str) -> Result<()> {

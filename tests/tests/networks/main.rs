@@ -5,8 +5,10 @@
 
 mod addresses;
 mod bad_input;
+mod bus;
 mod coexist;
 mod disturbed;
+mod firewalld;
 mod heal;
 mod iptables;
 mod lab;

@@ -25,6 +25,7 @@ use oxivirt_util::sriov::Sysfs;
 use oxivirt_util::{chain, file, pidfile, tc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::firewalld::Firewalld;
 use super::{End, Hint, Host, HostError, watch};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, TcCommand};
@@ -51,6 +52,7 @@ pub struct LinuxHost {
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
     xtables: Xtables,
+    firewalld: Arc<Firewalld>,
     search_path: OsString,
     sysfs: Sysfs,
     /// Kept: asking for it again and again would tell the same.
@@ -71,6 +73,7 @@ impl LinuxHost {
             links: Handle::open()?,
             nft: Mutex::default(),
             xtables: Xtables::new(search_path.clone()),
+            firewalld: Arc::default(),
             search_path,
             sysfs: Sysfs::at("/sys"),
             is_privileged: rustix::process::geteuid().is_root(),
@@ -449,6 +452,10 @@ impl Host for LinuxHost {
                 true => self.nft()?.user_chains().await?,
                 false => Vec::new(),
             },
+            firewalld: match query.filters.zones && self.is_privileged {
+                true => self.firewalld.zones().await?,
+                false => None,
+            },
             drops: if query.filters.drops { self.drops().await } else { Vec::new() },
             is_privileged: self.is_privileged,
             unset: query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect(),
@@ -475,7 +482,7 @@ impl Host for LinuxHost {
     }
 
     fn watch(&self) -> UnboundedReceiver<Hint> {
-        watch::start(self.nft().ok(), self.links.clone())
+        watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld))
     }
 
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
@@ -501,7 +508,14 @@ impl Host for LinuxHost {
         self.observe_links(wanted, &mut found).await?;
         self.observe_routes(wanted, &mut found).await?;
         self.observe_rules(wanted, &mut found).await?;
+        let has_zones = wanted.iter().any(|want| want.zone.is_some());
+        let zones = match has_zones {
+            true => self.firewalld.zones_of_links().await?,
+            false => BTreeMap::new(),
+        };
         for (want, found) in wanted.iter().zip(&mut found) {
+            let zone = want.link.as_ref().and_then(|link| zones.get(link.name.as_str()));
+            found.zone = zone.cloned();
             found.dnsmasq = want.dnsmasq.as_ref().and_then(observe_dnsmasq);
             found.forwarding =
                 want.forwarding.iter().filter(|sysctl| is_set(sysctl)).cloned().collect();
@@ -550,6 +564,7 @@ impl Host for LinuxHost {
                 Some(process) => Ok(process.reload()?),
                 None => Err(HostError::NoDnsmasqProcess { conf_file: conf_file.clone() }),
             },
+            Step::JoinZone { link, zone } => self.firewalld.join(zone, link.as_str()).await,
             Step::Undo(undo) => self.undo(undo).await,
         }
     }
@@ -580,6 +595,10 @@ impl Host for LinuxHost {
                 }
                 _ => Ok(()),
             },
+            Undo::LeaveZone { link } => {
+                self.firewalld.leave(link).await;
+                Ok(())
+            }
             Undo::RemoveDir { path } => {
                 let path = path.clone();
                 on_thread(move || Ok(file::remove_dir(&path)?)).await

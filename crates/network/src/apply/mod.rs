@@ -4,6 +4,7 @@
 //! ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]). Nothing is decided here but to
 //! stop at the first failure when doing, and to go on when undoing.
 
+mod firewalld;
 pub mod linux;
 pub mod recorder;
 mod watch;
@@ -206,6 +207,12 @@ pub enum HostError {
         reason: String,
         /// Whether it is because none runs.
         is_absent: bool,
+    },
+    /// firewalld refused.
+    #[error("{reason}")]
+    Firewalld {
+        /// Why.
+        reason: String,
     },
     /// A worker thread ended unexpectedly.
     #[error("a worker thread ended unexpectedly")]

@@ -39,6 +39,8 @@ pub struct State {
     pub dnsmasq: BTreeSet<PathBuf>,
     /// Files written by steps.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// firewalld's zones by the links in them.
+    pub zones: BTreeMap<String, String>,
     /// Kernel settings.
     pub sysctls: BTreeMap<String, String>,
     /// PCI addresses of virtual functions.
@@ -289,6 +291,9 @@ impl Host for Recorder {
             Step::RegisterDomain { link, registration } => {
                 state.link(link).domain = Some(registration.domain.clone());
             }
+            Step::JoinZone { link, zone } => {
+                state.zones.insert(link.to_string(), zone.clone());
+            }
             Step::Undo(undo) => state.undo(undo)?,
         }
         Ok(())
@@ -334,6 +339,9 @@ impl State {
                     books.classes.clear();
                 }
                 self.links.retain(|_, books| *books != LinkBooks::default());
+            }
+            Undo::LeaveZone { link } => {
+                self.zones.remove(link);
             }
             // Of the driver's own files some are real.
             Undo::RemoveDir { path } => oxivirt_util::file::remove_dir(path)?,
@@ -418,6 +426,7 @@ impl State {
                 .clone()
                 .filter(|want| want.inbound.is_none() || !books(&want.link).classes.is_empty()),
             domain: want.domain.clone().filter(|_| through.domain.is_some()),
+            zone: want.link.as_ref().and_then(|link| self.zones.get(link.name.as_str()).cloned()),
             link,
         }
     }

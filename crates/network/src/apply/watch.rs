@@ -1,5 +1,7 @@
 //! Hearing of changes of this host.
 
+use std::sync::Arc;
+
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::monitor::{Change, Monitor};
 use oxivirt_util::netlink::nftables::Nftables;
@@ -7,15 +9,28 @@ use oxivirt_util::netlink::{Handle, link_name};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Hint;
+use super::firewalld::Firewalld;
 
 /// Begins to listen; ends when the receiver is gone. Where nothing can be heard, nothing ever comes.
-pub(super) fn start(nft: Option<Nftables>, links: Handle) -> UnboundedReceiver<Hint> {
+pub(super) fn start(
+    nft: Option<Nftables>,
+    links: Handle,
+    firewalld: Arc<Firewalld>,
+) -> UnboundedReceiver<Hint> {
     let (hints, receiver) = unbounded_channel();
+    drop(tokio::spawn(listen_to_firewalld(firewalld, hints.clone())));
     match Monitor::open() {
         Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, hints))),
         Err(error) => tracing::info!(%error, "changes of the host are not heard of"),
     }
     receiver
+}
+
+/// A reload takes bridges out of their zones.
+async fn listen_to_firewalld(firewalld: Arc<Firewalld>, hints: UnboundedSender<Hint>) {
+    let tell = || drop(hints.send(Hint::All));
+    let reloads = Box::pin(firewalld.on_reload(tell));
+    futures::future::select(reloads, Box::pin(hints.closed())).await;
 }
 
 async fn listen(

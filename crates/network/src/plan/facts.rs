@@ -41,6 +41,8 @@ pub struct FilterQuery {
     pub drops: bool,
     /// Chains that are left to the administrator.
     pub user_chains: bool,
+    /// The zones of a firewalld.
+    pub zones: bool,
 }
 
 /// Which virtual functions are asked for.
@@ -77,8 +79,19 @@ pub struct HostFacts {
     pub user_chains: Vec<UserChain>,
     /// Base chains of others that drop what nobody accepts.
     pub drops: Vec<DroppingChain>,
+    /// What firewalld knows; `None` if none runs.
+    pub firewalld: Option<Zones>,
     /// Whether rate limits can be set.
     pub is_privileged: bool,
+}
+
+/// What firewalld knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zones {
+    /// The names of its zones.
+    pub zones: Vec<String>,
+    /// The names of its policies.
+    pub policies: Vec<String>,
 }
 
 /// A route of the host that overlaps with what a network brings.

@@ -17,6 +17,7 @@ use oxivirt_util::firewall::Family;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, Stp};
 
+use super::facts::Zones;
 use super::nftables::Layer;
 use super::rules::{self, Firewall, Rules};
 use super::shaping::{self, Floors, Shaping};
@@ -47,6 +48,8 @@ pub struct Provision {
     pub shaping: Option<Shaping>,
     /// The domain that the host's resolver asks this network for.
     pub domain: Option<Registration>,
+    /// firewalld's zone for the bridge.
+    pub zone: Option<String>,
 }
 
 /// A bridge and what is set on it.
@@ -123,6 +126,8 @@ pub struct Surroundings<'a> {
     pub servers: Option<&'a str>,
     /// How rules are set.
     pub firewall: Firewall<'a>,
+    /// What firewalld knows, if one runs.
+    pub firewalld: Option<&'a Zones>,
     /// Layer of each translated subnet, in the order of [`start::translated`].
     pub layers: &'a [Layer],
     /// Rates guaranteed to ports.
@@ -165,6 +170,8 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
         forwarding: forwarding(def),
         shaping,
         domain: registration(def),
+        // A firewalld that is not there is a reason not to start, not one to leave the rest broken.
+        zone: start::zone(def, around.firewalld).ok().flatten(),
     })
 }
 
@@ -305,8 +312,10 @@ pub fn difference(have: &Provision, want: &Provision, saved: &[Undo]) -> Plan<St
     let service = service_steps(have, want);
     plan.then(service.first);
     plan.then_at_once([link_steps(have.link.as_ref(), want.link.as_ref()), service.files]);
+    let mut filters = zone_steps(have, want);
+    filters.extend(rules::steps(have.rules.as_ref(), want.rules.as_ref(), saved));
     plan.then_at_once([
-        rules::steps(have.rules.as_ref(), want.rules.as_ref(), saved),
+        filters,
         service.then,
         route_steps(have, want),
         shaping::difference(have.shaping.as_ref(), want.shaping.as_ref()),
@@ -416,6 +425,15 @@ fn service_steps(have: &Provision, want: &Provision) -> ServiceSteps {
         }
     }
     steps
+}
+
+fn zone_steps(have: &Provision, want: &Provision) -> Vec<Step> {
+    match (&want.link, &want.zone) {
+        (Some(link), Some(zone)) if have.zone.as_ref() != Some(zone) => {
+            vec![Step::JoinZone { link: link.name.clone(), zone: zone.clone() }]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn domain_steps(have: &Provision, want: &Provision) -> Vec<Step> {

@@ -13,11 +13,18 @@ use oxivirt_util::firewall::{Family, PortRange};
 use oxivirt_util::link_name::{LinkName, LinkNameError};
 
 use super::dnsmasq::{self, DnsmasqError};
+use super::facts::{FilterQuery, Zones};
 use super::nftables::{Layer, Outside, Subnet, Traffic};
 use super::{FactsQuery, HostFacts, PoolQuery, provision};
 
 /// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
 const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
+/// firewalld's zones for bridges, and the policy without which the second is of no use, as libvirt's packages
+/// bring them.
+const LIBVIRT_ZONE: &str = "libvirt";
+const ROUTED_ZONE: &str = "libvirt-routed";
+const ROUTED_POLICY: &str = "libvirt-routed-out";
+
 /// Why a network cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,6 +113,9 @@ pub enum PlanError {
         /// The network.
         network: String,
     },
+    /// firewalld lacks the zone for bridges that comes with libvirt.
+    #[error("firewalld can't find the 'libvirt' zone that should have been installed with libvirt")]
+    NoLibvirtZone,
     /// There is no way to set rules on this host.
     #[error("No firewall backend is available")]
     NoFirewall,
@@ -151,6 +161,7 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
         destinations,
         forwards_ipv6: forwards(def, Family::Ipv6),
         needs_rules: has_rules(def),
+        filters: FilterQuery { zones: wants_zone(def), ..FilterQuery::default() },
         needs_dnsmasq: dnsmasq::is_needed(def),
         settings: provision::forwarding(def),
         ..FactsQuery::default()
@@ -237,10 +248,7 @@ pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -
 
 /// What this host or this version cannot do, and is refused rather than left out silently.
 fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
-    let network = || def.name.clone();
-    if let Some(zone) = &def.bridge.zone {
-        return Err(PlanError::Zone { zone: zone.clone(), network: network() });
-    }
+    zone(def, facts.firewalld.as_ref())?;
     if def.bandwidth.is_some() && !facts.is_privileged {
         return Err(PlanError::UnprivilegedBandwidth);
     }
@@ -251,6 +259,43 @@ fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
         return Err(PlanError::NoVirtualFunctions { pf: pf.clone() });
     }
     Ok(())
+}
+
+/// firewalld's zone for a network's bridge; `None` if none is wanted, or no firewalld runs.
+///
+/// # Errors
+/// [`PlanError::Zone`] if one is named and no firewalld runs, [`PlanError::NoLibvirtZone`] if the zone for
+/// networks is missing; whether one that is named exists is for firewalld to say.
+///
+/// libvirt 11.3.0: `networkSetBridgeZone`, src/network/bridge_driver_linux.c
+pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Result<Option<String>> {
+    if !wants_zone(def) {
+        return Ok(None);
+    }
+    match (&def.bridge.zone, firewalld) {
+        (Some(zone), None) => {
+            Err(PlanError::Zone { zone: zone.clone(), network: def.name.clone() })
+        }
+        (Some(zone), Some(_)) => Ok(Some(zone.clone())),
+        (None, None) => Ok(None),
+        (None, Some(known)) => {
+            let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+            let is_routed = def.forward.mode == ForwardMode::Route
+                && has(&known.policies, ROUTED_POLICY)
+                && has(&known.zones, ROUTED_ZONE);
+            match is_routed {
+                true => Ok(Some(ROUTED_ZONE.to_owned())),
+                false if has(&known.zones, LIBVIRT_ZONE) => Ok(Some(LIBVIRT_ZONE.to_owned())),
+                false => Err(PlanError::NoLibvirtZone),
+            }
+        }
+    }
+}
+
+/// Whether a network's bridge belongs into a zone, if a firewalld runs.
+#[must_use]
+pub fn wants_zone(def: &NetworkDef) -> bool {
+    has_rules(def) || (def.forward.mode.owns_bridge() && def.bridge.zone.is_some())
 }
 
 /// The name of the bridge that a network makes.

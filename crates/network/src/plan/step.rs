@@ -141,6 +141,13 @@ pub enum Step {
         /// The domain and its servers.
         registration: Registration,
     },
+    /// Put a bridge into a zone of firewalld.
+    JoinZone {
+        /// The bridge.
+        link: LinkName,
+        /// The zone.
+        zone: String,
+    },
     /// Replace a file.
     WriteFile(FileImage),
     /// Start dnsmasq and wait until it serves.
@@ -250,6 +257,11 @@ pub enum Undo {
         /// The bridge.
         link: String,
     },
+    /// Take a bridge out of firewalld's zone.
+    LeaveZone {
+        /// The bridge.
+        link: String,
+    },
     /// Remove a directory with everything in it.
     RemoveDir {
         /// Where.
@@ -307,6 +319,7 @@ impl Step {
                 conf_file: launch.conf_file.clone(),
                 pid_file: pid_file.clone(),
             }],
+            Self::JoinZone { link, .. } => vec![Undo::LeaveZone { link: link.to_string() }],
             Self::Shape { link, is_of_host: true, .. } => {
                 vec![Undo::ClearShaping { link: link.to_string() }]
             }
@@ -349,6 +362,7 @@ impl std::fmt::Display for Step {
             Self::RegisterDomain { link, registration } => {
                 write!(f, "register domain {} for {link}", registration.domain)
             }
+            Self::JoinZone { link, zone } => write!(f, "put {link} into firewalld's zone {zone}"),
             Self::Undo(undo) => write!(f, "{undo}"),
             Self::WriteFile(file) => write!(f, "write {}", file.path.display()),
             Self::StartDnsmasq { launch, .. } => {
@@ -382,6 +396,7 @@ impl std::fmt::Display for Undo {
                 write!(f, "run '{program} {}'", arguments.join(" "))
             }
             Self::ClearShaping { link } => write!(f, "clear queues of {link}"),
+            Self::LeaveZone { link } => write!(f, "take {link} out of firewalld's zone"),
             Self::RemoveDir { path } | Self::RemoveFile { path } => {
                 write!(f, "remove {}", path.display())
             }

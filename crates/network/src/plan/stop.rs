@@ -11,6 +11,7 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallBackend, FirewallLayer, FirewallRemoval};
 use oxivirt_util::firewall::{Passage, Removal, libvirt};
 
+use super::facts::Zones;
 use super::iptables::{self, Services};
 use super::{Plan, RemovalCommand, Rules, Undo, dnsmasq, nftables, start};
 use crate::layout::Layout;
@@ -62,6 +63,13 @@ pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> 
     // Its guests' ports are gone.
     plan.then([remove(layout.macs(bridge))]);
     plan
+}
+
+/// What takes a bridge out of the zone that firewalld has it in.
+#[must_use]
+pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Option<Undo> {
+    let link = def.bridge.name.clone()?;
+    start::zone(def, firewalld).ok().flatten().map(|_| Undo::LeaveZone { link })
 }
 
 /// Files of a stopped network that hold nothing a start would not write again.

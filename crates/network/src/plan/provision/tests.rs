@@ -24,6 +24,7 @@ fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
         dnsmasq: facts.dnsmasq.as_deref(),
         servers: None,
         firewall: Firewall::default(),
+        firewalld: facts.firewalld.as_ref(),
         layers: &layers,
         floors: &Floors::new(),
     };
@@ -281,6 +282,7 @@ fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
         lease_helper: Path::new("/helper"),
         dnsmasq: facts.dnsmasq.as_deref(),
         firewall: Firewall::default(),
+        firewalld: None,
         servers: Some("server=1.1.1.1\n"),
         layers: &[0],
         floors: &Floors::new(),

@@ -1,0 +1,152 @@
+//! Bridges in zones of a firewalld that is a stand-in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oxivirt_tests::process::{Running, wait_until};
+
+use super::bus::{Bus, lab_with_bus};
+use super::lab::{Lab, assert_error};
+
+const JOIN: &str = "changeZoneOfInterface";
+
+fn xml(mode: &str, zone: &str) -> String {
+    let forward = match mode {
+        "none" => String::new(),
+        mode => format!("<forward mode='{mode}'/>"),
+    };
+    format!(
+        "<network><name>zoned</name>{forward}<bridge name='virbr0' stp='off'{zone}/>
+         <mac address='52:54:00:6b:00:01'/><ip address='192.168.99.1' prefix='24'/></network>"
+    )
+}
+
+/// A host with a firewalld that knows `zones`, and after a `-` policies.
+struct Zoned {
+    lab: Lab,
+    firewalld: Running,
+    calls: PathBuf,
+    _bus: Bus,
+}
+
+impl Zoned {
+    fn new(test: &str, zones: &str) -> Option<Self> {
+        let (bus, lab) = lab_with_bus(test)?;
+        let calls = bus.file("calls");
+        let file = calls.to_string_lossy();
+        let words: Vec<_> =
+            ["firewalld", &file].into_iter().chain(zones.split_whitespace()).collect();
+        let firewalld = bus.stand_in(&lab.host, &words);
+        Some(Self { lab, firewalld, calls, _bus: bus })
+    }
+
+    fn calls(&self) -> String {
+        std::fs::read_to_string(&self.calls).unwrap()
+    }
+}
+
+/// Starts and destroys a network; what firewalld was asked for.
+#[track_caller]
+fn check(test: &str, zones: &str, xml: &str, expect: &str) {
+    let Some(mut zoned) = Zoned::new(test, zones) else { return };
+    zoned.lab.start(xml).unwrap();
+    zoned.lab.session.call("destroy", "zoned", "").unwrap();
+    assert_eq!(zoned.calls(), expect);
+}
+
+#[test]
+fn a_bridge_is_in_libvirts_zone_while_it_lives() {
+    let test = "a_bridge_is_in_libvirts_zone_while_it_lives";
+    let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
+    check(test, "public libvirt", &xml("nat", ""), &expect);
+}
+
+#[test]
+fn an_isolated_bridge_is_too() {
+    let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
+    let zones = "public libvirt libvirt-routed - libvirt-routed-out";
+    check("an_isolated_bridge_is_too", zones, &xml("none", ""), &expect);
+}
+
+#[test]
+fn a_routed_network_has_a_zone_of_its_own() {
+    let expect = format!("{JOIN} libvirt-routed virbr0\nremoveInterface '' virbr0\n");
+    let zones = "libvirt libvirt-routed - libvirt-routed-out";
+    check("a_routed_network_has_a_zone_of_its_own", zones, &xml("route", ""), &expect);
+}
+
+#[test]
+fn without_its_policy_that_zone_is_of_no_use() {
+    let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
+    let test = "without_its_policy_that_zone_is_of_no_use";
+    check(test, "libvirt libvirt-routed", &xml("route", ""), &expect);
+}
+
+#[test]
+fn the_zone_that_is_named_is_taken() {
+    let expect = format!("{JOIN} home virbr0\nremoveInterface '' virbr0\n");
+    let zones = "home";
+    check("the_zone_that_is_named_is_taken", zones, &xml("nat", " zone='home'"), &expect);
+}
+
+#[test]
+fn an_open_network_is_in_no_zone_unless_one_is_named() {
+    let test = "an_open_network_is_in_no_zone_unless_one_is_named";
+    check(test, "libvirt home", &xml("open", ""), "");
+    let expect = format!("{JOIN} home virbr0\nremoveInterface '' virbr0\n");
+    check(test, "libvirt home", &xml("open", " zone='home'"), &expect);
+}
+
+#[test]
+fn a_zone_that_firewalld_does_not_know_ends_the_start() {
+    let test = "a_zone_that_firewalld_does_not_know_ends_the_start";
+    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    let refused = zoned.lab.start(&xml("nat", " zone='attic'"));
+    assert_error(refused, 89, "INVALID_ZONE: attic");
+    assert_eq!(zoned.lab.sh("ip -o link show type bridge"), "");
+    assert_eq!(zoned.lab.sh("nft list ruleset"), "");
+}
+
+#[test]
+fn without_libvirts_zone_no_network_starts() {
+    let test = "without_libvirts_zone_no_network_starts";
+    let Some(mut zoned) = Zoned::new(test, "public") else { return };
+    let refused = zoned.lab.start(&xml("nat", ""));
+    assert_error(refused, 1, "firewalld can't find the 'libvirt' zone");
+    assert_eq!(zoned.calls(), "");
+}
+
+#[test]
+fn a_named_zone_needs_a_firewalld() {
+    let Some((_bus, mut lab)) = lab_with_bus("a_named_zone_needs_a_firewalld") else { return };
+    let refused = lab.start(&xml("nat", " zone='home'"));
+    let text = "zone home requested for network zoned but firewalld is not active";
+    assert_error(refused, 1, text);
+    lab.session.call("undefine", "zoned", "").unwrap();
+    lab.start(&xml("nat", "")).unwrap();
+}
+
+#[test]
+fn a_reload_does_not_lose_the_zone() {
+    let test = "a_reload_does_not_lose_the_zone";
+    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    zoned.lab.start(&xml("nat", "")).unwrap();
+    // The driver listens since it was opened; firewalld came later.
+    zoned.firewalld.send("reload").unwrap();
+    let again = || Ok(zoned.calls().matches(JOIN).count() == 2);
+    wait_until("the bridge is in its zone again", Duration::from_secs(5), again).unwrap();
+    let events = zoned.lab.session.ask("events", "", "").unwrap();
+    assert!(events.contains("healed: put virbr0 into firewalld's zone libvirt"), "{events}");
+}
+
+#[test]
+fn a_firewalld_that_comes_later_is_told() {
+    let test = "a_firewalld_that_comes_later_is_told";
+    let Some((bus, mut lab)) = lab_with_bus(test) else { return };
+    lab.start(&xml("nat", "")).unwrap();
+    let calls = bus.file("calls");
+    let words = ["firewalld", &calls.to_string_lossy(), "libvirt"];
+    let _firewalld = bus.stand_in(&lab.host, &words);
+    let told = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
+    wait_until("the bridge is in its zone", Duration::from_secs(5), told).unwrap();
+}

@@ -1,10 +1,14 @@
 //! What the shell says of a real network on a throw-away host.
 
-use oxivirt_tests::Netns;
+use std::time::Duration;
+
+use oxivirt_tests::daemon::PLAIN;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::Finished;
+use oxivirt_tests::process::wait_until;
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::root::TempRoot;
+use oxivirt_tests::{Daemon, Netns};
 use serde_json::Value;
 
 const NAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
@@ -50,4 +54,114 @@ fn a_network_is_healthy_and_its_plan_is_what_is_done() {
     assert!(refused.stderr.contains("already in use by interface virbr0"), "{}", refused.stderr);
     run(&["net-destroy", "nat"]).ok().unwrap();
     assert_eq!(links(), before);
+}
+
+/// A daemon that repairs nothing, on which the network runs; and what asks it.
+struct Watched {
+    daemon: Daemon,
+    oxish: String,
+}
+
+impl Watched {
+    /// `heal` is the setting of that name.
+    #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+    fn new(test: &str, heal: &str) -> Option<Self> {
+        if !available(test, &[Need::Netns]) {
+            return None;
+        }
+        let root = TempRoot::new().unwrap();
+        let settings = root.join("etc/libvirt/network.conf");
+        std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+        std::fs::write(&settings, format!("heal = \"{heal}\"\n")).unwrap();
+        let daemon = Daemon::start_in(Netns::new().unwrap(), root, PLAIN, &[]).unwrap();
+        let oxish = program("oxish").unwrap().display().to_string();
+        let watched = Self { daemon, oxish };
+        watched.run(&["net-create", NAT]).ok().unwrap();
+        Some(watched)
+    }
+
+    fn run(&self, words: &[&str]) -> Finished {
+        let uri = format!("{}&root={}", self.daemon.uri(), self.daemon.root().display());
+        let run = self.daemon.netns().run([self.oxish.as_str(), "-q", "-c", &uri]);
+        run.args(words).output().unwrap()
+    }
+
+    fn status(&self) -> (i32, Value) {
+        let asked = self.run(&["net-status", "nat", "--format", "json"]);
+        (asked.status.code().unwrap(), serde_json::from_str(&asked.stdout).unwrap())
+    }
+
+    fn missing(&self, part: &str) -> Vec<String> {
+        let (_, status) = self.status();
+        let parts = status["parts"].as_array().unwrap();
+        let part = parts.iter().find(|found| found["part"] == part).unwrap();
+        serde_json::from_value(part["missing"].clone()).unwrap()
+    }
+}
+
+#[test]
+fn what_is_missing_is_told() {
+    let Some(watched) = Watched::new("what_is_missing_is_told", "observe") else { return };
+    let (code, status) = watched.status();
+    assert_eq!((code, &status["healthy"], &status["last_heal"]), (0, &true.into(), &Value::Null));
+    watched
+        .daemon
+        .netns()
+        .sh("nft flush ruleset; ip address flush dev virbr0 scope global")
+        .unwrap();
+    let (code, status) = watched.status();
+    assert_eq!((code, &status["healthy"]), (1, &false.into()), "{status}");
+    assert!(watched.missing("rules").iter().any(|step| step.starts_with("load ")), "{status}");
+    assert_eq!(watched.missing("address"), ["add address 192.168.122.1/24 to virbr0"]);
+    assert!(watched.missing("process").is_empty(), "{status}");
+    watched.daemon.netns().sh("kill -9 $(pgrep -x dnsmasq)").unwrap();
+    assert_eq!(watched.missing("process").len(), 1);
+    // The driver has seen it too, and does nothing about it.
+    let seen = || Ok(!watched.status().1["last_heal"].is_null());
+    wait_until("a note of what was seen", Duration::from_secs(5), seen).unwrap();
+    let shown = watched.run(&["net-status", "nat"]).stdout;
+    assert!(shown.contains("Last repair:"), "{shown}");
+    assert!(shown.contains("not repaired, as configured"), "{shown}");
+    watched.run(&["net-destroy", "nat"]).ok().unwrap();
+}
+
+#[test]
+fn the_last_repair_is_told_until_the_network_stops() {
+    let test = "the_last_repair_is_told_until_the_network_stops";
+    let Some(watched) = Watched::new(test, "repair") else { return };
+    watched.daemon.netns().sh("ip address flush dev virbr0 scope global").unwrap();
+    let repaired = || Ok(!watched.status().1["last_heal"].is_null());
+    wait_until("a note of the repair", Duration::from_secs(5), repaired).unwrap();
+    let (code, status) = watched.status();
+    assert_eq!(code, 0, "{status}");
+    let steps = &status["last_heal"]["steps"];
+    assert!(steps.to_string().contains("add address 192.168.122.1/24 to virbr0"), "{status}");
+    watched.run(&["net-destroy", "nat"]).ok().unwrap();
+    watched.run(&["net-create", NAT]).ok().unwrap();
+    assert!(watched.status().1["last_heal"].is_null());
+}
+
+#[test]
+fn what_a_take_over_would_change_is_told() {
+    let test = "what_a_take_over_would_change_is_told";
+    let Some(mut watched) = Watched::new(test, "repair") else { return };
+    let root = watched.daemon.root().display().to_string();
+    watched.daemon.stop().unwrap();
+    let plan = |watched: &Watched| -> Vec<String> {
+        let words = ["net-takeover", "--plan", "--root", &root, "--format", "json"];
+        let asked = watched.run(&words).ok().unwrap();
+        let found: Value = serde_json::from_str(&asked.stdout).unwrap();
+        assert_eq!(found[0]["network"], "nat", "{found}");
+        let steps = found[0]["steps"].as_array().unwrap();
+        steps.iter().map(|step| step["step"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(plan(&watched), Vec::<String>::new());
+    watched.daemon.netns().sh("nft flush ruleset").unwrap();
+    let steps = plan(&watched);
+    assert!(steps.iter().all(|step| step.starts_with("load ")), "{steps:?}");
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    // Looking changed nothing.
+    assert_eq!(watched.daemon.netns().sh("nft list ruleset").unwrap(), "");
+    let refused = watched.run(&["net-takeover"]);
+    assert!(refused.stderr.contains("--plan"), "{}", refused.stderr);
 }

@@ -9,11 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxivirt::Event;
 use oxivirt_conf::Heal;
+use oxivirt_util::chain;
+use oxivirt_util::file::{self, Durability};
 use oxivirt_util::link_name::LinkName;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -33,6 +36,18 @@ const PATIENCE: u32 = 20;
 const SOON: Duration = Duration::from_secs(1);
 /// The distance does not grow beyond this.
 const LONGEST_DISTANCE: Duration = Duration::from_secs(2);
+
+/// Mode of the notes of repairs.
+const HEAL_MODE: u32 = 0o600;
+
+/// What was repaired last, or could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastHeal {
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// The steps, in words.
+    pub steps: Vec<String>,
+}
 
 /// What has to be looked into.
 #[derive(Debug, Default)]
@@ -319,7 +334,19 @@ impl<H: Host> Inner<H> {
                 vec![text]
             }
         };
+        self.note_heal(&network.name, &steps);
         self.callbacks.emit(&Event::Healed { network, steps });
+    }
+
+    /// Leaves a note for whoever asks how a network is.
+    fn note_heal(&self, network: &str, steps: &[String]) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let heal = LastHeal { time, steps: steps.to_vec() };
+        let path = self.layout.last_heal(network);
+        let content = serde_json::to_vec(&heal).unwrap_or_default();
+        if let Err(error) = file::replace(&path, &content, HEAL_MODE, Durability::Regenerated) {
+            tracing::warn!(network, error = chain::text(&error), "repair not noted");
+        }
     }
 
     /// Waits for the end of a network's dnsmasq, unless that is done already.

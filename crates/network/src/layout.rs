@@ -237,6 +237,12 @@ impl Layout {
         self.records_dir().join(format!("{name}.xml"))
     }
 
+    /// What was repaired last of a running network.
+    #[must_use]
+    pub fn last_heal(&self, name: &str) -> PathBuf {
+        self.records_dir().join(format!("{name}.heal"))
+    }
+
     /// Undo lists of operations that have not ended.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {

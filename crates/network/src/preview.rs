@@ -14,12 +14,14 @@ use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::Passage;
 use oxivirt_util::firewall::text::script;
 use oxivirt_util::mac::MacAddr;
+use oxivirt_util::{chain, file};
 
 use crate::apply::Host as _;
 use crate::apply::linux::LinuxHost;
 use crate::config;
 use crate::embed::{self, Environment};
 use crate::error;
+pub use crate::heal::LastHeal;
 use crate::layout::Layout;
 use crate::plan::nftables::{Layer, MAX_LAYER};
 use crate::plan::provision::{self, Surroundings};
@@ -28,6 +30,7 @@ use crate::plan::{
     FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo,
     start,
 };
+use crate::store;
 
 /// The host and the directories that are looked at.
 #[derive(Debug, Clone)]
@@ -62,6 +65,17 @@ pub struct Health {
     pub parts: Vec<Part>,
     /// Rules of others which drop what they do not accept, as `FAMILY TABLE CHAIN (hook)`.
     pub foreign: Vec<String>,
+    /// What was repaired last since the network was started.
+    pub last_heal: Option<LastHeal>,
+}
+
+/// A network that runs under another program, and what taking it over would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    /// Its name.
+    pub network: String,
+    /// Nothing if it stays as it is.
+    pub steps: Vec<PreviewStep>,
 }
 
 /// A part of a network.
@@ -82,7 +96,8 @@ impl Place {
             return None;
         }
         let root = match uri.path() {
-            "/system" => "/",
+            // That of a daemon, which may have been told one.
+            "/system" => uri.param("root").unwrap_or("/"),
             "/embed" => uri.param("root")?,
             _ => return None,
         };
@@ -91,6 +106,12 @@ impl Place {
             search_path: environment.search_path(),
             lease_helper: embed::lease_helper(environment.program.as_deref()),
         })
+    }
+
+    /// The place with this root directory.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>, environment: &Environment) -> Self {
+        Self { layout: Layout::below(root), ..Self::assumed(environment) }
     }
 
     /// A place that is not looked at: what a plan depends on is assumed.
@@ -276,8 +297,62 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
         parts.push(Part { kind: "process", missing });
     }
     let foreign = facts.drops.iter().map(ToString::to_string).collect();
-    Ok(Health { parts, foreign })
+    let last_heal = file::read(&place.layout.last_heal(&def.name), HEAL_LIMIT).ok().flatten();
+    let last_heal = last_heal.and_then(|text| serde_json::from_slice(&text).ok());
+    Ok(Health { parts, foreign, last_heal })
 }
+
+/// What opening a driver would do to networks that run, under whichever program.
+///
+/// Status files that cannot be read are told as the driver would: it leaves such networks alone.
+///
+/// # Errors
+/// The host cannot be asked, or the settings are wrong.
+pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
+    let statuses = store::load_statuses(&place.layout);
+    if statuses.is_empty() {
+        return Ok(Vec::new());
+    }
+    let host = open(place)?;
+    let Settings { backend, finds_passages } = place.settings(&host).await?;
+    let filters = FilterQuery { drops: false, user_chains: finds_passages, zones: true };
+    let query = FactsQuery {
+        needs_dnsmasq: true,
+        backend: Some(backend),
+        filters,
+        ..FactsQuery::default()
+    };
+    let facts = host.facts(&query).await.map_err(|error| error::host(&error))?;
+    let mut found = Vec::new();
+    for status in statuses {
+        let status = match status {
+            Ok(status) => status,
+            Err(error) => {
+                tracing::warn!(error = chain::text(&error), "left alone");
+                continue;
+            }
+        };
+        let def = start::live(&status.def);
+        let want = place.provision(&def, &facts, backend, 0)?;
+        let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let mut have = have.into_iter().next().unwrap_or_default();
+        if status.removal != want.rules.as_ref().map(Rules::removal) {
+            have.rules = None;
+        }
+        let known = stop::known_rules(&def, status.removal.as_ref());
+        let plan = provision::difference(&have, &want, &known);
+        let loads = |step: &Step| matches!(step, Step::LoadRules(RulesChange::Nftables(_)));
+        // It goes in the transaction in which ours come.
+        let in_the_same = |undo: &&Undo| matches!(undo, Undo::RemoveLibvirtRules { .. });
+        let libvirts = known.iter().filter(in_the_same).filter(|_| plan.steps().any(loads));
+        let steps = libvirts.map(undo).chain(plan.steps().map(step)).collect();
+        found.push(TakeOver { network: def.name, steps });
+    }
+    Ok(found)
+}
+
+/// A longer note is none of ours.
+const HEAL_LIMIT: u64 = 1 << 20;
 
 fn open(place: &Place) -> Result<LinuxHost> {
     LinuxHost::open(place.search_path.clone()).map_err(|error| error::host(&error))
@@ -395,7 +470,7 @@ mod tests {
         assert!(rules.lines.iter().any(|line| line.contains("masquerade")), "{rules:?}");
         let steps = destroy(NAT, true, None, &environment).await.unwrap();
         let kinds: Vec<_> = steps.iter().map(|step| step.kind).collect();
-        assert_eq!(kinds[..5], ["file", "file", "process", "link", "rules"]);
+        assert_eq!(kinds[..6], ["file", "file", "file", "process", "link", "rules"]);
         let error =
             start("<network><name>x</name></network>", None, &environment).await.unwrap_err();
         assert!(error.message().contains("bridge"), "{error:?}");

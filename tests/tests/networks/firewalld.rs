@@ -104,7 +104,8 @@ fn a_zone_that_firewalld_does_not_know_ends_the_start() {
     let refused = zoned.lab.start(&xml("nat", " zone='attic'"));
     assert_error(refused, 89, "INVALID_ZONE: attic");
     assert_eq!(zoned.lab.sh("ip -o link show type bridge"), "");
-    assert_eq!(zoned.lab.sh("nft list ruleset"), "");
+    let rules = zoned.lab.sh("nft list ruleset");
+    assert!(!rules.contains("virbr0") && !rules.contains("oxivirt"), "{rules}");
 }
 
 #[test]
@@ -135,8 +136,9 @@ fn a_reload_does_not_lose_the_zone() {
     zoned.firewalld.send("reload").unwrap();
     let again = || Ok(zoned.calls().matches(JOIN).count() == 2);
     wait_until("the bridge is in its zone again", Duration::from_secs(5), again).unwrap();
-    let events = zoned.lab.session.ask("events", "", "").unwrap();
-    assert!(events.contains("healed: put virbr0 into firewalld's zone libvirt"), "{events}");
+    let healed = "healed: put virbr0 into firewalld's zone libvirt";
+    let told = || Ok(zoned.lab.session.ask("events", "", "")?.contains(healed));
+    wait_until("an event", Duration::from_secs(5), told).unwrap();
 }
 
 #[test]

@@ -68,6 +68,19 @@ fn check_take_over(test: &str, backend: Backend) {
     let processes = dnsmasq(&host);
     assert!(processes.len() >= NETWORKS.len());
     host.daemon_down().unwrap();
+    let (untouched, planned) = (rules(&host), ours(&host, &["net-takeover", "--plan"]));
+    assert_eq!(rules(&host), untouched, "looking changes nothing");
+    for (_, xml) in NETWORKS {
+        assert!(planned.contains(&format!("{}: ", name(xml))), "{planned}");
+    }
+    // The rules are what changes; bridges, addresses and processes stay.
+    let is_step = |line: &&str| {
+        line.trim_start().split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    };
+    let steps = planned.lines().filter(is_step);
+    let other = steps.filter(|step| !["load ", "remove "].iter().any(|verb| step.contains(verb)));
+    assert_eq!(other.collect::<Vec<_>>(), Vec::<&str>::new(), "{planned}");
+    assert_eq!(planned.contains("remove libvirt's nftables rules"), backend == Backend::Nftables);
     let traffic = Traffic::begin(&host, PLACE, 7).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let listed = ours(&host, &["net-list", "--name"]);

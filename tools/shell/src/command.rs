@@ -35,6 +35,8 @@ pub(crate) enum Needs {
     Connection,
     /// Nothing but the shell.
     Nothing,
+    /// The host as it is: opening a connection might change it.
+    NoConnection,
 }
 
 /// What a command does.
@@ -302,6 +304,11 @@ impl CommandDef {
 
     pub(crate) const fn offline(mut self) -> Self {
         self.needs = Needs::Nothing;
+        self
+    }
+
+    pub(crate) const fn unconnected(mut self) -> Self {
+        self.needs = Needs::NoConnection;
         self
     }
 

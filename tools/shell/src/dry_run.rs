@@ -20,12 +20,25 @@ pub(crate) fn print(
     steps: &[PreviewStep],
 ) -> Result<(), Failure> {
     if let Some(format) = format {
-        let steps: Vec<Value> = steps
-            .iter()
-            .map(|step| json!({"kind": step.kind, "step": step.text, "lines": step.lines}))
-            .collect();
-        return print_value(shell, format, &json!({"network": network, "steps": steps}));
+        return print_value(shell, format, &json!({"network": network, "steps": values(steps)}));
     }
+    print_steps(shell, steps)?;
+    shell.ui.extra(tr!("{count} steps, none of them done\n", count = steps.len()))?;
+    Ok(())
+}
+
+/// Steps for a program.
+pub(crate) fn values(steps: &[PreviewStep]) -> Vec<Value> {
+    let value =
+        |step: &PreviewStep| json!({"kind": step.kind, "step": step.text, "lines": step.lines});
+    steps.iter().map(value).collect()
+}
+
+/// Steps in words.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn print_steps(shell: &mut Shell, steps: &[PreviewStep]) -> Result<(), Failure> {
     for (index, step) in steps.iter().enumerate() {
         let text = shell.ui.styled(Style::Bold, &step.text);
         shell.ui.print(format!("{:>3}. {text}\n", index + 1))?;
@@ -34,6 +47,5 @@ pub(crate) fn print(
             shell.ui.print(format!("       {line}\n"))?;
         }
     }
-    shell.ui.extra(tr!("{count} steps, none of them done\n", count = steps.len()))?;
     Ok(())
 }

@@ -91,7 +91,7 @@ impl Shell {
             let Action::Run(run) = command.def.action else { return Ok(Outcome::Quit) };
             let ready = match command.def.needs {
                 Needs::Connection => self.connect().map(drop),
-                Needs::Nothing => Ok(()),
+                Needs::Nothing | Needs::NoConnection => Ok(()),
             };
             outcome = match ready.and_then(|()| run(self, &command.args)) {
                 Ok(()) => Outcome::Done,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use oxivirt::{Access, Registry, Version};
 
 use crate::args::Value;
-use crate::command::{Kind, Persona};
+use crate::command::{Kind, Needs, Persona};
 use crate::commands::Table;
 use crate::environment::Environment;
 use crate::grammar::parse::{Command, parse_string, parse_words};
@@ -109,7 +109,10 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     if !shell.ui.log.wants(Level::Warning) {
         read_debug_level(shell, Complaint::Kept)?;
     }
-    if connect_now && !shell.connect_at_start()? {
+    let may_connect = commands.as_ref().is_none_or(|commands| {
+        commands.iter().any(|command| command.def.needs != Needs::NoConnection)
+    });
+    if connect_now && may_connect && !shell.connect_at_start()? {
         return Err(Ended(ExitCode::FAILURE));
     }
     match commands {

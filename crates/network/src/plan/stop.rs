@@ -30,7 +30,8 @@ pub enum Keep {
 pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> Plan<Undo> {
     let mut plan = Plan::default();
     let remove = |path| Undo::RemoveFile { path };
-    plan.then([remove(layout.status_file(&def.name)), remove(layout.record(&def.name))]);
+    let name = &def.name;
+    plan.then([layout.status_file(name), layout.record(name), layout.last_heal(name)].map(remove));
     let ports = Undo::RemoveDir { path: layout.ports_dir(&def.name) };
     let bridge = def.bridge.name.as_deref().filter(|_| def.forward.mode.owns_bridge());
     let Some(bridge) = bridge else {

@@ -31,6 +31,7 @@ mod net_port_dumpxml;
 mod net_port_list;
 mod net_start;
 mod net_status;
+mod net_takeover;
 mod net_undefine;
 mod net_update;
 mod net_uuid;
@@ -127,6 +128,7 @@ pub(crate) const GROUPS: &[Group] = &[
             &net_graph::COMMAND,
             &net_lease_wait::COMMAND,
             &net_status::COMMAND,
+            &net_takeover::COMMAND,
             &net_watch::COMMAND,
         ],
     },

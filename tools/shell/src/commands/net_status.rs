@@ -1,7 +1,9 @@
 //! `net-status`: whether a network is healthy.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use oxivirt::{ListFlags, Network, XmlFlags};
-use oxivirt_network::preview::{self, Health, Place};
+use oxivirt_network::preview::{self, Health, LastHeal, Place};
 use serde_json::json;
 
 use super::{OBJECT_FORMAT, network_option, print_fields};
@@ -75,6 +77,10 @@ fn value(network: &Network, status: &Status) -> serde_json::Value {
         "parts": parts,
         "leases_used": status.leases,
         "addresses": u64::try_from(status.addresses).unwrap_or(u64::MAX),
+        "last_heal": status.health.as_ref().and_then(|health| {
+            let heal = health.last_heal.as_ref()?;
+            Some(json!({"time": time_of(heal).to_string(), "steps": heal.steps}))
+        }),
         "foreign_drops": status.health.as_ref().map(|health| health.foreign.clone()),
     })
 }
@@ -99,6 +105,11 @@ fn print(shell: &mut Shell, network: &Network, status: &Status) -> Result<(), Fa
         fields
             .push((tr!("Leases:"), tr!("{used} of {total} addresses", used = used, total = total)));
     }
+    if let Some(heal) = status.health.as_ref().and_then(|health| health.last_heal.as_ref()) {
+        let time = time_of(heal).to_zoned(TimeZone::system());
+        fields.push((tr!("Last repair:"), time.strftime("%Y-%m-%d %H:%M:%S").to_string()));
+        fields.extend(heal.steps.iter().map(|step| (String::new(), step.clone())));
+    }
     if status.active && status.health.is_none() {
         fields.push((tr!("Host:"), tr!("not looked at: the network is not on this host")));
     }
@@ -111,6 +122,11 @@ fn print(shell: &mut Shell, network: &Network, status: &Status) -> Result<(), Fa
     print_fields(shell, 15, &fields)
 }
 
+fn time_of(heal: &LastHeal) -> Timestamp {
+    let seconds = i64::try_from(heal.time).ok();
+    seconds.and_then(|time| Timestamp::from_second(time).ok()).unwrap_or_default()
+}
+
 fn label(kind: &str) -> String {
     match kind {
         "link" => tr!("Bridge:"),
@@ -119,6 +135,7 @@ fn label(kind: &str) -> String {
         "rules" => tr!("Rules:"),
         "route" => tr!("Routes:"),
         "queue" => tr!("Rate limits:"),
+        "zone" => tr!("Zone:"),
         _ => tr!("DHCP and DNS:"),
     }
 }

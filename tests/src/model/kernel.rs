@@ -251,6 +251,7 @@ impl Picture {
             picture.files.extend(config);
             let Some(live) = &net.live else { continue };
             picture.files.insert(format!("run/libvirt/network/{name}.xml"));
+            picture.files.insert(format!("run/oxivirt/network/running/{name}.xml"));
             let port = |port: &u8| {
                 format!("run/libvirt/network/{name}/ports/{}.xml", perform::port_uuid(*port))
             };

@@ -194,7 +194,7 @@ impl Picture {
                 picture.files.insert(layout.autostart_link(&name));
             }
             if let Some(live) = &net.live {
-                picture.files.insert(layout.status_file(&name));
+                picture.files.extend([layout.status_file(&name), layout.record(&name)]);
                 picture.live(network, net, live.kind, layout);
             }
         }

@@ -15,8 +15,9 @@ const OUTSIDE: &str = "203.0.113.2";
 /// What Docker has in the filter table, as far as it matters here.
 const DOCKER: &str = "iptables -N DOCKER-USER; iptables -A DOCKER-USER -j RETURN; \
                       iptables -P FORWARD DROP; iptables -I FORWARD -j DOCKER-USER";
-const NO_DOCKER: &str = "iptables -D FORWARD -j DOCKER-USER; iptables -F DOCKER-USER; \
-                         iptables -X DOCKER-USER; iptables -P FORWARD ACCEPT";
+/// All of it gone at once: between two commands the driver would already mend what is half there.
+const NO_DOCKER: &str = "printf '*filter\n:FORWARD ACCEPT\n-D FORWARD -j DOCKER-USER\n\
+                         -F DOCKER-USER\n-X DOCKER-USER\nCOMMIT\n' | iptables-restore --noflush";
 
 /// A running network with a guest and something outside.
 struct Coexisting {

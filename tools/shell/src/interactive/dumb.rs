@@ -20,9 +20,10 @@ const ESCAPE: u8 = 0x1b;
 /// # Errors
 /// If the terminal cannot be read or written.
 pub(super) fn read(shell: &mut Shell, prompt: &str) -> io::Result<Input> {
+    // First, so that who sees the prompt may press any key.
+    let _modes = terminal::keys();
     shell.ui.print(prompt)?;
     shell.ui.flush()?;
-    let _modes = terminal::keys();
     let mut line = Line { bytes: Vec::new() };
     let mut tabs = 0;
     loop {

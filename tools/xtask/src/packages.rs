@@ -31,6 +31,8 @@ const RUN: &[Package] = &[
     Package { name: "iproute2", program: "ip", why: "builds guests and reads the host's state" },
     Package { name: "busybox", program: "busybox", why: "the guest's DHCP and DNS client" },
     Package { name: "util-linux", program: "nsenter", why: "enters namespaces" },
+    Package { name: "iptables", program: "iptables", why: "the other way to set firewall rules" },
+    Package { name: "procps", program: "pgrep", why: "finds processes to be killed" },
     Package { name: "gcc", program: "cc", why: "the linker that rustc calls" },
 ];
 

@@ -38,7 +38,9 @@ use crate::hooks::HookOperation;
 use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{FactsQuery, FilterQuery, Plan, Provision, Rules, Step, Undo, provision};
+use crate::plan::{
+    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, Step, Undo, provision,
+};
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -257,7 +259,7 @@ impl<H: Host> Inner<H> {
         let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let mut rules: Vec<_> = removal.iter().flat_map(stop::rules).collect();
-        rules.extend(stop::zone(def, facts.firewalld.as_ref()));
+        rules.extend(stop::zone(def, facts.firewalld.zones()));
         let undo = stop::plan(def, rules, &self.layout, keep);
         self.note_settings(uuid, &want.forwarding, &facts).await?;
         Ok(Planned { view: view.with_removal(removal), plan, undo })
@@ -334,11 +336,11 @@ impl<H: Host> Inner<H> {
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let removal = view.status().removal;
         let mut rules = self.saved_rules(&view.def, removal.as_ref());
-        let zones = start::wants_zone(&view.def);
+        let zones = start::wants_zone(&view.def).then_some(RUNNING_PATIENCE);
         let filters = FilterQuery { zones, ..FilterQuery::default() };
         let query = FactsQuery { filters, ..FactsQuery::default() };
         match self.host.facts(&query).await {
-            Ok(facts) => rules.extend(stop::zone(&view.def, facts.firewalld.as_ref())),
+            Ok(facts) => rules.extend(stop::zone(&view.def, facts.firewalld.zones())),
             Err(error) => tracing::warn!(error = chain::text(&error), "zone not left"),
         }
         let undo = stop::plan(&view.def, rules, &self.layout, keep);

@@ -27,8 +27,8 @@ use crate::plan::nftables::{Layer, MAX_LAYER};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::stop::{self, Keep};
 use crate::plan::{
-    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo,
-    start,
+    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules,
+    RulesChange, Step, Undo, start,
 };
 use crate::store;
 
@@ -151,7 +151,7 @@ impl Place {
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
-            firewalld: facts.firewalld.as_ref(),
+            firewalld: facts.firewalld.zones(),
             layers: &layers,
             floors: &crate::plan::port::floors(&Default::default()),
         };
@@ -241,7 +241,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let def = parse(xml)?;
     let host = open(place)?;
     let Settings { backend, finds_passages } = place.settings(&host).await?;
-    let zones = start::wants_zone(&def);
+    let zones = start::wants_zone(&def).then_some(RUNNING_PATIENCE);
     let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
     let query = FactsQuery { filters, ..FactsQuery::default() };
     let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
@@ -315,7 +315,8 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
     }
     let host = open(place)?;
     let Settings { backend, finds_passages } = place.settings(&host).await?;
-    let filters = FilterQuery { drops: false, user_chains: finds_passages, zones: true };
+    let filters =
+        FilterQuery { drops: false, user_chains: finds_passages, zones: Some(RUNNING_PATIENCE) };
     let query = FactsQuery {
         needs_dnsmasq: true,
         backend: Some(backend),

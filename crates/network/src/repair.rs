@@ -12,8 +12,8 @@ use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
 use crate::plan::{
-    FactsQuery, FilterQuery, Plan, Provision, Rules, RulesChange, Step, Undo, provision, rules,
-    start,
+    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, RulesChange, Step, Undo,
+    provision, rules, start,
 };
 use crate::registry::{Entry, View};
 
@@ -114,13 +114,14 @@ impl<H: Host> Inner<H> {
         let mut wanted = Vec::new();
         let needs_dnsmasq =
             |suspect: &Suspect| crate::plan::dnsmasq::is_needed(&suspect.entry.view().def);
+        let has_zones = suspects.iter().any(|suspect| start::wants_zone(&suspect.entry.view().def));
         let query = FactsQuery {
             needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
             backend: Some(self.backend),
             filters: FilterQuery {
                 drops: false,
                 user_chains: self.finds_passages(),
-                zones: suspects.iter().any(|suspect| start::wants_zone(&suspect.entry.view().def)),
+                zones: has_zones.then_some(RUNNING_PATIENCE),
             },
             ..FactsQuery::default()
         };

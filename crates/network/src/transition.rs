@@ -18,8 +18,8 @@ use crate::error;
 use crate::journal::{self, Operation};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::{
-    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, start,
-    stop,
+    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules, Undo,
+    port, rules, start, stop,
 };
 use crate::registry::{Entry, View};
 use crate::store;
@@ -46,7 +46,7 @@ impl<H: Host> Inner<H> {
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
-            firewalld: facts.firewalld.as_ref(),
+            firewalld: facts.firewalld.zones(),
             layers: &layers,
             floors: &floors,
         };
@@ -62,7 +62,7 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
         let backend = Some(self.backend);
-        let zones = start::wants_zone(def);
+        let zones = start::wants_zone(def).then_some(RUNNING_PATIENCE);
         let filters = FilterQuery { drops: false, user_chains: self.finds_passages(), zones };
         let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
         self.host.facts(&query).await.map_err(|error| error::host(&error))

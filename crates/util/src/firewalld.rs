@@ -16,7 +16,7 @@ const ZONE: &str = "org.fedoraproject.FirewallD1.zone";
 const POLICY: &str = "org.fedoraproject.FirewallD1.policy";
 const BUS: &str = "org.freedesktop.DBus";
 
-/// As long as D-Bus libraries wait for an answer.
+/// How long a change may take: as long as D-Bus libraries wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(25);
 
 /// Why firewalld did not do what it was asked for.
@@ -35,8 +35,8 @@ pub enum FirewalldError {
     #[error(transparent)]
     Bus(zbus::Error),
     /// It did not answer.
-    #[error("firewalld did not answer within {DEADLINE:?}")]
-    Deadline,
+    #[error("firewalld did not answer within {0:?}")]
+    Deadline(Duration),
 }
 
 /// What firewalld knows.
@@ -62,13 +62,13 @@ impl Firewalld {
     /// What it knows; `None` if there is no system bus or no firewalld on it.
     ///
     /// # Errors
-    /// [`FirewalldError`] if it runs and does not tell.
-    pub async fn known(&self) -> Result<Option<Known>> {
+    /// [`FirewalldError`] if it runs and does not tell, each of two questions within `patience`.
+    pub async fn known(&self, patience: Duration) -> Result<Option<Known>> {
         if !self.is_active().await {
             return Ok(None);
         }
-        let zones = self.call(ZONE, "getZones", &()).await?;
-        let policies = match self.call(POLICY, "getPolicies", &()).await {
+        let zones = self.call(patience, ZONE, "getZones", &()).await?;
+        let policies = match self.call(patience, POLICY, "getPolicies", &()).await {
             Err(FirewalldError::Refused { .. }) => Vec::new(),
             other => other?,
         };
@@ -99,8 +99,8 @@ impl Firewalld {
     ///
     /// # Errors
     /// [`FirewalldError`]
-    pub async fn zones_of_links(&self) -> Result<BTreeMap<String, String>> {
-        let zones: ActiveZones = self.call(ZONE, "getActiveZones", &()).await?;
+    pub async fn zones_of_links(&self, patience: Duration) -> Result<BTreeMap<String, String>> {
+        let zones: ActiveZones = self.call(patience, ZONE, "getActiveZones", &()).await?;
         let links = zones.into_iter().flat_map(|(zone, mut members)| {
             let links = members.remove("interfaces").unwrap_or_default();
             links.into_iter().map(move |link| (link, zone.clone()))
@@ -113,7 +113,9 @@ impl Firewalld {
     /// # Errors
     /// [`FirewalldError::Refused`] if there is no such zone.
     pub async fn join(&self, zone: &str, link: &str) -> Result<()> {
-        self.call::<_, String>(ZONE, "changeZoneOfInterface", &(zone, link)).await.map(drop)
+        self.call::<_, String>(DEADLINE, ZONE, "changeZoneOfInterface", &(zone, link))
+            .await
+            .map(drop)
     }
 
     /// Takes a link out of whatever zone it is in.
@@ -121,7 +123,7 @@ impl Firewalld {
     /// # Errors
     /// [`FirewalldError::Refused`] if it is in none.
     pub async fn leave(&self, link: &str) -> Result<()> {
-        self.call::<_, String>(ZONE, "removeInterface", &("", link)).await.map(drop)
+        self.call::<_, String>(DEADLINE, ZONE, "removeInterface", &("", link)).await.map(drop)
     }
 
     /// Calls `told` whenever firewalld has forgotten what it was told: it has read its configuration
@@ -151,7 +153,8 @@ impl Firewalld {
             return Ok(connection.clone());
         }
         let new = tokio::time::timeout(DEADLINE, Connection::system()).await;
-        let new = new.map_err(|_| FirewalldError::Deadline)?.map_err(FirewalldError::Bus)?;
+        let new =
+            new.map_err(|_| FirewalldError::Deadline(DEADLINE))?.map_err(FirewalldError::Bus)?;
         Ok(kept.insert(new).clone())
     }
 
@@ -159,15 +162,21 @@ impl Firewalld {
         *self.connection.lock().await = None;
     }
 
-    async fn call<B, T>(&self, interface: &str, method: &str, body: &B) -> Result<T>
+    async fn call<B, T>(
+        &self,
+        deadline: Duration,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) -> Result<T>
     where
         B: zbus::export::serde::Serialize + zbus::zvariant::DynamicType + Sync,
         T: zbus::export::serde::de::DeserializeOwned + zbus::zvariant::Type,
     {
         let connection = self.connection().await?;
         let call = connection.call_method(Some(SERVICE), PATH, Some(interface), method, body);
-        let answer = tokio::time::timeout(DEADLINE, call).await;
-        match answer.map_err(|_| FirewalldError::Deadline)? {
+        let answer = tokio::time::timeout(deadline, call).await;
+        match answer.map_err(|_| FirewalldError::Deadline(deadline))? {
             Ok(answer) => answer.body().deserialize().map_err(FirewalldError::Bus),
             Err(zbus::Error::MethodError(name, text, _)) => {
                 let text = text.unwrap_or_default();

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use oxivirt_tests::process::{Running, wait_until};
 
 use super::bus::{Bus, lab_with_bus};
@@ -151,4 +153,35 @@ fn a_firewalld_that_comes_later_is_told() {
     let _firewalld = bus.stand_in(&lab.host, &words);
     let told = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
     wait_until("the bridge is in its zone", Duration::from_secs(5), told).unwrap();
+}
+
+/// Stops a process while it lives.
+struct Stopped(i32);
+
+impl Stopped {
+    fn new(pid: u32) -> Self {
+        let pid = i32::try_from(pid).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        drop(kill(Pid::from_raw(self.0), Signal::SIGCONT));
+    }
+}
+
+#[test]
+fn a_firewalld_that_does_not_answer_holds_up_nothing_but_zones() {
+    let test = "a_firewalld_that_does_not_answer_holds_up_nothing_but_zones";
+    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    zoned.lab.start(&xml("nat", "")).unwrap();
+    let stopped = Stopped::new(zoned.firewalld.pid());
+    zoned.lab.sh("nft flush ruleset");
+    let again = || Ok(zoned.lab.sh("nft list ruleset").contains("virbr0"));
+    wait_until("the rules are there again", Duration::from_secs(15), again).unwrap();
+    zoned.lab.session.call("destroy", "zoned", "").unwrap();
+    assert_eq!(zoned.lab.sh("ip -o link show type bridge"), "");
+    drop(stopped);
 }

@@ -8,32 +8,41 @@ pub(super) use unknown::Firewalld;
 #[cfg(feature = "firewalld")]
 mod known {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use oxivirt_util::chain;
     use oxivirt_util::firewalld::{self, FirewalldError};
 
     use crate::apply::HostError;
-    use crate::plan::facts::Zones;
+    use crate::plan::facts::{self, RUNNING_PATIENCE, Zones};
 
     /// The firewalld of this host.
     #[derive(Debug, Default)]
     pub(in crate::apply) struct Firewalld(firewalld::Firewalld);
 
     impl Firewalld {
-        /// What it knows; `None` if it does not run.
-        pub(in crate::apply) async fn zones(&self) -> Result<Option<Zones>, HostError> {
-            let known = self.0.known().await.map_err(refusal)?;
-            Ok(known.map(|known| Zones { zones: known.zones, policies: known.policies }))
+        pub(in crate::apply) async fn says(&self, patience: Duration) -> facts::Firewalld {
+            match self.0.known(patience).await {
+                Ok(None) => facts::Firewalld::Absent,
+                Ok(Some(known)) => {
+                    let (zones, policies) = (known.zones, known.policies);
+                    facts::Firewalld::Knows(Zones { zones, policies })
+                }
+                Err(error) => {
+                    let reason = refusal(error).to_string();
+                    tracing::warn!(reason, "firewalld does not tell its zones");
+                    facts::Firewalld::Mute(reason)
+                }
+            }
         }
 
-        /// Zones by the links in them; none if it does not run.
-        pub(in crate::apply) async fn zones_of_links(
-            &self,
-        ) -> Result<BTreeMap<String, String>, HostError> {
-            match self.0.is_active().await {
-                true => self.0.zones_of_links().await.map_err(refusal),
-                false => Ok(BTreeMap::new()),
+        /// Zones by the links in them; none if it does not run, `None` if it does not tell.
+        pub(in crate::apply) async fn zones_of_links(&self) -> Option<BTreeMap<String, String>> {
+            if !self.0.is_active().await {
+                return Some(BTreeMap::new());
             }
+            let zones = self.0.zones_of_links(RUNNING_PATIENCE).await;
+            zones.inspect_err(|error| tracing::warn!(error = chain::text(error), "no zones")).ok()
         }
 
         pub(in crate::apply) async fn join(&self, zone: &str, link: &str) -> Result<(), HostError> {
@@ -68,23 +77,22 @@ mod known {
 #[cfg(not(feature = "firewalld"))]
 mod unknown {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use crate::apply::HostError;
-    use crate::plan::facts::Zones;
+    use crate::plan::facts;
 
     /// A host without firewalld, as far as this build knows.
     #[derive(Debug, Default)]
     pub(in crate::apply) struct Firewalld;
 
     impl Firewalld {
-        pub(in crate::apply) async fn zones(&self) -> Result<Option<Zones>, HostError> {
-            Ok(None)
+        pub(in crate::apply) async fn says(&self, _: Duration) -> facts::Firewalld {
+            facts::Firewalld::Absent
         }
 
-        pub(in crate::apply) async fn zones_of_links(
-            &self,
-        ) -> Result<BTreeMap<String, String>, HostError> {
-            Ok(BTreeMap::new())
+        pub(in crate::apply) async fn zones_of_links(&self) -> Option<BTreeMap<String, String>> {
+            Some(BTreeMap::new())
         }
 
         pub(in crate::apply) async fn join(&self, _: &str, _: &str) -> Result<(), HostError> {

@@ -25,13 +25,12 @@ use oxivirt_util::sriov::Sysfs;
 use oxivirt_util::{chain, file, pidfile, tc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::firewalld::Firewalld;
-use super::{End, Hint, Host, HostError, watch};
+use super::{End, Hint, Host, HostError, firewalld, watch};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, TcCommand};
 use crate::plan::{
-    Collision, FactsQuery, FileImage, HostFacts, IfMissing, PoolQuery, Provision, RemovalCommand,
-    Rules, RulesChange, Step, Sysctl, Undo, nftables,
+    Collision, FactsQuery, FileImage, Firewalld, HostFacts, IfMissing, PoolQuery, Provision,
+    RemovalCommand, Rules, RulesChange, Step, Sysctl, Undo, nftables,
 };
 
 /// How long a dnsmasq may take to end before it is killed.
@@ -52,7 +51,7 @@ pub struct LinuxHost {
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
     xtables: Xtables,
-    firewalld: Arc<Firewalld>,
+    firewalld: Arc<firewalld::Firewalld>,
     search_path: OsString,
     sysfs: Sysfs,
     /// Kept: asking for it again and again would tell the same.
@@ -452,9 +451,9 @@ impl Host for LinuxHost {
                 true => self.nft()?.user_chains().await?,
                 false => Vec::new(),
             },
-            firewalld: match query.filters.zones && self.is_privileged {
-                true => self.firewalld.zones().await?,
-                false => None,
+            firewalld: match query.filters.zones.filter(|_| self.is_privileged) {
+                Some(patience) => self.firewalld.says(patience).await,
+                None => Firewalld::Absent,
             },
             drops: if query.filters.drops { self.drops().await } else { Vec::new() },
             is_privileged: self.is_privileged,
@@ -510,12 +509,16 @@ impl Host for LinuxHost {
         self.observe_rules(wanted, &mut found).await?;
         let has_zones = wanted.iter().any(|want| want.zone.is_some());
         let zones = match has_zones {
-            true => self.firewalld.zones_of_links().await?,
-            false => BTreeMap::new(),
+            true => self.firewalld.zones_of_links().await,
+            false => Some(BTreeMap::new()),
         };
         for (want, found) in wanted.iter().zip(&mut found) {
-            let zone = want.link.as_ref().and_then(|link| zones.get(link.name.as_str()));
-            found.zone = zone.cloned();
+            found.zone = match (&zones, &want.link) {
+                (Some(zones), Some(link)) => zones.get(link.name.as_str()).cloned(),
+                (Some(_), None) => None,
+                // It will say when it is back.
+                (None, _) => want.zone.clone(),
+            };
             found.dnsmasq = want.dnsmasq.as_ref().and_then(observe_dnsmasq);
             found.forwarding =
                 want.forwarding.iter().filter(|sysctl| is_set(sysctl)).cloned().collect();

@@ -1,6 +1,7 @@
 //! What a planner asks about the host.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
@@ -41,9 +42,15 @@ pub struct FilterQuery {
     pub drops: bool,
     /// Chains that are left to the administrator.
     pub user_chains: bool,
-    /// The zones of a firewalld.
-    pub zones: bool,
+    /// The zones of a firewalld, and how long it may take to tell.
+    pub zones: Option<Duration>,
 }
+
+/// How long a firewalld may take to tell its zones to a network that starts, as D-Bus libraries wait.
+pub const START_PATIENCE: Duration = Duration::from_secs(25);
+/// How long it may take if a network runs already: its zone waits until firewalld says that it is back,
+/// all else does not.
+pub const RUNNING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which virtual functions are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,10 +86,33 @@ pub struct HostFacts {
     pub user_chains: Vec<UserChain>,
     /// Base chains of others that drop what nobody accepts.
     pub drops: Vec<DroppingChain>,
-    /// What firewalld knows; `None` if none runs.
-    pub firewalld: Option<Zones>,
+    /// What firewalld says.
+    pub firewalld: Firewalld,
     /// Whether rate limits can be set.
     pub is_privileged: bool,
+}
+
+/// What a firewalld says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Firewalld {
+    /// None runs.
+    #[default]
+    Absent,
+    /// It knows these zones.
+    Knows(Zones),
+    /// It runs and does not tell; why.
+    Mute(String),
+}
+
+impl Firewalld {
+    /// Its zones, if it tells them.
+    #[must_use]
+    pub fn zones(&self) -> Option<&Zones> {
+        match self {
+            Self::Knows(zones) => Some(zones),
+            Self::Absent | Self::Mute(_) => None,
+        }
+    }
 }
 
 /// What firewalld knows.

@@ -17,7 +17,9 @@ pub mod start;
 mod step;
 pub mod stop;
 
-pub use facts::{Collision, FactsQuery, FilterQuery, HostFacts, PoolQuery};
+pub use facts::{
+    Collision, FactsQuery, FilterQuery, Firewalld, HostFacts, PoolQuery, RUNNING_PATIENCE,
+};
 pub use provision::Provision;
 pub use rules::{Firewall, Rules, RulesChange};
 pub use step::{FileImage, IfMissing, Plan, RemovalCommand, Stage, Step, Sysctl, Undo};

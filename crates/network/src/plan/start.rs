@@ -13,7 +13,7 @@ use oxivirt_util::firewall::{Family, PortRange};
 use oxivirt_util::link_name::{LinkName, LinkNameError};
 
 use super::dnsmasq::{self, DnsmasqError};
-use super::facts::{FilterQuery, Zones};
+use super::facts::{FilterQuery, Firewalld, START_PATIENCE, Zones};
 use super::nftables::{Layer, Outside, Subnet, Traffic};
 use super::{FactsQuery, HostFacts, PoolQuery, provision};
 
@@ -116,6 +116,12 @@ pub enum PlanError {
     /// firewalld lacks the zone for bridges that comes with libvirt.
     #[error("firewalld can't find the 'libvirt' zone that should have been installed with libvirt")]
     NoLibvirtZone,
+    /// firewalld runs and does not tell its zones.
+    #[error("{reason}")]
+    MuteFirewalld {
+        /// Why.
+        reason: String,
+    },
     /// There is no way to set rules on this host.
     #[error("No firewall backend is available")]
     NoFirewall,
@@ -161,7 +167,10 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
         destinations,
         forwards_ipv6: forwards(def, Family::Ipv6),
         needs_rules: has_rules(def),
-        filters: FilterQuery { zones: wants_zone(def), ..FilterQuery::default() },
+        filters: FilterQuery {
+            zones: wants_zone(def).then_some(START_PATIENCE),
+            ..FilterQuery::default()
+        },
         needs_dnsmasq: dnsmasq::is_needed(def),
         settings: provision::forwarding(def),
         ..FactsQuery::default()
@@ -248,7 +257,12 @@ pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -
 
 /// What this host or this version cannot do, and is refused rather than left out silently.
 fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
-    zone(def, facts.firewalld.as_ref())?;
+    match &facts.firewalld {
+        Firewalld::Mute(reason) if wants_zone(def) => {
+            return Err(PlanError::MuteFirewalld { reason: reason.clone() });
+        }
+        other => drop(zone(def, other.zones())?),
+    }
     if def.bandwidth.is_some() && !facts.is_privileged {
         return Err(PlanError::UnprivilegedBandwidth);
     }

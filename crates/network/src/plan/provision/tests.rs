@@ -24,7 +24,7 @@ fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
         dnsmasq: facts.dnsmasq.as_deref(),
         servers: None,
         firewall: Firewall::default(),
-        firewalld: facts.firewalld.as_ref(),
+        firewalld: facts.firewalld.zones(),
         layers: &layers,
         floors: &Floors::new(),
     };

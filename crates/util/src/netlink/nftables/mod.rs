@@ -245,6 +245,7 @@ const MERGE_LIMIT: usize = 256;
 
 fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
     let mut pushed_back = None;
+    let mut drops = None;
     while let Some(job) = pushed_back.take().or_else(|| queue.recv().ok()) {
         match job {
             Job::Apply(load, answer) => {
@@ -277,7 +278,9 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
                 drop(answer.send(remove_passage(socket, family, &bridge)));
             }
             Job::UserChains(answer) => drop(answer.send(user_chains(socket))),
-            Job::DroppingChains(answer) => drop(answer.send(socket.dropping_chains())),
+            Job::DroppingChains(answer) => {
+                drop(answer.send(socket.dropping_chains(&mut drops)));
+            }
         }
     }
 }

@@ -70,7 +70,18 @@ impl OwnGenerations {
     pub(super) fn contains(&self, generation: u32) -> bool {
         self.lock().contains(&generation)
     }
+
+    /// Whether nobody else made a generation after `seen`, up to `current`.
+    fn are_all_since(&self, seen: u32, current: u32) -> bool {
+        let known = self.lock();
+        let n_new = usize::try_from(current.wrapping_sub(seen)).unwrap_or(usize::MAX);
+        let is_newer = |own: &&u32| (own.wrapping_sub(seen) as usize).wrapping_sub(1) < n_new;
+        n_new <= Self::KEPT && known.iter().filter(is_newer).count() == n_new
+    }
 }
+
+/// The base chains that were listed last, and as of which generation.
+pub(super) type Drops = Option<(u32, Vec<DroppingChain>)>;
 
 impl Socket {
     /// Opens and connects the socket.
@@ -201,12 +212,24 @@ impl Socket {
     }
 
     /// Base chains of all families that guests' packets pass and that drop by default.
-    pub(super) fn dropping_chains(&self) -> Result<Vec<DroppingChain>, NftError> {
+    ///
+    /// Listed anew only after a change of somebody else: a listing has the chains of all networks in it,
+    /// and this process makes no such chain.
+    pub(super) fn dropping_chains(&self, seen: &mut Drops) -> Result<Vec<DroppingChain>, NftError> {
+        let generation = self.generation()?;
+        if let Some((at, chains)) = seen
+            && self.own.are_all_since(*at, generation)
+        {
+            *at = generation;
+            return Ok(chains.clone());
+        }
         let mut found = Vec::new();
         for (family, word) in foreign::FAMILIES {
             let chains = self.dump_of(family, GET_CHAIN, &[])?;
             found.extend(chains.iter().filter_map(|chain| foreign::dropping_chain(word, chain)));
         }
+        // A change during the listing is seen the next time.
+        *seen = Some((generation, found.clone()));
         Ok(found)
     }
 
@@ -478,5 +501,28 @@ impl<'a> Iterator for Messages<'a> {
             sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
             body,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(own: &[u32], seen: u32, current: u32, expect: bool) {
+        let generations = OwnGenerations::default();
+        own.iter().for_each(|generation| generations.expect(*generation));
+        assert_eq!(generations.are_all_since(seen, current), expect);
+    }
+
+    #[test]
+    fn generations_of_others_are_noticed() {
+        check(&[], 7, 7, true);
+        check(&[8, 9], 7, 9, true);
+        check(&[5, 6, 8, 9, 10], 7, 9, true);
+        check(&[8, 10], 7, 10, false);
+        check(&[u32::MAX, 0], u32::MAX - 1, 0, true);
+        // The kernel's number went back: another namespace, or a wrong one.
+        check(&[8, 9], 9, 8, false);
     }
 }

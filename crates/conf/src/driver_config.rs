@@ -3,7 +3,7 @@
 use oxivirt_util::keyfile::{KeyFile, KeyFileError};
 
 use crate::error::{ErrorCode, ErrorDomain};
-use crate::keyword::{Keyword as _, keywords};
+use crate::keyword::{Keyword, keywords};
 use crate::status::FirewallBackend;
 
 /// What an administrator set. Keys that are not known are left alone.
@@ -18,6 +18,9 @@ pub struct DriverConfig {
     pub heal: Heal,
     /// What is done about filters of other programs that drop guests' packets. Not known to libvirt.
     pub firewall_coexist: Coexist,
+    /// Whether nobody else may change the driver's nftables table while the driver runs. Not known to
+    /// libvirt.
+    pub firewall_table_owner: bool,
 }
 
 keywords! {
@@ -51,35 +54,17 @@ pub enum DriverConfigError {
     /// The file breaks the grammar, or a setting has the wrong type.
     #[error("{prefix}{0}", prefix = file_code(.0).prefix())]
     File(KeyFileError),
-    /// No such thing to do about losses.
+    /// A setting has none of the values that it can have.
     #[error(
-        "internal error: unrecognized heal = '{mode}' set in network driver config file {file}"
+        "internal error: unrecognized {key} = '{value}' set in network driver config file {file}"
     )]
-    Heal {
+    Word {
+        /// The setting.
+        key: &'static str,
         /// The file.
         file: String,
         /// The value given.
-        mode: String,
-    },
-    /// No such thing to do about filters of others.
-    #[error(
-        "internal error: unrecognized firewall_coexist = '{mode}' set in network driver config file {file}"
-    )]
-    Coexist {
-        /// The file.
-        file: String,
-        /// The value given.
-        mode: String,
-    },
-    /// No such way to set firewall rules.
-    #[error(
-        "internal error: unrecognized firewall_backend = '{backend}' set in network driver config file {file}"
-    )]
-    FirewallBackend {
-        /// The file.
-        file: String,
-        /// The value given.
-        backend: String,
+        value: String,
     },
 }
 
@@ -97,9 +82,7 @@ impl DriverConfigError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::File(error) => file_code(error),
-            Self::FirewallBackend { .. } | Self::Heal { .. } | Self::Coexist { .. } => {
-                ErrorCode::InternalError
-            }
+            Self::Word { .. } => ErrorCode::InternalError,
         }
     }
 
@@ -108,9 +91,7 @@ impl DriverConfigError {
     pub const fn domain(&self) -> ErrorDomain {
         match self {
             Self::File(_) => ErrorDomain::Conf,
-            Self::FirewallBackend { .. } | Self::Heal { .. } | Self::Coexist { .. } => {
-                ErrorDomain::Network
-            }
+            Self::Word { .. } => ErrorDomain::Network,
         }
     }
 }
@@ -124,33 +105,28 @@ impl DriverConfig {
     /// libvirt 11.3.0: `virNetworkLoadDriverConfig`, src/network/bridge_driver_conf.c
     pub fn parse(file: &str, text: &str) -> Result<Self, DriverConfigError> {
         let keys = KeyFile::parse(file, text).map_err(DriverConfigError::File)?;
-        let backend = keys.string("firewall_backend").map_err(DriverConfigError::File)?;
-        let firewall_backend = match backend {
-            Some(word) => Some(FirewallBackend::from_word(word).ok_or_else(|| {
-                let (file, backend) = (file.to_owned(), word.to_owned());
-                DriverConfigError::FirewallBackend { file, backend }
-            })?),
-            None => None,
+        let is_on = |key: &str| {
+            let value = keys.integer(key).map_err(DriverConfigError::File)?;
+            Ok(value.is_some_and(|value| value != 0))
         };
-        let restore = keys.integer("restore_sysctl").map_err(DriverConfigError::File)?;
-        let heal = match keys.string("heal").map_err(DriverConfigError::File)? {
-            Some(word) => Heal::from_word(word).ok_or_else(|| {
-                let (file, mode) = (file.to_owned(), word.to_owned());
-                DriverConfigError::Heal { file, mode }
-            })?,
-            None => Heal::default(),
-        };
-        let coexist = keys.string("firewall_coexist").map_err(DriverConfigError::File)?;
-        let firewall_coexist = match coexist {
-            Some(word) => Coexist::from_word(word).ok_or_else(|| {
-                let (file, mode) = (file.to_owned(), word.to_owned());
-                DriverConfigError::Coexist { file, mode }
-            })?,
-            None => Coexist::default(),
-        };
-        let restore_sysctl = restore.is_some_and(|value| value != 0);
-        Ok(Self { firewall_backend, restore_sysctl, heal, firewall_coexist })
+        Ok(Self {
+            firewall_backend: word(&keys, file, "firewall_backend")?,
+            restore_sysctl: is_on("restore_sysctl")?,
+            heal: word(&keys, file, "heal")?.unwrap_or_default(),
+            firewall_coexist: word(&keys, file, "firewall_coexist")?.unwrap_or_default(),
+            firewall_table_owner: is_on("firewall_table_owner")?,
+        })
     }
+}
+
+fn word<K: Keyword>(
+    keys: &KeyFile,
+    file: &str,
+    key: &'static str,
+) -> Result<Option<K>, DriverConfigError> {
+    let Some(word) = keys.string(key).map_err(DriverConfigError::File)? else { return Ok(None) };
+    let unknown = || DriverConfigError::Word { key, file: file.to_owned(), value: word.to_owned() };
+    K::from_word(word).map(Some).ok_or_else(unknown)
 }
 
 #[cfg(test)]
@@ -172,6 +148,9 @@ mod tests {
         assert!(!restores("restore_sysctl = 0"));
         assert!(restores("restore_sysctl = 1"));
         assert!(DriverConfig::parse("f", "restore_sysctl = \"yes\"").is_err());
+        let owns = |text| DriverConfig::parse("f", text).unwrap().firewall_table_owner;
+        assert!(!owns(""));
+        assert!(owns("firewall_table_owner = 1"));
     }
 
     #[test]

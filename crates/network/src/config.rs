@@ -3,6 +3,7 @@
 //! libvirt 11.3.0: `virNetworkLoadDriverConfig`, src/network/bridge_driver_conf.c
 
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
+use oxivirt_conf::Coexist;
 use oxivirt_conf::DriverConfig;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::{chain, file};
@@ -32,11 +33,37 @@ pub(crate) fn load(layout: &Layout) -> Result<DriverConfig> {
     config.map_err(|error| error::config(&error))
 }
 
+/// How firewall rules are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Firewall {
+    /// By which programs or interface.
+    pub(crate) backend: FirewallBackend,
+    /// Whether packets are to be accepted in the chains of other programs too.
+    pub(crate) finds_passages: bool,
+    /// Whether nobody else may change the nftables table.
+    pub(crate) owns_table: bool,
+}
+
 /// How firewall rules are set: as configured, else the best that the host has.
 ///
 /// # Errors
 /// Number 1 if the host does not have it, or has none.
-pub(crate) async fn backend<H: Host>(
+pub(crate) async fn firewall<H: Host>(
+    config: &DriverConfig,
+    layout: &Layout,
+    host: &H,
+) -> Result<Firewall> {
+    let backend = backend(config, layout, host).await?;
+    let is_nftables = backend == FirewallBackend::Nftables;
+    let finds_passages = is_nftables && config.firewall_coexist == Coexist::Insert;
+    let owns_table = is_nftables && config.firewall_table_owner && host.can_own_table().await;
+    if is_nftables && config.firewall_table_owner && !owns_table {
+        tracing::warn!("firewall_table_owner is of no effect: the kernel has no such tables");
+    }
+    Ok(Firewall { backend, finds_passages, owns_table })
+}
+
+async fn backend<H: Host>(
     config: &DriverConfig,
     layout: &Layout,
     host: &H,

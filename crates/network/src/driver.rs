@@ -15,10 +15,8 @@ use oxivirt::{
     ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType, NetworkDriver,
     NetworkRef, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
 };
-use oxivirt_conf::Coexist;
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
-use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::file;
 use oxivirt_util::ip::Family;
 use oxivirt_util::pidfile::PidFile;
@@ -105,10 +103,7 @@ pub(crate) struct Inner<H> {
     pub(crate) layout: Layout,
     pub(crate) lease_helper: PathBuf,
     pub(crate) uri: String,
-    /// How firewall rules are set.
-    pub(crate) backend: FirewallBackend,
-    /// What is done about filters of other programs.
-    pub(crate) coexist: Coexist,
+    pub(crate) firewall: config::Firewall,
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
     /// Held while settings of the whole host change.
@@ -138,7 +133,15 @@ impl<H: Host> Driver<H> {
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let config = config::load(&layout)?;
-        let backend = config::backend(&config, &layout, &host).await?;
+        let firewall = config::firewall(&config, &layout, &host).await?;
+        if firewall.owns_table
+            && let Err(error) = host.claim_table().await
+        {
+            tracing::warn!(
+                error = oxivirt_util::chain::text(&error),
+                "another process has the firewall table"
+            );
+        }
         let restore_settings = match config.restore_sysctl {
             true => RestoreSettings::WithLastNetwork,
             false => restore_settings,
@@ -152,8 +155,7 @@ impl<H: Host> Driver<H> {
             layout,
             lease_helper,
             uri,
-            backend,
-            coexist: config.firewall_coexist,
+            firewall,
             networks: Networks::default(),
             reserved: Mutex::default(),
             settings: AsyncMutex::default(),

@@ -228,10 +228,10 @@ impl<H: Host> Inner<H> {
     async fn plan_start(&self, def: &mut NetworkDef, view: &View) -> Result<Planned> {
         let planned = |error: PlanError| error::plan(&error);
         let mut query = start::query(def).map_err(planned)?;
-        query.backend = Some(self.backend);
+        query.backend = Some(self.firewall.backend);
         if query.needs_rules {
             query.filters.drops = true;
-            query.filters.user_chains = self.finds_passages();
+            query.filters.user_chains = self.firewall.finds_passages;
         }
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         for text in start::check(def, &facts).map_err(planned)? {

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use oxivirt::Result;
-use oxivirt_conf::Coexist;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::Passage;
@@ -38,12 +37,6 @@ pub struct Place {
     layout: Layout,
     search_path: OsString,
     lease_helper: PathBuf,
-}
-
-/// What of a place's settings a plan depends on.
-struct Settings {
-    backend: FirewallBackend,
-    finds_passages: bool,
 }
 
 /// One step.
@@ -125,19 +118,15 @@ impl Place {
     }
 
     /// What the administrator chose here.
-    async fn settings(&self, host: &LinuxHost) -> Result<Settings> {
-        let config = config::load(&self.layout)?;
-        let backend = config::backend(&config, &self.layout, host).await?;
-        let finds_passages =
-            config.firewall_coexist == Coexist::Insert && backend == FirewallBackend::Nftables;
-        Ok(Settings { backend, finds_passages })
+    async fn settings(&self, host: &LinuxHost) -> Result<config::Firewall> {
+        config::firewall(&config::load(&self.layout)?, &self.layout, host).await
     }
 
     fn provision(
         &self,
         def: &NetworkDef,
         facts: &HostFacts,
-        backend: FirewallBackend,
+        firewall: config::Firewall,
         layer: Layer,
     ) -> Result<Provision> {
         let layers = vec![layer; start::translated(def).len()];
@@ -147,7 +136,8 @@ impl Place {
             dnsmasq: facts.dnsmasq.as_deref(),
             servers: None,
             firewall: Firewall {
-                backend,
+                backend: firewall.backend,
+                owns_table: firewall.owns_table,
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
@@ -165,6 +155,13 @@ fn parse(xml: &str) -> Result<NetworkDef> {
     def.mac.get_or_insert(MacAddr([0x52, 0x54, 0, 0, 0, 0]));
     Ok(def)
 }
+
+/// How rules are set if nobody is asked.
+const ASSUMED: config::Firewall = config::Firewall {
+    backend: FirewallBackend::Nftables,
+    finds_passages: false,
+    owns_table: false,
+};
 
 /// What a host without surprises answers.
 fn assumed_facts() -> HostFacts {
@@ -188,21 +185,20 @@ pub async fn start(
 ) -> Result<Vec<PreviewStep>> {
     let def = start::live(&parse(xml)?);
     let planned = |error| error::plan(&error);
-    let (facts, backend) = match place {
-        None => (assumed_facts(), FirewallBackend::Nftables),
+    let (facts, firewall) = match place {
+        None => (assumed_facts(), ASSUMED),
         Some(place) => {
             let host = open(place)?;
-            let settings = place.settings(&host).await?;
-            let backend = settings.backend;
+            let firewall = place.settings(&host).await?;
             let mut query = start::query(&def).map_err(planned)?;
-            query.backend = Some(backend);
-            query.filters.user_chains = query.needs_rules && settings.finds_passages;
-            (host.facts(&query).await.map_err(|error| error::host(&error))?, backend)
+            query.backend = Some(firewall.backend);
+            query.filters.user_chains = query.needs_rules && firewall.finds_passages;
+            (host.facts(&query).await.map_err(|error| error::host(&error))?, firewall)
         }
     };
     start::check(&def, &facts).map_err(planned)?;
     let assumed = Place::assumed(environment);
-    let want = place.unwrap_or(&assumed).provision(&def, &facts, backend, 0)?;
+    let want = place.unwrap_or(&assumed).provision(&def, &facts, firewall, 0)?;
     let plan = provision::difference(&Provision::default(), &want, &[]);
     Ok(plan.steps().map(step).collect())
 }
@@ -219,13 +215,12 @@ pub async fn destroy(
 ) -> Result<Vec<PreviewStep>> {
     let def = parse(xml)?;
     let assumed = Place::assumed(environment);
-    let backend = match place {
-        Some(place) => Some(place.settings(&open(place)?).await?.backend),
-        None => None,
+    let firewall = match place {
+        Some(place) => place.settings(&open(place)?).await?,
+        None => ASSUMED,
     };
     let place = place.unwrap_or(&assumed);
-    let backend = backend.unwrap_or(FirewallBackend::Nftables);
-    let want = place.provision(&def, &assumed_facts(), backend, 0)?;
+    let want = place.provision(&def, &assumed_facts(), firewall, 0)?;
     let removal = want.rules.as_ref().map(Rules::removal);
     let keep = if is_persistent { Keep::Leases } else { Keep::Nothing };
     let rules = removal.iter().flat_map(stop::rules).collect();
@@ -240,7 +235,8 @@ pub async fn destroy(
 pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let def = parse(xml)?;
     let host = open(place)?;
-    let Settings { backend, finds_passages } = place.settings(&host).await?;
+    let firewall = place.settings(&host).await?;
+    let finds_passages = firewall.finds_passages;
     let zones = start::wants_zone(&def).then_some(RUNNING_PATIENCE);
     let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
     let query = FactsQuery { filters, ..FactsQuery::default() };
@@ -254,7 +250,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     };
     let mut best: Option<(Provision, Provision)> = None;
     for layer in 0..=MAX_LAYER {
-        let want = place.provision(&def, &facts, backend, layer)?;
+        let want = place.provision(&def, &facts, firewall, layer)?;
         let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let have = have.into_iter().next().unwrap_or_default();
         let is_found = have.rules == want.rules;
@@ -314,12 +310,13 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
         return Ok(Vec::new());
     }
     let host = open(place)?;
-    let Settings { backend, finds_passages } = place.settings(&host).await?;
+    let firewall = place.settings(&host).await?;
+    let finds_passages = firewall.finds_passages;
     let filters =
         FilterQuery { drops: false, user_chains: finds_passages, zones: Some(RUNNING_PATIENCE) };
     let query = FactsQuery {
         needs_dnsmasq: true,
-        backend: Some(backend),
+        backend: Some(firewall.backend),
         filters,
         ..FactsQuery::default()
     };
@@ -334,7 +331,7 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
             }
         };
         let def = start::live(&status.def);
-        let want = place.provision(&def, &facts, backend, 0)?;
+        let want = place.provision(&def, &facts, firewall, 0)?;
         let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = have.into_iter().next().unwrap_or_default();
         if status.removal != want.rules.as_ref().map(Rules::removal) {

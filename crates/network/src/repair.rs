@@ -117,10 +117,10 @@ impl<H: Host> Inner<H> {
         let has_zones = suspects.iter().any(|suspect| start::wants_zone(&suspect.entry.view().def));
         let query = FactsQuery {
             needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
-            backend: Some(self.backend),
+            backend: Some(self.firewall.backend),
             filters: FilterQuery {
                 drops: false,
-                user_chains: self.finds_passages(),
+                user_chains: self.firewall.finds_passages,
                 zones: has_zones.then_some(RUNNING_PATIENCE),
             },
             ..FactsQuery::default()

@@ -6,9 +6,8 @@
 //! completes it. A refusal of the host takes everything back.
 
 use oxivirt::Result;
-use oxivirt_conf::Coexist;
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::{FirewallBackend, FirewallRemoval};
+use oxivirt_conf::status::FirewallRemoval;
 use oxivirt_util::chain;
 
 use crate::apply::{self, Host};
@@ -42,7 +41,8 @@ impl<H: Host> Inner<H> {
             dnsmasq: facts.dnsmasq.as_deref(),
             servers: upstream.then_some(facts.servers.as_str()),
             firewall: Firewall {
-                backend: self.backend,
+                backend: self.firewall.backend,
+                owns_table: self.firewall.owns_table,
                 has_checksum: facts.has_checksum,
                 user_chains: &facts.user_chains,
             },
@@ -53,17 +53,13 @@ impl<H: Host> Inner<H> {
         provision::provision(def, &around).map_err(|error| error::plan(&error))
     }
 
-    /// Whether packets are to be accepted in the chains of other programs too.
-    pub(crate) fn finds_passages(&self) -> bool {
-        self.coexist == Coexist::Insert && self.backend == FirewallBackend::Nftables
-    }
-
     /// What a plan for a network that is there depends on.
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
-        let backend = Some(self.backend);
+        let backend = Some(self.firewall.backend);
         let zones = start::wants_zone(def).then_some(RUNNING_PATIENCE);
-        let filters = FilterQuery { drops: false, user_chains: self.finds_passages(), zones };
+        let filters =
+            FilterQuery { drops: false, user_chains: self.firewall.finds_passages, zones };
         let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }

@@ -168,7 +168,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        drop(kill(Pid::from_raw(self.0), Signal::SIGCONT));
+        let _ = kill(Pid::from_raw(self.0), Signal::SIGCONT);
     }
 }
 

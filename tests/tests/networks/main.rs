@@ -17,6 +17,7 @@ mod links;
 mod live;
 mod modes;
 mod names;
+mod owner;
 mod places;
 mod ports;
 mod rates;

@@ -480,6 +480,20 @@ impl Host for LinuxHost {
         found
     }
 
+    async fn can_own_table(&self) -> bool {
+        let answer = match self.nft() {
+            Ok(nft) => nft.can_own_tables().await,
+            Err(error) => Err(error),
+        };
+        answer
+            .inspect_err(|error| tracing::debug!(error = chain::text(error), "unknown"))
+            .unwrap_or(false)
+    }
+
+    async fn claim_table(&self) -> Result<(), HostError> {
+        Ok(self.nft()?.claim(nftables::TABLE).await?)
+    }
+
     fn watch(&self) -> UnboundedReceiver<Hint> {
         watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld))
     }
@@ -801,6 +815,14 @@ impl<H: Host> Host for Arc<H> {
 
     async fn backends(&self) -> Vec<FirewallBackend> {
         (**self).backends().await
+    }
+
+    async fn can_own_table(&self) -> bool {
+        (**self).can_own_table().await
+    }
+
+    async fn claim_table(&self) -> Result<(), HostError> {
+        (**self).claim_table().await
     }
 
     fn watch(&self) -> UnboundedReceiver<Hint> {

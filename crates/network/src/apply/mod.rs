@@ -43,6 +43,15 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// The ways to set firewall rules that this host has, the best first.
     fn backends(&self) -> impl Future<Output = Vec<FirewallBackend>> + Send;
 
+    /// Whether the kernel can make the nftables table this process's own.
+    fn can_own_table(&self) -> impl Future<Output = bool> + Send;
+
+    /// Makes this process the owner of the nftables table, if it is there, made for that and nobody's.
+    ///
+    /// # Errors
+    /// [`HostError::Nft`] if it is somebody else's.
+    fn claim_table(&self) -> impl Future<Output = Result<(), HostError>> + Send;
+
     /// Tells of changes that others make, as long as the receiver lives. Must be called in a tokio runtime.
     fn watch(&self) -> UnboundedReceiver<Hint>;
 

@@ -195,6 +195,14 @@ impl Host for Recorder {
         vec![FirewallBackend::Nftables, FirewallBackend::Iptables]
     }
 
+    async fn can_own_table(&self) -> bool {
+        true
+    }
+
+    async fn claim_table(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
     fn watch(&self) -> UnboundedReceiver<Hint> {
         let (hints, receiver) = unbounded_channel();
         self.lock().hints = Some(hints);

@@ -112,6 +112,7 @@ pub fn closing() -> Vec<String> {
 pub fn is_shared(change: &Change) -> bool {
     match change {
         Change::AddTable
+        | Change::AddOwnedTable
         | Change::AddBaseChain { .. }
         | Change::AddSharedChain { .. }
         | Change::AddMap { .. }

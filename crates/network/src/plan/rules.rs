@@ -30,6 +30,8 @@ pub enum Rules {
 pub struct Firewall<'a> {
     /// By which programs or interface.
     pub backend: FirewallBackend,
+    /// Whether nobody else may change the nftables table.
+    pub owns_table: bool,
     /// Whether iptables can fill in checksums.
     pub has_checksum: bool,
     /// Chains of other programs in which packets of networks are accepted too. Of use for nftables
@@ -39,7 +41,12 @@ pub struct Firewall<'a> {
 
 impl Default for Firewall<'_> {
     fn default() -> Self {
-        Self { backend: FirewallBackend::Nftables, has_checksum: false, user_chains: &[] }
+        Self {
+            backend: FirewallBackend::Nftables,
+            owns_table: false,
+            has_checksum: false,
+            user_chains: &[],
+        }
     }
 }
 
@@ -56,7 +63,10 @@ pub fn wanted(
     Ok(Some(match firewall.backend {
         FirewallBackend::None => return Err(PlanError::NoFirewall),
         FirewallBackend::Nftables => Rules::Nftables(Load {
-            transaction: nftables::load(&traffic),
+            transaction: match firewall.owns_table {
+                true => nftables::load(&traffic).owned(),
+                false => nftables::load(&traffic),
+            },
             supersedes: vec![nftables::libvirt(&traffic)],
             passages: passages(def, &traffic.bridge, firewall.user_chains),
         }),
@@ -302,8 +312,10 @@ fn replacement(saved: &[Removal], wanted: Transaction) -> Transaction {
         return wanted;
     }
     // The table first: if it is gone, the removal would have nothing to refer to.
+    let is_owned = wanted.owns() == Some(true);
     let mut changes = vec![Change::AddTable];
     changes.append(&mut removed);
     changes.extend(wanted.changes);
-    Transaction { table: wanted.table, changes }
+    let transaction = Transaction { table: wanted.table, changes };
+    if is_owned { transaction.owned() } else { transaction }
 }

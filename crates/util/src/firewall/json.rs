@@ -94,6 +94,9 @@ fn repair(change: &Change) -> Option<(Place, Value)> {
         Change::AddChain { comment: Some(comment), .. } => {
             Some((Place { parent: "/add/chain", key: "comment" }, json!(comment)))
         }
+        Change::AddOwnedTable => {
+            Some((Place { parent: "/add/table", key: "flags" }, json!(["owner", "persist"])))
+        }
         _ => None,
     }
 }
@@ -106,7 +109,9 @@ fn command<'a>(table: &'a str, change: &'a Change) -> Result<NfCmd<'a>, JsonErro
         ..Chain::default()
     };
     Ok(match change {
-        Change::AddTable => NfCmd::Add(NfListObject::Table(table_object(table))),
+        Change::AddTable | Change::AddOwnedTable => {
+            NfCmd::Add(NfListObject::Table(table_object(table)))
+        }
         Change::DeleteTable => NfCmd::Delete(NfListObject::Table(table_object(table))),
         Change::AddBaseChain { name, hook, priority } => {
             let (kind, hook) = match hook {

@@ -16,6 +16,29 @@ pub struct Transaction {
     pub changes: Vec<Change>,
 }
 
+impl Transaction {
+    /// The same with the table as this process's own.
+    #[must_use]
+    pub fn owned(mut self) -> Self {
+        for change in &mut self.changes {
+            if *change == Change::AddTable {
+                *change = Change::AddOwnedTable;
+            }
+        }
+        self
+    }
+
+    /// Whether the table is to be this process's own; `None` if the transaction does not create it.
+    #[must_use]
+    pub fn owns(&self) -> Option<bool> {
+        self.changes.iter().find_map(|change| match change {
+            Change::AddTable => Some(false),
+            Change::AddOwnedTable => Some(true),
+            _ => None,
+        })
+    }
+}
+
 /// One change to a table.
 ///
 /// Adding an object that exists with the same properties changes nothing; adding a rule always
@@ -25,6 +48,10 @@ pub struct Transaction {
 pub enum Change {
     /// Create the table.
     AddTable,
+    /// Create the table as one that nobody else can change as long as this process has its socket open,
+    /// and that stays when the socket is closed; or take such a table over that is nobody's (flags
+    /// `owner` and `persist`, Linux 6.9).
+    AddOwnedTable,
     /// Delete the table with all it holds.
     DeleteTable,
     /// Create a chain the kernel calls.

@@ -43,6 +43,10 @@ fn change_words(table: &str, change: &Change) -> Vec<String> {
     let mut out = Words::default();
     match change {
         Change::AddTable => out.object("add table", table, None),
+        Change::AddOwnedTable => {
+            out.object("add table", table, None);
+            out.words("{ flags owner,persist ; }");
+        }
         Change::DeleteTable => out.object("delete table", table, None),
         Change::AddBaseChain { name, hook, priority } => {
             out.object("add chain", table, Some(name));
@@ -256,6 +260,7 @@ mod tests {
     #[test]
     fn objects() {
         check(Change::AddTable, "add table inet t");
+        check(Change::AddOwnedTable, "add table inet t { flags owner,persist ; }");
         check(
             Change::AddBaseChain {
                 name: "forward".into(),

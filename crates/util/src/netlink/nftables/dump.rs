@@ -15,6 +15,8 @@ pub struct TableState {
     pub chains: BTreeMap<String, ChainState>,
     /// The elements of each named set or map.
     pub sets: BTreeMap<String, Vec<ElementState>>,
+    /// Whether it has been made as [`Change::AddOwnedTable`] does.
+    pub is_owned: bool,
 }
 
 impl TableState {
@@ -36,6 +38,8 @@ impl TableState {
             *n_uses.entry(used).or_default() += 1;
         }
         transaction.changes.iter().all(|change| match change {
+            Change::AddTable => !self.is_owned,
+            Change::AddOwnedTable => self.is_owned,
             Change::AddBaseChain { name, .. } => {
                 let expected = n_uses.get(name.as_str()).copied().unwrap_or_default();
                 self.chains.get(name).is_some_and(|chain| chain.n_uses == expected)
@@ -123,6 +127,14 @@ pub(super) fn chain(message: &[u8]) -> Option<(String, String, ChainState)> {
         }
     }
     Some((table?, name?, state))
+}
+
+/// `NFT_TABLE_F_PERSIST`: it stays when its owner ends.
+pub(super) const PERSIST: u32 = 4;
+
+/// The flags of a table message.
+pub(super) fn table_flags(message: &[u8]) -> u32 {
+    Attributes(message).find(|(kind, _)| *kind == 2).map_or(0, |(_, value)| number(value))
 }
 
 /// Name of the table and of the set.

@@ -14,7 +14,7 @@ use netlink_packet_netfilter::nftables::{
     Hook, HookNumber, Immediate, InetHookNumber, ListAttribute, Lookup, Meta, MetaKey,
     NfTablesMessage, Operator, Payload, Register, RuleAttribute, RuleMessage, SetAttribute,
     SetElementAttribute, SetElementFlags, SetElementList, SetElementMessage, SetFlags, SetMessage,
-    TableAttribute, TableMessage, Verdict as NfVerdict, VerdictAttribute,
+    TableAttribute, TableFlags, TableMessage, Verdict as NfVerdict, VerdictAttribute,
 };
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
@@ -232,6 +232,12 @@ fn message(table: &str, change: &Change, set_id: u32) -> (NfTablesMessage, u16) 
         || TableMessage { attributes: vec![TableAttribute::Name(table.to_owned())] };
     match change {
         Change::AddTable => (NfTablesMessage::NewTable(table_message()), NLM_F_CREATE),
+        Change::AddOwnedTable => {
+            let mut message = table_message();
+            let flags = TableFlags::Owner | TableFlags::Persisent;
+            message.attributes.push(TableAttribute::Flags(flags));
+            (NfTablesMessage::NewTable(message), NLM_F_CREATE)
+        }
         Change::DeleteTable => (NfTablesMessage::DeleteTable(table_message()), 0),
         Change::AddBaseChain { name, hook, priority } => {
             (NfTablesMessage::NewChain(base_chain(table, name, *hook, *priority)), NLM_F_CREATE)

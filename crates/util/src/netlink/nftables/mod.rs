@@ -24,7 +24,7 @@ pub use dump::{ChainState, ElementState, TableState};
 use self::encode::{Elsewhere, What};
 use crate::firewall::libvirt::{self as table, NetworkRules};
 use crate::firewall::passage::{self, DroppingChain, Passage, UserChain};
-use crate::firewall::{Family, Removal, Transaction};
+use crate::firewall::{Change, Family, Removal, Transaction};
 use crate::link_name::LinkName;
 
 /// What can go wrong with a transaction or a listing.
@@ -92,6 +92,8 @@ enum Job {
     ObserveLibvirt(Vec<NetworkRules>, oneshot::Sender<Result<Vec<bool>, NftError>>),
     Remove(Removal, oneshot::Sender<Result<(), NftError>>),
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
+    Claim(String, oneshot::Sender<Result<(), NftError>>),
+    CanOwnTables(oneshot::Sender<Result<bool, NftError>>),
     Generation(oneshot::Sender<Result<u32, NftError>>),
     Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
     ObservePassages(Vec<Passage>, oneshot::Sender<Result<Vec<bool>, NftError>>),
@@ -181,6 +183,23 @@ impl Nftables {
         self.ask(|answer| Job::DeleteTableIf(what, answer)).await
     }
 
+    /// Makes this handle the owner of a table of nobody's that [`Change::AddOwnedTable`] made.
+    ///
+    /// # Errors
+    /// [`NftError`] if another process has it.
+    pub async fn claim(&self, table: &str) -> Result<(), NftError> {
+        let table = table.to_owned();
+        self.ask(|answer| Job::Claim(table, answer)).await
+    }
+
+    /// Whether the kernel knows [`Change::AddOwnedTable`].
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn can_own_tables(&self) -> Result<bool, NftError> {
+        self.ask(Job::CanOwnTables).await
+    }
+
     /// Id of the current generation of rules; every commit of anyone increases it.
     ///
     /// # Errors
@@ -268,6 +287,8 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             Job::ObserveLibvirt(networks, answer) => {
                 drop(answer.send(observe_libvirt(socket, &networks)));
             }
+            Job::Claim(table, answer) => drop(answer.send(claim(socket, table))),
+            Job::CanOwnTables(answer) => drop(answer.send(can_own_tables(socket))),
             Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
             Job::ObservePassages(passages, answer) => {
@@ -311,19 +332,64 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     let networks: Vec<_> = loads.iter().flat_map(|load| &load.supersedes).collect();
     let passages: Vec<_> = loads.iter().flat_map(|load| &load.passages).collect();
     for _ in 0..ATTEMPTS {
-        let looks = !networks.is_empty() || !passages.is_empty();
-        let generation = if looks { Some(socket.generation()?) } else { None };
-        let mut elsewhere = libvirt_deletions(socket, &networks)?;
+        let generation = socket.generation()?;
+        let mut elsewhere = remade_tables(socket, &transactions)?;
+        elsewhere.extend(libvirt_deletions(socket, &networks)?);
         for passage in &passages {
             elsewhere.extend(passage_changes(socket, passage)?);
         }
-        let generation = generation.filter(|_| !elsewhere.is_empty());
+        let generation = (!elsewhere.is_empty()).then_some(generation);
         match socket.commit_with(&elsewhere, &transactions, generation) {
             Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
             other => return other,
         }
     }
     Err(NftError::Contended)
+}
+
+/// What makes way for a table with other flags: they cannot be changed while it is there.
+fn remade_tables(
+    socket: &socket::Socket,
+    transactions: &[&Transaction],
+) -> Result<Vec<Elsewhere>, NftError> {
+    let mut deletions: Vec<Elsewhere> = Vec::new();
+    for transaction in transactions {
+        let Some(is_owned) = transaction.owns() else { continue };
+        let table = &transaction.table;
+        if deletions.iter().any(|deletion| deletion.table == *table) {
+            continue;
+        }
+        let flags = socket.table_flags(table)?;
+        if flags.is_some_and(|flags| (flags & dump::PERSIST != 0) != is_owned) {
+            tracing::info!(table, is_owned, "the table is made anew");
+            let (table, what) = (table.clone(), What::DeleteTable);
+            deletions.push(Elsewhere { family: NFPROTO_INET, table, what });
+        }
+    }
+    Ok(deletions)
+}
+
+fn claim(socket: &socket::Socket, table: String) -> Result<(), NftError> {
+    if socket.table_flags(&table)? != Some(dump::PERSIST) {
+        return Ok(());
+    }
+    socket.commit(&[&Transaction { table, changes: vec![Change::AddOwnedTable] }], None)
+}
+
+/// Tries it in a transaction that fails in any case, so that nothing changes.
+fn can_own_tables(socket: &socket::Socket) -> Result<bool, NftError> {
+    let missing = Change::DeleteChain { name: "none".to_owned() };
+    let table = format!("probe_{}", std::process::id());
+    let attempt = Transaction { table, changes: vec![Change::AddOwnedTable, missing] };
+    match socket.commit(&[&attempt], None) {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(nix::libc::ENOENT) => Ok(true),
+        Err(NftError::Refused { source, .. }) => {
+            tracing::debug!(error = %source, "tables cannot be owned");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What takes libvirt's rules of networks away; the whole table if nothing else is left in it.
@@ -377,6 +443,9 @@ fn observe_libvirt(
     }
     Ok(found)
 }
+
+/// `NFPROTO_INET`
+const NFPROTO_INET: u8 = 1;
 
 /// `NFPROTO_…`
 const fn number_of(family: Family) -> u8 {
@@ -505,10 +574,7 @@ fn delete_table_if(socket: &socket::Socket, what: &DeleteTableIf) -> Result<bool
         if state.chains.keys().any(|name| !(what.is_shared)(name)) {
             return Ok(false);
         }
-        let delete = Transaction {
-            table: what.table.clone(),
-            changes: vec![crate::firewall::Change::DeleteTable],
-        };
+        let delete = Transaction { table: what.table.clone(), changes: vec![Change::DeleteTable] };
         match socket.commit(&[&delete], Some(generation)) {
             Ok(()) => return Ok(true),
             Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}

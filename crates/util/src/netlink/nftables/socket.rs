@@ -9,9 +9,9 @@ use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{Socket as Netlink, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::NftError;
 use super::dump::{self, TableState};
 use super::encode::{Batch, Elsewhere, Last, n_messages};
+use super::{NFPROTO_INET, NftError};
 use super::{foreign, libvirt};
 use crate::firewall::libvirt::{self as libvirt_table, RuleState};
 use crate::firewall::passage::DroppingChain;
@@ -25,8 +25,6 @@ const GET_RULE: u16 = NFTABLES | 7;
 const GET_SET: u16 = NFTABLES | 10;
 const GET_SET_ELEMENT: u16 = NFTABLES | 13;
 const GET_GENERATION: u16 = NFTABLES | 16;
-/// `NFPROTO_INET`
-const NFPROTO_INET: u8 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// `NLM_F_DUMP_INTR`: the listing is inconsistent because of a change in between.
@@ -290,10 +288,9 @@ impl Socket {
 
     /// Chains, sets and elements of a table.
     pub(super) fn observe(&self, table: &str) -> Result<Option<TableState>, NftError> {
-        if !self.has_table(table)? {
-            return Ok(None);
-        }
-        let mut state = TableState::default();
+        let Some(flags) = self.table_flags(table)? else { return Ok(None) };
+        let is_owned = flags & dump::PERSIST != 0;
+        let mut state = TableState { is_owned, ..TableState::default() };
         for message in self.dump(GET_CHAIN, &[])? {
             if let Some((of, name, chain)) = dump::chain(&message)
                 && of == table
@@ -316,16 +313,22 @@ impl Socket {
         Ok(Some(state))
     }
 
-    fn has_table(&self, table: &str) -> Result<bool, NftError> {
-        self.has_table_of(NFPROTO_INET, table)
+    /// The flags of a table; `None` if there is no such table.
+    pub(super) fn table_flags(&self, table: &str) -> Result<Option<u32>, NftError> {
+        let found = self.find(NFPROTO_INET, GET_TABLE, &attribute(1, table))?;
+        Ok(found.map(|table| dump::table_flags(&table)))
     }
 
     fn has_table_of(&self, family: u8, table: &str) -> Result<bool, NftError> {
         self.has(family, GET_TABLE, &attribute(1, table))
     }
 
-    /// Whether an object exists that is asked for by its names.
     fn has(&self, family: u8, kind: u16, names: &[u8]) -> Result<bool, NftError> {
+        self.find(family, kind, names).map(|found| found.is_some())
+    }
+
+    /// The attributes of an object that is asked for by its names.
+    fn find(&self, family: u8, kind: u16, names: &[u8]) -> Result<Option<Vec<u8>>, NftError> {
         // The number of the answer is one less than that of the question.
         let found = kind - 1;
         self.send(&request_of(family, kind, 0, names))?;
@@ -333,12 +336,12 @@ impl Socket {
             let answer = self.receive(false)?.ok_or(NftError::Answer)?;
             for message in Messages(&answer) {
                 if message.kind == found {
-                    return Ok(true);
+                    return Ok(Some(message.attributes().to_vec()));
                 }
                 if message.kind == NLMSG_ERROR {
                     return match message.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
                     {
-                        Some(code) if code == -nix::libc::ENOENT => Ok(false),
+                        Some(code) if code == -nix::libc::ENOENT => Ok(None),
                         Some(code) => Err(NftError::Socket(io::Error::from_raw_os_error(-code))),
                         None => Err(NftError::Answer),
                     };

@@ -1,0 +1,125 @@
+//! The table of rules as the driver's own: nobody else changes it while the driver runs.
+
+use oxivirt_tests::session::Session;
+use oxivirt_tests::{Host, require};
+
+use super::host_with_nftables;
+use super::lab::Lab;
+
+const NAT: &str = include_str!("../../data/networks/nat.xml");
+const OWNER: &str = "firewall_table_owner = 1\n";
+/// Without what is counted: some packets of the host itself pass.
+const LIST: &str = "nft -a -s list table inet oxivirt_network";
+const FLUSH: &str = "nft flush ruleset";
+
+/// A running network under these settings.
+fn lab(test: &str, settings: &str) -> Option<Lab> {
+    let host = host_with_nftables(test)?;
+    host.configure(settings).unwrap();
+    let lab = Lab::on(host, &[&NAT.replace('\n', " ")]);
+    if settings == OWNER && !is_owned(&lab.sh(LIST)) {
+        require::report(test, "the kernel has no tables that outlive their owner").unwrap();
+        return None;
+    }
+    Some(lab)
+}
+
+fn is_owned(table: &str) -> bool {
+    table.contains("flags owner")
+}
+
+/// The lines of a listing without what is said of the table itself.
+fn lines(table: &str) -> Vec<&str> {
+    let lines = table.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
+    // An nft that does not know the flag `persist` prints nothing after the word.
+    lines.filter(|line| *line != "flags" && !is_owned(line)).collect()
+}
+
+/// What is in a table, whatever its numbers and in whichever order it was made.
+fn content(table: &str) -> Vec<&str> {
+    let lines = lines(table).into_iter();
+    let mut content: Vec<_> =
+        lines.map(|line| line.split(" # handle").next().unwrap_or_default()).collect();
+    content.sort_unstable();
+    content
+}
+
+/// Ends the driver; the networks stay.
+fn end(lab: Lab) -> Host {
+    let Lab { session, host } = lab;
+    drop(session);
+    host.restart().unwrap();
+    host
+}
+
+fn open(host: Host) -> Lab {
+    Lab { session: Session::listen(&host).unwrap(), host }
+}
+
+#[test]
+fn nobody_else_can_take_rules_away() {
+    let Some(mut lab) = lab("nobody_else_can_take_rules_away", OWNER) else { return };
+    let before = lab.sh(LIST);
+    lab.sh(FLUSH);
+    assert_eq!(lab.sh(LIST), before);
+    for change in ["delete table inet oxivirt_network", "flush chain inet oxivirt_network forward"]
+    {
+        assert!(lab.host.netns().sh(&format!("nft {change}")).is_err(), "{change}");
+    }
+    lab.session.call("destroy", "nat", "").unwrap();
+    assert_eq!(lab.sh("nft list tables"), "");
+}
+
+#[test]
+fn without_the_setting_anybody_can_and_it_is_repaired() {
+    let test = "without_the_setting_anybody_can_and_it_is_repaired";
+    let Some(lab) = lab(test, "") else { return };
+    assert!(!is_owned(&lab.sh(LIST)));
+    lab.sh("nft delete table inet oxivirt_network");
+}
+
+#[test]
+fn the_table_outlives_the_driver_and_is_taken_again() {
+    let test = "the_table_outlives_the_driver_and_is_taken_again";
+    let Some(lab) = lab(test, OWNER) else { return };
+    let before = lab.sh(LIST);
+    let host = end(lab);
+    let between = host.netns().sh(LIST).unwrap();
+    assert_eq!((lines(&between), is_owned(&between)), (lines(&before), false));
+    let lab = open(host);
+    // The numbers are the same too: nothing was written again.
+    let after = lab.sh(LIST);
+    assert_eq!(lines(&after), lines(&before));
+    assert!(is_owned(&after));
+    lab.sh(FLUSH);
+    assert_eq!(lab.sh(LIST), before);
+}
+
+#[test]
+fn once_the_driver_has_ended_anybody_can_take_rules_away() {
+    let test = "once_the_driver_has_ended_anybody_can_take_rules_away";
+    let Some(lab) = lab(test, OWNER) else { return };
+    let before = lab.sh(LIST);
+    let host = end(lab);
+    host.netns().sh(FLUSH).unwrap();
+    assert_eq!(host.netns().sh("nft list tables").unwrap(), "");
+    let lab = open(host);
+    assert_eq!(content(&lab.sh(LIST)), content(&before));
+    assert!(is_owned(&lab.sh(LIST)));
+}
+
+#[test]
+fn the_setting_may_change_while_networks_run() {
+    let test = "the_setting_may_change_while_networks_run";
+    let Some(mut lab) = lab(test, OWNER) else { return };
+    let before = lab.sh(LIST);
+    for (settings, expect) in [("", false), (OWNER, true), ("", false)] {
+        let host = end(lab);
+        host.configure(settings).unwrap();
+        lab = open(host);
+        let after = lab.sh(LIST);
+        assert_eq!((content(&after), is_owned(&after)), (content(&before), expect));
+    }
+    lab.session.call("destroy", "nat", "").unwrap();
+    assert_eq!(lab.sh("nft list tables"), "");
+}

@@ -116,7 +116,7 @@ pub(crate) fn host(error: &HostError) -> Error {
             Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK, text)
         }
         HostError::Firewalld { .. } => Error::new(ErrorCode::DBUS_SERVICE, ErrorDomain::NONE, text),
-        HostError::Tc { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
+        HostError::Queue { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
         HostError::Xtables(_)
         | HostError::Dnsmasq(_)
         | HostError::Resolver { .. }

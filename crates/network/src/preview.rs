@@ -239,10 +239,12 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let finds_passages = firewall.finds_passages;
     let zones = start::wants_zone(&def).then_some(RUNNING_PATIENCE);
     let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
-    let query = FactsQuery { filters, ..FactsQuery::default() };
+    let needs_dnsmasq = crate::plan::dnsmasq::is_needed(&def);
+    let backend = Some(firewall.backend);
+    let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
     let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
     let facts = HostFacts {
-        has_checksum: true,
+        has_checksum: found.has_checksum,
         user_chains: found.user_chains,
         drops: found.drops,
         firewalld: found.firewalld,

@@ -3,7 +3,7 @@
 //! The default features are pure: addresses, MAC addresses, an XML element tree with libvirt's
 //! output rules, libvirt's `.conf` grammar, typed firewall rules with their renderers, atomic
 //! files. What talks to the kernel or to other programs is opt-in: `netlink` (links, addresses,
-//! routes, the nftables executor), `exec` (processes, dnsmasq, `tc`), `dbus` (the host's resolver), `firewalld` (zones), `nft-json` (rules as `nft` JSON);
+//! routes, the nftables executor), `exec` (processes, dnsmasq), `dbus` (the host's resolver), `firewalld` (zones), `nft-json` (rules as `nft` JSON);
 //! `json` adds the MAC map.
 //!
 //! This crate knows nothing of networks or of remote calls.
@@ -32,6 +32,5 @@ pub mod netlink;
 #[cfg(feature = "dbus")]
 pub mod resolved;
 #[cfg(feature = "exec")]
-pub mod tc;
 #[cfg(feature = "exec")]
 pub mod watch;

@@ -36,6 +36,9 @@ fn check_rate(meter: &mut Running, expect: f64) {
     assert!(off < TOLERANCE, "{found:.0} kB/s instead of {expect:.0}");
 }
 
+const POLICE: &str = "tc filter add dev try parent ffff: protocol all u32 match u32 0 0 \
+                      police rate 8mbit burst 10k mtu 64kb drop flowid :1";
+
 /// Whether the kernel takes a queue or filter, tried on a link of its own.
 fn has(host: &Host, command: &str) -> bool {
     let script = format!(
@@ -123,9 +126,7 @@ fn guaranteed_rates() {
 fn what_guests_send() {
     let test = "what_guests_send";
     let Some(host) = host(test) else { return };
-    let police = "tc filter add dev try parent ffff: protocol all u32 match u32 0 0 \
-                  police rate 8mbit burst 10k mtu 64kb drop flowid :1";
-    let has_police = has(&host, police);
+    let has_police = has(&host, POLICE);
     let mut lab = Lab::on(host, &[]);
     // With dnsmasq: see the next test.
     let xml = network("<outbound average='1000' burst='50'/>").replace("<dns enable='no'/>", "");
@@ -149,15 +150,14 @@ fn what_guests_send() {
 fn a_limit_that_fails_ends_nobody_else() {
     // libvirt signals process -1, which is everybody, where the network has no dnsmasq.
     let test = "a_limit_that_fails_ends_nobody_else";
-    let Some(mut host) = host_of_ours(test) else { return };
-    // What the kernel would do is not asked: no tc does the same everywhere.
-    host.netns()
-        .sh("mkdir /run/bin; printf '#!/bin/sh\\nexit 1\\n' > /run/bin/tc; chmod +x /run/bin/tc")
-        .unwrap();
-    host.set_environment("PATH", "/run/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let Some(host) = host_of_ours(test) else { return };
+    if has(&host, POLICE) {
+        require::report(test, "the kernel has all that limits need, so none fails").unwrap();
+        return;
+    }
     let mut lab = Lab::on(host, &[]);
     let bystander = lab.host.netns().run(["cat"]).start().unwrap();
-    assert_error(lab.start(&network("<inbound average='1000'/>")), 1, "tc");
+    assert_error(lab.start(&network("<outbound average='1000'/>")), 1, "tc");
     let processes = lab.host.netns().processes().unwrap();
     assert!(processes.iter().any(|process| process.command.trim() == "cat"), "{processes:?}");
     assert_eq!(lab.sh("ip -o link show type bridge"), "");

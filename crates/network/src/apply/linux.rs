@@ -22,12 +22,13 @@ use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, NftError, Nftables, T
 use oxivirt_util::netlink::{Bridge, Handle, Link, LinkKind, Route};
 use oxivirt_util::resolved::{self, ResolvedError};
 use oxivirt_util::sriov::Sysfs;
-use oxivirt_util::{chain, file, pidfile, tc};
+use oxivirt_util::{chain, file, pidfile};
+use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{End, Hint, Host, HostError, firewalld, watch};
 use crate::plan::provision::{DnsmasqState, LinkState, Registration, RouteState};
-use crate::plan::shaping::{self, OnFailure, TcCommand};
+use crate::plan::shaping::{self, OnFailure, ShapeCommand};
 use crate::plan::{
     Collision, FactsQuery, FileImage, Firewalld, HostFacts, IfMissing, PoolQuery, Provision,
     RemovalCommand, Rules, RulesChange, Step, Sysctl, Undo, nftables,
@@ -58,6 +59,7 @@ pub struct LinuxHost {
     is_privileged: bool,
     /// The dnsmasq program whose version was found good, with its time of change.
     dnsmasq: Mutex<Option<(PathBuf, SystemTime)>>,
+    has_checksum: OnceCell<bool>,
 }
 
 impl LinuxHost {
@@ -77,6 +79,7 @@ impl LinuxHost {
             sysfs: Sysfs::at("/sys"),
             is_privileged: rustix::process::geteuid().is_root(),
             dnsmasq: Mutex::default(),
+            has_checksum: OnceCell::new(),
         })
     }
 
@@ -217,21 +220,42 @@ impl LinuxHost {
         }
     }
 
-    async fn shape(&self, link: &str, commands: &[TcCommand]) -> Result<(), HostError> {
-        let program = command::find_in_path("tc", &self.search_path)
-            .ok_or_else(|| HostError::NoProgram { program: "tc".to_owned() })?;
-        let lines: Vec<_> = commands.iter().map(|command| command.line.as_str()).collect();
-        for refusal in tc::run(&program, &lines).await? {
-            let Some(command) = commands.get(refusal.index) else { continue };
-            let (command, on_failure) = (command.line.clone(), command.on_failure);
-            let complaint = refusal.complaint;
+    async fn shape(&self, link: &LinkName, commands: &[ShapeCommand]) -> Result<(), HostError> {
+        let index = self.index(link).await?;
+        for ShapeCommand { change, on_failure } in commands {
+            let Err(source) = self.links.change_queue(index, change).await else { continue };
+            let command = change.words(link.as_str());
             match on_failure {
-                OnFailure::Fail => return Err(HostError::Tc { command, complaint }),
-                OnFailure::Warn => tracing::warn!(link, command, complaint, "tc refused"),
+                OnFailure::Fail => return Err(HostError::Queue { command, source }),
+                OnFailure::Warn => {
+                    tracing::warn!(command, error = chain::text(&source), "queue not changed");
+                }
                 OnFailure::Ignore => {}
             }
         }
         Ok(())
+    }
+
+    /// Whether checksums of DHCP answers can be filled in. Asked once: it stays as it is.
+    async fn has_checksum(&self, backend: Option<FirewallBackend>) -> bool {
+        if backend == Some(FirewallBackend::Iptables) {
+            return self.xtables.has_checksum().await;
+        }
+        *self
+            .has_checksum
+            .get_or_init(|| async {
+                let answer = self.links.has_checksum_action().await;
+                if !matches!(answer, Ok(true)) {
+                    let error = answer.as_ref().err().map(|error| chain::text(error));
+                    tracing::warn!(
+                        error,
+                        "the kernel fills in no checksums (act_csum): guests with old DHCP clients may \
+                         take no address"
+                    );
+                }
+                answer.unwrap_or(false)
+            })
+            .await
     }
 
     fn pool(&self, query: &PoolQuery) -> Vec<ForwardDevice> {
@@ -269,8 +293,8 @@ impl LinuxHost {
                 && let Some(link) = links.get(want.link.as_str())
             {
                 let queues = queues.get(&link.index).copied().unwrap_or_default();
-                let is_there = (want.inbound.is_none() || queues.has_tree)
-                    && (want.outbound.is_none() || queues.has_ingress);
+                let is_there = (!want.has_tree() || queues.has_tree)
+                    && (want.hook().is_none() || queues.hook == want.hook());
                 found.shaping = is_there.then(|| want.clone());
             }
         }
@@ -429,7 +453,6 @@ impl Host for LinuxHost {
             Some(name) => self.links.link(name).await?,
             None => None,
         };
-        let is_iptables = query.backend == Some(FirewallBackend::Iptables);
         if query.needs_rules && query.backend.is_none_or(|b| b == FirewallBackend::Nftables) {
             // Fails where the kernel has no nftables, before anything is changed. For lack of
             // privileges the bridge fails first, with the message that people know.
@@ -446,7 +469,7 @@ impl Host for LinuxHost {
             servers: if query.needs_dnsmasq { name_servers() } else { String::new() },
             inotify_limit: if query.needs_dnsmasq { inotify_limit() } else { 0 },
             pool: query.pool.as_ref().map(|query| self.pool(query)).unwrap_or_default(),
-            has_checksum: is_iptables && self.xtables.has_checksum().await,
+            has_checksum: query.needs_dnsmasq && self.has_checksum(query.backend).await,
             user_chains: match query.filters.user_chains {
                 true => self.nft()?.user_chains().await?,
                 false => Vec::new(),
@@ -567,7 +590,7 @@ impl Host for LinuxHost {
             Step::FilterVlans(link) => Ok(self.links.filter_vlans(link).await?),
             Step::AddRoute { link, route } => self.add_route(link, route).await,
             Step::RemoveRoute { link, route } => self.remove_route(link, route).await,
-            Step::Shape { link, commands, .. } => self.shape(link.as_str(), commands).await,
+            Step::Shape { link, commands, .. } => self.shape(link, commands).await,
             Step::RegisterDomain { link, registration } => {
                 let index = self.index(link).await?;
                 register_domain(link, index, registration).await
@@ -608,7 +631,7 @@ impl Host for LinuxHost {
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
             Undo::ClearShaping { link } => match LinkName::new(link) {
                 Ok(name) if self.links.link(&name).await?.is_some() => {
-                    self.shape(link, &shaping::clear(&name)).await
+                    self.shape(&name, &shaping::clear()).await
                 }
                 _ => Ok(()),
             },

@@ -197,13 +197,14 @@ pub enum HostError {
         /// Its configuration file.
         conf_file: PathBuf,
     },
-    /// `tc` refused a command that cannot be done without.
-    #[error("Child process (tc {command}) unexpected exit status 2: {complaint}")]
-    Tc {
+    /// The kernel refused a change of a link's queues that cannot be done without.
+    #[error("cannot do what 'tc {command}' would")]
+    Queue {
         /// The words after `tc`.
         command: String,
-        /// What it said.
-        complaint: String,
+        /// The kernel's reason.
+        #[source]
+        source: NetlinkError,
     },
     /// The resolver refused to learn about a link.
     #[error("failed to register domain '{domain}' of link '{link}': {reason}")]

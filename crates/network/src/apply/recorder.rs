@@ -14,7 +14,7 @@ use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::Removal;
 use oxivirt_util::firewall::iptables::{Rule, program};
 use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::{Bridge, LinkKind, NetlinkError};
+use oxivirt_util::netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
 use tokio::sync::Notify;
 
 use super::{End, Hint, Host, HostError};
@@ -63,7 +63,9 @@ pub struct LinkBooks {
     /// Whether it keeps VLANs apart.
     pub filters_vlans: bool,
     /// Classes of its queues; none if it has no tree.
-    pub classes: BTreeSet<String>,
+    pub classes: BTreeSet<u16>,
+    /// The place for filters on packets that no queue holds.
+    pub hook: Option<Hook>,
     /// The domain that the resolver knows.
     pub domain: Option<String>,
 }
@@ -293,7 +295,7 @@ impl Host for Recorder {
             Step::Shape { link, commands, .. } => {
                 let books = state.link(link);
                 for command in commands {
-                    books.shape(&command.line);
+                    books.shape(&command.change);
                 }
             }
             Step::RegisterDomain { link, registration } => {
@@ -345,6 +347,7 @@ impl State {
             Undo::ClearShaping { link } => {
                 if let Some(books) = self.links.get_mut(link) {
                     books.classes.clear();
+                    books.hook = None;
                 }
                 self.links.retain(|_, books| *books != LinkBooks::default());
             }
@@ -429,10 +432,10 @@ impl State {
                 .cloned()
                 .collect(),
             forwarding: want.forwarding.iter().filter(is_set).cloned().collect(),
-            shaping: want
-                .shaping
-                .clone()
-                .filter(|want| want.inbound.is_none() || !books(&want.link).classes.is_empty()),
+            shaping: want.shaping.clone().filter(|want| {
+                let books = books(&want.link);
+                (!want.has_tree() || !books.classes.is_empty()) && books.hook == want.hook()
+            }),
             domain: want.domain.clone().filter(|_| through.domain.is_some()),
             zone: want.link.as_ref().and_then(|link| self.zones.get(link.name.as_str()).cloned()),
             link,
@@ -441,19 +444,18 @@ impl State {
 }
 
 impl LinkBooks {
-    /// Keeps the classes as `tc` would.
-    fn shape(&mut self, line: &str) {
-        let words: Vec<_> = line.split(' ').collect();
-        let class = words.iter().position(|word| *word == "classid");
-        let class = class.and_then(|at| words.get(at + 1)).map(|class| (*class).to_owned());
-        match (words.as_slice(), class) {
-            (["qdisc", "del", .., "root"], _) => self.classes.clear(),
-            (["class", "add", ..], Some(class)) => {
-                self.classes.insert(class);
+    /// Keeps tree and hook as the kernel would.
+    fn shape(&mut self, change: &QueueChange) {
+        match change {
+            QueueChange::DeleteTree => self.classes.clear(),
+            QueueChange::AddClass(class) => {
+                self.classes.insert(class.id);
             }
-            (["class", "del", ..], Some(class)) => {
-                self.classes.remove(&class);
+            QueueChange::DeleteClass { id } => {
+                self.classes.remove(id);
             }
+            QueueChange::AddHook(hook) => self.hook = Some(*hook),
+            QueueChange::DeleteHook => self.hook = None,
             _ => {}
         }
     }

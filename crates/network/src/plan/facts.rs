@@ -80,7 +80,7 @@ pub struct HostFacts {
     pub pool: Vec<ForwardDevice>,
     /// Those of [`FactsQuery::settings`] that have another value.
     pub unset: Vec<Sysctl>,
-    /// Whether iptables can fill in checksums; only looked at for that backend.
+    /// Whether checksums of DHCP answers can be filled in, by the means of the backend.
     pub has_checksum: bool,
     /// Chains that other programs leave to the administrator.
     pub user_chains: Vec<UserChain>,

@@ -142,7 +142,7 @@ type Result<T> = std::result::Result<T, PlanError>;
 /// [`PlanError`] if it cannot be had: a name that no link can have, no dnsmasq and so on.
 pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provision> {
     let mode = def.forward.mode;
-    let shaping = shaping::wanted(def, around.floors)?;
+    let shaping = shaping::wanted(def, around.floors, around.firewall)?;
     if !mode.owns_bridge() {
         // Bridge and devices belong to the host; nothing else is checked, as in libvirt.
         let vlan_filtering = is_managed(def);

@@ -32,7 +32,7 @@ pub struct Firewall<'a> {
     pub backend: FirewallBackend,
     /// Whether nobody else may change the nftables table.
     pub owns_table: bool,
-    /// Whether iptables can fill in checksums.
+    /// Whether checksums of DHCP answers can be filled in.
     pub has_checksum: bool,
     /// Chains of other programs in which packets of networks are accepted too. Of use for nftables
     /// only: iptables' rules are in the same chains as those of the others, and before them.

@@ -1,21 +1,28 @@
-//! Rate limits of a network, and rates guaranteed to its ports, as `tc` commands.
+//! Rate limits of a network, rates guaranteed to its ports, and checksums of DHCP answers: what is done
+//! with a bridge's packets besides rules.
 //!
 //! What guests receive is shaped by a tree of HTB classes on the bridge: 1:1 is the network, 1:2
 //! what has no guarantee, 1:3 and on a port each. What guests send is policed at the bridge's ingress.
+//!
+//! None of it is in the saved removal: it goes with the bridge, or as what it is when libvirt destroys a
+//! network; and a libvirt that starts executes the saved removal, after which it sets no limits again.
 //!
 //! libvirt 11.3.0: `virNetDevBandwidthSet`, `virNetDevBandwidthPlug`, src/util/virnetdevbandwidth.c;
 //! tc-htb(8), tc-u32(8)
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use oxivirt_conf::bandwidth::Rate;
 use oxivirt_conf::network::NetworkDef;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::mac::MacAddr;
+use oxivirt_util::netlink::{Class, Hook, QueueChange};
 
 use super::Step;
-use super::start::PlanError;
+use super::iptables::{Served, Services};
+use super::rules::Firewall;
+use super::start::{self, PlanError};
 
 /// Guarantees by class id.
 pub type Floors = BTreeMap<u32, Floor>;
@@ -44,13 +51,34 @@ pub struct Shaping {
     pub outbound: Option<Rate>,
     /// Guarantees.
     pub floors: Floors,
+    /// Whether DHCP answers get their checksums in software: some DHCP clients look at packets before
+    /// the card has filled them in.
+    pub fills_checksums: bool,
 }
 
-/// One `tc` command.
+impl Shaping {
+    /// Whether there is a tree of classes for it.
+    #[must_use]
+    pub fn has_tree(&self) -> bool {
+        self.inbound.is_some()
+    }
+
+    /// Where its filters see packets that no queue holds, if it has any.
+    #[must_use]
+    pub fn hook(&self) -> Option<Hook> {
+        match (self.fills_checksums, self.outbound) {
+            (true, _) => Some(Hook::Both),
+            (false, Some(_)) => Some(Hook::Ingress),
+            (false, None) => None,
+        }
+    }
+}
+
+/// One change of the bridge's queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TcCommand {
-    /// The words after `tc`, separated by blanks.
-    pub line: String,
+pub struct ShapeCommand {
+    /// The change.
+    pub change: QueueChange,
     /// What its failure means.
     pub on_failure: OnFailure,
 }
@@ -66,30 +94,47 @@ pub enum OnFailure {
     Ignore,
 }
 
+/// Class of the whole network.
+const NETWORK_CLASS: u16 = 1;
 /// Class of what has no guarantee.
-const DEFAULT_CLASS: u32 = 2;
+const DEFAULT_CLASS: u16 = 2;
 /// Class ids below are the tree's own.
 pub const FIRST_CLASS: u32 = 3;
-/// Number that libvirt gives the filter of a port, plus the class id.
+/// Number that libvirt gives the filter of a port, plus the class id; in decimal digits that tc reads as
+/// hexadecimal ones.
 const FILTER_BASE: u32 = 800;
+/// Libvirt's unit of rates, in bytes a second.
+const KILOBYTES: u64 = 1000;
+/// Libvirt's unit of sizes, in bytes.
+const KIBIBYTES: u64 = 1024;
 
 /// What a definition wants.
 ///
 /// # Errors
 /// [`PlanError`] if the bridge has an impossible name.
-pub fn wanted(def: &NetworkDef, floors: &Floors) -> Result<Option<Shaping>, PlanError> {
-    let Some(bandwidth) = &def.bandwidth else { return Ok(None) };
-    let inbound = bandwidth.inbound.filter(|rate| rate.average > 0);
-    let outbound = bandwidth.outbound;
-    let (Some(bridge), true) = (&def.bridge.name, inbound.is_some() || outbound.is_some()) else {
+pub fn wanted(
+    def: &NetworkDef,
+    floors: &Floors,
+    firewall: Firewall<'_>,
+) -> Result<Option<Shaping>, PlanError> {
+    let bandwidth = def.bandwidth.as_ref();
+    let inbound = bandwidth.and_then(|bandwidth| bandwidth.inbound).filter(|rate| rate.average > 0);
+    let outbound = bandwidth.and_then(|bandwidth| bandwidth.outbound);
+    // For iptables it is one of the rules.
+    let fills_checksums = firewall.backend == FirewallBackend::Nftables
+        && start::has_rules(def)
+        && Services::of(def, firewall.has_checksum).checksum == Served::Yes;
+    let Some(bridge) = &def.bridge.name else { return Ok(None) };
+    if inbound.is_none() && outbound.is_none() && !fills_checksums {
         return Ok(None);
-    };
+    }
     Ok(Some(Shaping {
         link: LinkName::new(bridge)?,
         is_of_host: !def.forward.mode.owns_bridge(),
         inbound,
         outbound,
         floors: floors.clone(),
+        fills_checksums,
     }))
 }
 
@@ -98,14 +143,15 @@ pub fn wanted(def: &NetworkDef, floors: &Floors) -> Result<Option<Shaping>, Plan
 pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
     let (shaping, commands) = match (have, want) {
         (None, None) => return Vec::new(),
-        (Some(have), None) => (have, clear(&have.link)),
+        (Some(have), None) => (have, clear()),
         (None, Some(want)) => (want, set_up(want)),
         (Some(have), Some(want)) => {
-            let is_same = (have.inbound, have.outbound) == (want.inbound, want.outbound);
-            let commands = if is_same {
+            let parts =
+                |shaping: &Shaping| (shaping.inbound, shaping.outbound, shaping.fills_checksums);
+            let commands = if parts(have) == parts(want) {
                 change_floors(have, want)
             } else {
-                let mut commands = clear(&want.link);
+                let mut commands = clear();
                 commands.extend(set_up(want));
                 commands
             };
@@ -119,155 +165,163 @@ pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
     vec![Step::Shape { link, is_of_host, commands }]
 }
 
-fn must(line: String) -> TcCommand {
-    TcCommand { line, on_failure: OnFailure::Fail }
+fn must(change: QueueChange) -> ShapeCommand {
+    ShapeCommand { change, on_failure: OnFailure::Fail }
 }
 
-/// A queue or filter that makes the tree better, and that not every kernel has.
-fn should(line: String) -> TcCommand {
-    TcCommand { line, on_failure: OnFailure::Warn }
+/// A queue or filter that makes things better, and that not every kernel has.
+fn should(change: QueueChange) -> ShapeCommand {
+    ShapeCommand { change, on_failure: OnFailure::Warn }
 }
 
-fn may(line: String) -> TcCommand {
-    TcCommand { line, on_failure: OnFailure::Ignore }
+fn may(change: QueueChange) -> ShapeCommand {
+    ShapeCommand { change, on_failure: OnFailure::Ignore }
 }
 
 /// Takes everything away.
 #[must_use]
-pub fn clear(link: &LinkName) -> Vec<TcCommand> {
-    vec![may(format!("qdisc del dev {link} root")), may(format!("qdisc del dev {link} ingress"))]
+pub fn clear() -> Vec<ShapeCommand> {
+    vec![may(QueueChange::DeleteTree), may(QueueChange::DeleteHook)]
 }
 
-fn set_up(want: &Shaping) -> Vec<TcCommand> {
-    let link = &want.link;
+fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
     let mut commands = Vec::new();
     if let Some(rate) = &want.inbound {
-        let quantum = quantum(rate.average);
         // A tree that is there makes way: nobody but the network has a claim to it.
-        commands.push(may(format!("qdisc del dev {link} root")));
-        commands.push(must(format!("qdisc add dev {link} root handle 1: htb default 2")));
-        commands.push(must(format!(
-            "class add dev {link} parent 1: classid 1:1 htb rate {}kbps ceil {}kbps quantum {quantum}",
-            rate.average,
-            ceiling(rate),
-        )));
-        let mut line = format!(
-            "class add dev {link} parent 1:1 classid 1:{DEFAULT_CLASS} htb rate {}kbps",
-            rate.average
-        );
-        if rate.peak > 0 {
-            let _ = write!(line, " ceil {}kbps", rate.peak);
-        }
-        if rate.burst > 0 {
-            let _ = write!(line, " burst {}kb", rate.burst);
-        }
-        let _ = write!(line, " quantum {quantum}");
-        commands.push(must(line));
-        commands.push(should(format!(
-            "qdisc add dev {link} parent 1:{DEFAULT_CLASS} handle 2: sfq perturb 10"
-        )));
-        commands.push(should(format!(
-            "filter add dev {link} parent 1:0 protocol all prio 1 handle 1 fw flowid 1"
-        )));
+        commands.push(may(QueueChange::DeleteTree));
+        commands.push(must(QueueChange::AddTree { default: DEFAULT_CLASS }));
+        let average = rate.average.saturating_mul(KILOBYTES);
+        let network = Class {
+            id: NETWORK_CLASS,
+            parent: 0,
+            rate: average,
+            ceiling: ceiling(rate),
+            burst: None,
+            quantum: quantum(rate.average),
+        };
+        commands.push(must(QueueChange::AddClass(network)));
+        let burst = (rate.burst > 0).then(|| rate.burst.saturating_mul(KIBIBYTES));
+        let ceiling = if rate.peak > 0 { ceiling(rate) } else { average };
+        let others = Class { id: DEFAULT_CLASS, parent: NETWORK_CLASS, burst, ceiling, ..network };
+        commands.push(must(QueueChange::AddClass(others)));
+        commands.push(should(QueueChange::AddFairness { class: DEFAULT_CLASS }));
+        commands.push(should(QueueChange::AddMark));
         for (&class, floor) in &want.floors {
-            commands.extend(plug(link, rate, class, floor));
+            commands.extend(plug(rate, class, floor));
         }
         if !want.floors.is_empty() {
-            commands.push(share(link, rate, &want.floors));
+            commands.push(share(rate, &want.floors));
         }
     }
+    let Some(hook) = want.hook() else { return commands };
+    commands.push(may(QueueChange::DeleteHook));
+    // Without the limit nobody notices; a network whose limit does not hold must not start.
+    let needed = if want.outbound.is_some() { must } else { should };
+    commands.push(needed(QueueChange::AddHook(hook)));
     if let Some(rate) = &want.outbound {
-        commands.push(may(format!("qdisc del dev {link} ingress")));
-        commands.push(must(format!("qdisc add dev {link} ingress")));
+        let size = if rate.burst > 0 { rate.burst } else { rate.average };
         // The kernel counts the bucket in bytes of 32 bits.
-        let burst =
-            if rate.burst > 0 { rate.burst } else { rate.average.min(u64::from(u32::MAX) / 1024) };
-        commands.push(must(format!(
-            "filter add dev {link} parent ffff: protocol all u32 match u32 0 0 \
-             police rate {}kbps burst {burst}kb mtu 64kb drop flowid :1",
-            rate.average
-        )));
+        let size = size.min(u64::from(u32::MAX) / KIBIBYTES);
+        let (rate, burst) = (rate.average.saturating_mul(KILOBYTES), size * KIBIBYTES);
+        commands.push(must(QueueChange::Police { hook, rate, burst }));
+    }
+    if want.fills_checksums {
+        commands.push(should(QueueChange::FillChecksums));
     }
     commands
 }
 
-fn change_floors(have: &Shaping, want: &Shaping) -> Vec<TcCommand> {
-    let (link, Some(rate)) = (&want.link, &want.inbound) else { return Vec::new() };
+fn change_floors(have: &Shaping, want: &Shaping) -> Vec<ShapeCommand> {
+    let Some(rate) = &want.inbound else { return Vec::new() };
     let mut commands = Vec::new();
     for (class, floor) in &have.floors {
         if want.floors.get(class).is_none_or(|other| other.mac != floor.mac) {
-            commands.extend(unplug(link, *class));
+            commands.extend(unplug(*class));
         }
     }
     for (&class, floor) in &want.floors {
         match have.floors.get(&class).filter(|old| old.mac == floor.mac) {
-            None => commands.extend(plug(link, rate, class, floor)),
+            None => commands.extend(plug(rate, class, floor)),
             Some(old) if old != floor => {
-                commands.push(must(class_line("change", link, rate, class, floor)));
+                commands.push(must(QueueChange::ChangeClass(class_of(rate, class, floor))));
             }
             Some(_) => {}
         }
     }
     if !commands.is_empty() {
-        commands.push(share(link, rate, &want.floors));
+        commands.push(share(rate, &want.floors));
     }
     commands
 }
 
 /// A class of its own for a port.
-fn plug(link: &LinkName, rate: &Rate, class: u32, floor: &Floor) -> [TcCommand; 3] {
-    let [a, b, c, d, e, f] = floor.mac.0;
+fn plug(rate: &Rate, class: u32, floor: &Floor) -> [ShapeCommand; 3] {
+    let id = minor(class);
+    let (number, mac) = (filter(class), floor.mac);
     [
-        must(class_line("add", link, rate, class, floor)),
-        should(format!("qdisc add dev {link} parent 1:{class:x} handle {class:x}: sfq perturb 10")),
-        must(format!(
-            "filter add dev {link} protocol ip prio 2 handle 800::{} u32 \
-             match u16 0x0800 0xffff at -2 match u32 0x{c:02x}{d:02x}{e:02x}{f:02x} 0xffffffff at -12 \
-             match u16 0x{a:02x}{b:02x} 0xffff at -14 flowid 1:{class:x}",
-            FILTER_BASE + class
-        )),
+        must(QueueChange::AddClass(class_of(rate, class, floor))),
+        should(QueueChange::AddFairness { class: id }),
+        must(QueueChange::AddDestination { number, mac, class: id }),
     ]
 }
 
-fn class_line(verb: &str, link: &LinkName, rate: &Rate, class: u32, floor: &Floor) -> String {
-    let parent = if verb == "add" { " parent 1:1" } else { "" };
-    format!(
-        "class {verb} dev {link}{parent} classid 1:{class:x} htb rate {}kbps ceil {}kbps quantum {}",
-        floor.rate,
-        ceiling(rate),
-        quantum(floor.average)
-    )
+fn class_of(rate: &Rate, class: u32, floor: &Floor) -> Class {
+    Class {
+        id: minor(class),
+        parent: NETWORK_CLASS,
+        rate: floor.rate.saturating_mul(KILOBYTES),
+        ceiling: ceiling(rate),
+        burst: None,
+        quantum: quantum(floor.average),
+    }
 }
 
-fn unplug(link: &LinkName, class: u32) -> [TcCommand; 3] {
+fn unplug(class: u32) -> [ShapeCommand; 3] {
+    let id = minor(class);
     [
-        may(format!("qdisc del dev {link} handle {class:x}:")),
-        may(format!("filter del dev {link} prio 2 handle 800::{} u32", FILTER_BASE + class)),
-        may(format!("class del dev {link} classid 1:{class:x}")),
+        may(QueueChange::DeleteFairness { class: id }),
+        may(QueueChange::DeleteDestination { number: filter(class) }),
+        may(QueueChange::DeleteClass { id }),
     ]
+}
+
+/// Class ids are given out from below, as many as there are ports.
+fn minor(class: u32) -> u16 {
+    u16::try_from(class).unwrap_or(u16::MAX)
+}
+
+fn filter(class: u32) -> u16 {
+    let digits = FILTER_BASE.saturating_add(class).to_string();
+    u16::from_str_radix(&digits, 16).unwrap_or(u16::MAX)
 }
 
 /// What the guarantees leave for everybody else.
-fn share(link: &LinkName, rate: &Rate, floors: &Floors) -> TcCommand {
-    let sum = floors.values().map(|floor| floor.rate).sum();
+fn share(rate: &Rate, floors: &Floors) -> ShapeCommand {
+    let sum: u64 = floors.values().map(|floor| floor.rate.saturating_mul(KILOBYTES)).sum();
     let ceiling = ceiling(rate);
-    should(format!(
-        "class change dev {link} classid 1:{DEFAULT_CLASS} htb rate {}kbps ceil {ceiling}kbps quantum {}",
-        ceiling.saturating_sub(sum).max(1),
-        quantum(rate.average)
-    ))
+    should(QueueChange::ChangeClass(Class {
+        id: DEFAULT_CLASS,
+        parent: NETWORK_CLASS,
+        rate: ceiling.saturating_sub(sum).max(KILOBYTES),
+        ceiling,
+        burst: None,
+        quantum: quantum(rate.average),
+    }))
 }
 
+/// In bytes a second.
 fn ceiling(rate: &Rate) -> u64 {
-    if rate.peak > 0 { rate.peak } else { rate.average }
+    let rate = if rate.peak > 0 { rate.peak } else { rate.average };
+    rate.saturating_mul(KILOBYTES)
 }
 
 /// Bytes a class may send in its turn: an eighth of a second of the rate, in full packets.
 ///
 /// libvirt 11.3.0: `virNetDevBandwidthCmdAddOptimalQuantum`
-fn quantum(average: u64) -> u64 {
+fn quantum(average: u64) -> u32 {
     const MTU: u64 = 1500;
-    (average.saturating_mul(1024) / 8 / MTU).clamp(1, u64::from(u32::MAX))
+    let packets = average.saturating_mul(1024) / 8 / MTU;
+    u32::try_from(packets.max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -283,7 +337,7 @@ mod tests {
             (class, Floor { mac, rate, average: 1500 })
         };
         let floors = floors.iter().map(floor).collect();
-        wanted(&NetworkDef::parse(NET).unwrap(), &floors).unwrap().unwrap()
+        wanted(&NetworkDef::parse(NET).unwrap(), &floors, Firewall::default()).unwrap().unwrap()
     }
 
     #[track_caller]
@@ -293,7 +347,7 @@ mod tests {
             Step::Shape { commands, .. } => commands.clone(),
             _ => Vec::new(),
         });
-        let lines: Vec<_> = lines.map(|command| command.line).collect();
+        let lines: Vec<_> = lines.map(|command| command.change.words("b")).collect();
         assert_eq!(lines, expect);
     }
 
@@ -327,7 +381,7 @@ mod tests {
             &[
                 "class add dev b parent 1:1 classid 1:a htb rate 500kbps ceil 5000kbps quantum 128",
                 "qdisc add dev b parent 1:a handle a: sfq perturb 10",
-                "filter add dev b protocol ip prio 2 handle 800::810 u32 match u16 0x0800 0xffff at -2 \
+                "filter add dev b parent 1: protocol ip prio 2 handle 800::810 u32 match u16 0x0800 0xffff at -2 \
                  match u32 0x0001020a 0xffffffff at -12 match u16 0x5254 0xffff at -14 flowid 1:a",
                 "class change dev b classid 1:2 htb rate 4500kbps ceil 5000kbps quantum 85",
             ],
@@ -345,7 +399,7 @@ mod tests {
             Some(&none),
             &[
                 "qdisc del dev b handle a:",
-                "filter del dev b prio 2 handle 800::810 u32",
+                "filter del dev b parent 1: prio 2 handle 800::810 u32",
                 "class del dev b classid 1:a",
                 "class change dev b classid 1:2 htb rate 5000kbps ceil 5000kbps quantum 85",
             ],

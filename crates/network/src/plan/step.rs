@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::provision::{Registration, RouteState};
 use super::rules::RulesChange;
-use super::shaping::TcCommand;
+use super::shaping::ShapeCommand;
 
 /// Steps in stages: a stage begins when the one before has ended; its lanes run at the same time,
 /// the steps of a lane one after the other.
@@ -132,7 +132,7 @@ pub enum Step {
         /// Whether the link stays when the network stops.
         is_of_host: bool,
         /// The commands in order.
-        commands: Vec<TcCommand>,
+        commands: Vec<ShapeCommand>,
     },
     /// Tell the host's resolver which domain is behind a link.
     RegisterDomain {

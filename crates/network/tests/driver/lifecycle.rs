@@ -56,7 +56,7 @@ async fn a_failure_at_any_step_leaves_nothing() {
         bench.host.fail_at(None);
         driver.network_create(&net).await.unwrap();
     }
-    assert_eq!(n_failures, 12, "as many as a start has steps");
+    assert_eq!(n_failures, 13, "as many as a start has steps");
 }
 
 #[tokio::test]

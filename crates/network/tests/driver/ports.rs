@@ -28,7 +28,7 @@ async fn a_guaranteed_rate_comes_changes_and_goes() {
     assert_eq!(classes().len(), 2);
     let floor = "<bandwidth><inbound average='10' floor='600'/></bandwidth>";
     let port = driver.network_port_create_xml(&net, &port_xml(1, floor), NEW).await.unwrap();
-    assert!(classes().contains("1:3"));
+    assert!(classes().contains(&3));
     assert!(status().contains("<class_id bitmap='0-3'/>\n  <floor sum='600'/>"), "{}", status());
     assert!(status().contains("<network connections='1'>"), "{}", status());
     let xml = driver.network_port_xml_desc(&port, 0).await.unwrap();

@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod nftables;
 mod queue;
 mod route;
+mod shape;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use tokio::sync::Mutex;
 pub use link::{Bridge, Link, LinkKind, Stp};
 pub use queue::Queues;
 pub use route::Route;
+pub use shape::{Class, Hook, QueueChange};
 
 /// Why a request to the kernel failed.
 #[derive(Debug, thiserror::Error)]

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 use netlink_packet_route::tc::{TcAttribute, TcHandle};
 
-use super::{Handle, NetlinkError, refused};
+use super::{Handle, Hook, NetlinkError, refused};
 
 /// Which of the disciplines that rate limits need a link has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Queues {
     /// An HTB tree with the handle `1:` at its root.
     pub has_tree: bool,
-    /// An ingress hook.
-    pub has_ingress: bool,
+    /// A place for filters on packets that no queue holds.
+    pub hook: Option<Hook>,
 }
 
 impl Handle {
@@ -37,7 +37,8 @@ impl Handle {
                 Some("htb") if is_root && message.header.handle == TcHandle::from(1 << 16) => {
                     found.entry(index).or_default().has_tree = true;
                 }
-                Some("ingress") => found.entry(index).or_default().has_ingress = true,
+                Some("ingress") => found.entry(index).or_default().hook = Some(Hook::Ingress),
+                Some("clsact") => found.entry(index).or_default().hook = Some(Hook::Both),
                 _ => {}
             }
         }

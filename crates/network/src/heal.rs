@@ -133,7 +133,7 @@ pub(crate) async fn run<H: Host>(
         for entry in inner.networks.all().iter().filter(|entry| entry.view().is_active()) {
             inner.arm(entry, &mut armed);
         }
-        (inner.host.watch(), armed)
+        (inner.host.watch(inner.firewall.backend), armed)
     };
     let mut pace = Pace::default();
     let mut told = BTreeSet::new();

@@ -1,6 +1,10 @@
 //! The iptables backend: libvirt's rules, and nothing of them left.
 
+use std::time::Duration;
+
+use oxivirt_tests::process::wait_until;
 use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::session::Session;
 use oxivirt_tests::{Backend, Host, Subject};
 
 const NAT: &str = include_str!("../../data/networks/nat.xml");
@@ -130,21 +134,42 @@ fn rules_of_others_in_shared_chains_stay() {
     check_repair("rules_of_others_in_shared_chains_stay", script, "stranger");
 }
 
-#[test]
-fn legacy_programs_do_as_well() {
-    let Some(host) = host("legacy_programs_do_as_well") else { return };
+const LEGACY_PATH: &str = "/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A host whose iptables programs go past nftables.
+fn legacy_host(test: &str) -> Option<Host> {
+    let mut host = host(test)?;
     let probe = "iptables-legacy -t nat -S && ip6tables-legacy -t nat -S";
     if host.netns().sh(probe).is_err() {
-        let why = "the kernel has no legacy iptables";
-        oxivirt_tests::require::report("legacy_programs_do_as_well", why).unwrap();
-        return;
+        oxivirt_tests::require::report(test, "the kernel has no legacy iptables").unwrap();
+        return None;
     }
     let link = "mkdir /run/legacy; for p in ip ip6; do for w in tables tables-save tables-restore; do \
         ln -s $(command -v ${p}tables-legacy${w#tables}) /run/legacy/$p$w; done; done";
     host.netns().sh(link).unwrap();
+    host.set_environment("PATH", LEGACY_PATH);
+    Some(host)
+}
+
+#[test]
+fn what_legacy_programs_take_is_found_in_a_while() {
+    let test = "what_legacy_programs_take_is_found_in_a_while";
+    let Some(host) = legacy_host(test) else { return };
+    let mut session = Session::listen(&host).unwrap();
+    session.call("define", "-", &NAT.replace('\n', " ")).unwrap();
+    session.call("start", NAME, "").unwrap();
+    let rules = || host.netns().sh("iptables-legacy-save | grep ^-A").unwrap();
+    let before = rules();
+    host.netns().sh("iptables-legacy -F LIBVIRT_FWI").unwrap();
+    let again = || Ok(rules() == before);
+    wait_until("the rules are there again", Duration::from_secs(30), again).unwrap();
+}
+
+#[test]
+fn legacy_programs_do_as_well() {
+    let Some(host) = legacy_host("legacy_programs_do_as_well") else { return };
     let run = |words: &[&str]| {
-        let path = "/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin";
-        host.command(words).unwrap().env("PATH", path).output().unwrap().ok().unwrap();
+        host.command(words).unwrap().env("PATH", LEGACY_PATH).output().unwrap().ok().unwrap();
     };
     let legacy = || host.netns().sh("iptables-legacy-save; ip6tables-legacy-save").unwrap();
     host.define(NAT).unwrap();

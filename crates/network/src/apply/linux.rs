@@ -51,7 +51,7 @@ pub struct LinuxHost {
     links: Handle,
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
-    xtables: Xtables,
+    xtables: Arc<Xtables>,
     firewalld: Arc<firewalld::Firewalld>,
     search_path: OsString,
     sysfs: Sysfs,
@@ -73,7 +73,7 @@ impl LinuxHost {
         Ok(Self {
             links: Handle::open()?,
             nft: Mutex::default(),
-            xtables: Xtables::new(search_path.clone()),
+            xtables: Arc::new(Xtables::new(search_path.clone())),
             firewalld: Arc::default(),
             search_path,
             sysfs: Sysfs::at("/sys"),
@@ -517,8 +517,9 @@ impl Host for LinuxHost {
         Ok(self.nft()?.claim(nftables::TABLE).await?)
     }
 
-    fn watch(&self) -> UnboundedReceiver<Hint> {
-        watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld))
+    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint> {
+        let legacy = (backend == FirewallBackend::Iptables).then(|| Arc::clone(&self.xtables));
+        watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld), legacy)
     }
 
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
@@ -848,8 +849,8 @@ impl<H: Host> Host for Arc<H> {
         (**self).claim_table().await
     }
 
-    fn watch(&self) -> UnboundedReceiver<Hint> {
-        (**self).watch()
+    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint> {
+        (**self).watch(backend)
     }
 
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {

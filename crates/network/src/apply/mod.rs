@@ -52,8 +52,9 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// [`HostError::Nft`] if it is somebody else's.
     fn claim_table(&self) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Tells of changes that others make, as long as the receiver lives. Must be called in a tokio runtime.
-    fn watch(&self) -> UnboundedReceiver<Hint>;
+    /// Tells of changes that others make, as long as the receiver lives, those of the backend among them.
+    /// Must be called in a tokio runtime.
+    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint>;
 
     /// The pid of the dnsmasq with this configuration file, and what waits for its end.
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;

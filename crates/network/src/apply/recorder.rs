@@ -205,7 +205,7 @@ impl Host for Recorder {
         Ok(())
     }
 
-    fn watch(&self) -> UnboundedReceiver<Hint> {
+    fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<Hint> {
         let (hints, receiver) = unbounded_channel();
         self.lock().hints = Some(hints);
         receiver

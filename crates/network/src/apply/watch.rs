@@ -1,7 +1,9 @@
 //! Hearing of changes of this host.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use oxivirt_util::firewall::xtables::Xtables;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::monitor::{Change, Monitor};
 use oxivirt_util::netlink::nftables::Nftables;
@@ -11,19 +13,36 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::Hint;
 use super::firewalld::Firewalld;
 
+/// How often the rules of the legacy programs are looked at: two processes each time.
+const LEGACY_DISTANCE: Duration = Duration::from_secs(10);
+
 /// Begins to listen; ends when the receiver is gone. Where nothing can be heard, nothing ever comes.
 pub(super) fn start(
     nft: Option<Nftables>,
     links: Handle,
     firewalld: Arc<Firewalld>,
+    xtables: Option<Arc<Xtables>>,
 ) -> UnboundedReceiver<Hint> {
     let (hints, receiver) = unbounded_channel();
+    if let Some(xtables) = xtables {
+        drop(tokio::spawn(look_at_legacy(xtables, hints.clone())));
+    }
     drop(tokio::spawn(listen_to_firewalld(firewalld, hints.clone())));
     match Monitor::open() {
         Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, hints))),
         Err(error) => tracing::info!(%error, "changes of the host are not heard of"),
     }
     receiver
+}
+
+/// What the legacy programs of iptables do is not announced, so it is looked for.
+async fn look_at_legacy(xtables: Arc<Xtables>, hints: UnboundedSender<Hint>) {
+    if !xtables.is_legacy().await {
+        return;
+    }
+    while tokio::time::timeout(LEGACY_DISTANCE, hints.closed()).await.is_err() {
+        drop(hints.send(Hint::Rules));
+    }
 }
 
 /// A reload takes bridges out of their zones.

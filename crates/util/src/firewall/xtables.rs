@@ -68,6 +68,14 @@ impl Xtables {
         command::find_in_path("iptables", &self.search_path).is_some()
     }
 
+    /// Whether the programs are those that go past nftables, of which the kernel announces no change.
+    pub async fn is_legacy(&self) -> bool {
+        let Ok(path) = self.find("iptables") else { return false };
+        let output = Command::new(path).args(["--version"]).run().await;
+        // Only the others name what they are in all versions.
+        output.is_ok_and(|output| !String::from_utf8_lossy(&output.stdout).contains("nf_tables"))
+    }
+
     fn find(&self, name: &str) -> Result<PathBuf, XtablesError> {
         command::find_in_path(name, &self.search_path)
             .ok_or_else(|| XtablesError::Absent { program: name.to_owned() })

@@ -182,6 +182,33 @@ fn a_libvirt_with_iptables_gets_its_networks_back() {
     check_hand_back("a_libvirt_with_iptables_gets_its_networks_back", Backend::Iptables);
 }
 
+/// They are not in the saved removal, which libvirt executes when it starts and does not set again.
+#[test]
+fn rate_limits_stay_when_networks_are_handed_back() {
+    let test = "rate_limits_stay_when_networks_are_handed_back";
+    if !available(test, &[Need::Netns, Need::Peer]) {
+        return;
+    }
+    let host = Host::with_backend(Subject::Libvirt, Backend::Nftables).unwrap();
+    host.daemon_down().unwrap();
+    let xml = "<network><name>slow</name><bridge name='virbr0' stp='off'/><dns enable='no'/>
+      <mac address='52:54:00:6b:00:01'/><bandwidth><inbound average='1000'/></bandwidth>
+      <ip address='192.168.95.1' prefix='24'/></network>";
+    let file = host.document(xml).unwrap();
+    ours(&host, &["net-define", &file.path().to_string_lossy()]);
+    ours(&host, &["net-start", "slow"]);
+    let classes = || host.netns().sh("tc class show dev virbr0").unwrap();
+    let limits = classes();
+    assert!(limits.contains("class htb 1:2 "), "{limits}");
+    host.daemon_up().unwrap();
+    assert!(host.is_active("slow").unwrap());
+    let rules = host.netns().sh("nft list table ip libvirt_network").unwrap();
+    assert!(rules.contains("virbr0"), "{rules}");
+    assert_eq!(classes(), limits);
+    host.destroy("slow").unwrap();
+    assert_eq!(host.netns().sh("ip -o link show type bridge").unwrap(), "");
+}
+
 /// A network of one family, for which libvirt makes tables or chains of both.
 #[track_caller]
 fn check_one_family(test: &str, backend: Backend) {

@@ -36,11 +36,13 @@ pub enum Suite {
     Rpc,
     /// Transcripts of virsh.
     Shell,
+    /// The same, against a real libvirtd.
+    ShellLibvirtd,
 }
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
@@ -48,9 +50,10 @@ impl Suite {
         Self::Firewall,
         Self::Rpc,
         Self::Shell,
+        Self::ShellLibvirtd,
     ];
 
-    /// The suite's name, which is its directory's.
+    /// The suite's name, which is its directory's but for the last.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +64,7 @@ impl Suite {
             Self::Firewall => "firewall",
             Self::Rpc => "rpc",
             Self::Shell => "shell",
+            Self::ShellLibvirtd => "shell-libvirtd",
         }
     }
 
@@ -122,8 +126,13 @@ impl Report {
         if suite == Suite::Rpc {
             return Ok(Self { suite, outcomes: rpc::run(data) });
         }
-        if suite == Suite::Shell {
-            let outcomes = shell::run(&data.join(suite.as_str()), options)?;
+        let server = match suite {
+            Suite::Shell => Some(shell::ServerKind::Ours),
+            Suite::ShellLibvirtd => Some(shell::ServerKind::Libvirtd),
+            _ => None,
+        };
+        if let Some(server) = server {
+            let outcomes = shell::run(&data.join(Suite::Shell.as_str()), options, server)?;
             return Ok(Self { suite, outcomes });
         }
         let mut outcomes = Vec::new();
@@ -135,7 +144,7 @@ impl Report {
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
                     Suite::Firewall => firewall::run(&file, row),
-                    Suite::Rpc | Suite::Shell => continue,
+                    Suite::Rpc | Suite::Shell | Suite::ShellLibvirtd => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

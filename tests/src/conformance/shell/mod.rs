@@ -8,6 +8,7 @@ mod expect;
 mod format;
 mod pty;
 mod run;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use format::{Case, TranscriptFile};
 use run::{Found, Subject};
 
 pub use pty::Terminal;
+pub(super) use server::ServerKind;
 
 /// The shell that is judged, and where the cases for a daemon find one.
 #[derive(Debug, Clone, Default)]
@@ -27,16 +29,21 @@ pub struct ShellOptions {
     pub daemon: Option<String>,
 }
 
-/// Runs every transcript in `dir`; none if there is no directory.
+/// Runs every transcript in `dir`; none if there is no directory. Against a libvirtd those that are
+/// about a connection.
 ///
 /// # Errors
 /// [`CasesError`] if a file cannot be read.
-pub(super) fn run(dir: &Path, options: &ShellOptions) -> Result<Vec<Outcome>, CasesError> {
-    let subject = Subject::new(options);
+pub(super) fn run(
+    dir: &Path,
+    options: &ShellOptions,
+    kind: ServerKind,
+) -> Result<Vec<Outcome>, CasesError> {
+    let subject = Subject::new(options, kind);
     let mut outcomes = Vec::new();
     for file in format::load(dir)? {
-        for case in &file.cases {
-            let name = format!("shell/{} {}", file.label, case.id);
+        for case in file.cases.iter().filter(|case| subject.concerns(&file, case)) {
+            let name = format!("{kind}/{} {}", file.label, case.id);
             outcomes.push(Outcome { name, verdict: verdict(&subject, &file, case) });
         }
     }
@@ -44,7 +51,7 @@ pub(super) fn run(dir: &Path, options: &ShellOptions) -> Result<Vec<Outcome>, Ca
 }
 
 fn verdict(subject: &Subject, file: &TranscriptFile, case: &Case) -> Verdict {
-    if let Some(reason) = subject.cannot_run(file) {
+    if let Some(reason) = subject.cannot_run(file, case) {
         return Verdict::NotRun { reason };
     }
     let found = match subject.run(file, case) {

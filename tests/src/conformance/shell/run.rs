@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::ShellOptions;
 use super::format::{Case, TranscriptFile};
 use super::pty::Terminal;
-use crate::Daemon;
-use crate::daemon::PLAIN;
+use super::server::{Server, ServerKind};
 use crate::error::{Error, Result};
 use crate::process::{Finished, Run};
+use crate::require::Need;
 
 /// What a shell answered.
 #[derive(Debug, Clone)]
@@ -32,39 +32,21 @@ pub(super) struct Found {
 pub(super) struct Subject {
     program: PathBuf,
     daemon: Option<String>,
-    /// A daemon of our own, started when the first case needs one.
-    own: OnceLock<std::result::Result<DaemonHost, String>>,
-}
-
-/// A host with `oxivirtd`, whose sockets are where clients look for them.
-#[derive(Debug)]
-struct DaemonHost {
-    daemon: Daemon,
-}
-
-/// The network that a fresh host of libvirt has.
-const DEFAULT_NETWORK: &str = "<network><name>default</name><bridge name='shlbr0'/></network>";
-
-impl DaemonHost {
-    fn start() -> Result<Self> {
-        let daemon = Daemon::start(PLAIN, &[])?;
-        let directory = daemon.root().join("run/libvirt");
-        let (directory, root) = (directory.display(), daemon.root().display());
-        daemon.netns().sh(&format!(
-            "mkdir -p /run/libvirt && mount --bind '{directory}' /run/libvirt\n\
-             echo \"{DEFAULT_NETWORK}\" > '{root}/default.xml'"
-        ))?;
-        Ok(Self { daemon })
-    }
-
-    /// Where a file of the host is for us.
-    fn file(&self, path: &str) -> PathBuf {
-        self.daemon.root().join(path.trim_start_matches('/'))
-    }
+    kind: ServerKind,
+    /// Started when the first case needs it.
+    server: OnceLock<std::result::Result<Server, String>>,
 }
 
 /// The connection that cases for a daemon ask for.
 const SYSTEM: &str = "network:///system";
+
+/// The connection that all others ask for.
+const IN_MEMORY: &str = "test:///default";
+/// The same through a daemon.
+const THROUGH_LIBVIRTD: &str = "test+unix:///default";
+
+/// Cases that show that the connection is in memory.
+const WITHOUT_KEEPALIVE: [&str; 2] = ["keepalive-unsupported", "debug-trace"];
 
 /// What a case with `setup` prints between that and its own output.
 const MARK: &str = "here-the-case-begins";
@@ -76,48 +58,63 @@ const SETTLED: Duration = Duration::from_millis(1000);
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 impl Subject {
-    pub(super) fn new(options: &ShellOptions) -> Self {
+    pub(super) fn new(options: &ShellOptions, kind: ServerKind) -> Self {
         let beside = std::env::current_exe().unwrap_or_default().with_file_name("oxish");
         Self {
             program: options.program.clone().unwrap_or(beside),
-            daemon: options.daemon.clone(),
-            own: OnceLock::new(),
+            daemon: options.daemon.clone().filter(|_| kind == ServerKind::Ours),
+            kind,
+            server: OnceLock::new(),
         }
     }
 
-    /// Why cases of this file cannot run.
-    pub(super) fn cannot_run(&self, file: &TranscriptFile) -> Option<String> {
+    /// Whether a case says something about this shell with this daemon.
+    pub(super) fn concerns(&self, file: &TranscriptFile, case: &Case) -> bool {
+        let mut texts = case.argv.iter().chain([&case.stdin]).chain(case.env.values());
+        let asks = texts.any(|text| text.contains(IN_MEMORY));
+        self.kind == ServerKind::Ours || file.needs_daemon() || asks
+    }
+
+    /// Whether cases of a file talk to a daemon.
+    fn needs_daemon(&self, file: &TranscriptFile) -> bool {
+        file.needs_daemon() || self.kind == ServerKind::Libvirtd
+    }
+
+    /// Why a case cannot run.
+    pub(super) fn cannot_run(&self, file: &TranscriptFile, case: &Case) -> Option<String> {
+        if self.kind == ServerKind::Libvirtd && WITHOUT_KEEPALIVE.contains(&case.id.as_str()) {
+            return Some("a daemon's connection is kept alive, one in memory is not".to_owned());
+        }
         if !self.program.is_file() {
             return Some(format!("'{}' is not there", self.program.display()));
         }
-        if file.needs_daemon() && self.daemon.is_none() {
-            return self.own().as_ref().err().cloned();
+        if self.needs_daemon(file) && self.daemon.is_none() {
+            return self.server().as_ref().err().cloned();
         }
         None
     }
 
-    /// The daemon of our own, or why there is none.
-    fn own(&self) -> &std::result::Result<DaemonHost, String> {
-        self.own.get_or_init(|| {
-            let host = DaemonHost::start().map_err(|error| error.chain())?;
-            let dir = host.daemon.root().to_owned();
-            let words = ["-q", "-c", SYSTEM, "net-define", "default.xml"];
-            let define = ["env", "-C"].map(str::to_owned);
-            let program = self.program.to_string_lossy().into_owned();
-            let run = host.daemon.netns().run(
-                define
-                    .into_iter()
-                    .chain([dir.to_string_lossy().into_owned(), program])
-                    .chain(words.map(str::to_owned)),
-            );
-            run.output().and_then(Finished::ok).map_err(|error| error.chain())?;
-            Ok(host)
+    /// The daemon, or why there is none.
+    fn server(&self) -> &std::result::Result<Server, String> {
+        self.server.get_or_init(|| {
+            if self.kind == ServerKind::Libvirtd
+                && let Some(reason) = Need::Peer.missing()
+            {
+                return Err(reason);
+            }
+            let wrong = |error: Error| error.chain();
+            let server = Server::start(self.kind).map_err(wrong)?;
+            let file = server.default_network().map_err(wrong)?;
+            let words = ["-q", "-c", SYSTEM, "net-define"];
+            let run = server.netns().run([self.program.as_os_str()]).args(words).args([file]);
+            run.output().and_then(Finished::ok).map_err(wrong)?;
+            Ok(server)
         })
     }
 
     fn host_file(&self, name: &str) -> PathBuf {
-        match self.own.get() {
-            Some(Ok(host)) => host.file(name),
+        match self.server.get() {
+            Some(Ok(server)) => server.file(name),
             _ => PathBuf::from(name),
         }
     }
@@ -195,9 +192,13 @@ impl<'s> Place<'s> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+        let needs_daemon = subject.needs_daemon(file);
         let given = case.env.iter().map(|(name, value)| (name.clone(), in_dir(value, &dir)));
         environment.extend(given);
-        Ok(Self { subject, needs_daemon: file.needs_daemon(), dir, environment })
+        let mut place = Self { subject, needs_daemon, dir, environment };
+        let through = |(name, value): (&String, &String)| (name.clone(), place.through(value));
+        place.environment = place.environment.iter().map(through).collect();
+        Ok(place)
     }
 
     /// The shell called `virsh`, with these words and the environment of the case.
@@ -209,14 +210,31 @@ impl<'s> Place<'s> {
         for word in words {
             let word = match &self.subject.daemon {
                 Some(daemon) if self.needs_daemon && word == SYSTEM => daemon.clone(),
-                _ => in_dir(word, &self.dir),
+                _ => self.through(&in_dir(word, &self.dir)),
             };
             line.push(word);
         }
         let run = Run::new(line);
-        match self.subject.own.get() {
-            Some(Ok(host)) if self.needs_daemon => run.behind(host.daemon.netns().prefix()),
+        match self.subject.server.get() {
+            Some(Ok(server)) if self.needs_daemon => run.behind(server.netns().prefix()),
             _ => run,
+        }
+    }
+
+    /// A text with the connection in memory as one to libvirtd, which has that driver too.
+    fn through(&self, text: &str) -> String {
+        match self.subject.kind {
+            ServerKind::Ours => text.to_owned(),
+            ServerKind::Libvirtd => text.replace(IN_MEMORY, THROUGH_LIBVIRTD),
+        }
+    }
+
+    /// What was printed, as it was recorded.
+    fn back(&self, text: &str) -> String {
+        let text = text.replace(&*self.dir.to_string_lossy(), "{{dir}}");
+        match self.subject.kind {
+            ServerKind::Ours => text,
+            ServerKind::Libvirtd => text.replace(THROUGH_LIBVIRTD, IN_MEMORY),
         }
     }
 
@@ -231,7 +249,7 @@ impl<'s> Place<'s> {
         if !case.setup.is_empty() {
             setup_before(&mut words, &case.setup);
         }
-        let mut run = self.call(&words).input(case.stdin.as_bytes());
+        let mut run = self.call(&words).input(self.through(&case.stdin).as_bytes());
         if case.merge {
             run = run.through_shell("exec \"$@\" 2>&1");
         }
@@ -248,8 +266,7 @@ impl<'s> Place<'s> {
             stdout = stdout.strip_prefix(end).unwrap_or(&stdout).to_owned();
             stderr = behind(&stderr, &format!("error: {MARK}\n"));
         }
-        let stdout = stdout.replace(&*self.dir.to_string_lossy(), "{{dir}}");
-        let stderr = stderr.replace(&*self.dir.to_string_lossy(), "{{dir}}");
+        let (stdout, stderr) = (self.back(&stdout), self.back(&stderr));
         Ok(Found { stdout, stderr, status })
     }
 
@@ -264,7 +281,7 @@ impl<'s> Place<'s> {
             terminal.type_keys("\u{4}")?;
         }
         let (output, status) = terminal.finish()?;
-        let stdout = output.replace("\r\n", "\n");
+        let stdout = self.back(&output.replace("\r\n", "\n"));
         Ok(Found { stdout, stderr: String::new(), status })
     }
 }

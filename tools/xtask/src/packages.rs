@@ -47,6 +47,8 @@ const CHECK: &[Package] = &[
         program: "dbus-daemon",
         why: "the bus on which domains are registered",
     },
+    Package { name: "zsh", program: "zsh", why: "completes the shell's commands" },
+    Package { name: "fish", program: "fish", why: "completes the shell's commands" },
 ];
 
 const INTEROP: &[Package] = &[

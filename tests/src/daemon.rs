@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::host::program;
 use crate::netns::Netns;
@@ -39,6 +40,7 @@ pub struct Daemon {
     pid: u32,
     netns: Netns,
     root: TempRoot,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Daemon {
@@ -48,6 +50,17 @@ impl Daemon {
     /// No namespaces, programs that have not been built, a daemon that does not come up.
     pub fn start(config: &str, arguments: &[&str]) -> Result<Self> {
         Self::start_in(Netns::new()?, TempRoot::new()?, config, arguments)
+    }
+
+    /// Starts a daemon on this host that finds `bus` there.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with_bus(netns: Netns, bus: &Bus, config: &str) -> Result<Self> {
+        let mut daemon = Self::prepare(netns, TempRoot::new()?, config)?;
+        daemon.environment.push(bus.environment());
+        daemon.restart(&[])?;
+        Ok(daemon)
     }
 
     /// Starts a daemon on this host, with its files below `root`, which `ROOT` means in the configuration.
@@ -60,6 +73,12 @@ impl Daemon {
         config: &str,
         arguments: &[&str],
     ) -> Result<Self> {
+        let mut daemon = Self::prepare(netns, root, config)?;
+        daemon.restart(arguments)?;
+        Ok(daemon)
+    }
+
+    fn prepare(netns: Netns, root: TempRoot, config: &str) -> Result<Self> {
         let file = root.join("etc/libvirt/virtnetworkd.conf");
         let parent = file.parent().unwrap_or(&file);
         std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
@@ -67,9 +86,7 @@ impl Daemon {
         std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string()))
             .map_err(Error::file(&file))?;
         program("oxivirt_leaseshelper")?;
-        let mut daemon = Self { running: None, pid: 0, netns, root };
-        daemon.restart(arguments)?;
-        Ok(daemon)
+        Ok(Self { running: None, pid: 0, netns, root, environment: Vec::new() })
     }
 
     /// Starts the daemon of this host again; it must not be running.
@@ -78,12 +95,15 @@ impl Daemon {
     /// As [`Self::start`].
     pub fn restart(&mut self, arguments: &[&str]) -> Result<()> {
         let daemon = program("oxivirtd")?;
-        let mut running = self
+        let mut run = self
             .netns
             .run(["sh", "-c", RUN, "sh"])
             .args([daemon.as_os_str(), self.root.path().as_os_str()])
-            .args(arguments)
-            .start()?;
+            .args(arguments);
+        for (name, value) in &self.environment {
+            run = run.env(name, value);
+        }
+        let mut running = run.start()?;
         let line = running.line()?;
         self.pid = line
             .parse()

@@ -11,6 +11,7 @@
 //! Every scenario runs in namespaces that the test makes; nothing here touches the namespaces of
 //! the caller. Start reading at [`host::Host`].
 
+pub mod bus;
 pub mod conformance;
 pub mod crash;
 pub mod daemon;

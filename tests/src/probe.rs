@@ -9,6 +9,7 @@
 mod ask;
 mod dhcp6;
 mod firewalld;
+mod polkit;
 mod resolver;
 mod serve;
 mod stream;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use ask::ask;
 pub use dhcp6::dhcp6;
 pub use firewalld::firewalld;
+pub use polkit::polkit;
 pub use resolver::resolver;
 pub use serve::serve;
 pub use stream::{count, flood, meter, stream};

@@ -83,6 +83,15 @@ pub(crate) struct TlsConfig {
     pub(crate) allowed: Option<Vec<String>>,
 }
 
+/// Which calls those make who got in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All.
+    All,
+    /// Those that the system's policy lets them make.
+    Polkit,
+}
+
 /// Whether clients need a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
@@ -104,6 +113,7 @@ pub(crate) struct LogConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) group: Option<String>,
+    pub(crate) access: Access,
     pub(crate) read_write: SocketConfig,
     pub(crate) read_only: SocketConfig,
     pub(crate) admin_mode: u32,
@@ -147,7 +157,6 @@ impl Config {
             Authentication::Polkit => 0o777,
             Authentication::None => 0o700,
         };
-        refuse_access_drivers(reader)?;
         let (server, connection) = limits(reader)?;
         let (admin_server, admin_connection) = admin_limits(reader)?;
         let workers = Workers {
@@ -160,6 +169,7 @@ impl Config {
         }
         let config = Self {
             group: reader.string("unix_sock_group")?,
+            access: access(reader)?,
             read_write: SocketConfig {
                 mode: reader.mode("unix_sock_rw_perms", rw_default)?,
                 authentication: rw_auth.unwrap_or(default_auth),
@@ -249,16 +259,21 @@ fn admin_limits(reader: &mut Reader<'_>) -> Result<(ServerLimits, ConnectionLimi
     Ok((ServerLimits { clients, anonymous: 0 }, connection))
 }
 
-/// Access control per call is not there: to leave it out silently would open what was meant to be closed.
-fn refuse_access_drivers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
-    let drivers = reader.strings("access_drivers")?.unwrap_or_default();
-    match drivers.iter().find(|driver| *driver != "none") {
-        None => Ok(()),
-        Some(driver) => {
-            let reason = format!("Unable to find access driver '{driver}'");
-            Err(reader.refuse("access_drivers", &reason))
+/// Who decides about each call. A driver that is not known is refused: to leave it out silently would open
+/// what was meant to be closed.
+fn access(reader: &mut Reader<'_>) -> Result<Access, ConfigError> {
+    let mut access = Access::All;
+    for driver in reader.strings("access_drivers")?.unwrap_or_default() {
+        match driver.as_str() {
+            "none" => {}
+            "polkit" => access = Access::Polkit,
+            other => {
+                let reason = format!("Unable to find access driver '{other}'");
+                return Err(reader.refuse("access_drivers", &reason));
+            }
         }
     }
+    Ok(access)
 }
 
 fn ports(reader: &mut Reader<'_>) -> Result<Ports, ConfigError> {

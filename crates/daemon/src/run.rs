@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::activation::ActivationError;
 use crate::args::{Args, Listen, Verbosity};
-use crate::config::{Config, ConfigError};
+use crate::config::{Access, Config, ConfigError};
 use crate::control::Controls;
 use crate::doors::{Doors, Servers};
 use crate::log::{Log, LogError};
@@ -148,6 +148,7 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
         driver: Arc::clone(&driver) as _,
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),
+        access: (config.access == Access::Polkit).then(|| Arc::new(Polkit) as _),
         observer: metrics.as_ref().map(|(_, metrics)| Arc::clone(metrics) as _),
     });
     let controls = Arc::new(Controls {

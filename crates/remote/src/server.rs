@@ -6,6 +6,7 @@
 pub mod calls;
 pub mod dispatch;
 pub mod events;
+mod guard;
 pub mod session;
 
 use std::fmt;
@@ -72,6 +73,8 @@ pub struct Daemon {
     pub path: &'static str,
     /// Who decides, where somebody has to.
     pub authority: Option<Arc<dyn Authority>>,
+    /// Who decides about each call; everybody who got in may make all calls if there is nobody.
+    pub access: Option<Arc<dyn Authority>>,
     /// Told of every call.
     pub observer: Option<Arc<dyn Observer>>,
 }

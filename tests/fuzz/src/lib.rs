@@ -206,6 +206,7 @@ pub fn session(data: &[u8]) {
                 driver: Arc::clone(connect.driver()),
                 path: "/system",
                 authority: None,
+                access: None,
                 observer: None,
             });
             let networks = Networks { daemon, authentication: Authentication::None };

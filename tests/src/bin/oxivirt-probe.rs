@@ -3,7 +3,8 @@
 //! What runs until its input ends: `oxivirt-probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
 //! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
 //! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
-//! resolver, `firewalld FILE ZONE… [- POLICY…]` for its firewalld. What ends by itself: `ask` reads questions, one a
+//! resolver, `firewalld FILE ZONE… [- POLICY…]` for its firewalld,
+//! `polkit FILE ACTION[=NETWORK]…` for its policy. What ends by itself: `ask` reads questions, one a
 //! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6
 //! INTERFACE DUID NAME` asks for an address, `arp DEVICE MAC FROM TO` asks through a macvtap.
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::probe::{
-    Question, arp, ask, count, dhcp6, firewalld, flood, meter, resolver, serve, stream,
+    Question, arp, ask, count, dhcp6, firewalld, flood, meter, polkit, resolver, serve, stream,
 };
 
 fn main() -> ExitCode {
@@ -46,6 +47,7 @@ fn run() -> Result<()> {
             arp(Path::new(device), &bytes(mac)?, parse(from)?, parse(to)?)
         }
         ["resolver", word] => stand_in(resolver(word == "refuse")),
+        ["polkit", calls, ref rules @ ..] => stand_in(polkit(Path::new(calls), rules)),
         ["firewalld", calls, ref names @ ..] => stand_in(firewalld(Path::new(calls), names)),
         _ => Err(Error::Wrong("wrong words; see the program's documentation".into())),
     }

@@ -1,5 +1,6 @@
 //! The daemon and real clients of libvirt.
 
+mod access;
 mod admin;
 mod hostile;
 mod life;

@@ -7,7 +7,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxivirt_tests::process::{Running, wait_until};
 
-use super::bus::{Bus, lab_with_bus};
+use oxivirt_tests::bus::Bus;
+
+use super::bus::lab_with_bus;
 use super::lab::{Lab, assert_error};
 
 const JOIN: &str = "changeZoneOfInterface";
@@ -38,7 +40,7 @@ impl Zoned {
         let file = calls.to_string_lossy();
         let words: Vec<_> =
             ["firewalld", &file].into_iter().chain(zones.split_whitespace()).collect();
-        let firewalld = bus.stand_in(&lab.host, &words);
+        let firewalld = bus.stand_in(lab.host.netns(), &words).unwrap();
         Some(Self { lab, firewalld, calls, _bus: bus })
     }
 
@@ -150,7 +152,7 @@ fn a_firewalld_that_comes_later_is_told() {
     lab.start(&xml("nat", "")).unwrap();
     let calls = bus.file("calls");
     let words = ["firewalld", &calls.to_string_lossy(), "libvirt"];
-    let _firewalld = bus.stand_in(&lab.host, &words);
+    let _firewalld = bus.stand_in(lab.host.netns(), &words).unwrap();
     let told = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
     wait_until("the bridge is in its zone", Duration::from_secs(5), told).unwrap();
 }

@@ -2,7 +2,9 @@
 
 use oxivirt_tests::process::Running;
 
-use super::bus::{Bus, lab_with_bus};
+use oxivirt_tests::bus::Bus;
+
+use super::bus::lab_with_bus;
 use super::host_of_ours;
 use super::lab::{Lab, assert_error};
 
@@ -13,7 +15,7 @@ const REGISTERED: &str = "<network><name>known</name><bridge name='virbr0' stp='
 
 /// A resolver that says yes and tells what it was asked, or refuses.
 fn resolver(bus: &Bus, lab: &Lab, verb: &str) -> Running {
-    bus.stand_in(&lab.host, &["resolver", verb])
+    bus.stand_in(lab.host.netns(), &["resolver", verb]).unwrap()
 }
 
 #[test]

@@ -14,8 +14,8 @@ use tarpc::context::Context;
 use uuid::Uuid;
 
 use crate::protocol::{IDENTITY_MAX, NETWORKS_MAX, PORT_PARAMETERS_MAX, Remote, Reply};
-use crate::server::events;
 use crate::server::session::{Identity, Session, not_open, rpc};
+use crate::server::{events, guard};
 use crate::wire::{
     AllNetworks, AllPorts, CpuMapBytes, Leases, Network, NodeInfo, Opaque, Parameters, Port,
     SaslData, SaslStep, TypedParam, text,
@@ -52,17 +52,23 @@ impl Calls {
         &**self.session.driver()
     }
 
+    /// Those that the client may know of.
+    async fn networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
+        let networks = self.driver().list_all_networks(flags).await?;
+        guard::visible(&self.session, networks).await
+    }
+
     async fn names(&self, flags: ListFlags, max: i32) -> Result<List<Text, NETWORKS_MAX>> {
         let max = usize::try_from(max).map_err(|_| rpc("maxnames must be non-negative"))?;
         if max > NETWORKS_MAX {
             return Err(rpc("maxnames > REMOTE_NETWORK_LIST_MAX"));
         }
-        let networks = self.driver().list_all_networks(flags).await?;
+        let networks = self.networks(flags).await?;
         Ok(networks.into_iter().take(max).map(|network| network.name.into()).collect())
     }
 
     async fn count(&self, flags: ListFlags) -> Result<i32> {
-        let networks = self.driver().list_all_networks(flags).await?;
+        let networks = self.networks(flags).await?;
         Ok(i32::try_from(networks.len()).unwrap_or(i32::MAX))
     }
 }
@@ -287,7 +293,7 @@ impl Remote for Calls {
         need_results: i32,
         flags: u32,
     ) -> Reply<AllNetworks> {
-        let networks = self.driver().list_all_networks(ListFlags::from_bits(flags)).await?;
+        let networks = self.networks(ListFlags::from_bits(flags)).await?;
         let (nets, ret) = counted(&networks, need_results, "networks")?;
         Ok(AllNetworks { nets, ret })
     }
@@ -381,6 +387,7 @@ impl Remote for Calls {
         flags: u32,
     ) -> Reply<AllPorts> {
         let ports = self.driver().network_list_all_ports(&(&net).into(), flags).await?;
+        let ports = guard::visible_ports(&self.session, ports).await?;
         let (ports, ret) = counted(&ports, need_results, "network ports")?;
         Ok(AllPorts { ports, ret })
     }

@@ -20,6 +20,7 @@ use crate::call;
 use crate::foreign;
 use crate::protocol::{self, Needs, PROGRAM, Procedure, Remote as _, RemoteRequest, VERSION};
 use crate::server::calls::Calls;
+use crate::server::guard;
 use crate::server::session::{Session, not_open, rpc};
 use crate::wire::RemoteError;
 
@@ -96,25 +97,34 @@ impl Dispatcher {
         let request: RemoteRequest =
             call::read_request(index, payload).map_err(|_| undecodable())?;
         self.check_state(procedure.needs)?;
+        let session = Arc::clone(&self.session);
         let calls = Calls::new(Arc::clone(&self.session));
         let observer = self.session.daemon.observer.clone();
         Ok(Step::Answer(Box::pin(async move {
             let started = observer.as_ref().map(|_| Instant::now());
             let span = tracing::debug_span!("call", procedure.name, header.serial);
-            let response = tracing::Instrument::instrument(
-                calls.clone().serve().serve(Context::current(), request),
-                span,
-            );
+            let respond = |request| {
+                let served = calls.clone().serve().serve(Context::current(), request);
+                tracing::Instrument::instrument(served, span)
+            };
             let mut out = Vec::new();
-            let then = match response.await {
-                Ok(response) => {
+            let answer = match guard::check(&session, procedure, &request).await {
+                Ok(()) => Ok(respond(request).await),
+                Err(error) => Err(error),
+            };
+            let then = match answer {
+                Err(denied) => {
+                    append_error(&mut out, header, denied);
+                    Then::Continue
+                }
+                Ok(Ok(response)) => {
                     if call::append_response(&mut out, header, &response).is_err() {
                         let error = rpc("Unable to encode message payload");
                         append_error(&mut out, header, error);
                     }
                     calls.then()
                 }
-                Err(_) => Then::Close,
+                Ok(Err(_)) => Then::Close,
             };
             if let (Some(observer), Some(started)) = (observer, started) {
                 let is_ok = frame::first(&out)

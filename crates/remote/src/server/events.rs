@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxivirt::{Error, ErrorCode, ErrorDomain, Event, EventId, NetworkRef, Result};
 use oxivirt_rpc::server::Client;
 use oxivirt_rpc::{frame, xdr};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
+use crate::server::guard;
 use crate::server::session::{Registration, Session, not_open};
 use crate::wire::{LifecycleMessage, MetadataMessage};
 
@@ -16,8 +18,37 @@ const SERIAL: u32 = 1;
 /// Sends the events of one registration, whose number is known only once it is made.
 #[derive(Debug)]
 struct Sender {
-    client: Arc<Client>,
+    outlet: Outlet,
     inner: Mutex<Inner>,
+}
+
+/// Where events go.
+#[derive(Debug)]
+enum Outlet {
+    /// To the client.
+    Client(Arc<Client>),
+    /// To a task that asks first whether the client may hear of them.
+    Guard(UnboundedSender<(i32, Event)>),
+}
+
+impl Outlet {
+    fn new(session: &Arc<Session>) -> Self {
+        if session.daemon.access.is_none() {
+            return Self::Client(Arc::clone(&session.client));
+        }
+        let (sender, mut events) = unbounded_channel::<(i32, Event)>();
+        let session = Arc::clone(session);
+        drop(tokio::spawn(async move {
+            while let Some((number, event)) = events.recv().await {
+                if guard::hears_of(&session, event.network()).await
+                    && let Some(packet) = packet(number, &event)
+                {
+                    session.client.send(packet);
+                }
+            }
+        }));
+        Self::Guard(sender)
+    }
 }
 
 #[derive(Debug)]
@@ -50,8 +81,13 @@ impl Sender {
     }
 
     fn send(&self, number: i32, event: &Event) {
-        if let Some(packet) = packet(number, event) {
-            self.client.send(packet);
+        match &self.outlet {
+            Outlet::Client(client) => {
+                if let Some(packet) = packet(number, event) {
+                    client.send(packet);
+                }
+            }
+            Outlet::Guard(guard) => drop(guard.send((number, event.clone()))),
         }
     }
 
@@ -91,7 +127,7 @@ fn packet(callback_id: i32, event: &Event) -> Option<Vec<u8>> {
 /// # Errors
 /// Number 1 for an unknown kind of event, 8 if the client has the same registration already.
 pub(super) async fn register(
-    session: &Session,
+    session: &Arc<Session>,
     event: i32,
     network: Option<NetworkRef>,
 ) -> Result<i32> {
@@ -105,7 +141,7 @@ pub(super) async fn register(
         return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NONE, detail));
     }
     let inner = Mutex::new(Inner::Early(Vec::new()));
-    let sender = Arc::new(Sender { client: Arc::clone(&session.client), inner });
+    let sender = Arc::new(Sender { outlet: Outlet::new(session), inner });
     let callback = {
         let sender = Arc::clone(&sender);
         Box::new(move |event: &Event| sender.event(event))

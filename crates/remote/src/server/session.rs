@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{Access, CallbackId, Error, ErrorCode, ErrorDomain, NetworkDriver, Result};
+use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::Client;
 use uuid::Uuid;
 
@@ -93,6 +94,25 @@ impl Identity {
             }
         }
         Ok(Self { params })
+    }
+
+    /// The process it names, if it names one.
+    pub(super) fn process(&self) -> Option<Process> {
+        let part = |name: &str| {
+            let mut params = self.params.iter();
+            let param = params.find(|param| param.field.to_text() == name)?;
+            match param.value {
+                TypedValue::ULLong(value) => Some(value),
+                TypedValue::LLong(value) => u64::try_from(value).ok(),
+                _ => None,
+            }
+        };
+        Some(Process {
+            pid: i32::try_from(part("process-id")?).ok()?,
+            start_time: part("process-time")?,
+            uid: u32::try_from(part("unix-user-id")?).ok()?,
+            gid: part("unix-group-id").and_then(|gid| gid.try_into().ok()).unwrap_or(u32::MAX),
+        })
     }
 }
 
@@ -206,6 +226,11 @@ impl Session {
 
     pub(super) fn set_identity(&self, identity: Identity) {
         self.state().identity = Some(identity);
+    }
+
+    /// Who asks, if a daemon in between has said so.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.state().identity.clone()
     }
 
     /// Remembers a registration unless there is an equal one.

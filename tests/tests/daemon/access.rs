@@ -1,0 +1,142 @@
+//! Access control: each call is a matter of the policy.
+
+use std::path::PathBuf;
+
+use oxivirt_tests::bus::Bus;
+use oxivirt_tests::host::program;
+use oxivirt_tests::process::{Finished, Running};
+use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::{Daemon, Netns};
+
+const CONFIG: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n\
+                      access_drivers = [\"polkit\"]\n";
+
+/// What a client may do that looks at one network and starts it.
+const OPERATOR: [&str; 7] = [
+    "org.libvirt.api.connect.getattr",
+    "org.libvirt.api.connect.read",
+    "org.libvirt.api.connect.search-networks",
+    "org.libvirt.api.network.getattr=red",
+    "org.libvirt.api.network.read=red",
+    "org.libvirt.api.network.start=red",
+    "org.libvirt.api.network-port.create=red",
+];
+
+/// A daemon that asks the policy about each call.
+struct Guarded {
+    daemon: Daemon,
+    calls: PathBuf,
+    _policy: Running,
+    _bus: Bus,
+}
+
+impl Guarded {
+    /// With networks `red` and `blue`, once a policy that allows all has let them be defined.
+    fn new(test: &str, rules: &[&str]) -> Option<Self> {
+        if !available(test, &[Need::Netns]) {
+            return None;
+        }
+        let netns = Netns::new().unwrap();
+        let bus = Bus::on(&netns, test).unwrap()?;
+        let calls = bus.file("calls");
+        let file = calls.to_string_lossy().into_owned();
+        let words = |rules: &[&str]| {
+            let words = ["polkit".to_owned(), file.clone()].into_iter();
+            words.chain(rules.iter().map(|rule| (*rule).to_owned())).collect::<Vec<_>>()
+        };
+        let stand_in = |netns: &Netns, rules: &[&str]| {
+            let words = words(rules);
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            bus.stand_in(netns, &words).unwrap()
+        };
+        let all = [OPERATOR[0], "org.libvirt.api.network.write", "org.libvirt.api.network.save"];
+        let policy = stand_in(&netns, &all);
+        let daemon = Daemon::start_with_bus(netns, &bus, CONFIG).unwrap();
+        for name in ["red", "blue"] {
+            let xml = format!("<network><name>{name}</name></network>");
+            let file = daemon.root().join(name);
+            daemon.netns().sh(&format!("echo \"{xml}\" > '{}'", file.display())).unwrap();
+            oxish(&daemon, &["net-define", &file.to_string_lossy()]).ok().unwrap();
+        }
+        drop(policy.finish());
+        let policy = stand_in(daemon.netns(), rules);
+        Some(Self { daemon, calls, _policy: policy, _bus: bus })
+    }
+
+    fn calls(&self) -> String {
+        std::fs::read_to_string(&self.calls).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(&self, words: &[&str]) {
+        let finished = oxish(&self.daemon, words);
+        assert!(!finished.status.success(), "{words:?}");
+        let denied = "access denied: 'network' denied access";
+        assert!(finished.stderr.contains(denied), "{words:?}: {}", finished.stderr);
+    }
+
+    #[track_caller]
+    fn done(&self, words: &[&str]) -> String {
+        oxish(&self.daemon, words).ok().unwrap().stdout
+    }
+}
+
+fn oxish(daemon: &Daemon, words: &[&str]) -> Finished {
+    let program = program("oxish").unwrap();
+    let uri = daemon.uri();
+    let run = daemon.netns().run([program.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+    run.args(words).output().unwrap()
+}
+
+#[test]
+fn a_client_does_what_the_policy_lets_it_do() {
+    let test = "a_client_does_what_the_policy_lets_it_do";
+    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    guarded.done(&["net-start", "red"]);
+    guarded.done(&["net-info", "red"]);
+    guarded.refused(&["net-destroy", "red"]);
+    guarded.refused(&["net-autostart", "red"]);
+    guarded.refused(&["net-info", "blue"]);
+    guarded.refused(&["net-start", "blue"]);
+    let calls = guarded.calls();
+    // Nobody is asked for a password, and the network is the one that is meant.
+    assert!(calls.contains("org.libvirt.api.network.start 'red' 0 yes"), "{calls}");
+    assert!(calls.contains("org.libvirt.api.network.stop 'red' 0 no"), "{calls}");
+    // What is not there is so for everybody.
+    let finished = oxish(&guarded.daemon, &["net-info", "green"]);
+    assert!(finished.stderr.contains("no network with matching name"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_a_client_may_not_know_of_is_not_listed() {
+    let test = "what_a_client_may_not_know_of_is_not_listed";
+    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    assert_eq!(guarded.done(&["net-list", "--all", "--name"]).trim(), "red");
+}
+
+#[test]
+fn a_name_that_the_client_makes_up_is_of_no_use() {
+    let test = "a_name_that_the_client_makes_up_is_of_no_use";
+    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    let uuid = "7d1c0a52-93e4-4f0b-8a6e-000000000051";
+    let xml = format!("<network><name>blue</name><uuid>{uuid}</uuid></network>");
+    let file = guarded.daemon.root().join("again");
+    let script = format!("echo \"{xml}\" > '{}'", file.display());
+    guarded.daemon.netns().sh(&script).unwrap();
+    guarded.refused(&["net-define", &file.to_string_lossy()]);
+    guarded.refused(&["net-create", &file.to_string_lossy()]);
+}
+
+#[test]
+fn without_a_policy_nobody_does_anything() {
+    let test = "without_a_policy_nobody_does_anything";
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    let netns = Netns::new().unwrap();
+    let Some(bus) = Bus::on(&netns, test).unwrap() else { return };
+    let daemon = Daemon::start_with_bus(netns, &bus, CONFIG).unwrap();
+    let finished = oxish(&daemon, &["net-list"]);
+    assert!(!finished.status.success());
+    assert!(finished.stderr.contains("cannot ask polkit"), "{}", finished.stderr);
+}

@@ -41,6 +41,7 @@ pub struct RemoteDriver {
     update_order: AtomicI32,
     /// Whether the daemon answers signs of life.
     keepalive: bool,
+    deadline: Option<Duration>,
 }
 
 /// Who else can read the conversation.
@@ -85,9 +86,16 @@ impl RemoteDriver {
         }
     }
 
+    /// The circumstances of a call.
+    fn context(&self) -> Context {
+        let mut context = tarpc::context::current();
+        context.deadline = Instant::now() + self.deadline.unwrap_or(DEADLINE);
+        context
+    }
+
     /// Whether the daemon has a feature; one that does not know the question has none.
     async fn has_feature(&self, feature: i32) -> bool {
-        let asked = self.client.connect_supports_feature(context(), feature);
+        let asked = self.client.connect_supports_feature(self.context(), feature);
         self.ask(asked).await.is_ok_and(|answer| answer != 0)
     }
 
@@ -104,11 +112,4 @@ impl RemoteDriver {
             known => known != 0,
         }
     }
-}
-
-/// The circumstances of a call.
-fn context() -> Context {
-    let mut context = tarpc::context::current();
-    context.deadline = Instant::now() + DEADLINE;
-    context
 }

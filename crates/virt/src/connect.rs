@@ -6,8 +6,8 @@
 
 use crate::{
     Access, CallbackId, CloseCallback, CpuMap, CreateFlags, DefineFlags, Error, ErrorCode,
-    ErrorDomain, EventCallback, EventId, ListFlags, Network, NetworkDriver, NetworkRef, NodeInfo,
-    OpenOptions, Registry, Result, Uri, Version, parse_uuid,
+    ErrorDomain, EventCallback, EventId, EventStream, ListFlags, Network, NetworkDriver,
+    NetworkRef, NodeInfo, OpenOptions, Registry, Result, Uri, Version, parse_uuid,
 };
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -327,6 +327,19 @@ impl Connect {
         self.driver.network_event_register(network, id, callback).await
     }
 
+    /// The events of kind `id`, of one network or of all, as a stream.
+    ///
+    /// # Errors
+    /// Number 3 if the driver has no events.
+    pub async fn network_events(
+        &self,
+        network: Option<&Network>,
+        id: EventId,
+    ) -> Result<EventStream> {
+        let network = network.map(Network::reference);
+        EventStream::register(Arc::clone(&self.driver), network, id).await
+    }
+
     /// Forgets a registration.
     ///
     /// # Errors
@@ -408,7 +421,7 @@ mod tests {
         let mut registry = Registry::new();
         registry.register(EchoOpener("first"));
         registry.register(EchoOpener("second"));
-        let options = OpenOptions { access, authenticator: None };
+        let options = OpenOptions { access, ..OpenOptions::default() };
         block_on(Connect::open(uri, &registry, &options))
     }
 

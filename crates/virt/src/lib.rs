@@ -27,9 +27,11 @@ pub mod connect;
 pub mod driver;
 pub mod error;
 pub mod event;
+pub mod event_stream;
 pub mod flags;
 pub mod network;
 pub mod port;
+pub mod reconnect;
 pub mod registry;
 pub mod types;
 pub mod uri;
@@ -38,6 +40,7 @@ pub use connect::Connect;
 pub use driver::{CloseCallback, MetadataChange, NetworkDriver, Update};
 pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
 pub use event::{CallbackId, Callbacks, Event, EventCallback, LeaseChange};
+pub use event_stream::EventStream;
 pub use flags::{
     Activity, Autostart, CloseReason, CreateFlags, DefineFlags, EventId, IpAddrType,
     LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PortCreateFlags,
@@ -45,6 +48,7 @@ pub use flags::{
 };
 pub use network::Network;
 pub use port::Port;
+pub use reconnect::Reconnect;
 pub use registry::{
     Access, Authenticator, Credential, CredentialKind, DriverOpener, OpenOptions, Registry,
 };

@@ -6,7 +6,7 @@
 
 use crate::{Error, ErrorCode, ErrorDomain, NetworkDriver, Result, Uri};
 use async_trait::async_trait;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Whether a connection may change anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -65,6 +65,10 @@ pub struct OpenOptions {
     pub access: Access,
     /// Who answers questions; without one, a peer which asks refuses us.
     pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// How long a call to a daemon may take, from its start to its answer; it fails with number 68
+    /// then, and the daemon may still carry it out. Without one a call waits as long as the
+    /// connection lives, as in libvirt.
+    pub deadline: Option<Duration>,
 }
 
 impl fmt::Debug for OpenOptions {

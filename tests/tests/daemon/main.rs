@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod hostile;
+mod library;
 mod life;
 mod ports;
 mod service;

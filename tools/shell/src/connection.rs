@@ -131,7 +131,7 @@ impl Shell {
         let uri = self.connection.uri(&self.environment)?;
         let authenticator: Arc<dyn oxivirt::Authenticator> = Arc::new(Asking);
         let access = self.connection.access;
-        let options = OpenOptions { access, authenticator: Some(authenticator) };
+        let options = OpenOptions { access, authenticator: Some(authenticator), deadline: None };
         // a question of the driver stands behind what was printed so far
         self.ui.flush()?;
         let connect = self.wait(Connect::open(&uri, &self.registry, &options))?;

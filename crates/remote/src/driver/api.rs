@@ -14,7 +14,7 @@ use oxivirt_rpc::xdr::{List, Text};
 use uuid::Uuid;
 
 use super::events::Filter;
-use super::{RemoteDriver, Secrecy, context};
+use super::{RemoteDriver, Secrecy};
 use crate::wire::{self, Network};
 
 fn network(network: &NetworkRef) -> Network {
@@ -32,21 +32,21 @@ impl NetworkDriver for RemoteDriver {
     }
 
     async fn driver_type(&self) -> Result<String> {
-        Ok(self.ask(self.client.connect_get_type(context())).await?.to_text())
+        Ok(self.ask(self.client.connect_get_type(self.context())).await?.to_text())
     }
 
     async fn hypervisor_version(&self) -> Result<Version> {
-        let number = self.ask(self.client.connect_get_version(context())).await?;
+        let number = self.ask(self.client.connect_get_version(self.context())).await?;
         Ok(Version::from_number(number))
     }
 
     async fn lib_version(&self) -> Result<Version> {
-        let number = self.ask(self.client.connect_get_lib_version(context())).await?;
+        let number = self.ask(self.client.connect_get_lib_version(self.context())).await?;
         Ok(Version::from_number(number))
     }
 
     async fn hostname(&self) -> Result<String> {
-        Ok(self.ask(self.client.connect_get_hostname(context())).await?.to_text())
+        Ok(self.ask(self.client.connect_get_hostname(self.context())).await?.to_text())
     }
 
     async fn is_alive(&self) -> Result<bool> {
@@ -57,7 +57,7 @@ impl NetworkDriver for RemoteDriver {
         if self.secrecy == Secrecy::None {
             return Ok(false);
         }
-        Ok(self.ask(self.client.connect_is_secure(context())).await? != 0)
+        Ok(self.ask(self.client.connect_is_secure(self.context())).await? != 0)
     }
 
     async fn is_encrypted(&self) -> Result<bool> {
@@ -76,7 +76,7 @@ impl NetworkDriver for RemoteDriver {
 
     async fn register_close_callback(&self, callback: CloseCallback) -> Result<()> {
         // an old daemon does not know the call; its end is noticed all the same
-        drop(self.ask(self.client.connect_register_close_callback(context())).await);
+        drop(self.ask(self.client.connect_register_close_callback(self.context())).await);
         let outgoing = self.outgoing.clone();
         drop(tokio::spawn(async move {
             callback(match outgoing.end().await {
@@ -92,88 +92,90 @@ impl NetworkDriver for RemoteDriver {
 
     async fn close(&self) -> Result<()> {
         self.outgoing.leave();
-        let closed = self.ask(self.client.connect_close(context())).await;
+        let closed = self.ask(self.client.connect_close(self.context())).await;
         self.outgoing.close();
         closed
     }
 
     async fn capabilities(&self) -> Result<String> {
-        Ok(self.ask(self.client.connect_get_capabilities(context())).await?.to_text())
+        Ok(self.ask(self.client.connect_get_capabilities(self.context())).await?.to_text())
     }
 
     async fn sysinfo(&self) -> Result<String> {
-        Ok(self.ask(self.client.connect_get_sysinfo(context(), 0)).await?.to_text())
+        Ok(self.ask(self.client.connect_get_sysinfo(self.context(), 0)).await?.to_text())
     }
 
     async fn max_vcpus(&self, domain_type: Option<&str>) -> Result<u32> {
         let kind = optional(domain_type);
-        let n = self.ask(self.client.connect_get_max_vcpus(context(), kind)).await?;
+        let n = self.ask(self.client.connect_get_max_vcpus(self.context(), kind)).await?;
         Ok(u32::try_from(n).unwrap_or_default())
     }
 
     async fn node_info(&self) -> Result<NodeInfo> {
-        Ok((&self.ask(self.client.node_get_info(context())).await?).into())
+        Ok((&self.ask(self.client.node_get_info(self.context())).await?).into())
     }
 
     async fn cpu_map(&self) -> Result<CpuMap> {
-        let map = self.ask(self.client.node_get_cpu_map(context(), 1, 1, 0)).await?;
+        let map = self.ask(self.client.node_get_cpu_map(self.context(), 1, 1, 0)).await?;
         let bits = map.cpumap.0.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
         Ok(CpuMap { online: bits.take(usize::try_from(map.ret).unwrap_or_default()).collect() })
     }
 
     async fn free_memory(&self) -> Result<u64> {
-        self.ask(self.client.node_get_free_memory(context())).await
+        self.ask(self.client.node_get_free_memory(self.context())).await
     }
 
     async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
-        Ok(self.ask(self.client.node_get_cells_free_memory(context(), start, max)).await?.0)
+        Ok(self.ask(self.client.node_get_cells_free_memory(self.context(), start, max)).await?.0)
     }
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
-        let asked = self.client.connect_list_all_networks(context(), 1, flags.bits());
+        let asked = self.client.connect_list_all_networks(self.context(), 1, flags.bits());
         Ok(self.ask(asked).await?.nets.0.iter().map(NetworkRef::from).collect())
     }
 
     async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkRef> {
-        let asked = self.client.network_lookup_by_name(context(), name.into());
+        let asked = self.client.network_lookup_by_name(self.context(), name.into());
         Ok((&self.ask(asked).await?).into())
     }
 
     async fn network_lookup_by_uuid(&self, uuid: Uuid) -> Result<NetworkRef> {
-        let asked = self.client.network_lookup_by_uuid(context(), uuid.into_bytes().into());
+        let asked = self.client.network_lookup_by_uuid(self.context(), uuid.into_bytes().into());
         Ok((&self.ask(asked).await?).into())
     }
 
     async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
         let defined = if flags == DefineFlags::NONE {
-            self.ask(self.client.network_define_xml(context(), xml.into())).await?
+            self.ask(self.client.network_define_xml(self.context(), xml.into())).await?
         } else {
             let flags = flags.bits();
-            self.ask(self.client.network_define_xml_flags(context(), xml.into(), flags)).await?
+            self.ask(self.client.network_define_xml_flags(self.context(), xml.into(), flags))
+                .await?
         };
         Ok((&defined).into())
     }
 
     async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
         let created = if flags == CreateFlags::NONE {
-            self.ask(self.client.network_create_xml(context(), xml.into())).await?
+            self.ask(self.client.network_create_xml(self.context(), xml.into())).await?
         } else {
             let flags = flags.bits();
-            self.ask(self.client.network_create_xml_flags(context(), xml.into(), flags)).await?
+            self.ask(self.client.network_create_xml_flags(self.context(), xml.into(), flags))
+                .await?
         };
         Ok((&created).into())
     }
 
     async fn network_create(&self, net: &NetworkRef) -> Result<()> {
-        self.ask(self.client.network_create(context(), network(net))).await
+        self.ask(self.client.network_create(self.context(), network(net))).await
     }
 
     async fn network_destroy(&self, net: &NetworkRef) -> Result<()> {
-        self.ask(self.client.network_destroy(context(), network(net))).await
+        self.ask(self.client.network_destroy(self.context(), network(net))).await
     }
 
     async fn network_undefine(&self, net: &NetworkRef) -> Result<()> {
-        self.ask(self.client.network_undefine(context(), network(net))).await
+        self.ask(self.client.network_undefine(self.context(), network(net))).await
     }
 
     async fn network_update(&self, net: &NetworkRef, update: &Update) -> Result<()> {
@@ -183,35 +185,37 @@ impl NetworkDriver for RemoteDriver {
         let xml = update.xml.as_str().into();
         let (index, flags) = (update.parent_index, update.flags.bits());
         let net = network(net);
-        self.ask(self.client.network_update(context(), net, first, second, index, xml, flags)).await
+        self.ask(self.client.network_update(self.context(), net, first, second, index, xml, flags))
+            .await
     }
 
     async fn network_xml_desc(&self, net: &NetworkRef, flags: XmlFlags) -> Result<String> {
-        let asked = self.client.network_get_xml_desc(context(), network(net), flags.bits());
+        let asked = self.client.network_get_xml_desc(self.context(), network(net), flags.bits());
         Ok(self.ask(asked).await?.to_text())
     }
 
     async fn network_bridge_name(&self, net: &NetworkRef) -> Result<String> {
-        let asked = self.client.network_get_bridge_name(context(), network(net));
+        let asked = self.client.network_get_bridge_name(self.context(), network(net));
         Ok(self.ask(asked).await?.to_text())
     }
 
     async fn network_autostart(&self, net: &NetworkRef) -> Result<Autostart> {
-        let answer = self.ask(self.client.network_get_autostart(context(), network(net))).await?;
+        let answer =
+            self.ask(self.client.network_get_autostart(self.context(), network(net))).await?;
         Ok(if answer == 0 { Autostart::Disabled } else { Autostart::Enabled })
     }
 
     async fn network_set_autostart(&self, net: &NetworkRef, autostart: Autostart) -> Result<()> {
         let number = i32::from(autostart == Autostart::Enabled);
-        self.ask(self.client.network_set_autostart(context(), network(net), number)).await
+        self.ask(self.client.network_set_autostart(self.context(), network(net), number)).await
     }
 
     async fn network_is_active(&self, net: &NetworkRef) -> Result<bool> {
-        Ok(self.ask(self.client.network_is_active(context(), network(net))).await? != 0)
+        Ok(self.ask(self.client.network_is_active(self.context(), network(net))).await? != 0)
     }
 
     async fn network_is_persistent(&self, net: &NetworkRef) -> Result<bool> {
-        Ok(self.ask(self.client.network_is_persistent(context(), network(net))).await? != 0)
+        Ok(self.ask(self.client.network_is_persistent(self.context(), network(net))).await? != 0)
     }
 
     async fn network_dhcp_leases(
@@ -221,7 +225,8 @@ impl NetworkDriver for RemoteDriver {
         flags: u32,
     ) -> Result<Vec<DhcpLease>> {
         let mac = optional(mac);
-        let asked = self.client.network_get_dhcp_leases(context(), network(net), mac, 1, flags);
+        let asked =
+            self.client.network_get_dhcp_leases(self.context(), network(net), mac, 1, flags);
         Ok(self.ask(asked).await?.leases.0.iter().map(DhcpLease::from).collect())
     }
 
@@ -233,13 +238,14 @@ impl NetworkDriver for RemoteDriver {
         flags: UpdateFlags,
     ) -> Result<String> {
         let (net, uri, flags) = (network(net), optional(uri), flags.bits());
-        let asked = self.client.network_get_metadata(context(), net, kind.number(), uri, flags);
+        let asked =
+            self.client.network_get_metadata(self.context(), net, kind.number(), uri, flags);
         Ok(self.ask(asked).await?.to_text())
     }
 
     async fn network_set_metadata(&self, net: &NetworkRef, change: &MetadataChange) -> Result<()> {
         let asked = self.client.network_set_metadata(
-            context(),
+            self.context(),
             network(net),
             change.kind.number(),
             optional(change.metadata.as_deref()),
@@ -262,7 +268,7 @@ impl NetworkDriver for RemoteDriver {
             None => {
                 let net = net.map(Network::from);
                 let (client, id) = (&self.client, id.number());
-                self.ask(client.connect_network_event_register_any(context(), id, net)).await?
+                self.ask(client.connect_network_event_register_any(self.context(), id, net)).await?
             }
         };
         Ok(self.subscriptions.add(number, filter, callback))
@@ -276,20 +282,21 @@ impl NetworkDriver for RemoteDriver {
             }
             Some(None) => Ok(()),
             Some(Some(number)) => {
-                let asked = self.client.connect_network_event_deregister_any(context(), number);
+                let asked =
+                    self.client.connect_network_event_deregister_any(self.context(), number);
                 self.ask(asked).await
             }
         }
     }
 
     async fn network_list_all_ports(&self, net: &NetworkRef, flags: u32) -> Result<Vec<PortRef>> {
-        let asked = self.client.network_list_all_ports(context(), network(net), 1, flags);
+        let asked = self.client.network_list_all_ports(self.context(), network(net), 1, flags);
         Ok(self.ask(asked).await?.ports.0.iter().map(PortRef::from).collect())
     }
 
     async fn network_port_lookup_by_uuid(&self, net: &NetworkRef, uuid: Uuid) -> Result<PortRef> {
         let uuid = uuid.into_bytes().into();
-        let asked = self.client.network_port_lookup_by_uuid(context(), network(net), uuid);
+        let asked = self.client.network_port_lookup_by_uuid(self.context(), network(net), uuid);
         Ok((&self.ask(asked).await?).into())
     }
 
@@ -300,17 +307,17 @@ impl NetworkDriver for RemoteDriver {
         flags: PortCreateFlags,
     ) -> Result<PortRef> {
         let (net, flags) = (network(net), flags.bits());
-        let asked = self.client.network_port_create_xml(context(), net, xml.into(), flags);
+        let asked = self.client.network_port_create_xml(self.context(), net, xml.into(), flags);
         Ok((&self.ask(asked).await?).into())
     }
 
     async fn network_port_xml_desc(&self, port: &PortRef, flags: u32) -> Result<String> {
-        let asked = self.client.network_port_get_xml_desc(context(), port.into(), flags);
+        let asked = self.client.network_port_get_xml_desc(self.context(), port.into(), flags);
         Ok(self.ask(asked).await?.to_text())
     }
 
     async fn network_port_parameters(&self, port: &PortRef, flags: u32) -> Result<Vec<TypedParam>> {
-        let asked = self.client.network_port_get_parameters(context(), port.into(), 0, flags);
+        let asked = self.client.network_port_get_parameters(self.context(), port.into(), 0, flags);
         Ok(self.ask(asked).await?.params.0.iter().map(TypedParam::from).collect())
     }
 
@@ -321,11 +328,12 @@ impl NetworkDriver for RemoteDriver {
         flags: u32,
     ) -> Result<()> {
         let params: List<_, 16> = params.iter().map(wire::TypedParam::from).collect();
-        let asked = self.client.network_port_set_parameters(context(), port.into(), params, flags);
+        let asked =
+            self.client.network_port_set_parameters(self.context(), port.into(), params, flags);
         self.ask(asked).await
     }
 
     async fn network_port_delete(&self, port: &PortRef, flags: u32) -> Result<()> {
-        self.ask(self.client.network_port_delete(context(), port.into(), flags)).await
+        self.ask(self.client.network_port_delete(self.context(), port.into(), flags)).await
     }
 }

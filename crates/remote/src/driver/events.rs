@@ -26,6 +26,8 @@ pub(super) struct Filter {
 #[derive(Default)]
 struct Inner {
     next: i32,
+    /// Whether the connection has ended, so that nobody is called any more.
+    ended: bool,
     /// By the daemon's number.
     registrations: BTreeMap<i32, Registration>,
     /// Events with numbers that are not known.
@@ -63,6 +65,9 @@ impl Subscriptions {
         let mut inner = self.inner();
         let id = CallbackId(inner.next);
         inner.next = inner.next.wrapping_add(1);
+        if inner.ended {
+            return id;
+        }
         let registration = inner
             .registrations
             .entry(number)
@@ -90,6 +95,15 @@ impl Subscriptions {
         }
         inner.registrations.remove(&number);
         Some(Some(number))
+    }
+
+    /// Lets go of all callbacks: no event will come any more.
+    pub(super) fn end(&self) {
+        let mut inner = self.inner();
+        inner.ended = true;
+        let all = std::mem::take(&mut inner.registrations);
+        drop(inner);
+        drop(all);
     }
 
     /// Hands an event on; what is no event of ours is dropped.

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::events::Subscriptions;
 use super::transport::Transport as Wire;
-use super::{RemoteDriver, Secrecy, context};
+use super::{RemoteDriver, Secrecy};
 use crate::protocol::RemoteClient;
 use crate::uri::{self, Ssh, Surroundings, Transport};
 
@@ -83,7 +83,8 @@ impl DriverOpener for Opener {
     async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
         let target = uri::resolve(uri, options.access, &self.environment)?;
         let (parts, secrecy) = connect(&target.transport, &self.environment).await?;
-        let driver = RemoteDriver::start(parts, secrecy, uri.as_str().to_owned());
+        let mut driver = RemoteDriver::start(parts, secrecy, uri.as_str().to_owned());
+        driver.deadline = options.deadline;
         driver.greet(&target.name, options.access).await
     }
 }
@@ -239,21 +240,31 @@ impl RemoteDriver {
             while let Some(event) = events.recv().await {
                 to.arrived(&event);
             }
+            to.end();
         }));
         let update_order = AtomicI32::new(-1);
-        Self { client, outgoing, subscriptions, uri, secrecy, update_order, keepalive: false }
+        Self {
+            client,
+            outgoing,
+            subscriptions,
+            uri,
+            secrecy,
+            update_order,
+            keepalive: false,
+            deadline: None,
+        }
     }
 
     /// Says who we are and what we want, in the order of libvirt's clients.
     async fn greet(mut self, name: &str, access: Access) -> Result<Arc<dyn NetworkDriver>> {
         const KEEPALIVE: i32 = 10;
-        let ways = self.ask(self.client.auth_list(context())).await?;
+        let ways = self.ask(self.client.auth_list(self.context())).await?;
         self.authenticate(ways.0.first().copied()).await?;
         self.keepalive = self.has_feature(KEEPALIVE).await;
         let flags = u32::from(access == Access::ReadOnly);
-        self.ask(self.client.connect_open(context(), Some(name.into()), flags)).await?;
+        self.ask(self.client.connect_open(self.context(), Some(name.into()), flags)).await?;
         if name.is_empty() {
-            self.uri = self.ask(self.client.connect_get_uri(context())).await?.to_text();
+            self.uri = self.ask(self.client.connect_get_uri(self.context())).await?.to_text();
         }
         Ok(Arc::new(self))
     }
@@ -261,7 +272,7 @@ impl RemoteDriver {
     async fn authenticate(&self, way: Option<i32>) -> Result<()> {
         match way {
             None | Some(0) => Ok(()),
-            Some(2) => self.ask(self.client.auth_polkit(context())).await.map(drop),
+            Some(2) => self.ask(self.client.auth_polkit(self.context())).await.map(drop),
             Some(other) => Err(Error::new(
                 ErrorCode::AUTH_FAILED,
                 ErrorDomain::REMOTE,

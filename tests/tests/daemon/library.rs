@@ -1,0 +1,87 @@
+//! The client library with a daemon that comes and goes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use oxivirt::{Connect, ErrorCode, Event, EventId, ListFlags, OpenOptions, Reconnect, Registry};
+use oxivirt_remote::driver::{Environment, register};
+use oxivirt_tests::Daemon;
+
+use super::daemon;
+
+fn registry() -> Registry {
+    let mut registry = Registry::new();
+    register(&mut registry, Environment::of_process());
+    registry
+}
+
+fn reconnect(daemon: &Daemon) -> Reconnect {
+    Reconnect::new(daemon.uri(), Arc::new(registry()), OpenOptions::default())
+}
+
+async fn define(reconnect: &Reconnect, name: &str) {
+    let connect = reconnect.connect().await.unwrap();
+    let xml = format!("<network><name>{name}</name></network>");
+    connect.network_define_xml(&xml, oxivirt::DefineFlags::NONE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_was_restarted_is_found_again() {
+    let Some(mut daemon) = daemon("a_daemon_that_was_restarted_is_found_again") else { return };
+    let client = reconnect(&daemon);
+    let mut events = client.network_events(None, EventId::Lifecycle);
+    let mut names = Vec::new();
+    for name in ["red", "blue"] {
+        // The stream registers when it is first asked.
+        let next = tokio::spawn(async move { (events.next().await, events) });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        define(&client, name).await;
+        let (event, rest) = next.await.unwrap();
+        events = rest;
+        if let Some(Ok(Event::Lifecycle { network, .. })) = event {
+            names.push(network.name);
+        }
+        if name == "red" {
+            daemon.stop().unwrap();
+            assert!(client.connect().await.is_err());
+            daemon.restart(&[]).unwrap();
+        }
+    }
+    assert_eq!(names, ["red", "blue"]);
+    let networks = client.connect().await.unwrap().list_all_networks(ListFlags::NONE).await;
+    assert_eq!(networks.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_connection() {
+    let Some(mut daemon) = daemon("a_stream_ends_with_its_connection") else { return };
+    let options = OpenOptions::default();
+    let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();
+    let mut events = connect.network_events(None, EventId::Lifecycle).await.unwrap();
+    daemon.stop().unwrap();
+    assert_eq!(events.next().await, None);
+    drop(connect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
+    let test = "a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline";
+    let Some(daemon) = daemon(test) else { return };
+    let deadline = Some(Duration::from_millis(300));
+    let options = OpenOptions { deadline, ..OpenOptions::default() };
+    let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();
+    let processes = daemon.netns().processes().unwrap();
+    let of_daemon = processes.iter().find(|process| process.inside == daemon.pid()).unwrap();
+    let pid = Pid::from_raw(of_daemon.outside.try_into().unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    let answer = connect.list_all_networks(ListFlags::NONE).await;
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(answer.unwrap_err().code(), ErrorCode::OPERATION_TIMEOUT);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    // Late answers disturb nobody.
+    connect.list_all_networks(ListFlags::NONE).await.unwrap();
+}

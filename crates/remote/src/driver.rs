@@ -4,6 +4,7 @@
 //! the list, over libvirt's packets. [`open`] finds and opens the connection.
 
 mod api;
+mod autostart;
 mod events;
 pub mod open;
 mod transport;

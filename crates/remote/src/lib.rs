@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod call;
+pub mod config;
 pub mod driver;
 pub mod foreign;
 pub mod protocol;

@@ -18,6 +18,8 @@ pub enum Transport {
     Unix {
         /// The socket.
         path: PathBuf,
+        /// Whether it is that of a user's own daemon, which is started when it is needed.
+        starts: bool,
     },
     /// A port without encryption.
     Tcp {
@@ -117,7 +119,12 @@ pub fn resolve(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<
             let detail = "using unix socket and remote server 'HOST' is not supported.";
             return Err(invalid(detail.replace("HOST", &host)));
         }
-        "unix" => Transport::Unix { path: socket(uri, access, around)? },
+        "unix" => Transport::Unix {
+            path: socket(uri, access, around)?,
+            starts: uri.path() == "/session"
+                && uri.driver() == "network"
+                && uri.param("socket").is_none(),
+        },
         "tcp" => Transport::Tcp { host, port: uri.port().unwrap_or(TCP_PORT) },
         "tls" => Transport::Tls {
             host,
@@ -281,7 +288,9 @@ mod tests {
 
     #[track_caller]
     fn check_socket(uri: &str, files: &'static [&'static str], path: &str, name: &str) {
-        let expect = Target { transport: Transport::Unix { path: path.into() }, name: name.into() };
+        let starts = uri == "network:///session";
+        let transport = Transport::Unix { path: path.into(), starts };
+        let expect = Target { transport, name: name.into() };
         assert_eq!(target(uri, files).unwrap(), expect, "{uri}");
     }
 

@@ -104,3 +104,37 @@ fn limits_are_not_for_users() {
     assert_error(error, 84, "Network bandwidth tuning is not available in session mode");
     assert!(!desk.files.join("runtime/network/lib/lan.xml").exists());
 }
+
+#[test]
+fn a_users_daemon_starts_when_it_is_needed() {
+    let test = "a_users_daemon_starts_when_it_is_needed";
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    let (netns, files) = (Netns::new().unwrap(), TempRoot::new().unwrap());
+    let root = files.path().display().to_string();
+    netns.sh(&format!("chown {USER} {root}")).unwrap();
+    let oxish = program("oxish").unwrap();
+    let run = |words: &[&str], autostart: &str| {
+        let environment = [
+            format!("HOME={root}"),
+            format!("XDG_RUNTIME_DIR={root}"),
+            "PATH=/usr/bin:/bin".to_owned(),
+            format!("LIBVIRT_AUTOSTART={autostart}"),
+        ];
+        let rights = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "env", "-i"];
+        let run = netns.run(rights).args(environment).args([oxish.as_os_str()]).args(words);
+        run.output().unwrap()
+    };
+    let refused = run(&["net-list"], "0");
+    assert!(refused.stderr.contains("virtnetworkd-sock': No such file"), "{}", refused.stderr);
+    let file = format!("{root}/mine.xml");
+    netns.sh(&format!("echo '<network><name>mine</name></network>' > {file}")).unwrap();
+    run(&["net-define", &file], "1").ok().unwrap();
+    // The same daemon.
+    let listed = run(&["net-list", "--all", "--name"], "0").ok().unwrap().stdout;
+    assert_eq!(listed.trim(), "mine");
+    let daemons = netns.processes().unwrap();
+    let daemons = daemons.iter().filter(|process| process.command.contains("oxivirtd --timeout"));
+    assert_eq!(daemons.count(), 1);
+}

@@ -12,8 +12,7 @@ use oxivirt::{
     OpenOptions,
 };
 
-use crate::config::ClientConfig;
-use crate::environment::{Environment, Privilege};
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::i18n::tr;
 use crate::log::Level;
@@ -57,18 +56,7 @@ impl Connection {
     /// What a connection is opened with: asked by option or variable, else the user's default.
     fn uri(&self, environment: &Environment) -> oxivirt::Result<String> {
         let named = self.uri.as_deref().or_else(|| environment.text("VIRSH_DEFAULT_CONNECT_URI"));
-        let named = named.filter(|uri| !uri.is_empty());
-        let named = named.or_else(|| environment.filled("LIBVIRT_DEFAULT_URI"));
-        let config = ClientConfig::of_user(environment)?;
-        let named = match named {
-            Some(uri) => Some(uri.to_owned()),
-            None => config.uri_default()?,
-        };
-        let uri = named.unwrap_or_else(|| match environment.privilege {
-            Privilege::Root => "network:///system".to_owned(),
-            Privilege::User => "network:///session".to_owned(),
-        });
-        config.resolve(&uri)
+        oxivirt_remote::config::uri(named, &environment.of_client())
     }
 }
 

@@ -58,9 +58,14 @@ impl Environment {
         self.base("XDG_CACHE_HOME", ".cache")
     }
 
-    /// Where the user's settings are.
-    pub(crate) fn config_home(&self) -> Option<PathBuf> {
-        self.base("XDG_CONFIG_HOME", ".config")
+    /// The same for the client library.
+    pub(crate) fn of_client(&self) -> oxivirt_remote::driver::Environment {
+        let mut variables = self.variables.clone();
+        if let Some(home) = self.home() {
+            variables.entry("HOME".into()).or_insert_with(|| home.into());
+        }
+        let is_root = self.privilege == Privilege::Root;
+        oxivirt_remote::driver::Environment { variables, is_root }
     }
 
     /// XDG base directory specification: what is not absolute does not count.

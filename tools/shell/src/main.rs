@@ -9,7 +9,6 @@ mod command;
 mod commands;
 mod complete;
 mod completion_script;
-mod config;
 mod connection;
 mod dry_run;
 mod editor;
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
     let mut registry = Registry::new();
     oxivirt_test::register(&mut registry);
     embed::register(&mut registry, embed::Environment::of_process());
-    remote::register(&mut registry, remote::Environment::of_process());
+    remote::register(&mut registry, environment.of_client());
     startup::run(&program, words.collect(), environment, registry)
 }
 

@@ -20,6 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::autostart;
 use super::events::Subscriptions;
 use super::transport::Transport as Wire;
 use super::{RemoteDriver, Secrecy};
@@ -42,6 +43,18 @@ impl Environment {
         let is_root = std::fs::metadata("/proc/self")
             .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
         Self { variables: std::env::vars_os().collect(), is_root }
+    }
+
+    /// Whether a user's daemon may be started when it is needed: not for root, who has the system's, and
+    /// not if the user does not want it.
+    pub(super) fn starts_daemons(&self) -> bool {
+        !self.is_root && self.text("LIBVIRT_AUTOSTART").as_deref() != Some("0")
+    }
+
+    /// A variable as text, unless it is empty.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let value = self.variables.get(OsStr::new(name))?.to_str()?;
+        (!value.is_empty()).then(|| value.to_owned())
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -97,7 +110,11 @@ fn system(error: &io::Error, what: String) -> Error {
 
 async fn connect(transport: &Transport, around: &Environment) -> Result<(Parts, Secrecy)> {
     match transport {
-        Transport::Unix { path } => {
+        Transport::Unix { path, starts: true } => {
+            let stream = autostart::connect(path, around).await?;
+            Ok((client::start(stream), Secrecy::Local))
+        }
+        Transport::Unix { path, starts: false } => {
             let what = || format!("Failed to connect socket to '{}'", path.display());
             let stream = unix(path).await.map_err(|error| system(&error, what()))?;
             Ok((client::start(stream), Secrecy::Local))
@@ -116,7 +133,7 @@ async fn connect(transport: &Transport, around: &Environment) -> Result<(Parts, 
 }
 
 /// A name that begins with `@` is abstract.
-async fn unix(path: &Path) -> io::Result<UnixStream> {
+pub(super) async fn unix(path: &Path) -> io::Result<UnixStream> {
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr, UnixStream as Std};
     let Some(name) = path.to_str().and_then(|path| path.strip_prefix('@')) else {

@@ -3,16 +3,16 @@
 //! libvirt: `virConnectOpenFindURIAliasMatch`, `virConnectGetDefaultURI`, src/libvirt.c
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_util::keyfile::{KeyFile, Value};
 
-use crate::environment::{Environment, Privilege};
+use crate::driver::Environment;
 
 /// The file's settings; none if there is no file.
 #[derive(Debug, Default)]
-pub(crate) struct ClientConfig {
+pub struct ClientConfig {
     path: String,
     file: KeyFile,
 }
@@ -22,18 +22,11 @@ fn syntax(detail: impl Into<String>) -> Error {
 }
 
 impl ClientConfig {
-    /// Reads the file of the user who runs the shell.
+    /// Reads a file.
     ///
     /// # Errors
     /// Number 33 with the place of a mistake; 38 for a file that cannot be read.
-    pub(crate) fn of_user(environment: &Environment) -> Result<Self> {
-        match path(environment) {
-            Some(path) => Self::read(&path),
-            None => Ok(Self::default()),
-        }
-    }
-
-    fn read(path: &std::path::Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let text = match std::fs::read(path) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -43,9 +36,8 @@ impl ClientConfig {
                 return Ok(Self::default());
             }
             Err(error) => {
-                let reason = crate::shell::errno_text(&error);
-                let message = format!("Failed to open file '{name}': {reason}");
-                return Err(Error::plain(ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE, message));
+                let what = format!("Failed to open file '{name}'");
+                return Err(Error::io(ErrorDomain::NONE, &error, what));
             }
         };
         Self::parse(&name, &text)
@@ -60,7 +52,7 @@ impl ClientConfig {
     ///
     /// # Errors
     /// Number 1 if the setting is no text.
-    pub(crate) fn uri_default(&self) -> Result<Option<String>> {
+    pub fn uri_default(&self) -> Result<Option<String>> {
         match self.file.value("uri_default") {
             None => Ok(None),
             Some(Value::String(uri)) => Ok(Some(uri.clone()).filter(|uri| !uri.is_empty())),
@@ -76,7 +68,7 @@ impl ClientConfig {
     ///
     /// # Errors
     /// Number 33 for a mistake in any alias before the one that fits.
-    pub(crate) fn resolve(&self, name: &str) -> Result<String> {
+    pub fn resolve(&self, name: &str) -> Result<String> {
         let aliases: &[Value] = match self.file.value("uri_aliases") {
             None => &[],
             Some(Value::List(aliases)) => aliases,
@@ -106,11 +98,39 @@ impl ClientConfig {
     }
 }
 
+/// The URI that `name` means to the user of a program: an alias or itself; without a name, and with an empty
+/// one, what `LIBVIRT_DEFAULT_URI` or `uri_default` says, else this host's networks, or the user's own
+/// without privileges.
+///
+/// # Errors
+/// Those of [`ClientConfig`].
+///
+/// libvirt 11.3.0: `virConnectGetDefaultURI`, `virConnectOpenInternal`, src/libvirt.c
+pub fn uri(name: Option<&str>, environment: &Environment) -> Result<String> {
+    let config = match path(environment) {
+        Some(path) => ClientConfig::read(&path)?,
+        None => ClientConfig::default(),
+    };
+    let filled = |uri: &&str| !uri.is_empty();
+    let named = name.filter(filled).map(str::to_owned);
+    let named = named.or_else(|| environment.text("LIBVIRT_DEFAULT_URI"));
+    let named = match named {
+        Some(uri) => Some(uri),
+        None => config.uri_default()?,
+    };
+    let scope = if environment.is_root { "system" } else { "session" };
+    config.resolve(&named.unwrap_or_else(|| format!("network:///{scope}")))
+}
+
+/// Where the file is: the system's for root, else in the user's configuration.
 fn path(environment: &Environment) -> Option<PathBuf> {
-    if environment.privilege == Privilege::Root {
+    if environment.is_root {
         return Some(PathBuf::from("/etc/libvirt/libvirt.conf"));
     }
-    environment.config_home().map(|dir| dir.join("libvirt/libvirt.conf"))
+    let named = environment.text("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(environment.text("HOME")?).join(".config"));
+    let home = named.filter(|path| path.is_absolute()).or_else(home)?;
+    Some(home.join("libvirt/libvirt.conf"))
 }
 
 #[cfg(test)]
@@ -143,6 +163,34 @@ mod tests {
             "a",
             Err("configuration file syntax error: f.conf:1: list is not closed with ]"),
         );
+    }
+
+    #[test]
+    fn what_a_name_means() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = dir.path().join("libvirt/libvirt.conf");
+        std::fs::create_dir(conf.parent().unwrap()).unwrap();
+        let text = "uri_default = \"lab\"\nuri_aliases = [ \"lab=network+tcp://lab/system\" ]";
+        oxivirt_util::file::replace(
+            &conf,
+            text.as_bytes(),
+            0o600,
+            oxivirt_util::file::Durability::Regenerated,
+        )
+        .unwrap();
+        let environment = |config_home: &str, default: &str| Environment {
+            variables: [("XDG_CONFIG_HOME", config_home), ("LIBVIRT_DEFAULT_URI", default)]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            is_root: false,
+        };
+        let home = dir.path().to_str().unwrap();
+        let with_file = environment(home, "");
+        assert_eq!(uri(Some("lab"), &with_file).unwrap(), "network+tcp://lab/system");
+        assert_eq!(uri(None, &with_file).unwrap(), "network+tcp://lab/system");
+        assert_eq!(uri(Some("test:///x"), &with_file).unwrap(), "test:///x");
+        assert_eq!(uri(None, &environment(home, "test:///y")).unwrap(), "test:///y");
+        assert_eq!(uri(Some(""), &environment("/none", "")).unwrap(), "network:///session");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oxivirt::{EventId, ListFlags, NetworkDriver};
+use oxivirt_network::Driver;
+use oxivirt_network::apply::linux::LinuxHost;
+use oxivirt_network::counts::Count;
 use oxivirt_remote::server::Observer;
 use oxivirt_rpc::server::Server;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -109,7 +112,7 @@ impl Place {
 pub(crate) struct Watched {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) servers: Vec<Arc<Server>>,
-    pub(crate) driver: Arc<dyn NetworkDriver>,
+    pub(crate) driver: Arc<Driver<LinuxHost>>,
 }
 
 impl Watched {
@@ -155,7 +158,32 @@ impl Watched {
             let n = leases.unwrap_or_default().len();
             line(&mut out, format_args!("oxivirt_leases{{network=\"{name}\"}}"), n);
         }
+        self.tell_rules(&mut out).await;
         out
+    }
+
+    /// What rules have counted.
+    async fn tell_rules(&self, out: &mut String) {
+        let counts = match self.driver.rule_counts().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(%error, "rules not counted");
+                return;
+            }
+        };
+        let families: [(_, _, fn(&Count) -> u64); 2] = [
+            ("oxivirt_rule_packets_total", "Packets seen by rules.", |count| count.packets),
+            ("oxivirt_rule_bytes_total", "Bytes of packets seen by rules.", |count| count.bytes),
+        ];
+        for (metric, help, value) in families {
+            head(out, metric, "counter", help);
+            for (key, count) in &counts {
+                let (network, part) = (escaped(&key.network), key.part);
+                let action = key.action.as_str();
+                let labels = format!("network=\"{network}\",rules=\"{part}\",action=\"{action}\"");
+                line(out, format_args!("{metric}{{{labels}}}"), value(count));
+            }
+        }
     }
 }
 

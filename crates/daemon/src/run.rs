@@ -163,7 +163,7 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
         listeners.into_iter().map(|listener| tokio::spawn(listener.run())).collect();
     let _watched = match metrics {
         Some((place, metrics)) => {
-            let (servers, driver) = (controls.servers.clone(), Arc::clone(&driver) as _);
+            let (servers, driver) = (controls.servers.clone(), Arc::clone(&driver));
             let watched = Watched { metrics, servers, driver };
             watched.listen().await;
             Some(metrics::serve(&place, watched).await?)

@@ -10,6 +10,7 @@
 
 pub mod apply;
 mod config;
+pub mod counts;
 pub mod document;
 pub mod driver;
 pub mod embed;

@@ -16,3 +16,8 @@ pub mod protocol;
 pub mod server;
 pub mod uri;
 pub mod wire;
+
+/// The examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/library.md")]
+struct Guide;

@@ -92,3 +92,50 @@ fn numbers_are_told_to_whoever_watches() {
     let error = Daemon::start("metrics_listen = \"0.0.0.0:9\"\n", &[]).unwrap_err().chain();
     assert!(error.contains("neither an absolute path nor a port of this host"), "{error}");
 }
+
+#[track_caller]
+fn check_rule_counts(test: &str, backend: &str) {
+    if !available(test, &[Need::Netns]) {
+        return;
+    }
+    let root = oxivirt_tests::TempRoot::new().unwrap();
+    let settings = root.join("etc/libvirt/network.conf");
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+    std::fs::write(&settings, format!("firewall_backend = \"{backend}\"\n")).unwrap();
+    let config = format!("{PLAIN}metrics_listen = \"ROOT/metrics\"\n");
+    let netns = oxivirt_tests::Netns::new().unwrap();
+    let daemon = Daemon::start_in(netns, root, &config, &[]).unwrap();
+    let oxish = oxivirt_tests::host::program("oxish").unwrap();
+    let xml = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
+    let uri = daemon.uri();
+    let run = daemon.netns().run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+    run.args(["net-create", xml]).stdout().unwrap();
+    let guest = oxivirt_tests::Netns::new().unwrap();
+    daemon.netns().attach("virbr0", "port0", &guest).unwrap();
+    // Somewhere beyond the host: forwarded, and counted, wherever it ends.
+    guest
+        .sh("ip address add 192.168.122.9/24 dev eth0; ip link set eth0 up
+             ip route add default via 192.168.122.1")
+        .unwrap();
+    let uplink = "ip link add up0 type veth peer name up1; ip link set up1 up; ip link set up0 up
+                  ip address add 203.0.113.2/24 dev up0";
+    daemon.netns().sh(uplink).unwrap();
+    guest.sh("busybox ping -c 3 -W 1 203.0.113.7 || true").unwrap();
+    let mut watcher = Raw::connect(&daemon.root().join("metrics")).unwrap();
+    watcher.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut watcher.stream, &mut text).unwrap();
+    let expect = "oxivirt_rule_packets_total{network=\"nat\",rules=\"out\",action=\"pass\"} 3\n";
+    assert!(text.contains(expect), "{text}");
+}
+
+#[test]
+fn rules_are_counted_with_nftables() {
+    check_rule_counts("rules_are_counted_with_nftables", "nftables");
+}
+
+#[test]
+fn rules_are_counted_with_iptables() {
+    check_rule_counts("rules_are_counted_with_iptables", "iptables");
+}

@@ -15,6 +15,7 @@ use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::{self, Command};
 use oxivirt_util::dnsmasq::{self, Process};
+use oxivirt_util::firewall::counters::RuleCount;
 use oxivirt_util::firewall::libvirt::{self, NetworkRules};
 use oxivirt_util::firewall::passage::DroppingChain;
 use oxivirt_util::firewall::xtables::{Xtables, XtablesError};
@@ -388,6 +389,18 @@ impl Host for LinuxHost {
         found
     }
 
+    async fn counts(&self, backend: FirewallBackend) -> Result<Vec<RuleCount>, HostError> {
+        match backend {
+            FirewallBackend::Nftables => Ok(self.nft()?.counts(nftables::TABLE).await?),
+            FirewallBackend::Iptables => {
+                let mut counts = self.xtables.counts(Family::Ipv4).await?;
+                counts.extend(self.xtables.counts(Family::Ipv6).await?);
+                Ok(counts)
+            }
+            FirewallBackend::None => Ok(Vec::new()),
+        }
+    }
+
     async fn can_own_table(&self) -> bool {
         let answer = match self.nft() {
             Ok(nft) => nft.can_own_tables().await,
@@ -680,6 +693,10 @@ impl<H: Host> Host for Arc<H> {
 
     async fn backends(&self) -> Vec<FirewallBackend> {
         (**self).backends().await
+    }
+
+    async fn counts(&self, backend: FirewallBackend) -> Result<Vec<RuleCount>, HostError> {
+        (**self).counts(backend).await
     }
 
     async fn can_own_table(&self) -> bool {

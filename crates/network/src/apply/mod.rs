@@ -20,6 +20,7 @@ use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::command::CommandError;
 use oxivirt_util::dnsmasq::DnsmasqError;
 use oxivirt_util::file::FileError;
+use oxivirt_util::firewall::counters::RuleCount;
 use oxivirt_util::firewall::xtables::XtablesError;
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::NetlinkError;
@@ -42,6 +43,15 @@ pub trait Host: Debug + Send + Sync + 'static {
 
     /// The ways to set firewall rules that this host has, the best first.
     fn backends(&self) -> impl Future<Output = Vec<FirewallBackend>> + Send;
+
+    /// What the rules of networks have counted.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host cannot be asked.
+    fn counts(
+        &self,
+        backend: FirewallBackend,
+    ) -> impl Future<Output = Result<Vec<RuleCount>, HostError>> + Send;
 
     /// Whether the kernel can make the nftables table this process's own.
     fn can_own_table(&self) -> impl Future<Output = bool> + Send;

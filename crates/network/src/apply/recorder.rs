@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::firewall::Removal;
+use oxivirt_util::firewall::counters::RuleCount;
 use oxivirt_util::firewall::iptables::{Rule, program};
 use oxivirt_util::link_name::LinkName;
 use oxivirt_util::netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
@@ -195,6 +196,10 @@ impl Host for Recorder {
 
     async fn backends(&self) -> Vec<FirewallBackend> {
         vec![FirewallBackend::Nftables, FirewallBackend::Iptables]
+    }
+
+    async fn counts(&self, _: FirewallBackend) -> Result<Vec<RuleCount>, HostError> {
+        Ok(Vec::new())
     }
 
     async fn can_own_table(&self) -> bool {

@@ -240,7 +240,8 @@ fn shared_maps(changes: &mut Vec<Change>, layers: &[Layer]) {
 ///
 /// Link names may hold characters that nft's identifiers cannot, so all but letters, digits and
 /// dots are spelled in hexadecimal after an underscore; different links have different names.
-fn identifier(bridge: &LinkName) -> String {
+#[must_use]
+pub fn identifier(bridge: &LinkName) -> String {
     let mut name = String::new();
     for byte in bridge.as_str().bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'.' {
@@ -250,6 +251,17 @@ fn identifier(bridge: &LinkName) -> String {
         }
     }
     name
+}
+
+/// Which part of a network's rules a chain has, and the identifier of its bridge.
+#[must_use]
+pub fn part_of(chain: &str) -> Option<(&'static str, &str)> {
+    match chain.split_once('_')? {
+        ("in", bridge) => Some(("in", bridge)),
+        ("out", bridge) => Some(("out", bridge)),
+        ("nat", rest) => rest.rsplit_once('-').map(|(bridge, _)| ("nat", bridge)),
+        _ => None,
+    }
 }
 
 fn in_chain(bridge: &LinkName) -> String {

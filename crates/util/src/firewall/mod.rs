@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`model`]. This module decides nothing about networks and does no I/O.
 
+pub mod counters;
 pub mod iptables;
 #[cfg(feature = "nft-json")]
 pub mod json;

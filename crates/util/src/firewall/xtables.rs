@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::counters::{self, RuleCount};
 use super::iptables::{self, Listing, Rule, Unused, program};
 use super::model::Family;
 use crate::command::{self, Command, CommandError};
@@ -107,6 +108,19 @@ impl Xtables {
         let output = command.run().await?;
         if output.status.success() {
             return Ok(Listing::parse(&String::from_utf8_lossy(&output.stdout)));
+        }
+        Err(XtablesError::Refused { command: command.line(), complaint: output.complaint() })
+    }
+
+    /// What rules have counted, by family.
+    ///
+    /// # Errors
+    /// [`XtablesError`] if the program is missing or fails.
+    pub async fn counts(&self, family: Family) -> Result<Vec<RuleCount>, XtablesError> {
+        let command = self.command(family, "save")?.args(["-c"]);
+        let output = command.run().await?;
+        if output.status.success() {
+            return Ok(counters::of_iptables(&String::from_utf8_lossy(&output.stdout)));
         }
         Err(XtablesError::Refused { command: command.line(), complaint: output.complaint() })
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::encode::key_bytes;
+use crate::firewall::counters::{Action, RuleCount};
 use crate::firewall::{Change, Key, Transaction, Verdict};
 
 /// Chains, maps and elements of one table.
@@ -135,6 +136,32 @@ pub(super) const PERSIST: u32 = 4;
 /// The flags of a table message.
 pub(super) fn table_flags(message: &[u8]) -> u32 {
     Attributes(message).find(|(kind, _)| *kind == 2).map_or(0, |(_, value)| number(value))
+}
+
+/// The counter of a rule that has one and does something of its own.
+pub(super) fn rule_count(message: &[u8]) -> Option<RuleCount> {
+    let attribute = |wanted| Attributes(message).find(|(kind, _)| *kind == wanted).map(|(_, v)| v);
+    let (mut counted, mut action) = (None, None);
+    for (_, expression) in Attributes(attribute(4)?) {
+        let of = |wanted| Attributes(expression).find(|(kind, _)| *kind == wanted).map(|(_, v)| v);
+        let (name, data) = (of(1).map(text).unwrap_or_default(), of(2).unwrap_or_default());
+        match name.as_str() {
+            "counter" => {
+                let number = |wanted| {
+                    let value = Attributes(data).find(|(kind, _)| *kind == wanted);
+                    value.and_then(|(_, v)| v.first_chunk()).map(|b| u64::from_be_bytes(*b))
+                };
+                counted = Some((number(2)?, number(1)?));
+            }
+            "reject" => action = Some(Action::Reject),
+            "masq" | "nat" => action = Some(Action::Translate),
+            // Only what ends a chain: jumps are counted where they lead to.
+            "immediate" => action = action.or(Some(Action::Pass)),
+            _ => {}
+        }
+    }
+    let (packets, bytes) = counted?;
+    Some(RuleCount { chain: text(attribute(2)?), link: None, action: action?, packets, bytes })
 }
 
 /// Name of the table and of the set.

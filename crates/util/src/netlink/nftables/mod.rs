@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 pub use dump::{ChainState, ElementState, TableState};
 
 use self::encode::{Elsewhere, What};
+use crate::firewall::counters::RuleCount;
 use crate::firewall::libvirt::{self as table, NetworkRules};
 use crate::firewall::passage::{self, DroppingChain, Passage, UserChain};
 use crate::firewall::{Change, Family, Removal, Transaction};
@@ -94,6 +95,7 @@ enum Job {
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
     Claim(String, oneshot::Sender<Result<(), NftError>>),
     CanOwnTables(oneshot::Sender<Result<bool, NftError>>),
+    Counts(String, oneshot::Sender<Result<Vec<RuleCount>, NftError>>),
     Generation(oneshot::Sender<Result<u32, NftError>>),
     Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
     ObservePassages(Vec<Passage>, oneshot::Sender<Result<Vec<bool>, NftError>>),
@@ -200,6 +202,15 @@ impl Nftables {
         self.ask(Job::CanOwnTables).await
     }
 
+    /// What the rules of a table have counted; nothing if it does not exist.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn counts(&self, table: &str) -> Result<Vec<RuleCount>, NftError> {
+        let table = table.to_owned();
+        self.ask(|answer| Job::Counts(table, answer)).await
+    }
+
     /// Id of the current generation of rules; every commit of anyone increases it.
     ///
     /// # Errors
@@ -289,6 +300,7 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             }
             Job::Claim(table, answer) => drop(answer.send(claim(socket, table))),
             Job::CanOwnTables(answer) => drop(answer.send(can_own_tables(socket))),
+            Job::Counts(table, answer) => drop(answer.send(socket.counts(&table))),
             Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
             Job::ObservePassages(passages, answer) => {

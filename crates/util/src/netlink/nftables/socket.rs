@@ -13,6 +13,7 @@ use super::dump::{self, TableState};
 use super::encode::{Batch, Elsewhere, Last, n_messages};
 use super::{NFPROTO_INET, NftError};
 use super::{foreign, libvirt};
+use crate::firewall::counters::RuleCount;
 use crate::firewall::libvirt::{self as libvirt_table, RuleState};
 use crate::firewall::passage::DroppingChain;
 use crate::firewall::{Change, Transaction, text};
@@ -311,6 +312,16 @@ impl Socket {
             }
         }
         Ok(Some(state))
+    }
+
+    /// The counters of a table's rules.
+    pub(super) fn counts(&self, table: &str) -> Result<Vec<RuleCount>, NftError> {
+        let rules = self.dump(GET_RULE, &attribute(1, table))?;
+        // Old kernels list those of all tables.
+        let is_in = |rule: &&Vec<u8>| {
+            dump::Attributes(rule).any(|(kind, value)| kind == 1 && dump::text(value) == table)
+        };
+        Ok(rules.iter().filter(is_in).filter_map(|rule| dump::rule_count(rule)).collect())
     }
 
     /// The flags of a table; `None` if there is no such table.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use oxivirt::{
 };
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
+use oxivirt_conf::status::FirewallBackend;
 use oxivirt_util::file;
 use oxivirt_util::ip::Family;
 use oxivirt_util::pidfile::PidFile;
@@ -104,6 +106,8 @@ pub(crate) struct Inner<H> {
     pub(crate) lease_helper: PathBuf,
     pub(crate) uri: String,
     pub(crate) firewall: config::Firewall,
+    /// Whether the table of rules is not as the settings want it, so that all rules are loaded again.
+    pub(crate) remakes_table: AtomicBool,
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
     /// Held while settings of the whole host change.
@@ -134,6 +138,10 @@ impl<H: Host> Driver<H> {
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let config = config::load(&layout)?;
         let firewall = config::firewall(&config, &layout, &host).await?;
+        let is_nftables = firewall.backend == FirewallBackend::Nftables;
+        // Without privileges the first network that is started says so.
+        let is_owned = if is_nftables { host.is_table_owned().await.ok().flatten() } else { None };
+        let remakes_table = is_owned.is_some_and(|is_owned| is_owned != firewall.owns_table);
         if firewall.owns_table
             && let Err(error) = host.claim_table().await
         {
@@ -156,6 +164,7 @@ impl<H: Host> Driver<H> {
             lease_helper,
             uri,
             firewall,
+            remakes_table: AtomicBool::new(remakes_table),
             networks: Networks::default(),
             reserved: Mutex::default(),
             settings: AsyncMutex::default(),

@@ -4,6 +4,7 @@
 //! touched. There is no way of repairing beside [`provision::difference`].
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use oxivirt::{Error, Result};
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
@@ -156,7 +157,11 @@ impl<H: Host> Inner<H> {
                 return (Vec::new(), failures);
             }
         };
-        let cases = wanted.into_iter().zip(found).filter_map(|((number, view, want), have)| {
+        let remakes_table = self.remakes_table.swap(false, Ordering::Relaxed);
+        let cases = wanted.into_iter().zip(found).filter_map(|((number, view, want), mut have)| {
+            if remakes_table {
+                have.rules = None;
+            }
             let was_cut_off = suspects.get(number).is_some_and(|suspect| suspect.was_cut_off);
             self.judge(number, view, &want, have, was_cut_off)
         });

@@ -1,5 +1,8 @@
 //! The table of rules as the driver's own: nobody else changes it while the driver runs.
 
+use std::time::Duration;
+
+use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::{Host, require};
 
@@ -75,7 +78,11 @@ fn without_the_setting_anybody_can_and_it_is_repaired() {
     let test = "without_the_setting_anybody_can_and_it_is_repaired";
     let Some(lab) = lab(test, "") else { return };
     assert!(!is_owned(&lab.sh(LIST)));
+    let before = lab.sh(LIST);
     lab.sh("nft delete table inet oxivirt_network");
+    let again =
+        || Ok(lab.host.netns().sh(LIST).is_ok_and(|after| content(&after) == content(&before)));
+    wait_until("the rules are there again", Duration::from_secs(10), again).unwrap();
 }
 
 #[test]
@@ -122,4 +129,36 @@ fn the_setting_may_change_while_networks_run() {
     }
     lab.session.call("destroy", "nat", "").unwrap();
     assert_eq!(lab.sh("nft list tables"), "");
+}
+
+/// A driver of another directory has a network in the same table.
+#[test]
+fn the_rules_of_another_driver_stay_whatever_the_setting() {
+    let test = "the_rules_of_another_driver_stay_whatever_the_setting";
+    let Some(lab) = lab(test, "") else { return };
+    let root = oxivirt_tests::TempRoot::new().unwrap();
+    let uri = format!("network:///embed?root={}", root.path().display());
+    let xml = include_str!("../../data/networks/default.xml");
+    let xml = xml.replace("virbr0", "virbr9").replace("192.168.122.", "192.168.199.");
+    let file = lab.host.document(&xml).unwrap();
+    let other = |words: &[&str]| {
+        let oxish = oxivirt_tests::host::program("oxish").unwrap();
+        let run = lab.host.netns().run([oxish.as_os_str(), "-c".as_ref(), uri.as_ref()]);
+        run.args(words).stdout().unwrap()
+    };
+    other(&["net-create", &file.path().to_string_lossy()]);
+    let before = lab.sh(LIST);
+    assert!(before.contains("in_virbr9") && before.contains("in_virbr0"), "{before}");
+    let host = end(lab);
+    host.configure(OWNER).unwrap();
+    let mut lab = open(host);
+    assert_eq!(content(&lab.sh(LIST)), content(&before));
+    // Nothing is written again and again because the table is not as wanted.
+    let numbers = lab.sh(LIST);
+    lab.sh("nft add table inet other; nft delete table inet other");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(lab.sh(LIST), numbers);
+    lab.session.call("destroy", "nat", "").unwrap();
+    let after = lab.sh(LIST);
+    assert!(after.contains("in_virbr9") && !after.contains("in_virbr0"), "{after}");
 }

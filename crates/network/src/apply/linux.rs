@@ -411,6 +411,10 @@ impl Host for LinuxHost {
             .unwrap_or(false)
     }
 
+    async fn is_table_owned(&self) -> Result<Option<bool>, HostError> {
+        Ok(self.table().await?.map(|table| table.is_owned))
+    }
+
     async fn claim_table(&self) -> Result<(), HostError> {
         Ok(self.nft()?.claim(nftables::TABLE).await?)
     }
@@ -701,6 +705,10 @@ impl<H: Host> Host for Arc<H> {
 
     async fn can_own_table(&self) -> bool {
         (**self).can_own_table().await
+    }
+
+    async fn is_table_owned(&self) -> Result<Option<bool>, HostError> {
+        (**self).is_table_owned().await
     }
 
     async fn claim_table(&self) -> Result<(), HostError> {

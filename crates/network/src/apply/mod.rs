@@ -62,6 +62,12 @@ pub trait Host: Debug + Send + Sync + 'static {
     /// [`HostError::Nft`] if it is somebody else's.
     fn claim_table(&self) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// Whether the nftables table was made to be a process's own; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`HostError::Nft`] if the kernel cannot be asked.
+    fn is_table_owned(&self) -> impl Future<Output = Result<Option<bool>, HostError>> + Send;
+
     /// Tells of changes that others make, as long as the receiver lives, those of the backend among them.
     /// Must be called in a tokio runtime.
     fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint>;

@@ -210,6 +210,10 @@ impl Host for Recorder {
         Ok(())
     }
 
+    async fn is_table_owned(&self) -> Result<Option<bool>, HostError> {
+        Ok(None)
+    }
+
     fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<Hint> {
         let (hints, receiver) = unbounded_channel();
         self.lock().hints = Some(hints);

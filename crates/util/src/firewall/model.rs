@@ -28,6 +28,17 @@ impl Transaction {
         self
     }
 
+    /// The same with a table that is anybody's, or whoever's it is already.
+    #[must_use]
+    pub fn disowned(mut self) -> Self {
+        for change in &mut self.changes {
+            if *change == Change::AddOwnedTable {
+                *change = Change::AddTable;
+            }
+        }
+        self
+    }
+
     /// Whether the table is to be this process's own; `None` if the transaction does not create it.
     #[must_use]
     pub fn owns(&self) -> Option<bool> {

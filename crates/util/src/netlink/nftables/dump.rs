@@ -21,7 +21,8 @@ pub struct TableState {
 }
 
 impl TableState {
-    /// Whether the table has everything that `transaction` adds, and its chains nothing more.
+    /// Whether the table has everything that `transaction` adds, and its chains nothing more; whose it is
+    /// does not count.
     ///
     /// Rules are not read one by one: a chain of ours carries a comment that changes with its rules,
     /// and the kernel counts its rules and the references to it.
@@ -39,8 +40,6 @@ impl TableState {
             *n_uses.entry(used).or_default() += 1;
         }
         transaction.changes.iter().all(|change| match change {
-            Change::AddTable => !self.is_owned,
-            Change::AddOwnedTable => self.is_owned,
             Change::AddBaseChain { name, .. } => {
                 let expected = n_uses.get(name.as_str()).copied().unwrap_or_default();
                 self.chains.get(name).is_some_and(|chain| chain.n_uses == expected)

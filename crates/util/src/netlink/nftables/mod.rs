@@ -14,6 +14,7 @@ mod foreign;
 mod libvirt;
 mod socket;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::mpsc;
 
@@ -345,7 +346,22 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     let passages: Vec<_> = loads.iter().flat_map(|load| &load.passages).collect();
     for _ in 0..ATTEMPTS {
         let generation = socket.generation()?;
-        let mut elsewhere = remade_tables(socket, &transactions)?;
+        let mut elsewhere = Vec::new();
+        let mut as_it_is = Vec::new();
+        for other in other_tables(socket, &transactions)? {
+            match other {
+                Other::Remade(deletion) => elsewhere.push(deletion),
+                Other::Kept(table) => as_it_is.push(table),
+            }
+        }
+        let disowned: Vec<_> = transactions
+            .iter()
+            .map(|transaction| match as_it_is.contains(&transaction.table) {
+                true => Cow::Owned((*transaction).clone().disowned()),
+                false => Cow::Borrowed(*transaction),
+            })
+            .collect();
+        let transactions: Vec<_> = disowned.iter().map(AsRef::as_ref).collect();
         elsewhere.extend(libvirt_deletions(socket, &networks)?);
         for passage in &passages {
             elsewhere.extend(passage_changes(socket, passage)?);
@@ -359,26 +375,59 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     Err(NftError::Contended)
 }
 
-/// What makes way for a table with other flags: they cannot be changed while it is there.
-fn remade_tables(
+/// What becomes of a table that is not as a transaction wants it.
+enum Other {
+    /// It makes way: the transactions make all that is in it.
+    Remade(Elsewhere),
+    /// It stays as it is, for there is more in it.
+    Kept(String),
+}
+
+/// The tables with other flags than wanted. Flags cannot be changed, and what others have in a table is not
+/// ours to delete.
+fn other_tables(
     socket: &socket::Socket,
     transactions: &[&Transaction],
-) -> Result<Vec<Elsewhere>, NftError> {
-    let mut deletions: Vec<Elsewhere> = Vec::new();
+) -> Result<Vec<Other>, NftError> {
+    let mut seen = Vec::new();
+    let mut others = Vec::new();
     for transaction in transactions {
         let Some(is_owned) = transaction.owns() else { continue };
         let table = &transaction.table;
-        if deletions.iter().any(|deletion| deletion.table == *table) {
+        if seen.contains(&table) {
             continue;
         }
+        seen.push(table);
         let flags = socket.table_flags(table)?;
-        if flags.is_some_and(|flags| (flags & dump::PERSIST != 0) != is_owned) {
-            tracing::info!(table, is_owned, "the table is made anew");
-            let (table, what) = (table.clone(), What::DeleteTable);
-            deletions.push(Elsewhere { family: NFPROTO_INET, table, what });
+        if flags.is_none_or(|flags| (flags & dump::PERSIST != 0) == is_owned) {
+            continue;
         }
+        let made: Vec<_> = transactions
+            .iter()
+            .filter(|other| other.table == *table)
+            .flat_map(|other| other.changes.iter().filter_map(chain_of))
+            .collect();
+        let state = socket.observe(table)?.unwrap_or_default();
+        others.push(match state.chains.keys().all(|chain| made.contains(&chain.as_str())) {
+            true => {
+                tracing::info!(table, is_owned, "the table is made anew");
+                let (table, what) = (table.clone(), What::DeleteTable);
+                Other::Remade(Elsewhere { family: NFPROTO_INET, table, what })
+            }
+            false => Other::Kept(table.clone()),
+        });
     }
-    Ok(deletions)
+    Ok(others)
+}
+
+/// The chain that a change makes.
+fn chain_of(change: &Change) -> Option<&str> {
+    match change {
+        Change::AddBaseChain { name, .. }
+        | Change::AddChain { name, .. }
+        | Change::AddSharedChain { name } => Some(name),
+        _ => None,
+    }
 }
 
 fn claim(socket: &socket::Socket, table: String) -> Result<(), NftError> {

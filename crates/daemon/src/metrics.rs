@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use oxivirt::{EventId, ListFlags, NetworkDriver};
+use oxivirt::{EventId, ListFlags, NetworkDriver as _};
 use oxivirt_network::Driver;
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::counts::Count;
@@ -171,19 +171,18 @@ impl Watched {
                 return;
             }
         };
-        let families: [(_, _, fn(&Count) -> u64); 2] = [
-            ("oxivirt_rule_packets_total", "Packets seen by rules.", |count| count.packets),
-            ("oxivirt_rule_bytes_total", "Bytes of packets seen by rules.", |count| count.bytes),
-        ];
-        for (metric, help, value) in families {
-            head(out, metric, "counter", help);
+        let mut tell = |unit: &str, help: &str, value: &dyn Fn(&Count) -> u64| {
+            let metric = format!("oxivirt_rule_{unit}_total");
+            head(out, &metric, "counter", help);
             for (key, count) in &counts {
                 let (network, part) = (escaped(&key.network), key.part);
                 let action = key.action.as_str();
                 let labels = format!("network=\"{network}\",rules=\"{part}\",action=\"{action}\"");
                 line(out, format_args!("{metric}{{{labels}}}"), value(count));
             }
-        }
+        };
+        tell("packets", "Packets seen by rules.", &|count| count.packets);
+        tell("bytes", "Bytes of packets seen by rules.", &|count| count.bytes);
     }
 }
 

@@ -30,7 +30,9 @@ fn changes() -> Vec<QueueChange> {
         QueueChange::AddDestination { number: 0x831, mac: MAC, class: 0x1f },
         QueueChange::AddHook(Hook::Ingress),
         QueueChange::Police { hook: Hook::Ingress, rate: 128_000, burst: 128 * 1024 },
-        QueueChange::DeleteHook,
+        // The other kind is not there.
+        QueueChange::DeleteHook(Hook::Both),
+        QueueChange::DeleteHook(Hook::Ingress),
         QueueChange::AddHook(Hook::Both),
         QueueChange::Police { hook: Hook::Both, rate: 1_000_000, burst: 50 * 1024 },
         QueueChange::FillChecksums,

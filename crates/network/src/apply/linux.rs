@@ -54,7 +54,7 @@ pub struct LinuxHost {
     links: Handle,
     /// Opened when first needed: networks without rules need no nftables in the kernel.
     nft: Mutex<Option<Nftables>>,
-    xtables: Arc<Xtables>,
+    xtables: Xtables,
     firewalld: Arc<firewalld::Firewalld>,
     search_path: OsString,
     sysfs: Sysfs,
@@ -76,7 +76,7 @@ impl LinuxHost {
         Ok(Self {
             links: Handle::open()?,
             nft: Mutex::default(),
-            xtables: Arc::new(Xtables::new(search_path.clone())),
+            xtables: Xtables::new(search_path.clone()),
             firewalld: Arc::default(),
             search_path,
             sysfs: Sysfs::at("/sys"),
@@ -420,8 +420,8 @@ impl Host for LinuxHost {
     }
 
     fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint> {
-        let legacy = (backend == FirewallBackend::Iptables).then(|| Arc::clone(&self.xtables));
-        watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld), legacy)
+        let xtables = (backend == FirewallBackend::Iptables).then_some(&self.xtables);
+        watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld), xtables)
     }
 
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
@@ -534,7 +534,7 @@ impl Host for LinuxHost {
             Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
             Undo::ClearShaping { link } => match LinkName::new(link) {
                 Ok(name) if self.links.link(&name).await?.is_some() => {
-                    self.shape(&name, &shaping::clear()).await
+                    self.shape(&name, &shaping::clear_all()).await
                 }
                 _ => Ok(()),
             },

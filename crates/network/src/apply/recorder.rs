@@ -464,7 +464,7 @@ impl LinkBooks {
                 self.classes.remove(id);
             }
             QueueChange::AddHook(hook) => self.hook = Some(*hook),
-            QueueChange::DeleteHook => self.hook = None,
+            QueueChange::DeleteHook(hook) if self.hook == Some(*hook) => self.hook = None,
             _ => {}
         }
     }

@@ -21,11 +21,11 @@ pub(super) fn start(
     nft: Option<Nftables>,
     links: Handle,
     firewalld: Arc<Firewalld>,
-    xtables: Option<Arc<Xtables>>,
+    xtables: Option<&Xtables>,
 ) -> UnboundedReceiver<Hint> {
     let (hints, receiver) = unbounded_channel();
-    if let Some(xtables) = xtables {
-        drop(tokio::spawn(look_at_legacy(xtables, hints.clone())));
+    if xtables.is_some_and(|xtables| xtables.is_legacy()) {
+        drop(tokio::spawn(look_at_legacy(hints.clone())));
     }
     drop(tokio::spawn(listen_to_firewalld(firewalld, hints.clone())));
     match Monitor::open() {
@@ -36,10 +36,7 @@ pub(super) fn start(
 }
 
 /// What the legacy programs of iptables do is not announced, so it is looked for.
-async fn look_at_legacy(xtables: Arc<Xtables>, hints: UnboundedSender<Hint>) {
-    if !xtables.is_legacy().await {
-        return;
-    }
+async fn look_at_legacy(hints: UnboundedSender<Hint>) {
     while tokio::time::timeout(LEGACY_DISTANCE, hints.closed()).await.is_err() {
         drop(hints.send(Hint::Rules));
     }

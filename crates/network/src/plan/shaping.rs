@@ -143,7 +143,7 @@ pub fn wanted(
 pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
     let (shaping, commands) = match (have, want) {
         (None, None) => return Vec::new(),
-        (Some(have), None) => (have, clear()),
+        (Some(have), None) => (have, clear(have)),
         (None, Some(want)) => (want, set_up(want)),
         (Some(have), Some(want)) => {
             let parts =
@@ -151,7 +151,7 @@ pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
             let commands = if parts(have) == parts(want) {
                 change_floors(have, want)
             } else {
-                let mut commands = clear();
+                let mut commands = clear(have);
                 commands.extend(set_up(want));
                 commands
             };
@@ -178,10 +178,20 @@ fn may(change: QueueChange) -> ShapeCommand {
     ShapeCommand { change, on_failure: OnFailure::Ignore }
 }
 
-/// Takes everything away.
+/// Takes away what is there.
+fn clear(have: &Shaping) -> Vec<ShapeCommand> {
+    let tree = have.has_tree().then(|| may(QueueChange::DeleteTree));
+    let hook = have.hook().map(|hook| may(QueueChange::DeleteHook(hook)));
+    tree.into_iter().chain(hook).collect()
+}
+
+/// Takes limits from a bridge of the host, whichever there are. What somebody else has hooked into it stays:
+/// it is of the other kind.
+///
+/// libvirt 11.3.0: `virNetDevBandwidthClear`
 #[must_use]
-pub fn clear() -> Vec<ShapeCommand> {
-    vec![may(QueueChange::DeleteTree), may(QueueChange::DeleteHook)]
+pub fn clear_all() -> Vec<ShapeCommand> {
+    vec![may(QueueChange::DeleteTree), may(QueueChange::DeleteHook(Hook::Ingress))]
 }
 
 fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
@@ -214,7 +224,11 @@ fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
         }
     }
     let Some(hook) = want.hook() else { return commands };
-    commands.push(may(QueueChange::DeleteHook));
+    let both = [Hook::Ingress, Hook::Both].into_iter().filter(|kind| {
+        // On a bridge of its own a network has the only claim.
+        !want.is_of_host || *kind == hook
+    });
+    commands.extend(both.map(|kind| may(QueueChange::DeleteHook(kind))));
     // Without the limit nobody notices; a network whose limit does not hold must not start.
     let needed = if want.outbound.is_some() { must } else { should };
     commands.push(needed(QueueChange::AddHook(hook)));
@@ -364,6 +378,7 @@ mod tests {
                 "qdisc add dev b parent 1:2 handle 2: sfq perturb 10",
                 "filter add dev b parent 1:0 protocol all prio 1 handle 1 fw flowid 1",
                 "qdisc del dev b ingress",
+                "qdisc del dev b clsact",
                 "qdisc add dev b ingress",
                 "filter add dev b parent ffff: protocol all u32 match u32 0 0 police rate 128kbps burst 128kb mtu 64kb drop flowid :1",
             ],

@@ -70,11 +70,16 @@ impl Xtables {
     }
 
     /// Whether the programs are those that go past nftables, of which the kernel announces no change.
-    pub async fn is_legacy(&self) -> bool {
-        let Ok(path) = self.find("iptables") else { return false };
-        let output = Command::new(path).args(["--version"]).run().await;
-        // Only the others name what they are in all versions.
-        output.is_ok_and(|output| !String::from_utf8_lossy(&output.stdout).contains("nf_tables"))
+    ///
+    /// Their names are links to one program, `xtables-nft-multi` or `xtables-legacy-multi`; before
+    /// iptables 1.8 there was only `xtables-multi`, which is the latter.
+    #[must_use]
+    pub fn is_legacy(&self) -> bool {
+        let Ok(program) = self.find("iptables").map(std::fs::canonicalize) else { return false };
+        let is_nft = |path: PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().contains("nft"))
+        };
+        !program.is_ok_and(is_nft)
     }
 
     fn find(&self, name: &str) -> Result<PathBuf, XtablesError> {

@@ -106,8 +106,8 @@ pub enum QueueChange {
     },
     /// A place for filters on packets that no queue holds.
     AddHook(Hook),
-    /// It goes, with its filters, whichever it is.
-    DeleteHook,
+    /// It goes, with its filters; one of the other kind stays.
+    DeleteHook(Hook),
     /// What comes in beyond a rate is dropped.
     Police {
         /// The place there is.
@@ -161,9 +161,8 @@ impl QueueChange {
             Self::DeleteDestination { number } => {
                 format!("filter del dev {link} parent 1: prio 2 handle 800::{number:x} u32")
             }
-            Self::AddHook(Hook::Ingress) => format!("qdisc add dev {link} ingress"),
-            Self::AddHook(Hook::Both) => format!("qdisc add dev {link} clsact"),
-            Self::DeleteHook => format!("qdisc del dev {link} ingress"),
+            Self::AddHook(hook) => format!("qdisc add dev {link} {}", hook.kind()),
+            Self::DeleteHook(hook) => format!("qdisc del dev {link} {}", hook.kind()),
             Self::Police { hook, rate, burst } => {
                 let parent = match hook {
                     Hook::Ingress => "parent ffff:",
@@ -239,19 +238,8 @@ impl QueueChange {
             Self::DeleteDestination { number } => {
                 (Message::DelTrafficFilter(root(destination(*number, tree))), 0)
             }
-            Self::AddHook(hook) => {
-                let kind = match hook {
-                    Hook::Ingress => "ingress",
-                    Hook::Both => "clsact",
-                };
-                let handle = TcHandle { major: HOOK, minor: 0 };
-                let place = Place { handle, parent: TcHandle::INGRESS, ..Place::new(kind) };
-                (Message::NewQueueDiscipline(place.with(&[]).message(link)), add)
-            }
-            Self::DeleteHook => {
-                let place = Place { parent: TcHandle::INGRESS, ..Place::default() };
-                (Message::DelQueueDiscipline(root(place)), 0)
-            }
+            Self::AddHook(hook) => (Message::NewQueueDiscipline(root(hook.place())), add),
+            Self::DeleteHook(hook) => (Message::DelQueueDiscipline(root(hook.place())), 0),
             Self::Police { hook, rate, burst } => {
                 (Message::NewTrafficFilter(root(policer(*hook, *rate, *burst))), add)
             }
@@ -281,6 +269,21 @@ fn checksums() -> Place {
     let mut options = attribute(7, &attribute(1, &checksum_action(0)));
     options.extend(attribute(5, &selector(&[to_clients])));
     Place { parent, ..Place::new("u32") }.filters(PACKET_PRIORITY, IPV4).with(&options)
+}
+
+impl Hook {
+    /// The kernel's word.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Both => "clsact",
+        }
+    }
+
+    fn place(self) -> Place {
+        let handle = TcHandle { major: HOOK, minor: 0 };
+        Place { handle, parent: TcHandle::INGRESS, ..Place::new(self.kind()) }
+    }
 }
 
 impl Class {

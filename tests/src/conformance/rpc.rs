@@ -20,7 +20,7 @@ use crate::require::{self, Need};
 
 /// Conversations with daemons that have no networks, or with parts that this daemon has not; the reason is
 /// what the report says.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("28", "administration: client numbers are those of the recording"),
     ("29", "encrypted: the packets are those of other conversations"),
     ("30", "SASL"),
@@ -29,7 +29,6 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("33", "guests"),
     ("34", "storage"),
     ("35", "needs polkit and another user"),
-    ("36", "needs polkit and another user"),
 ];
 
 /// What happened beside a conversation: its number, the connection before which, what to do.

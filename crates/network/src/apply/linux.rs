@@ -412,7 +412,7 @@ impl Host for LinuxHost {
     }
 
     async fn is_table_owned(&self) -> Result<Option<bool>, HostError> {
-        Ok(self.table().await?.map(|table| table.is_owned))
+        Ok(self.nft()?.is_owned_table(nftables::TABLE).await?)
     }
 
     async fn claim_table(&self) -> Result<(), HostError> {

@@ -157,6 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         if !std::mem::take(&mut self.expects) || self.running > 0 {
             return Ok(false);
         }
+        let Some(_looking) = Looking::begin(self.client.server()) else { return Ok(false) };
         for _ in 0..LOOKS {
             if let Some(read) = poll_immediate(read(&mut self.reader, &mut self.incoming)).await {
                 return self.heard(read).map(|()| true);
@@ -366,6 +367,21 @@ async fn write<S: AsyncWrite>(
     match outgoing.get(from..) {
         None | Some([]) => writer.flush().await.map(|()| Written::All),
         Some(bytes) => writer.write(bytes).await.map(Written::Some),
+    }
+}
+
+/// The connection that looks, until dropped.
+struct Looking(Arc<Server>);
+
+impl Looking {
+    fn begin(server: &Arc<Server>) -> Option<Self> {
+        server.may_look().then(|| Self(Arc::clone(server)))
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.looked();
     }
 }
 

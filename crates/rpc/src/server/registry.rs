@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ pub struct Server {
     /// Told when a client goes, says who it is, or limits change.
     changed: Notify,
     running: AtomicUsize,
+    /// Whether a connection is looking for the next call instead of sleeping.
+    looking: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Server {
             inner: Mutex::new(inner),
             changed: Notify::new(),
             running: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
         })
     }
 
@@ -132,6 +135,16 @@ impl Server {
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connection may look: one at a time, for what it costs is worth it only while there is
+    /// nothing else to do.
+    pub(super) fn may_look(&self) -> bool {
+        !self.looking.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn looked(&self) {
+        self.looking.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn call_started(&self) {

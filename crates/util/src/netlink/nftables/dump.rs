@@ -16,8 +16,6 @@ pub struct TableState {
     pub chains: BTreeMap<String, ChainState>,
     /// The elements of each named set or map.
     pub sets: BTreeMap<String, Vec<ElementState>>,
-    /// Whether it has been made as [`Change::AddOwnedTable`] does.
-    pub is_owned: bool,
 }
 
 impl TableState {

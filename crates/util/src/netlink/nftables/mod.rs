@@ -94,6 +94,7 @@ enum Job {
     ObserveLibvirt(Vec<NetworkRules>, oneshot::Sender<Result<Vec<bool>, NftError>>),
     Remove(Removal, oneshot::Sender<Result<(), NftError>>),
     DeleteTableIf(DeleteTableIf, oneshot::Sender<Result<bool, NftError>>),
+    IsOwned(String, oneshot::Sender<Result<Option<bool>, NftError>>),
     Claim(String, oneshot::Sender<Result<(), NftError>>),
     CanOwnTables(oneshot::Sender<Result<bool, NftError>>),
     Counts(String, oneshot::Sender<Result<Vec<RuleCount>, NftError>>),
@@ -184,6 +185,15 @@ impl Nftables {
     /// [`NftError`] if the kernel refuses or somebody changes rules all the time.
     pub async fn delete_table_if(&self, what: DeleteTableIf) -> Result<bool, NftError> {
         self.ask(|answer| Job::DeleteTableIf(what, answer)).await
+    }
+
+    /// Whether a table was made as [`Change::AddOwnedTable`] does; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`NftError`] if the kernel cannot be asked.
+    pub async fn is_owned_table(&self, table: &str) -> Result<Option<bool>, NftError> {
+        let table = table.to_owned();
+        self.ask(|answer| Job::IsOwned(table, answer)).await
     }
 
     /// Makes this handle the owner of a table of nobody's that [`Change::AddOwnedTable`] made.
@@ -298,6 +308,11 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             Job::DeleteTableIf(what, answer) => drop(answer.send(delete_table_if(socket, &what))),
             Job::ObserveLibvirt(networks, answer) => {
                 drop(answer.send(observe_libvirt(socket, &networks)));
+            }
+            Job::IsOwned(table, answer) => {
+                let flags = socket.table_flags(&table);
+                let is_owned = flags.map(|flags| flags.map(|flags| flags & dump::PERSIST != 0));
+                drop(answer.send(is_owned));
             }
             Job::Claim(table, answer) => drop(answer.send(claim(socket, table))),
             Job::CanOwnTables(answer) => drop(answer.send(can_own_tables(socket))),

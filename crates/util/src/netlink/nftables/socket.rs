@@ -289,9 +289,10 @@ impl Socket {
 
     /// Chains, sets and elements of a table.
     pub(super) fn observe(&self, table: &str) -> Result<Option<TableState>, NftError> {
-        let Some(flags) = self.table_flags(table)? else { return Ok(None) };
-        let is_owned = flags & dump::PERSIST != 0;
-        let mut state = TableState { is_owned, ..TableState::default() };
+        if self.table_flags(table)?.is_none() {
+            return Ok(None);
+        }
+        let mut state = TableState::default();
         for message in self.dump(GET_CHAIN, &[])? {
             if let Some((of, name, chain)) = dump::chain(&message)
                 && of == table

@@ -247,7 +247,7 @@ impl LinuxHost {
         *self
             .has_checksum
             .get_or_init(|| async {
-                let answer = self.links.has_checksum_action().await;
+                let answer = self.links.has_action("csum").await;
                 if !matches!(answer, Ok(true)) {
                     let error = answer.as_ref().err().map(|error| chain::text(error));
                     tracing::warn!(

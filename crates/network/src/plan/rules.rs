@@ -63,10 +63,7 @@ pub fn wanted(
     Ok(Some(match firewall.backend {
         FirewallBackend::None => return Err(PlanError::NoFirewall),
         FirewallBackend::Nftables => Rules::Nftables(Load {
-            transaction: match firewall.owns_table {
-                true => nftables::load(&traffic).owned(),
-                false => nftables::load(&traffic),
-            },
+            transaction: nftables::load(&traffic).with_owner(firewall.owns_table),
             supersedes: vec![nftables::libvirt(&traffic)],
             passages: passages(def, &traffic.bridge, firewall.user_chains),
         }),
@@ -312,10 +309,9 @@ fn replacement(saved: &[Removal], wanted: Transaction) -> Transaction {
         return wanted;
     }
     // The table first: if it is gone, the removal would have nothing to refer to.
-    let is_owned = wanted.owns() == Some(true);
+    let is_owned = wanted.owns().unwrap_or_default();
     let mut changes = vec![Change::AddTable];
     changes.append(&mut removed);
     changes.extend(wanted.changes);
-    let transaction = Transaction { table: wanted.table, changes };
-    if is_owned { transaction.owned() } else { transaction }
+    Transaction { table: wanted.table, changes }.with_owner(is_owned)
 }

@@ -200,19 +200,17 @@ fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
         // A tree that is there makes way: nobody but the network has a claim to it.
         commands.push(may(QueueChange::DeleteTree));
         commands.push(must(QueueChange::AddTree { default: DEFAULT_CLASS }));
-        let average = rate.average.saturating_mul(KILOBYTES);
         let network = Class {
             id: NETWORK_CLASS,
             parent: 0,
-            rate: average,
+            rate: rate.average.saturating_mul(KILOBYTES),
             ceiling: ceiling(rate),
             burst: None,
             quantum: quantum(rate.average),
         };
         commands.push(must(QueueChange::AddClass(network)));
         let burst = (rate.burst > 0).then(|| rate.burst.saturating_mul(KIBIBYTES));
-        let ceiling = if rate.peak > 0 { ceiling(rate) } else { average };
-        let others = Class { id: DEFAULT_CLASS, parent: NETWORK_CLASS, burst, ceiling, ..network };
+        let others = Class { id: DEFAULT_CLASS, parent: NETWORK_CLASS, burst, ..network };
         commands.push(must(QueueChange::AddClass(others)));
         commands.push(should(QueueChange::AddFairness { class: DEFAULT_CLASS }));
         commands.push(should(QueueChange::AddMark));
@@ -224,11 +222,10 @@ fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
         }
     }
     let Some(hook) = want.hook() else { return commands };
-    let both = [Hook::Ingress, Hook::Both].into_iter().filter(|kind| {
-        // On a bridge of its own a network has the only claim.
-        !want.is_of_host || *kind == hook
-    });
-    commands.extend(both.map(|kind| may(QueueChange::DeleteHook(kind))));
+    // On a bridge of its own a network has the only claim.
+    let goes = |kind: &Hook| !want.is_of_host || *kind == hook;
+    let kinds = [Hook::Ingress, Hook::Both].into_iter().filter(goes);
+    commands.extend(kinds.map(|kind| may(QueueChange::DeleteHook(kind))));
     // Without the limit nobody notices; a network whose limit does not hold must not start.
     let needed = if want.outbound.is_some() { must } else { should };
     commands.push(needed(QueueChange::AddHook(hook)));

@@ -92,15 +92,8 @@ pub(super) async fn visible(
     session: &Session,
     networks: Vec<NetworkRef>,
 ) -> Result<Vec<NetworkRef>> {
-    let Some(authority) = session.daemon.access.clone() else { return Ok(networks) };
-    let mut visible = Vec::new();
-    for network in networks {
-        let object = Object::from(network.clone());
-        if is_allowed(ask(session, &authority, "network.getattr", &object).await)? {
-            visible.push(network);
-        }
-    }
-    Ok(visible)
+    let object = |network: &NetworkRef| Object::from(network.clone());
+    filtered(session, networks, "network.getattr", object).await
 }
 
 /// Those of ports that the client may know of.
@@ -108,12 +101,24 @@ pub(super) async fn visible(
 /// # Errors
 /// The policy cannot be asked.
 pub(super) async fn visible_ports(session: &Session, ports: Vec<PortRef>) -> Result<Vec<PortRef>> {
-    let Some(authority) = session.daemon.access.clone() else { return Ok(ports) };
+    let object =
+        |port: &PortRef| Object::Port { network: port.network.clone(), uuid: Some(port.uuid) };
+    filtered(session, ports, "network-port.getattr", object).await
+}
+
+async fn filtered<T>(
+    session: &Session,
+    all: Vec<T>,
+    permission: &str,
+    object: impl Fn(&T) -> Object,
+) -> Result<Vec<T>> {
+    let Some(authority) = session.daemon.access.clone() else { return Ok(all) };
     let mut visible = Vec::new();
-    for port in ports {
-        let object = Object::Port { network: port.network.clone(), uuid: Some(port.uuid) };
-        if is_allowed(ask(session, &authority, "network-port.getattr", &object).await)? {
-            visible.push(port);
+    for one in all {
+        match ask(session, &authority, permission, &object(&one)).await {
+            Ok(()) => visible.push(one),
+            Err(error) if error.code() == ErrorCode::ACCESS_DENIED => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(visible)
@@ -125,14 +130,6 @@ pub(super) async fn hears_of(session: &Session, network: &NetworkRef) -> bool {
     visible.is_ok_and(|visible| !visible.is_empty())
 }
 
-fn is_allowed(answer: Result<()>) -> Result<bool> {
-    match answer {
-        Ok(()) => Ok(true),
-        Err(error) if error.code() == ErrorCode::ACCESS_DENIED => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 async fn ask(
     session: &Session,
     authority: &Arc<dyn Authority>,
@@ -140,16 +137,9 @@ async fn ask(
     object: &Object,
 ) -> Result<()> {
     let action = format!("org.libvirt.api.{permission}");
-    let answer = match caller(session)? {
-        Some(subject) => {
-            authority.check(subject, &action, &object.details(), Interaction::Refused).await
-        }
-        None => {
-            let detail = "No UNIX process ID available";
-            return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::ACCESS, detail));
-        }
-    };
-    match answer {
+    let subject = caller(session)?;
+    let details = object.details();
+    match authority.check(subject, &action, &details, Interaction::Refused).await {
         // Refused, with whatever words: who would have to be asked is not asked.
         Err(error)
             if matches!(
@@ -166,14 +156,15 @@ async fn ask(
 }
 
 /// The process that a client is: as a daemon in between says, else as the kernel does.
-fn caller(session: &Session) -> Result<Option<Process>> {
-    match session.identity() {
-        Some(identity) => identity.process().map(Some).ok_or_else(|| {
-            let detail = "No UNIX process ID available";
-            Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::ACCESS, detail)
-        }),
-        None => Ok(session.client.peer.process()),
-    }
+fn caller(session: &Session) -> Result<Process> {
+    let process = match session.identity() {
+        Some(identity) => identity.process(),
+        None => session.client.peer.process(),
+    };
+    process.ok_or_else(|| {
+        let detail = "No UNIX process ID available";
+        Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::ACCESS, detail)
+    })
 }
 
 /// What a request is about.

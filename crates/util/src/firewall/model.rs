@@ -17,23 +17,12 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The same with the table as this process's own.
+    /// The same with the table as this process's own, or as anybody's, or whoever's it is already.
     #[must_use]
-    pub fn owned(mut self) -> Self {
+    pub fn with_owner(mut self, is_owned: bool) -> Self {
         for change in &mut self.changes {
-            if *change == Change::AddTable {
-                *change = Change::AddOwnedTable;
-            }
-        }
-        self
-    }
-
-    /// The same with a table that is anybody's, or whoever's it is already.
-    #[must_use]
-    pub fn disowned(mut self) -> Self {
-        for change in &mut self.changes {
-            if *change == Change::AddOwnedTable {
-                *change = Change::AddTable;
+            if matches!(change, Change::AddTable | Change::AddOwnedTable) {
+                *change = if is_owned { Change::AddOwnedTable } else { Change::AddTable };
             }
         }
         self

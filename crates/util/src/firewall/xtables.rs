@@ -109,12 +109,7 @@ impl Xtables {
     /// # Errors
     /// [`XtablesError`] if the program is missing or fails.
     pub async fn list(&self, family: Family) -> Result<Listing, XtablesError> {
-        let command = self.command(family, "save")?;
-        let output = command.run().await?;
-        if output.status.success() {
-            return Ok(Listing::parse(&String::from_utf8_lossy(&output.stdout)));
-        }
-        Err(XtablesError::Refused { command: command.line(), complaint: output.complaint() })
+        self.save(family, &[]).await.map(|text| Listing::parse(&text))
     }
 
     /// What rules have counted, by family.
@@ -122,10 +117,14 @@ impl Xtables {
     /// # Errors
     /// [`XtablesError`] if the program is missing or fails.
     pub async fn counts(&self, family: Family) -> Result<Vec<RuleCount>, XtablesError> {
-        let command = self.command(family, "save")?.args(["-c"]);
+        self.save(family, &["-c"]).await.map(|text| counters::of_iptables(&text))
+    }
+
+    async fn save(&self, family: Family, arguments: &[&str]) -> Result<String, XtablesError> {
+        let command = self.command(family, "save")?.args(arguments);
         let output = command.run().await?;
         if output.status.success() {
-            return Ok(counters::of_iptables(&String::from_utf8_lossy(&output.stdout)));
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(XtablesError::Refused { command: command.line(), complaint: output.complaint() })
     }

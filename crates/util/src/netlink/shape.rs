@@ -10,9 +10,11 @@ use netlink_packet_core::{
     DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use netlink_packet_route::tc::{
+    TcActionMessage, TcActionMessageAttribute, TcAttribute, TcHandle, TcMessage,
+};
 
-use super::{Handle, NetlinkError, refused};
+use super::{Handle, NetlinkError, attribute, refused};
 use crate::mac::MacAddr;
 
 /// Major number of the tree.
@@ -187,30 +189,30 @@ impl QueueChange {
         let add = NLM_F_CREATE | NLM_F_EXCL;
         let tree = TcHandle { major: TREE, minor: 0 };
         let in_tree = |minor| TcHandle { major: TREE, minor };
-        let root = |place: Place| place.message(link);
+        let at = |place: Place| place.message(link);
         match self {
             Self::AddTree { default } => {
                 // Version and the ratio of rate and quantum, of which every class has its own.
                 let init = words([3, 10, u32::from(*default), 0, 0]);
                 let place = Place { handle: tree, parent: TcHandle::ROOT, ..Place::new("htb") };
-                (Message::NewQueueDiscipline(place.with(&attribute(2, &init)).message(link)), add)
+                (Message::NewQueueDiscipline(at(place.with(&attribute(2, &init)))), add)
             }
             Self::DeleteTree => {
                 let place = Place { parent: TcHandle::ROOT, ..Place::default() };
-                (Message::DelQueueDiscipline(root(place)), 0)
+                (Message::DelQueueDiscipline(at(place)), 0)
             }
             Self::AddClass(class) => {
                 let parent = in_tree(class.parent);
                 let place = Place { handle: in_tree(class.id), parent, ..Place::new("htb") };
-                (Message::NewTrafficClass(place.with(&class.options()).message(link)), add)
+                (Message::NewTrafficClass(at(place.with(&class.options()))), add)
             }
             Self::ChangeClass(class) => {
                 let place = Place { handle: in_tree(class.id), ..Place::new("htb") };
-                (Message::NewTrafficClass(place.with(&class.options()).message(link)), 0)
+                (Message::NewTrafficClass(at(place.with(&class.options()))), 0)
             }
             Self::DeleteClass { id } => {
                 let place = Place { handle: in_tree(*id), ..Place::default() };
-                (Message::DelTrafficClass(root(place)), 0)
+                (Message::DelTrafficClass(at(place)), 0)
             }
             Self::AddFairness { class } => {
                 // Seconds after which flows are spread anew; the kernel chooses the rest.
@@ -218,32 +220,32 @@ impl QueueChange {
                 options.splice(4..8, 10_u32.to_ne_bytes());
                 let handle = TcHandle { major: *class, minor: 0 };
                 let place = Place { handle, parent: in_tree(*class), ..Place::new("sfq") };
-                (Message::NewQueueDiscipline(place.with(&options).message(link)), add)
+                (Message::NewQueueDiscipline(at(place.with(&options))), add)
             }
             Self::DeleteFairness { class } => {
                 let handle = TcHandle { major: *class, minor: 0 };
-                (Message::DelQueueDiscipline(root(Place { handle, ..Place::default() })), 0)
+                (Message::DelQueueDiscipline(at(Place { handle, ..Place::default() })), 0)
             }
             Self::AddMark => {
                 let handle = TcHandle::from(1);
                 let place = Place { handle, parent: tree, ..Place::new("fw") }.filters(1, ALL);
                 let options = attribute(1, &words([1]));
-                (Message::NewTrafficFilter(place.with(&options).message(link)), add)
+                (Message::NewTrafficFilter(at(place.with(&options))), add)
             }
             Self::AddDestination { number, mac, class } => {
                 let place = destination(*number, tree);
                 let options = classify(u32::from(in_tree(*class)), &to(*mac));
-                (Message::NewTrafficFilter(place.with(&options).message(link)), add)
+                (Message::NewTrafficFilter(at(place.with(&options))), add)
             }
             Self::DeleteDestination { number } => {
-                (Message::DelTrafficFilter(root(destination(*number, tree))), 0)
+                (Message::DelTrafficFilter(at(destination(*number, tree))), 0)
             }
-            Self::AddHook(hook) => (Message::NewQueueDiscipline(root(hook.place())), add),
-            Self::DeleteHook(hook) => (Message::DelQueueDiscipline(root(hook.place())), 0),
+            Self::AddHook(hook) => (Message::NewQueueDiscipline(at(hook.place())), add),
+            Self::DeleteHook(hook) => (Message::DelQueueDiscipline(at(hook.place())), 0),
             Self::Police { hook, rate, burst } => {
-                (Message::NewTrafficFilter(root(policer(*hook, *rate, *burst))), add)
+                (Message::NewTrafficFilter(at(policer(*hook, *rate, *burst))), add)
             }
-            Self::FillChecksums => (Message::NewTrafficFilter(root(checksums())), add),
+            Self::FillChecksums => (Message::NewTrafficFilter(at(checksums())), add),
         }
     }
 }
@@ -266,7 +268,7 @@ fn checksums() -> Place {
     let parent = TcHandle { major: HOOK, minor: TcHandle::MIN_EGRESS };
     // The second half of the first word behind an IPv4 header without options.
     let to_clients = Key { mask: 0x0000_ffff, value: 68, offset: 20 };
-    let mut options = attribute(7, &attribute(1, &checksum_action(0)));
+    let mut options = attribute(7, &attribute(1, &checksum_action()));
     options.extend(attribute(5, &selector(&[to_clients])));
     Place { parent, ..Place::new("u32") }.filters(PACKET_PRIORITY, IPV4).with(&options)
 }
@@ -425,12 +427,12 @@ fn police(rate: u64, burst: u64) -> Vec<u8> {
     options
 }
 
-/// An action that computes the checksums of IPv4 headers and of UDP; 0 lets the kernel number it.
-fn checksum_action(number: u32) -> Vec<u8> {
+/// An action that computes the checksums of IPv4 headers and of UDP.
+fn checksum_action() -> Vec<u8> {
     /// `TCA_CSUM_UPDATE_FLAG_IPV4HDR`, `TCA_CSUM_UPDATE_FLAG_UDP`
     const HEADER_AND_UDP: u32 = 1 | 16;
     let mut action = attribute(1, b"csum\0");
-    let parameters = attribute(1, &words([number, 0, 0, 0, 0, HEADER_AND_UDP]));
+    let parameters = attribute(1, &words([0, 0, 0, 0, 0, HEADER_AND_UDP]));
     action.extend(attribute(2 | NESTED, &parameters));
     action
 }
@@ -457,17 +459,6 @@ fn words<const N: usize>(values: [u32; N]) -> Vec<u8> {
     values.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = 4 + value.len();
-    let mut bytes = Vec::with_capacity(length.next_multiple_of(4));
-    // The longest is a table of 1024 bytes.
-    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
-}
-
 impl Handle {
     /// Changes the queues of the link with this index.
     ///
@@ -478,38 +469,24 @@ impl Handle {
         self.send(message, flags, "change queues").await
     }
 
-    /// Whether the kernel can compute checksums in a filter: an action of its own is made and taken away.
+    /// Whether the kernel has a kind of action that filters can have, `csum` for example. It is asked for
+    /// one without parameters, which is refused either way, so nothing is made; and a module is loaded
+    /// for it, which listing what there is would not do.
     ///
     /// # Errors
-    /// [`NetlinkError::Refused`] for any other reason than that it cannot.
-    pub async fn has_checksum_action(&self) -> Result<bool, NetlinkError> {
-        // Nobody else uses numbers like this one.
-        let number = std::process::id() | 1 << 31;
-        let action = |bytes: Vec<u8>| {
-            let mut message = netlink_packet_route::tc::TcActionMessage::default();
-            let list = DefaultNla::new(1, attribute(1, &bytes));
-            message
-                .attributes
-                .push(netlink_packet_route::tc::TcActionMessageAttribute::Other(list));
-            message
-        };
-        let new = RouteNetlinkMessage::NewTrafficAction(action(checksum_action(number)));
-        match self.send(new, NLM_F_CREATE | NLM_F_EXCL, "try a checksum action").await {
-            Err(NetlinkError::Refused { source, .. })
-                if matches!(
-                    source.raw_os_error(),
-                    Some(nix::libc::ENOENT | nix::libc::EOPNOTSUPP)
-                ) =>
-            {
-                return Ok(false);
-            }
-            other => other?,
+    /// [`NetlinkError::Refused`] for any other reason than that it has none.
+    pub async fn has_action(&self, kind: &str) -> Result<bool, NetlinkError> {
+        let name = attribute(1, &[kind.as_bytes(), b"\0"].concat());
+        let mut message = TcActionMessage::default();
+        let list = DefaultNla::new(1, attribute(1, &name));
+        message.attributes.push(TcActionMessageAttribute::Other(list));
+        let new = RouteNetlinkMessage::NewTrafficAction(message);
+        let answer = self.send(new, NLM_F_CREATE | NLM_F_EXCL, "ask for a kind of action").await;
+        match answer.as_ref().map_err(NetlinkError::errno) {
+            Ok(()) | Err(Some(nix::libc::EINVAL)) => Ok(true),
+            Err(Some(nix::libc::ENOENT | nix::libc::EOPNOTSUPP)) => Ok(false),
+            Err(_) => answer.map(|()| true),
         }
-        let mut named = attribute(1, b"csum\0");
-        named.extend(attribute(3, &words([number])));
-        let delete = RouteNetlinkMessage::DelTrafficAction(action(named));
-        self.send(delete, 0, "remove a checksum action").await?;
-        Ok(true)
     }
 
     async fn send(

@@ -372,7 +372,7 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
         let disowned: Vec<_> = transactions
             .iter()
             .map(|transaction| match as_it_is.contains(&transaction.table) {
-                true => Cow::Owned((*transaction).clone().disowned()),
+                true => Cow::Owned((*transaction).clone().with_owner(false)),
                 false => Cow::Borrowed(*transaction),
             })
             .collect();

@@ -460,14 +460,9 @@ fn describe(table: &str, change: &Change) -> String {
     text::words(&one).join(" ")
 }
 
-fn attribute(kind: u16, value: &str) -> Vec<u8> {
-    let length = 4 + value.len() + 1;
-    let mut bytes = Vec::with_capacity(length.next_multiple_of(4));
-    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value.as_bytes());
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
+/// An attribute with a name.
+fn attribute(kind: u16, name: &str) -> Vec<u8> {
+    super::super::attribute(kind, &[name.as_bytes(), b"\0"].concat())
 }
 
 /// A request: netlink header, nfnetlink header for a family, attributes.

@@ -47,8 +47,10 @@ fn the_lease_helper_needs_no_runtime() {
 }
 
 #[test]
-fn utilities_are_pure_by_default() {
-    check_free("oxivirt-util", RUNTIME_AND_NETLINK);
+fn leaf_crates_are_pure_by_default() {
+    for package in ["oxivirt-types", "oxivirt-xml", "oxivirt-sys", "oxivirt-nft", "oxivirt"] {
+        check_free(package, RUNTIME_AND_NETLINK);
+    }
 }
 
 #[test]

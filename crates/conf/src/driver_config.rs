@@ -1,6 +1,6 @@
 //! `network.conf`: the driver's own settings.
 
-use oxivirt_util::keyfile::{KeyFile, KeyFileError};
+use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 
 use crate::error::{ErrorCode, ErrorDomain};
 use crate::keyword::{Keyword, keywords};

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use oxivirt_util::xml::XmlError;
+use oxivirt_xml::XmlError;
 
 use crate::bandwidth::BandwidthError;
 use crate::metadata::MetadataError;

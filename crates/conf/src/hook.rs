@@ -1,6 +1,6 @@
 //! What a hook script reads from its standard input.
 
-use oxivirt_util::xml::Writer;
+use oxivirt_xml::Writer;
 
 use crate::network::{Counters, Form, NetworkDef};
 use crate::port::NetworkPortDef;

@@ -55,6 +55,6 @@ keywords! {
     }
 }
 
-impl Keyword for oxivirt_util::ip::Family {
+impl Keyword for oxivirt_types::ip::Family {
     const WORDS: &'static [(Self, &'static str)] = &[(Self::Ipv4, "ipv4"), (Self::Ipv6, "ipv6")];
 }

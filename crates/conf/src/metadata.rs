@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use oxivirt_util::xml::{self, Blanks, Element, Namespace, Node, Writer};
+use oxivirt_xml::{self as xml, Blanks, Element, Namespace, Node, Writer};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
 

@@ -4,7 +4,7 @@
 //! is an attribute without namespace and counts as absent when empty. Which one an attribute uses
 //! is visible in documents (`''`), so every reader says which it means.
 
-use oxivirt_util::xml::Element;
+use oxivirt_xml::Element;
 
 use crate::keyword::{Keyword, YesNo};
 use crate::scalar::{Base, unsigned};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use oxivirt_util::xml::{Element, Tag};
+use oxivirt_xml::{Element, Tag};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
 use crate::keyword::keywords;

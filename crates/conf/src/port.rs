@@ -1,7 +1,7 @@
 //! `<networkport>`: one guest's connection to a network.
 
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::xml::{self, Blanks, Element, Writer};
+use oxivirt_types::mac::MacAddr;
+use oxivirt_xml::{self as xml, Blanks, Element, Writer};
 
 use crate::bandwidth::{Bandwidth, Floor};
 use crate::error::{Class, INTERNAL, Result, XML};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use oxivirt_util::xml::{self, Blanks, Element, Node, Writer};
+use oxivirt_xml::{self as xml, Blanks, Element, Node, Writer};
 
 pub use crate::class_ids::ClassIds;
 use crate::error::{Class, ErrorCode, ErrorDomain, INTERNAL, Result, UNSUPPORTED};

@@ -1,6 +1,6 @@
 //! `<virtualport>`: how a port associates with a switch.
 
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_xml::{Element, Writer};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
 use crate::keyword::{Keyword as _, keywords};

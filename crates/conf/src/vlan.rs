@@ -1,6 +1,6 @@
 //! `<vlan>`: the tags of a network, a port group or a port.
 
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_xml::{Element, Writer};
 
 use crate::error::{Class, ErrorCode, ErrorDomain, Result};
 use crate::keyword::keywords;

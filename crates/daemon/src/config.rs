@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use oxivirt_remote::server::Authentication;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
-use oxivirt_util::keyfile::{KeyFile, KeyFileError};
+use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 
 use crate::paths::{Paths, Scope};
 use reader::Reader;

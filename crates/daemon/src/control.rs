@@ -38,7 +38,7 @@ impl Controls {
     pub(crate) fn reload_certificates(&self) -> Result<()> {
         let Some((encryption, files)) = &self.encryption else { return Ok(()) };
         let settings =
-            ports::settings(files).map_err(|error| internal(oxivirt_util::chain::text(&error)))?;
+            ports::settings(files).map_err(|error| internal(oxivirt_sys::chain::text(&error)))?;
         encryption.replace(settings);
         Ok(())
     }

@@ -39,7 +39,7 @@ fn serve(args: &Args) -> ExitCode {
     match run::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            args::complain(&oxivirt_util::chain::text(&error));
+            args::complain(&oxivirt_sys::chain::text(&error));
             ExitCode::from(error.status())
         }
     }

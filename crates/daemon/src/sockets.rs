@@ -61,7 +61,7 @@ pub(crate) fn listen(
     backlog: u32,
 ) -> Result<(UnixListener, SocketFile), SocketError> {
     let make = || -> io::Result<UnixListener> {
-        let temporary = oxivirt_util::file::temporary(path);
+        let temporary = oxivirt_sys::file::temporary(path);
         drop(fs::remove_file(&temporary));
         let address = net::SocketAddrUnix::new(&temporary)?;
         let socket = net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;

@@ -6,7 +6,7 @@ use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_conf::Coexist;
 use oxivirt_conf::DriverConfig;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::{chain, file};
+use oxivirt_sys::{chain, file};
 
 use crate::apply::Host;
 use crate::error;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use oxivirt::Result;
-use oxivirt_util::firewall::counters::{Action, RuleCount};
-use oxivirt_util::link_name::LinkName;
+use oxivirt_nft::counters::{Action, RuleCount};
+use oxivirt_types::link_name::LinkName;
 
 use crate::apply::Host;
 use crate::driver::Driver;

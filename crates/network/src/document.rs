@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use oxivirt_util::file::{self, Durability, FileError};
+use oxivirt_sys::file::{self, Durability, FileError};
 use serde::{Deserialize, Serialize};
 
 /// A file of the driver as it shall be.

@@ -19,9 +19,9 @@ use oxivirt::{
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::file;
-use oxivirt_util::ip::Family;
-use oxivirt_util::pidfile::PidFile;
+use oxivirt_sys::file;
+use oxivirt_sys::pidfile::PidFile;
+use oxivirt_types::ip::Family;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
@@ -146,7 +146,7 @@ impl<H: Host> Driver<H> {
             && let Err(error) = host.claim_table().await
         {
             tracing::warn!(
-                error = oxivirt_util::chain::text(&error),
+                error = oxivirt_sys::chain::text(&error),
                 "another process has the firewall table"
             );
         }

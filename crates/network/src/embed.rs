@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oxivirt::{
     DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry, Result, Uri,
 };
-use oxivirt_util::command::is_executable;
+use oxivirt_sys::command::is_executable;
 
 use crate::apply::linux::LinuxHost;
 use crate::driver::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};

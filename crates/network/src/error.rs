@@ -8,9 +8,9 @@ use oxivirt::{Error, ErrorCode, ErrorDomain};
 use oxivirt_conf::network::update::UpdateError;
 use oxivirt_conf::network::validate::ValidateError;
 use oxivirt_conf::{DriverConfigError, ParseError};
-use oxivirt_util::chain;
-use oxivirt_util::firewall::xtables::XtablesError;
-use oxivirt_util::pidfile::PidFileError;
+use oxivirt_nft::xtables::XtablesError;
+use oxivirt_sys::chain;
+use oxivirt_sys::pidfile::PidFileError;
 
 use crate::apply::{HostError, Stopped};
 use crate::hooks::HookError;
@@ -249,7 +249,7 @@ mod tests {
             "internal error: zone z requested for network n but firewalld is not active",
         );
         check(&plan(&PlanError::NoDnsmasq), 38, 0, "Cannot find 'dnsmasq' in path");
-        let name = "sixteen-letters!".parse::<oxivirt_util::link_name::LinkName>().unwrap_err();
+        let name = "sixteen-letters!".parse::<oxivirt_types::link_name::LinkName>().unwrap_err();
         assert_eq!(plan(&PlanError::LinkName(name)).code(), ErrorCode::SYSTEM_ERROR);
     }
 

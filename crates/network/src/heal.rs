@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxivirt::Event;
 use oxivirt_conf::Heal;
-use oxivirt_util::chain;
-use oxivirt_util::file::{self, Durability};
-use oxivirt_util::link_name::LinkName;
+use oxivirt_sys::chain;
+use oxivirt_sys::file::{self, Durability};
+use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;

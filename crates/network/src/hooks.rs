@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use oxivirt_util::command::{Command, is_executable};
+use oxivirt_sys::command::{Command, is_executable};
 
 /// Variables of the driver's own environment that scripts get.
 const PASSED: [&str; 7] =
@@ -139,7 +139,7 @@ impl Hooks {
         }
         let line = command.line();
         let output =
-            command.run().await.map_err(|error| HookError(oxivirt_util::chain::text(&error)))?;
+            command.run().await.map_err(|error| HookError(oxivirt_sys::chain::text(&error)))?;
         if output.status.success() {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Hooks {
 mod tests {
     use std::fs;
 
-    use oxivirt_util::file;
+    use oxivirt_sys::file;
 
     use super::*;
 

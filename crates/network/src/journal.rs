@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use oxivirt_util::file::{self, Durability, FileError};
+use oxivirt_sys::file::{self, Durability, FileError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

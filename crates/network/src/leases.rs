@@ -3,7 +3,7 @@
 //! libvirt: `networkGetDHCPLeases`, src/network/bridge_driver.c
 
 use oxivirt::{DhcpLease, IpAddrType};
-use oxivirt_util::mac::MacAddr;
+use oxivirt_types::mac::MacAddr;
 use serde_json::Value;
 
 /// No lease file is larger.

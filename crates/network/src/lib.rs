@@ -11,6 +11,7 @@
 pub mod apply;
 mod config;
 pub mod counts;
+pub mod dnsmasq;
 pub mod document;
 pub mod driver;
 pub mod embed;
@@ -21,6 +22,7 @@ pub mod journal;
 pub mod layout;
 pub mod leases;
 mod lifecycle;
+pub mod macmap;
 mod metadata;
 pub mod plan;
 mod ports;

@@ -25,8 +25,8 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Surroundings, validate};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::{chain, file};
+use oxivirt_sys::{chain, file};
+use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::{self, Host};

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::firewall::Passage;
-use oxivirt_util::firewall::text::script;
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::{chain, file};
+use oxivirt_nft::Passage;
+use oxivirt_nft::text::script;
+use oxivirt_sys::{chain, file};
+use oxivirt_types::mac::MacAddr;
 
 use crate::apply::Host as _;
 use crate::apply::linux::LinuxHost;

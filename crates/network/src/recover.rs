@@ -9,10 +9,10 @@ use oxivirt::{Lifetime, Result};
 use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
 use oxivirt_conf::network::{ForwardMode, NetworkDef};
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
-use oxivirt_util::chain;
-use oxivirt_util::file::{self, Durability};
-use oxivirt_util::firewall::{Key, Removal};
-use oxivirt_util::mac::MacAddr;
+use oxivirt_nft::{Key, Removal};
+use oxivirt_sys::chain;
+use oxivirt_sys::file::{self, Durability};
+use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::{self, Host};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use oxivirt::{Autostart, Lifetime};
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_util::chain;
+use oxivirt_sys::chain;
 
 use crate::apply::Host;
 use crate::driver::Inner;

@@ -250,7 +250,7 @@ impl<H: Host> Inner<H> {
             if let Err(error) = self.host.run(&Step::LoadRules(change)).await {
                 // Each for itself then, so that one does not keep the others from theirs.
                 tracing::warn!(
-                    error = oxivirt_util::chain::text(&error),
+                    error = oxivirt_sys::chain::text(&error),
                     "rules not loaded in one transaction"
                 );
                 return AtOnce::No;

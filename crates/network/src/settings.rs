@@ -4,8 +4,8 @@
 //! once no network needs it: what it was is on disk before it is changed.
 
 use oxivirt::Result;
-use oxivirt_util::chain;
-use oxivirt_util::file::{self, Durability};
+use oxivirt_sys::chain;
+use oxivirt_sys::file::{self, Durability};
 use uuid::Uuid;
 
 use crate::apply::Host;

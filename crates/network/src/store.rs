@@ -11,13 +11,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::macmap::{self, MacMap, MacMapError};
 use oxivirt::Autostart;
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
-use oxivirt_util::file::{self, Durability, FileError};
-use oxivirt_util::macmap::{self, MacMap, MacMapError};
+use oxivirt_sys::file::{self, Durability, FileError};
 use uuid::Uuid;
 
 use crate::document::{Document, Swap};
@@ -92,7 +92,7 @@ pub(crate) fn sweep(layout: &Layout) {
     for dir in dirs {
         for path in files(&dir, "new") {
             if let Err(error) = file::remove(&path) {
-                tracing::warn!(error = oxivirt_util::chain::text(&error), "left-over file stays");
+                tracing::warn!(error = oxivirt_sys::chain::text(&error), "left-over file stays");
             }
         }
     }

@@ -8,7 +8,7 @@
 use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallRemoval;
-use oxivirt_util::chain;
+use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
 use crate::document::{Document, Swap};

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use oxivirt::{DhcpLease, Event, LeaseChange};
 use oxivirt_conf::Heal;
-use oxivirt_util::watch::DirWatch;
-use oxivirt_util::{chain, file};
+use oxivirt_sys::watch::DirWatch;
+use oxivirt_sys::{chain, file};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{self, Host};

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
-use oxivirt_util::keyfile::{KeyFile, Value};
+use oxivirt_sys::keyfile::{KeyFile, Value};
 
 use crate::driver::Environment;
 
@@ -171,11 +171,11 @@ mod tests {
         let conf = dir.path().join("libvirt/libvirt.conf");
         std::fs::create_dir(conf.parent().unwrap()).unwrap();
         let text = "uri_default = \"lab\"\nuri_aliases = [ \"lab=network+tcp://lab/system\" ]";
-        oxivirt_util::file::replace(
+        oxivirt_sys::file::replace(
             &conf,
             text.as_bytes(),
             0o600,
-            oxivirt_util::file::Durability::Regenerated,
+            oxivirt_sys::file::Durability::Regenerated,
         )
         .unwrap();
         let environment = |config_home: &str, default: &str| Environment {

@@ -2,7 +2,7 @@
 //!
 //! libvirt 11.3.0: `testOpenDefault`, `testBuildCapabilities`, src/test/test_driver.c
 
-use oxivirt_util::xml::Writer;
+use oxivirt_xml::Writer;
 
 /// Processors that are there, and whether each runs.
 pub(crate) const ONLINE: [bool; 8] = [true, false, true, false, true, false, false, false];
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn capabilities_are_a_document() {
         let text = super::capabilities();
-        let root = oxivirt_util::xml::parse(&text, oxivirt_util::xml::Blanks::Drop).unwrap();
+        let root = oxivirt_xml::parse(&text, oxivirt_xml::Blanks::Drop).unwrap();
         assert_eq!(root.children("guest").count(), 2);
         assert!(text.starts_with("<capabilities>\n\n  <host>\n"), "{text}");
         assert!(text.contains("  </host>\n\n  <guest>\n"), "{text}");

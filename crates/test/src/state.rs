@@ -9,8 +9,8 @@ use oxivirt::{
     NetworkState, Result, Uuid,
 };
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_util::file;
-use oxivirt_util::xml::{self, Blanks};
+use oxivirt_sys::file;
+use oxivirt_xml::{self as xml, Blanks};
 
 /// Larger files are refused, as everywhere.
 const LIMIT: u64 = 10 << 20;

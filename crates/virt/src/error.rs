@@ -5,9 +5,7 @@
 //! domain, never the message. The visible frames ("Network not found: …") live in one table,
 //! [`ErrorCode::template`]; whoever raises an error gives the detail only.
 
-mod code;
-
-pub use code::{ErrorCode, ErrorDomain, ErrorLevel, Template};
+pub use oxivirt_types::error::{ErrorCode, ErrorDomain, ErrorLevel, Template};
 
 use std::{fmt, io};
 

@@ -10,6 +10,7 @@ use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_network::leases::{self, Prefixes};
+use oxivirt_network::macmap::MacMap;
 use oxivirt_remote::admin::protocol as admin;
 use oxivirt_remote::call;
 use oxivirt_remote::protocol::{self, PROCEDURES, RemoteRequest};
@@ -19,8 +20,7 @@ use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_rpc::server::client::Entrance;
 use oxivirt_rpc::server::{Server, Serves as _, connection};
-use oxivirt_util::keyfile::KeyFile;
-use oxivirt_util::macmap::MacMap;
+use oxivirt_sys::keyfile::KeyFile;
 
 /// A target: its name and what it does with its input.
 pub type Target = (&'static str, fn(&[u8]));

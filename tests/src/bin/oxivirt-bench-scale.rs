@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_network::plan::rules::{self, Firewall, Rules, RulesChange};
+use oxivirt_nft::iptables::{Listing, Rule, Unused, script};
+use oxivirt_nft::kernel::Nftables;
 use oxivirt_tests::Netns;
 use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::Running;
-use oxivirt_util::firewall::iptables::{Listing, Rule, Unused, script};
-use oxivirt_util::netlink::nftables::Nftables;
 
 /// How long one measurement takes.
 const TIME: Duration = Duration::from_millis(500);

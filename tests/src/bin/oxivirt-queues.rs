@@ -6,9 +6,9 @@
 
 use std::process::ExitCode;
 
+use oxivirt_netlink::{Class, Handle, Hook, QueueChange};
 use oxivirt_tests::error::{Error, Result};
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::netlink::{Class, Handle, Hook, QueueChange};
+use oxivirt_types::mac::MacAddr;
 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0x00, 0x0a, 0xb1, 0x02]);
 
@@ -84,7 +84,7 @@ fn run() -> Result<()> {
             match links.change_queue(index, change).await {
                 Ok(()) => println!("done"),
                 Err(error) => {
-                    eprintln!("{}: {}", change.words(link), oxivirt_util::chain::text(&error));
+                    eprintln!("{}: {}", change.words(link), oxivirt_sys::chain::text(&error));
                     println!("refused");
                 }
             }

@@ -7,9 +7,9 @@
 use std::error::Error;
 
 use oxivirt_network::plan::nftables::{self, Outside, Subnet, Traffic};
-use oxivirt_util::firewall::{PortRange, Removal, json, text};
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, Nftables};
+use oxivirt_nft::kernel::{DeleteTableIf, Load, Nftables};
+use oxivirt_nft::{PortRange, Removal, json, text};
+use oxivirt_types::link_name::LinkName;
 
 fn networks() -> Result<Vec<Traffic>, Box<dyn Error>> {
     let ports = PortRange { start: 1024, end: 65535 };

@@ -6,7 +6,7 @@ use oxivirt_conf::network::{Counters, NetworkDef};
 use oxivirt_conf::status::{FirewallBackend, NetworkStatus};
 use oxivirt_network::plan::rules::{self, Firewall, Rules};
 use oxivirt_network::plan::start;
-use oxivirt_util::firewall::iptables::{Listing, SHARED_CHAINS, Unused, program, script};
+use oxivirt_nft::iptables::{Listing, SHARED_CHAINS, Unused, program, script};
 
 use super::cases::{CasesFile, Compared, Refused, Row, RowResult};
 
@@ -79,8 +79,8 @@ fn removal(def: &NetworkDef, rules: Option<&Rules>) -> String {
 /// The commands that make the shared chains, taken from the transactions of a first network.
 ///
 /// What is listed is what a libvirt without transactions asks first; ours asks once for all tables.
-fn shared(rules: &[oxivirt_util::firewall::iptables::Rule]) -> String {
-    use oxivirt_util::firewall::Family;
+fn shared(rules: &[oxivirt_nft::iptables::Rule]) -> String {
+    use oxivirt_nft::Family;
     let mut text = String::new();
     for family in [Family::Ipv4, Family::Ipv6] {
         for table in ["filter", "nat", "mangle"] {
@@ -90,7 +90,7 @@ fn shared(rules: &[oxivirt_util::firewall::iptables::Rule]) -> String {
         // A rule for each table, so that each is prepared.
         let first = rules.first().cloned();
         let all = SHARED_CHAINS.map(|(table, _, chain)| {
-            first.clone().map(|rule| oxivirt_util::firewall::iptables::Rule {
+            first.clone().map(|rule| oxivirt_nft::iptables::Rule {
                 table: table.to_owned(),
                 chain: chain.to_owned(),
                 ..rule

@@ -1,6 +1,6 @@
 //! Makes documents that are valid by construction, of every element and attribute there is.
 
-use oxivirt_util::xml::{Attribute, Element, Node};
+use oxivirt_xml::{Attribute, Element, Node};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -164,8 +164,7 @@ impl Generator {
         let mut metadata = el("metadata");
         for (at, uri) in ["urn:1", "urn:2"].into_iter().enumerate() {
             let prefix = ["p", "q"][at];
-            let bound =
-                oxivirt_util::xml::Namespace { prefix: Some(prefix.into()), uri: uri.into() };
+            let bound = oxivirt_xml::Namespace { prefix: Some(prefix.into()), uri: uri.into() };
             let mut child = el("data");
             child.prefix = Some(prefix.into());
             child.namespace = Some(uri.into());

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use oxivirt_conf::network::{Form, NetworkDef};
-use oxivirt_util::xml::{Blanks, Element, parse};
+use oxivirt_xml::{Blanks, Element, parse};
 
 pub use self::generate::Generator;
 pub use self::peer::{Answer, Peer, PeerError, SchemaVerdict};

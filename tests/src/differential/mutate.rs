@@ -1,6 +1,6 @@
 //! Turns a valid document into text, on request with faults in its meaning or its form.
 
-use oxivirt_util::xml::{Attribute, Element, Node};
+use oxivirt_xml::{Attribute, Element, Node};
 use rand::RngExt as _;
 
 use super::generate::{Generator, Tree};
@@ -327,7 +327,7 @@ fn escape(text: &str, out: &mut String) {
         match c {
             '\n' => out.push_str("&#10;"),
             '\t' => out.push_str("&#9;"),
-            _ => oxivirt_util::xml::escape(out, c.encode_utf8(&mut [0; 4])),
+            _ => oxivirt_xml::escape(out, c.encode_utf8(&mut [0; 4])),
         }
     }
 }

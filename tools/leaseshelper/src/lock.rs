@@ -19,7 +19,7 @@ use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
 };
-use oxivirt_util::link_name::LinkName;
+use oxivirt_types::link_name::LinkName;
 use std::{
     fs::{self, File, OpenOptions},
     io,

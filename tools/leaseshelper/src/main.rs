@@ -15,7 +15,7 @@ mod request;
 
 use lease::{Database, LeaseError};
 use lock::WriteLock;
-use oxivirt_util::file::{self, Durability, FileError};
+use oxivirt_sys::file::{self, Durability, FileError};
 use request::{Action, Request, RequestError};
 use std::{
     env,

@@ -3,7 +3,7 @@
 //! dnsmasq(8), `--dhcp-script`; libvirt: src/network/leaseshelper.c
 
 use crate::lease::Lease;
-use oxivirt_util::link_name::{LinkName, LinkNameError};
+use oxivirt_types::link_name::{LinkName, LinkNameError};
 
 /// Why a call cannot be understood.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What there is of a network, gathered through the connection: for graphs, watching and machine formats.
 
 use oxivirt::{DhcpLease, Network, XmlFlags};
-use oxivirt_util::xml::{self, Blanks, Element};
+use oxivirt_xml::{self as xml, Blanks, Element};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;

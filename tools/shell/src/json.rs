@@ -4,7 +4,7 @@
 //! needs one way to look, not two. All values are strings, as in the XML; `metadata`, which belongs to others,
 //! stays XML.
 
-use oxivirt_util::xml::{self, Blanks, Element, Node, XmlError};
+use oxivirt_xml::{self as xml, Blanks, Element, Node, XmlError};
 use serde_json::{Map, Value};
 
 /// Elements of network documents which may be repeated.

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::mac::MacAddr;
+use oxivirt_xml::{Element, Writer};
 
 use super::ForwardMode;
 use crate::error::{Class, XML};

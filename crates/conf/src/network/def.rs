@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::xml::{self, Blanks, Element, Writer};
+use oxivirt_types::mac::MacAddr;
+use oxivirt_xml::{self as xml, Blanks, Element, Writer};
 
 use super::bridge::{self, Bridge, BridgeError, Stp};
 use super::dns::{Dns, Domain};

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU64;
 
-use oxivirt_util::ip::{Address, Family, range_size};
-use oxivirt_util::mac::{MacAddr, MacError};
-use oxivirt_util::xml::{Element, Tag, Writer};
+use oxivirt_types::ip::{Address, Family, range_size};
+use oxivirt_types::mac::{MacAddr, MacError};
+use oxivirt_xml::{Element, Tag, Writer};
 
 use super::ip::{AddressingError, IpDef};
 use crate::error::Result;

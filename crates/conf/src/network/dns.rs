@@ -1,7 +1,7 @@
 //! `<domain>` and `<dns>`: what the network's name server answers.
 
-use oxivirt_util::ip::Address;
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::ip::Address;
+use oxivirt_xml::{Element, Writer};
 
 use super::records::{DnsHost, SERVICE_MAX, SrvRecord, TxtRecord};
 use crate::error::{Class, DETAIL, Result, UNSUPPORTED, XML};

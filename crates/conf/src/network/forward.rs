@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use oxivirt_util::ip::RangeError;
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::ip::RangeError;
+use oxivirt_xml::{Element, Writer};
 
 use super::nat::Nat;
 use super::{Counters, Form};

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use oxivirt_util::ip::{
+use oxivirt_types::ip::{
     Address, AddressError, Family, IpNet, RangeError, implied_prefix, netmask_prefix, subnet,
 };
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_xml::{Element, Writer};
 
 use super::dhcp::Dhcp;
 use crate::error::{Class, ErrorCode, ErrorDomain, Result, UNSUPPORTED, XML};

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use oxivirt_util::ip::{Address, range_size};
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::ip::{Address, range_size};
+use oxivirt_xml::{Element, Writer};
 
 use super::forward::ForwardError;
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! `<portgroup>`: a named class of connections.
 
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_xml::{Element, Writer};
 
 use super::GeneralError;
 use crate::bandwidth::Bandwidth;

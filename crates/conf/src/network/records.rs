@@ -1,7 +1,7 @@
 //! Records of `<dns>`: `<txt>`, `<srv>`, `<host>`, whole and as an update names them.
 
-use oxivirt_util::ip::Address;
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::ip::Address;
+use oxivirt_xml::{Element, Writer};
 
 use super::dns::DnsError;
 use crate::node::Node as _;

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
-use oxivirt_util::ip::{Address, Family, IpNet, netmask_prefix, subnet};
-use oxivirt_util::xml::{Element, Writer};
+use oxivirt_types::ip::{Address, Family, IpNet, netmask_prefix, subnet};
+use oxivirt_xml::{Element, Writer};
 
 use super::ip::IpDef;
 use crate::error::{Class, Result, UNSUPPORTED, XML};

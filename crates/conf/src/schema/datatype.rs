@@ -100,7 +100,7 @@ datatypes! {
     DUID = "a DUID of type 1 to 4", is_duid;
     IPV4 = "an IPv4 address", is_ipv4;
     IP = "an IP address", |text| is_ipv4(text) || is_ipv6(text);
-    FAMILY = "'ipv4' or 'ipv6'", |text| oxivirt_util::ip::Family::from_word(text).is_some();
+    FAMILY = "'ipv4' or 'ipv6'", |text| oxivirt_types::ip::Family::from_word(text).is_some();
     PROTOCOL = "'tcp' or 'udp'", |text| matches!(text, "tcp" | "udp");
     TITLE = "one line of text", |text| !text.is_empty() && !text.contains('\n');
     FILE_PATH = "a path", |text| !text.is_empty() && !text.contains(['\n', '\r']);

@@ -1,6 +1,6 @@
 //! A schema as values, and its interpreter.
 
-use oxivirt_util::xml::{Element as Tree, Node};
+use oxivirt_xml::{Element as Tree, Node};
 
 use super::datatype::{Datatype, collapsed};
 use super::{SchemaError, SchemaFault as Fault};

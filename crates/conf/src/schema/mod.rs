@@ -13,7 +13,7 @@ mod grammar;
 mod network;
 mod port;
 
-use oxivirt_util::xml::Element as Tree;
+use oxivirt_xml::Element as Tree;
 
 use crate::error::{Class, ErrorCode, ErrorDomain};
 

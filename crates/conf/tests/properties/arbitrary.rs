@@ -13,8 +13,8 @@ use oxivirt_conf::status::{
 use oxivirt_conf::virtualport::{VirtualPort, VirtualPortType};
 use oxivirt_conf::vlan::{NativeVlanMode, Vlan, VlanTag};
 use oxivirt_conf::{Metadata, Uuid, YesNo};
-use oxivirt_util::ip::{Address, Family};
-use oxivirt_util::mac::MacAddr;
+use oxivirt_types::ip::{Address, Family};
+use oxivirt_types::mac::MacAddr;
 use proptest::collection::{btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -373,9 +373,9 @@ fn metadata() -> impl Strategy<Value = Metadata> {
     ("[a-z]{1,4}", "urn:[a-z]{1,4}", maybe_empty(), maybe_empty()).prop_map(
         |(key, uri, attribute, text)| {
             let mut payload = String::from("<a q='");
-            oxivirt_util::xml::escape(&mut payload, &attribute.replace('\t', " "));
+            oxivirt_xml::escape(&mut payload, &attribute.replace('\t', " "));
             payload.push_str("'><b>x");
-            oxivirt_util::xml::escape(&mut payload, &text);
+            oxivirt_xml::escape(&mut payload, &text);
             payload.push_str("</b></a>");
             Metadata::set(None, &format!("k{key}"), &uri, Some(&payload)).unwrap().unwrap()
         },

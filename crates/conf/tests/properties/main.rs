@@ -16,7 +16,7 @@ use oxivirt_conf::network::{
 };
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::{NetworkStatus, Taint};
-use oxivirt_util::ip::{Address, Family};
+use oxivirt_types::ip::{Address, Family};
 use proptest::collection::btree_set;
 use proptest::option::of;
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use oxivirt_remote::server::Authentication;
-use oxivirt_util::keyfile::{KeyFile, KeyFileError, Line};
+use oxivirt_sys::keyfile::{KeyFile, KeyFileError, Line};
 
 use super::{ConfigError, PortAuthentication};
 

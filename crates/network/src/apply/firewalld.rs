@@ -10,8 +10,8 @@ mod known {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use oxivirt_util::chain;
-    use oxivirt_util::firewalld::{self, FirewalldError};
+    use oxivirt_sys::chain;
+    use oxivirt_sys::firewalld::{self, FirewalldError};
 
     use crate::apply::HostError;
     use crate::plan::facts::{self, RUNNING_PATIENCE, Zones};

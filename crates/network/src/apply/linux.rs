@@ -10,22 +10,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::dnsmasq::{self, Process};
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::command::{self, Command};
-use oxivirt_util::dnsmasq::{self, Process};
-use oxivirt_util::firewall::counters::RuleCount;
-use oxivirt_util::firewall::libvirt::{self, NetworkRules};
-use oxivirt_util::firewall::passage::DroppingChain;
-use oxivirt_util::firewall::xtables::{Xtables, XtablesError};
-use oxivirt_util::firewall::{Family, Passage, Removal, Transaction};
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::nftables::{DeleteTableIf, Load, NftError, Nftables, TableState};
-use oxivirt_util::netlink::{Handle, LinkKind, Route};
-use oxivirt_util::resolved::{self, ResolvedError};
-use oxivirt_util::sriov::Sysfs;
-use oxivirt_util::{chain, file, pidfile};
+use oxivirt_netlink::sriov::Sysfs;
+use oxivirt_netlink::{Handle, LinkKind, Route};
+use oxivirt_nft::counters::RuleCount;
+use oxivirt_nft::kernel::{DeleteTableIf, Load, NftError, Nftables, TableState};
+use oxivirt_nft::libvirt::{self, NetworkRules};
+use oxivirt_nft::passage::DroppingChain;
+use oxivirt_nft::xtables::{Xtables, XtablesError};
+use oxivirt_nft::{Family, Passage, Removal, Transaction};
+use oxivirt_sys::command::{self, Command};
+use oxivirt_sys::resolved::{self, ResolvedError};
+use oxivirt_sys::{chain, file, pidfile};
+use oxivirt_types::link_name::LinkName;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -431,7 +431,7 @@ impl Host for LinuxHost {
     }
 
     fn has_link(&self, name: &str) -> bool {
-        oxivirt_util::netlink::has_link(name)
+        oxivirt_netlink::has_link(name)
     }
 
     async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {

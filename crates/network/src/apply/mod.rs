@@ -15,16 +15,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
+use crate::dnsmasq::DnsmasqError;
 use futures::future::join_all;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::command::CommandError;
-use oxivirt_util::dnsmasq::DnsmasqError;
-use oxivirt_util::file::FileError;
-use oxivirt_util::firewall::counters::RuleCount;
-use oxivirt_util::firewall::xtables::XtablesError;
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::NetlinkError;
-use oxivirt_util::netlink::nftables::NftError;
+use oxivirt_netlink::NetlinkError;
+use oxivirt_nft::counters::RuleCount;
+use oxivirt_nft::kernel::NftError;
+use oxivirt_nft::xtables::XtablesError;
+use oxivirt_sys::command::CommandError;
+use oxivirt_sys::file::FileError;
+use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
@@ -274,7 +274,7 @@ pub async fn run<H: Host>(host: &H, plan: &Plan<Step>) -> Result<(), Stopped> {
                     failure = Some((step, error));
                 } else {
                     tracing::warn!(%step,
-                        error = oxivirt_util::chain::text(&error),
+                        error = oxivirt_sys::chain::text(&error),
                         "failed as well"
                     );
                 }

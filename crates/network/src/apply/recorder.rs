@@ -11,11 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::firewall::Removal;
-use oxivirt_util::firewall::counters::RuleCount;
-use oxivirt_util::firewall::iptables::{Rule, program};
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
+use oxivirt_netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
+use oxivirt_nft::Removal;
+use oxivirt_nft::counters::RuleCount;
+use oxivirt_nft::iptables::{Rule, program};
+use oxivirt_types::link_name::LinkName;
 use tokio::sync::Notify;
 
 use super::{End, Hint, Host, HostError};
@@ -364,17 +364,17 @@ impl State {
                 self.zones.remove(link);
             }
             // Of the driver's own files some are real.
-            Undo::RemoveDir { path } => oxivirt_util::file::remove_dir(path)?,
+            Undo::RemoveDir { path } => oxivirt_sys::file::remove_dir(path)?,
             Undo::RemoveFile { path } => {
                 self.files.remove(path);
-                oxivirt_util::file::remove(&oxivirt_util::file::temporary(path))?;
-                oxivirt_util::file::remove(path)?;
+                oxivirt_sys::file::remove(&oxivirt_sys::file::temporary(path))?;
+                oxivirt_sys::file::remove(path)?;
             }
             Undo::RemoveIfEmpty { path } => {
                 let is_empty = std::fs::read(path)
                     .is_ok_and(|text| text.iter().all(|byte| b"[] \n".contains(byte)));
                 if is_empty {
-                    oxivirt_util::file::remove(path)?;
+                    oxivirt_sys::file::remove(path)?;
                 }
             }
             Undo::RunRemoval { .. }

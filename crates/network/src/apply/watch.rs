@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxivirt_util::firewall::xtables::Xtables;
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::monitor::{Change, Monitor};
-use oxivirt_util::netlink::nftables::Nftables;
-use oxivirt_util::netlink::{Handle, link_name};
+use oxivirt_netlink::monitor::{Change, Monitor};
+use oxivirt_netlink::{Handle, link_name};
+use oxivirt_nft::kernel::Nftables;
+use oxivirt_nft::xtables::Xtables;
+use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Hint;

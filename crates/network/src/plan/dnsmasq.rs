@@ -14,8 +14,8 @@ use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{
     DhcpHost, Dns, ForwardMode, HostMac, IpDef, Lease, NetworkDef, SrvRecord,
 };
-use oxivirt_util::ip::{Address, Family};
-use oxivirt_util::xml;
+use oxivirt_types::ip::{Address, Family};
+use oxivirt_xml as xml;
 
 /// Where the files of a network are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::firewall::passage::{DroppingChain, UserChain};
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::LinkKind;
+use oxivirt_netlink::LinkKind;
+use oxivirt_nft::passage::{DroppingChain, UserChain};
+use oxivirt_types::link_name::LinkName;
 
 use super::Sysctl;
 

@@ -8,9 +8,9 @@
 
 use ipnet::IpNet;
 use oxivirt_conf::network::{IpDef, NetworkDef};
-use oxivirt_util::firewall::iptables::Rule;
-use oxivirt_util::firewall::{Family, PortRange};
-use oxivirt_util::link_name::LinkName;
+use oxivirt_nft::iptables::Rule;
+use oxivirt_nft::{Family, PortRange};
+use oxivirt_types::link_name::LinkName;
 
 use super::nftables::{Outside, Traffic};
 

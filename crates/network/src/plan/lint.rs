@@ -1,6 +1,6 @@
 //! What holds for every plan, stated apart from the planner.
 
-use oxivirt_util::firewall::Change;
+use oxivirt_nft::Change;
 
 use super::{Plan, RulesChange, Step, Undo};
 

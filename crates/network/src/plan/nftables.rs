@@ -21,13 +21,13 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use oxivirt_util::firewall::libvirt::NetworkRules;
-use oxivirt_util::firewall::model::{L4Protocol, LookupKey};
-use oxivirt_util::firewall::{
+use oxivirt_nft::libvirt::NetworkRules;
+use oxivirt_nft::model::{L4Protocol, LookupKey};
+use oxivirt_nft::{
     Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,
     removal, text,
 };
-use oxivirt_util::link_name::LinkName;
+use oxivirt_types::link_name::LinkName;
 use uuid::Uuid;
 
 /// The table of all our rules, of family `inet`.

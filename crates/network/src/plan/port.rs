@@ -14,7 +14,7 @@ use oxivirt_conf::pci::PciAddress;
 use oxivirt_conf::port::{BridgePlug, MacvlanMode, NetworkPortDef, Plug};
 use oxivirt_conf::status::ClassIds;
 use oxivirt_conf::virtualport::{VirtualPort, VirtualPortError, VirtualPortType};
-use oxivirt_util::mac::MacAddr;
+use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use super::shaping::{FIRST_CLASS, Floor, Floors};

@@ -8,14 +8,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{IpDef, MacTableManager, NetworkDef, RouteDef};
-use oxivirt_util::dnsmasq::Launch;
-use oxivirt_util::file::Durability;
-use oxivirt_util::firewall::Family;
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::{Bridge, Stp};
+use oxivirt_netlink::{Bridge, Stp};
+use oxivirt_nft::Family;
+use oxivirt_sys::file::Durability;
+use oxivirt_types::link_name::LinkName;
 
 use super::facts::Zones;
 use super::nftables::Layer;

@@ -4,12 +4,12 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{
     Errors, FirewallBackend, FirewallLayer, FirewallRemoval, RemovalAction, RemovalGroup,
 };
-use oxivirt_util::firewall::iptables::Rule;
-use oxivirt_util::firewall::passage::{Passage, UserChain};
-use oxivirt_util::firewall::{Change, Family, Removal, Transaction};
+use oxivirt_nft::iptables::Rule;
+use oxivirt_nft::passage::{Passage, UserChain};
+use oxivirt_nft::{Change, Family, Removal, Transaction};
 
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::nftables::Load;
+use oxivirt_nft::kernel::Load;
+use oxivirt_types::link_name::LinkName;
 
 use super::iptables::Services;
 use super::nftables::{self, Layer};

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use oxivirt_conf::bandwidth::Rate;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::mac::MacAddr;
-use oxivirt_util::netlink::{Class, Hook, QueueChange};
+use oxivirt_netlink::{Class, Hook, QueueChange};
+use oxivirt_types::link_name::LinkName;
+use oxivirt_types::mac::MacAddr;
 
 use super::Step;
 use super::iptables::{Served, Services};

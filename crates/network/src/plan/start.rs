@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef, RouteDef};
 use oxivirt_conf::status::FirewallBackend;
-use oxivirt_util::firewall::passage::{self, DroppingChain};
-use oxivirt_util::firewall::{Family, PortRange};
-use oxivirt_util::link_name::{LinkName, LinkNameError};
+use oxivirt_nft::passage::{self, DroppingChain};
+use oxivirt_nft::{Family, PortRange};
+use oxivirt_types::link_name::{LinkName, LinkNameError};
 
 use super::dnsmasq::{self, DnsmasqError};
 use super::facts::{FilterQuery, Firewalld, START_PATIENCE, Zones};

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::dnsmasq::Launch;
 use ipnet::IpNet;
-use oxivirt_util::dnsmasq::Launch;
-use oxivirt_util::file::Durability;
-use oxivirt_util::firewall::Family;
-use oxivirt_util::firewall::iptables::Rule;
-use oxivirt_util::link_name::LinkName;
-use oxivirt_util::netlink::Bridge;
+use oxivirt_netlink::Bridge;
+use oxivirt_nft::Family;
+use oxivirt_nft::iptables::Rule;
+use oxivirt_sys::file::Durability;
+use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 
 use super::provision::{Registration, RouteState};

@@ -9,7 +9,7 @@
 
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{FirewallBackend, FirewallLayer, FirewallRemoval};
-use oxivirt_util::firewall::{Passage, Removal, libvirt};
+use oxivirt_nft::{Passage, Removal, libvirt};
 
 use super::facts::Zones;
 use super::iptables::{self, Services};

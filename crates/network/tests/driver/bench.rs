@@ -8,7 +8,7 @@ use oxivirt::{DefineFlags, Error, Event, EventId, NetworkDriver as _, NetworkRef
 use oxivirt_network::apply::recorder::Recorder;
 use oxivirt_network::layout::Layout;
 use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
-use oxivirt_util::file;
+use oxivirt_sys::file;
 
 pub(crate) const XML: &str =
     "<network><name>default</name><uuid>11111111-2222-3333-4444-555555555555</uuid>

@@ -164,7 +164,7 @@ fn push_shape(out: &mut String, shape: &Shape) {
         let class = if index == 0 { " class=\"first\"" } else { "" };
         let (x, y) = (x + PADDING, y + PADDING + index * LINE + LINE - 5);
         let mut text = String::new();
-        oxivirt_util::xml::escape(&mut text, line);
+        oxivirt_xml::escape(&mut text, line);
         out.push_str(&format!("<text x=\"{x}\" y=\"{y}\"{class}>{text}</text>"));
     }
     out.push_str("</g>\n");
@@ -173,7 +173,7 @@ fn push_shape(out: &mut String, shape: &Shape) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oxivirt_util::xml::{Blanks, parse};
+    use oxivirt_xml::{Blanks, parse};
 
     #[test]
     fn a_picture_is_a_document_in_which_nothing_overlaps() {

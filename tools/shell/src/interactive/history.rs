@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use oxivirt_util::file::{self, Durability};
+use oxivirt_sys::file::{self, Durability};
 
 use crate::i18n::tr;
 use crate::shell::Shell;

@@ -14,7 +14,7 @@ mod tree;
 
 use std::collections::BTreeSet;
 
-use oxivirt_util::xml::{self, Attribute, Blanks, Element, Node, XmlError};
+use oxivirt_xml::{self as xml, Attribute, Blanks, Element, Node, XmlError};
 
 use eval::Context;
 use tree::{Document, Kind};

@@ -1,6 +1,6 @@
 //! A document as the data model of XPath sees it: numbered nodes with a way up.
 
-use oxivirt_util::xml::{Attribute, Element, Node};
+use oxivirt_xml::{Attribute, Element, Node};
 
 /// All nodes; the number of a node is its place in document order.
 #[derive(Debug)]

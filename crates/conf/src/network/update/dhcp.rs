@@ -1,7 +1,7 @@
 //! Sections `ip-dhcp-host` and `ip-dhcp-range`.
 
-use oxivirt_util::ip::{Address, Family};
-use oxivirt_util::xml::Element;
+use oxivirt_types::ip::{Address, Family};
+use oxivirt_xml::Element;
 
 use super::{Change, Command, Context, Place, Refusal, Result, insert};
 use crate::network::{DhcpHost, DhcpHostPattern, DhcpRange, HostMac, IpDef, NetworkDef};
@@ -170,7 +170,7 @@ fn family_at(def: &NetworkDef, index: usize) -> Family {
     def.ips.get(index).map_or(Family::Ipv4, IpDef::family)
 }
 
-fn mac(host: Option<&HostMac>) -> Option<oxivirt_util::mac::MacAddr> {
+fn mac(host: Option<&HostMac>) -> Option<oxivirt_types::mac::MacAddr> {
     host.map(HostMac::mac)
 }
 

@@ -1,6 +1,6 @@
 //! Sections `dns-host`, `dns-txt` and `dns-srv`.
 
-use oxivirt_util::xml::Element;
+use oxivirt_xml::Element;
 
 use super::{Change, Command, Context, Place, Refusal, Result, insert};
 use crate::network::records::Completeness;

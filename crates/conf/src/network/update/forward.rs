@@ -1,6 +1,6 @@
 //! Sections `forward-interface` and `portgroup`.
 
-use oxivirt_util::xml::Element;
+use oxivirt_xml::Element;
 
 use super::{Change, Command, Context, Place, Refusal, Result, insert};
 use crate::network::{Counters, ForwardDevice, NetworkDef, PortGroup};

@@ -24,14 +24,14 @@ mod forward;
 
 use std::fmt;
 
-use oxivirt_util::xml::{self, Blanks, Element, XmlError};
+use oxivirt_xml::{self as xml, Blanks, Element, XmlError};
 
 pub use self::dhcp::{DhcpHostChange, DhcpRangeChange};
 pub use self::dns::{DnsHostChange, DnsSrvChange, DnsTxtChange};
 pub use self::forward::{InterfaceChange, PortGroupChange};
 use super::{Counters, Form, NetworkDef};
 use crate::error::{Class, ErrorCode, ErrorDomain, ParseError, XML};
-use oxivirt_util::ip::Family;
+use oxivirt_types::ip::Family;
 
 /// A change as the API passes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

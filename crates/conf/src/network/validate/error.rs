@@ -1,6 +1,6 @@
 //! Why a definition cannot be served, in the words scripts see.
 
-use oxivirt_util::ip::Family;
+use oxivirt_types::ip::Family;
 
 use super::BRIDGE_ID_MAX;
 use crate::error::{Class, ErrorCode, ErrorDomain, INTERNAL, UNSUPPORTED};

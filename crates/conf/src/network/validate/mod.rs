@@ -9,8 +9,8 @@ mod error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use oxivirt_util::ip::Family;
-use oxivirt_util::mac::MacAddr;
+use oxivirt_types::ip::Family;
+use oxivirt_types::mac::MacAddr;
 
 pub use self::error::ValidateError;
 use super::{ForwardDevice, ForwardMode, NetworkDef, PortGroup};

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dnsmasq::Launch;
 use ipnet::IpNet;
-use oxivirt_util::dnsmasq::Launch;
-use oxivirt_util::file;
-use oxivirt_util::firewall::Family;
-use oxivirt_util::netlink::{Bridge, Link, LinkKind};
+use oxivirt_netlink::{Bridge, Link, LinkKind};
+use oxivirt_nft::Family;
+use oxivirt_sys::file;
 
 use super::{LinuxHost, find, is_set};
 use crate::apply::HostError;

@@ -1,5 +1,5 @@
 use super::*;
-use oxivirt_util::firewall::Removal;
+use oxivirt_nft::Removal;
 
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()

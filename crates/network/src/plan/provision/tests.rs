@@ -1,4 +1,4 @@
-use oxivirt_util::netlink::LinkKind;
+use oxivirt_netlink::LinkKind;
 
 use super::*;
 use crate::plan::{Collision, HostFacts, lint, stop};

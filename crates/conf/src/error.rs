@@ -16,10 +16,10 @@ use crate::network::{
 use crate::node::AttributeError;
 use crate::pci::PciError;
 use crate::port::PortError;
-use crate::schema::SchemaError;
 use crate::status::StatusError;
 use crate::virtualport::VirtualPortError;
 use crate::vlan::VlanError;
+use oxivirt_xml::schema::SchemaError;
 
 /// Error numbers met in this crate (`virErrorNumber`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,7 +187,7 @@ impl ParseError {
     const fn class(&self) -> Class {
         match self {
             Self::NotWellFormed(_) => DETAIL,
-            Self::Schema(_) => SchemaError::class(),
+            Self::Schema(_) => crate::schema::CLASS,
             Self::Root { .. } | Self::Attribute(_) => (ErrorCode::XmlError, ErrorDomain::Xml),
             Self::General(error) => error.class(),
             Self::Bridge(error) => error.class(),

@@ -46,5 +46,5 @@ pub use hook::hook_data;
 pub use keyword::YesNo;
 pub use metadata::{Metadata, MetadataError};
 pub use node::AttributeError;
-pub use schema::{SchemaError, SchemaFault};
+pub use oxivirt_xml::schema::{SchemaError, SchemaFault};
 pub use uuid::{Uuid, parse_uuid};

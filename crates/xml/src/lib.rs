@@ -31,6 +31,7 @@ mod dump;
 mod error;
 mod reader;
 mod scan;
+pub mod schema;
 mod tree;
 mod writer;
 

@@ -1,10 +1,10 @@
 //! Elements that networks and ports share.
 
-use super::datatype::{
+use oxivirt_xml::schema::datatype::{
     BURST, DEVICE_NAME, Datatype, GENERIC_NAME, ON_OFF, PCI_FUNCTION, PCI_SLOT, POSITIVE,
     PROFILE_ID, SPEED, UINT8, UINT24, UINT32, UNICAST_MAC, UNSIGNED_INT, UUID, VLAN_ID, YES_NO,
 };
-use super::grammar::{Attribute, Child, Element, Occurs};
+use oxivirt_xml::schema::{Attribute, Child, Element, Occurs};
 
 pub(super) static MAC: Element = Element::empty(&[Attribute::required("address", UNICAST_MAC)]);
 

@@ -3,13 +3,13 @@
 use super::common::{
     BANDWIDTH, DEVICE, HOSTDEV_DRIVER, MAC, POOL_ADDRESS, PORT_OPTIONS, VIRTUAL_PORT, VLAN,
 };
-use super::datatype::{
+use crate::network::DNSMASQ_NAMESPACE;
+use oxivirt_xml::schema::datatype::{
     DEVICE_NAME, DNS_NAME, DUID, Datatype, FAMILY, FILE_PATH, IP, IP_PREFIX, IPV4, LEASE_UNIT,
     MAC_TABLE_MANAGER, ON_OFF, PLAIN_UNSIGNED_INT, PLAIN_UNSIGNED_LONG, PORT, PROTOCOL, TITLE,
     UNICAST_MAC, UNSIGNED_INT, UNSIGNED_LONG, UNSIGNED_SHORT, UUID, YES_NO, ZONE_NAME,
 };
-use super::grammar::{Attribute, Child, Content, Element, Occurs, Rule};
-use crate::network::DNSMASQ_NAMESPACE;
+use oxivirt_xml::schema::{Attribute, Child, Content, Element, Occurs, Rule};
 
 pub(super) static NETWORK: Element = Element::new(
     &[

@@ -3,8 +3,8 @@
 use super::common::{
     BANDWIDTH, HOSTDEV_DRIVER, MAC, PCI_ADDRESS, PORT_OPTIONS, VIRTUAL_PORT, VLAN,
 };
-use super::datatype::{DEVICE_NAME, Datatype, MAC_TABLE_MANAGER, UUID, YES_NO};
-use super::grammar::{Attribute, Child, Element, Occurs};
+use oxivirt_xml::schema::datatype::{DEVICE_NAME, Datatype, MAC_TABLE_MANAGER, UUID, YES_NO};
+use oxivirt_xml::schema::{Attribute, Child, Element, Occurs};
 
 pub(super) static NETWORK_PORT: Element = Element::new(
     &[],

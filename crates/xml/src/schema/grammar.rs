@@ -1,31 +1,34 @@
 //! A schema as values, and its interpreter.
 
-use oxivirt_xml::{Element as Tree, Node};
+use crate::{Element as Tree, Node};
 
 use super::datatype::{Datatype, collapsed};
 use super::{SchemaError, SchemaFault as Fault};
 
 /// What an element may be.
-pub(super) struct Element {
+#[derive(Debug)]
+pub struct Element {
     /// Namespace it is in, and all its child elements.
-    pub(super) namespace: Option<&'static str>,
+    pub namespace: Option<&'static str>,
     /// Every attribute it may have.
-    pub(super) attributes: &'static [Attribute],
+    pub attributes: &'static [Attribute],
     /// What holds between its attributes.
-    pub(super) rules: &'static [Rule],
+    pub rules: &'static [Rule],
     /// What may stand in it.
-    pub(super) content: Content,
+    pub content: Content,
 }
 
 /// An attribute.
-pub(super) struct Attribute {
+#[derive(Debug)]
+pub struct Attribute {
     name: &'static str,
     value: Datatype,
     is_required: bool,
 }
 
 /// Something that holds between attributes or elements.
-pub(super) enum Rule {
+#[derive(Debug)]
+pub enum Rule {
     /// At most one of two attributes.
     NotBoth(&'static str, &'static str),
     /// At least one of these attributes.
@@ -35,7 +38,8 @@ pub(super) enum Rule {
 }
 
 /// What stands in an element.
-pub(super) enum Content {
+#[derive(Debug)]
+pub enum Content {
     /// Text of a type; nothing is empty text.
     Text(Datatype),
     /// These elements in any order, and white space.
@@ -45,15 +49,16 @@ pub(super) enum Content {
 }
 
 /// Elements of one name in another.
-pub(super) struct Child {
+#[derive(Debug)]
+pub struct Child {
     name: &'static str,
     occurs: Occurs,
     shape: Shape,
 }
 
 /// How often an element may be there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Occurs {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occurs {
     /// Once or not at all.
     Optional,
     /// Once.
@@ -65,55 +70,64 @@ pub(super) enum Occurs {
 }
 
 /// What an element of a name looks like.
+#[derive(Debug)]
 enum Shape {
     /// Always this.
     One(&'static Element),
-    /// What its `type` says, as `virtualport`s do; the first of an entry's pair is that attribute.
+    /// Selected by the attribute `type`, as for `virtualport`; the first of each pair is its value.
     ByType(&'static [(Option<&'static str>, &'static Element)]),
 }
 
 impl Element {
     /// An element that has attributes only.
-    pub(super) const fn empty(attributes: &'static [Attribute]) -> Self {
+    #[must_use]
+    pub const fn empty(attributes: &'static [Attribute]) -> Self {
         Self { namespace: None, attributes, rules: &[], content: Content::Elements(&[]) }
     }
 
     /// An element that has text only.
-    pub(super) const fn text(datatype: Datatype) -> Self {
+    #[must_use]
+    pub const fn text(datatype: Datatype) -> Self {
         Self { namespace: None, attributes: &[], rules: &[], content: Content::Text(datatype) }
     }
 
     /// An element with attributes and elements in it.
-    pub(super) const fn new(attributes: &'static [Attribute], children: &'static [Child]) -> Self {
+    #[must_use]
+    pub const fn new(attributes: &'static [Attribute], children: &'static [Child]) -> Self {
         Self { namespace: None, attributes, rules: &[], content: Content::Elements(children) }
     }
 
     /// The same with rules.
-    pub(super) const fn rules(self, rules: &'static [Rule]) -> Self {
+    #[must_use]
+    pub const fn rules(self, rules: &'static [Rule]) -> Self {
         Self { rules, ..self }
     }
 }
 
 impl Attribute {
     /// An attribute that may be missing.
-    pub(super) const fn optional(name: &'static str, value: Datatype) -> Self {
+    #[must_use]
+    pub const fn optional(name: &'static str, value: Datatype) -> Self {
         Self { name, value, is_required: false }
     }
 
     /// An attribute that has to be there.
-    pub(super) const fn required(name: &'static str, value: Datatype) -> Self {
+    #[must_use]
+    pub const fn required(name: &'static str, value: Datatype) -> Self {
         Self { name, value, is_required: true }
     }
 }
 
 impl Child {
     /// Elements that all look alike.
-    pub(super) const fn new(name: &'static str, occurs: Occurs, element: &'static Element) -> Self {
+    #[must_use]
+    pub const fn new(name: &'static str, occurs: Occurs, element: &'static Element) -> Self {
         Self { name, occurs, shape: Shape::One(element) }
     }
 
-    /// Elements whose `type` tells what they look like.
-    pub(super) const fn by_type(
+    /// Elements whose attributes and content depend on their `type`.
+    #[must_use]
+    pub const fn by_type(
         name: &'static str,
         occurs: Occurs,
         types: &'static [(Option<&'static str>, &'static Element)],
@@ -122,8 +136,11 @@ impl Child {
     }
 }
 
-/// Holds a document against the schema of its root, whose name has been looked at.
-pub(super) fn check(element: &Element, root: &Tree<'_>) -> Result<(), SchemaError> {
+/// Checks a document against the schema of its root element, whose name the caller has checked.
+///
+/// # Errors
+/// The first fault in document order.
+pub fn check(element: &Element, root: &Tree<'_>) -> Result<(), SchemaError> {
     let mut place = Place { path: format!("/{}", root.name) };
     if let Some(namespace) = &root.namespace {
         return Err(place.error(Fault::RootNamespace(namespace.to_string())));

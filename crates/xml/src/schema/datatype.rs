@@ -5,18 +5,16 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::keyword::Keyword as _;
-
 /// A set of texts.
-#[derive(Clone, Copy)]
-pub(super) enum Datatype {
+#[derive(Debug, Clone, Copy)]
+pub enum Datatype {
     /// Anything.
     Any,
     /// One of these, white space around it aside.
     Words(&'static [&'static str]),
     /// What the function accepts.
     Matching {
-        /// What that is, for people: "expected …".
+        /// What that is, as a message says it: "expected …".
         expected: &'static str,
         /// Whether a text belongs to it.
         accepts: fn(&str) -> bool,
@@ -24,7 +22,9 @@ pub(super) enum Datatype {
 }
 
 impl Datatype {
-    pub(super) fn accepts(self, text: &str) -> bool {
+    /// Whether the text belongs to this type.
+    #[must_use]
+    pub fn accepts(self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Words(words) => words.contains(&collapsed(text)),
@@ -32,7 +32,9 @@ impl Datatype {
         }
     }
 
-    pub(super) fn expected(self) -> String {
+    /// What the type accepts, as it follows "expected" in a message.
+    #[must_use]
+    pub fn expected(self) -> String {
         match self {
             Self::Any => String::from("text"),
             Self::Words([word]) => format!("'{word}'"),
@@ -43,16 +45,20 @@ impl Datatype {
 }
 
 macro_rules! datatypes {
-    ($($(#[$meta:meta])* $name:ident = $expected:literal, $accepts:expr;)+) => {
-        $($(#[$meta])* pub(super) const $name: Datatype =
+    ($($name:ident = $expected:literal, $accepts:expr;)+) => {
+        $(#[doc = concat!("Text that is ", $expected, ".")] pub const $name: Datatype =
             Datatype::Matching { expected: $expected, accepts: $accepts };)+
     };
 }
 
-pub(super) const YES_NO: Datatype = Datatype::Words(&["yes", "no"]);
-pub(super) const ON_OFF: Datatype = Datatype::Words(&["on", "off"]);
-pub(super) const LEASE_UNIT: Datatype = Datatype::Words(&["seconds", "minutes", "hours"]);
-pub(super) const MAC_TABLE_MANAGER: Datatype = Datatype::Words(&["kernel", "libvirt"]);
+/// `yes` or `no`.
+pub const YES_NO: Datatype = Datatype::Words(&["yes", "no"]);
+/// `on` or `off`.
+pub const ON_OFF: Datatype = Datatype::Words(&["on", "off"]);
+/// The unit of a lease's duration.
+pub const LEASE_UNIT: Datatype = Datatype::Words(&["seconds", "minutes", "hours"]);
+/// What maintains a bridge's forwarding table.
+pub const MAC_TABLE_MANAGER: Datatype = Datatype::Words(&["kernel", "libvirt"]);
 
 datatypes! {
     UNSIGNED_INT = "a number", |text| unsigned(collapsed(text)).is_some_and(fits::<u32>);
@@ -100,7 +106,7 @@ datatypes! {
     DUID = "a DUID of type 1 to 4", is_duid;
     IPV4 = "an IPv4 address", is_ipv4;
     IP = "an IP address", |text| is_ipv4(text) || is_ipv6(text);
-    FAMILY = "'ipv4' or 'ipv6'", |text| oxivirt_types::ip::Family::from_word(text).is_some();
+    FAMILY = "'ipv4' or 'ipv6'", |text| matches!(text, "ipv4" | "ipv6");
     PROTOCOL = "'tcp' or 'udp'", |text| matches!(text, "tcp" | "udp");
     TITLE = "one line of text", |text| !text.is_empty() && !text.contains('\n');
     FILE_PATH = "a path", |text| !text.is_empty() && !text.contains(['\n', '\r']);
@@ -120,7 +126,7 @@ datatypes! {
 }
 
 /// The text without white space around it. (Inside, none of the types that use this can have any.)
-pub(super) fn collapsed(text: &str) -> &str {
+pub fn collapsed(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\n', '\r'])
 }
 

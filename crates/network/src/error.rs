@@ -190,9 +190,6 @@ pub(crate) fn store(error: &StoreError) -> Error {
             None => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, file.to_string()),
         },
         StoreError::Link { source, .. } => system(source, error),
-        StoreError::Encoding { .. } => {
-            Error::new(ErrorCode::XML_DETAIL, ErrorDomain::NETWORK, error.to_string())
-        }
     }
 }
 

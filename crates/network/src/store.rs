@@ -18,6 +18,7 @@ use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
 use oxivirt_sys::file::{self, Durability, FileError};
+use oxivirt_xml as xml;
 use uuid::Uuid;
 
 use crate::document::{Document, Swap};
@@ -36,12 +37,6 @@ pub(crate) enum StoreError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A document is not text.
-    #[error("'{path}' is not UTF-8")]
-    Encoding {
-        /// The file.
-        path: PathBuf,
-    },
     /// A document is not valid.
     #[error("'{path}': {source}")]
     Document {
@@ -296,10 +291,10 @@ fn load<T>(
                 Ok(content) => content?,
                 Err(error) => return Some(Err(error.into())),
             };
-            let Ok(text) = String::from_utf8(content) else {
-                return Some(Err(StoreError::Encoding { path }));
-            };
-            let parsed = parse(&path.to_string_lossy(), &text);
+            let name = path.to_string_lossy();
+            let parsed = xml::decode(&content)
+                .map_err(|error| ParseError::from(error.in_file(name.clone())))
+                .and_then(|text| parse(&name, text));
             Some(parsed.map_err(|source| StoreError::Document { path, source: Box::new(source) }))
         })
         .collect()

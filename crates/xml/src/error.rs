@@ -54,11 +54,17 @@ pub enum XmlErrorKind {
     /// An entity refers to itself.
     #[error("Detected an entity reference loop")]
     EntityLoop,
-    /// An encoding other than UTF-8.
+    /// The declaration names an encoding that does not exist.
     #[error("Unsupported encoding {name}")]
     Encoding {
-        /// The encoding asked for.
+        /// The encoding declared.
         name: String,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("Input is not proper UTF-8, indicate encoding !\nBytes:{}", hexadecimal(.bytes))]
+    NotUtf8 {
+        /// The first byte that is not part of a character, and up to three that follow it.
+        bytes: Vec<u8>,
     },
     /// A version other than 1.x.
     #[error("Unsupported version '{version}'")]
@@ -261,6 +267,11 @@ impl fmt::Display for XmlError {
 }
 
 impl std::error::Error for XmlError {}
+
+/// Bytes as a message shows them, each after a blank.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!(" 0x{byte:02X}")).collect()
+}
 
 /// How much of an unfinished construct a message shows, in bytes.
 const EXCERPT_MAX: usize = 50;

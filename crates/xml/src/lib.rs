@@ -38,7 +38,7 @@ mod writer;
 pub use chars::is_ncname;
 pub use dump::dump;
 pub use error::{Position, XmlError, XmlErrorKind};
-pub use reader::{Blanks, MAX_DEPTH, MAX_SIZE, parse};
+pub use reader::{Blanks, MAX_DEPTH, MAX_SIZE, decode, parse};
 pub use tree::{Attribute, Element, Instruction, Namespace, Node};
 pub use writer::{Tag, Writer, escape};
 

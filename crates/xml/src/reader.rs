@@ -47,6 +47,23 @@ pub fn parse(text: &str, blanks: Blanks) -> Result<Element<'_>, XmlError> {
         .map_err(|error| error.or_noncharacter(text))
 }
 
+/// The text of a document as it lies in a file: its bytes are UTF-8 whatever it declares.
+///
+/// # Errors
+/// [`XmlErrorKind::NotUtf8`] at the first byte that is not part of a character.
+///
+/// libxml2: `xmlCurrentChar`, parserInternals.c
+pub fn decode(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let bad = bytes.get(at..).unwrap_or_default();
+        let bad = bad.get(..4).unwrap_or(bad).to_vec();
+        let shown = String::from_utf8_lossy(bytes);
+        // What precedes the place is UTF-8, so it has the same offset in the text shown.
+        XmlError::new(XmlErrorKind::NotUtf8 { bytes: bad }, &shown, at)
+    })
+}
+
 pub(super) type Result<T, E = XmlError> = std::result::Result<T, E>;
 
 #[derive(Debug)]

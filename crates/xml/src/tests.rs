@@ -124,3 +124,87 @@ fn writer_layout() {
         "<a b='&lt;&apos;&quot;&amp;&gt;\t' n='3'>\n  <t>x &amp; y</t>\n  <c/>\n</a>\n"
     );
 }
+
+/// What libvirt 11.3.0 (libxml2 2.9.14) answers to a declaration before a document with characters
+/// outside of ASCII.
+#[test]
+fn the_declared_encoding_has_no_effect() {
+    for name in [
+        "UTF-8",
+        "utf8",
+        "ISO-8859-1",
+        "UTF-16",
+        "utf-16le",
+        "windows-1252",
+        "UCS-4",
+        "UTF-7",
+        "ascii",
+        "KOI8-R",
+        "latin1",
+        "L1",
+    ] {
+        check(
+            &format!("<?xml version='1.0' encoding='{name}'?><a>\u{e9}\u{20ac}</a>"),
+            "<a>\u{e9}\u{20ac}</a>",
+        );
+    }
+    check("\u{feff}<?xml version='1.0' encoding='ISO-8859-1'?><a>\u{e9}</a>", "<a>\u{e9}</a>");
+    check_error(
+        "<?xml version='1.0' encoding='foo'?><a/>",
+        "at line 1: Unsupported encoding foo\n<?xml version='1.0' encoding='foo'?><a/>\n----------------------------------^",
+    );
+    check_error(
+        "<?xml version='1.0' encoding='8bit'?><a/>",
+        "at line 1: Invalid XML encoding name\n<?xml version='1.0' encoding='8bit'?><a/>\n------------------------------^",
+    );
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_refused_at_their_place() {
+    assert_eq!(decode("<a>\u{e9}</a>".as_bytes()), Ok("<a>\u{e9}</a>"));
+    let error = decode(b"<a>\n <b>\xe9</b></a>").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "at line 2: Input is not proper UTF-8, indicate encoding !\nBytes: 0xE9 0x3C 0x2F 0x62\n <b>\u{fffd}</b></a>\n----^"
+    );
+    assert!(decode(b"<a>\xe9").unwrap_err().to_string().contains("Bytes: 0xE9\n"));
+}
+
+/// What libvirt 11.3.0 accepts before the root, and what it does not.
+#[test]
+fn prolog() {
+    for prolog in [
+        "<?xml version='1.1'?>",
+        "<?xml version = '1.0'?>",
+        "<?xml version='1.0' standalone='no'?>",
+        "<!-- c --><?pi x?><!DOCTYPE b SYSTEM 'http://x/y.dtd'>",
+        "<!DOCTYPE a PUBLIC '-//x' 'y'>",
+        "<!DOCTYPE a [<!ELEMENT a ANY><!ATTLIST a b CDATA 'z'>]>",
+        "<!DOCTYPE a [<?pi?><!-- c --><!NOTATION n SYSTEM 'x'>]>",
+        "<?xmlfoo version='1.0'?>",
+        "<?xml-stylesheet href='x'?>",
+        "<?a:b x?>",
+    ] {
+        check(&format!("{prolog}<a/>"), "<a/>");
+    }
+    for prolog in [
+        "\n<?xml version='1.0'?>",
+        "<?xml version='2.0'?>",
+        "<?xml version='1'?>",
+        "<?xml version='1.x'?>",
+        "<?xml version=''?>",
+        "<?xml encoding='UTF-8'?>",
+        "<?xml standalone='yes'?>",
+        "<?xml version='1.0' standalone='maybe'?>",
+        "<?xml version='1.0' standalone='yes' encoding='UTF-8'?>",
+        "<?xml version='1.0' encoding='UTF-8' foo='1'?>",
+        "<?xml version='1.0'encoding='UTF-8'?>",
+        "<?xml version='1.0' encoding=''?>",
+        "<?xml version='1.0'?><?xml version='1.0'?>",
+        "<?XML version='1.0'?>",
+        "<!DOCTYPE a PUBLIC 'x'>",
+        "<!DOCTYPE a><!DOCTYPE a>",
+    ] {
+        assert!(parse(&format!("{prolog}<a/>"), Blanks::Drop).is_err(), "{prolog}");
+    }
+}

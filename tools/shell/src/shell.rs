@@ -173,7 +173,7 @@ impl Shell {
         const LIMIT: u64 = 10 << 20;
         let path = args.path(name)?.unwrap_or_else(|| std::path::Path::new("")).to_owned();
         let shown = path.display().to_string();
-        read_limited(&path, LIMIT).map(|text| (shown.clone(), text)).map_err(|(verb, error)| {
+        let content = read_limited(&path, LIMIT).map_err(|(verb, error)| {
             let reason = errno_text(&error);
             Failure::Own(match verb {
                 Verb::Open => {
@@ -183,7 +183,11 @@ impl Shell {
                     tr!("Failed to read file '{path}': {reason}", path = shown, reason = reason)
                 }
             })
-        })
+        })?;
+        match oxivirt_xml::decode(&content) {
+            Ok(text) => Ok((shown, text.to_owned())),
+            Err(error) => Err(Failure::Own(error.to_string())),
+        }
     }
 }
 
@@ -203,7 +207,7 @@ enum Verb {
     Read,
 }
 
-fn read_limited(path: &std::path::Path, limit: u64) -> Result<String, (Verb, io::Error)> {
+fn read_limited(path: &std::path::Path, limit: u64) -> Result<Vec<u8>, (Verb, io::Error)> {
     use std::io::Read as _;
     let file = std::fs::File::open(path).map_err(|error| (Verb::Open, error))?;
     let mut content = Vec::new();
@@ -214,8 +218,7 @@ fn read_limited(path: &std::path::Path, limit: u64) -> Result<String, (Verb, io:
         let too_large = io::Error::from_raw_os_error(nix::libc::EOVERFLOW);
         return Err((Verb::Read, too_large));
     }
-    // what is not UTF-8 is the parser's to refuse, at its place
-    Ok(String::from_utf8_lossy(&content).into_owned())
+    Ok(content)
 }
 
 /// The system's text for an error, without the number that Rust adds.

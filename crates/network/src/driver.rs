@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, CreateFlags, DefineFlags, DhcpLease, Error, ErrorCode,
     ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType, NetworkDriver,
-    NetworkRef, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
+    NetworkHealth, NetworkPlan, NetworkRef, PlanVerb, PortCreateFlags, PortRef, Result, TypedParam,
+    Update, UpdateFlags, XmlFlags,
 };
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
@@ -393,6 +394,23 @@ impl<H: Host> NetworkDriver for Driver<H> {
         let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
         let change = change.clone();
         self.detached(async move { inner.set_metadata(&entry, &change).await }).await
+    }
+
+    async fn network_health(&self, network: &NetworkRef, flags: u32) -> Result<NetworkHealth> {
+        no_flags(flags, "networkHealth")?;
+        self.inner.health(&*self.inner.entry(network)?).await
+    }
+
+    async fn network_plan(
+        &self,
+        network: &NetworkRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<NetworkPlan> {
+        no_flags(flags, "networkPlan")?;
+        let def = xml.map(|xml| read(xml, false)).transpose()?;
+        self.inner.plan(&*self.inner.entry(network)?, verb, def).await
     }
 
     async fn network_list_all_ports(

@@ -17,6 +17,7 @@ pub mod driver;
 pub mod embed;
 mod error;
 mod heal;
+mod health;
 mod hooks;
 pub mod journal;
 pub mod layout;

@@ -55,7 +55,7 @@ struct Planned {
 
 impl<H: Host> Inner<H> {
     /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
-    async fn complete(&self, mut def: NetworkDef) -> Result<NetworkDef> {
+    pub(crate) async fn complete(&self, mut def: NetworkDef) -> Result<NetworkDef> {
         def.uuid.get_or_insert_with(Uuid::new_v4);
         // Asking for all links is only worth it if a name has to be found.
         let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));

@@ -358,7 +358,7 @@ fn open(place: &Place) -> Result<LinuxHost> {
     LinuxHost::open(place.search_path.clone()).map_err(|error| error::host(&error))
 }
 
-fn step(step: &Step) -> PreviewStep {
+pub(crate) fn step(step: &Step) -> PreviewStep {
     let no_lines = Vec::new;
     let (kind, lines) = match step {
         Step::CreateBridge(_)
@@ -400,7 +400,7 @@ fn rules(change: &RulesChange) -> Vec<String> {
     }
 }
 
-fn undo(undo: &Undo) -> PreviewStep {
+pub(crate) fn undo(undo: &Undo) -> PreviewStep {
     let (kind, lines) = match undo {
         Undo::StopDnsmasq { .. } => ("process", Vec::new()),
         Undo::DeleteBridge { .. } => ("link", Vec::new()),

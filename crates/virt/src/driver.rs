@@ -8,9 +8,9 @@
 
 use crate::{
     Autostart, CallbackId, CloseReason, CpuMap, CreateFlags, DefineFlags, DhcpLease, Error,
-    ErrorDomain, EventCallback, EventId, ListFlags, MetadataType, NetworkRef, NodeInfo,
-    PortCreateFlags, PortRef, Result, TypedParam, UpdateCommand, UpdateFlags, UpdateSection,
-    Version, XmlFlags,
+    ErrorDomain, EventCallback, EventId, ListFlags, MetadataType, NetworkHealth, NetworkPlan,
+    NetworkRef, NodeInfo, PlanVerb, PortCreateFlags, PortRef, Result, TypedParam, UpdateCommand,
+    UpdateFlags, UpdateSection, Version, XmlFlags,
 };
 use async_trait::async_trait;
 use std::{fmt::Debug, time::Duration};
@@ -277,6 +277,26 @@ pub trait NetworkDriver: Send + Sync + Debug {
         change: &MetadataChange,
     ) -> Result<()> {
         no_network_call("virNetworkSetMetadata")
+    }
+
+    // ---- reports: calls of our own program ----
+
+    /// Whether everything that the network needs is in place on the driver's host; `flags` must
+    /// be 0 (`oxivirtNetworkHealth`).
+    async fn network_health(&self, network: &NetworkRef, flags: u32) -> Result<NetworkHealth> {
+        no_network_call("oxivirtNetworkHealth")
+    }
+
+    /// What `verb` would do to the driver's host, for the network as it is or, with `xml`, for
+    /// this definition in place of its own; `flags` must be 0 (`oxivirtNetworkPlan`).
+    async fn network_plan(
+        &self,
+        network: &NetworkRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<NetworkPlan> {
+        no_network_call("oxivirtNetworkPlan")
     }
 
     // ---- events ----

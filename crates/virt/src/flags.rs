@@ -295,6 +295,14 @@ numbered! {
         DnsSrv = 12, "dns-srv";
     }
 
+    /// The operation of which a plan is made. Not libvirt's: numbers of our own program.
+    PlanVerb: u32 {
+        /// Starting the network.
+        Start = 1, "start";
+        /// Stopping the network.
+        Destroy = 2, "destroy";
+    }
+
     /// Kind of metadata of a network.
     ///
     /// libvirt: `virNetworkMetadataType`

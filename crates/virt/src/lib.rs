@@ -33,6 +33,7 @@ pub mod network;
 pub mod port;
 pub mod reconnect;
 pub mod registry;
+pub mod report;
 pub mod types;
 pub mod uri;
 
@@ -43,7 +44,7 @@ pub use event::{CallbackId, Callbacks, Event, EventCallback, LeaseChange};
 pub use event_stream::EventStream;
 pub use flags::{
     Activity, Autostart, CloseReason, CreateFlags, DefineFlags, EventId, IpAddrType,
-    LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PortCreateFlags,
+    LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PlanVerb, PortCreateFlags,
     UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
 };
 pub use network::Network;
@@ -52,6 +53,7 @@ pub use reconnect::Reconnect;
 pub use registry::{
     Access, Authenticator, Credential, CredentialKind, DriverOpener, OpenOptions, Registry,
 };
+pub use report::{NetworkHealth, NetworkPlan};
 pub use types::{
     CpuMap, DhcpLease, NetworkRef, NodeInfo, PortRef, TypedParam, TypedValue, Version, parse_uuid,
 };

@@ -2,8 +2,8 @@
 
 use crate::{
     Autostart, Connect, DhcpLease, Error, ErrorCode, ErrorDomain, MetadataChange, MetadataType,
-    NetworkRef, Port, PortCreateFlags, PortRef, Result, Update, UpdateFlags, XmlFlags,
-    connect::not_a_uuid, parse_uuid,
+    NetworkHealth, NetworkPlan, NetworkRef, PlanVerb, Port, PortCreateFlags, PortRef, Result,
+    Update, UpdateFlags, XmlFlags, connect::not_a_uuid, parse_uuid,
 };
 use uuid::Uuid;
 
@@ -183,6 +183,33 @@ impl Network {
             kind => check_argument("key", change.key.as_deref(), kind, API)?,
         }
         self.connect.driver().network_set_metadata(&self.reference, change).await
+    }
+
+    /// Whether everything that the network needs is in place on the host of the driver.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`] if the driver or the daemon has no such call,
+    /// [`ErrorCode::NO_NETWORK`] if the network is gone.
+    pub async fn health(&self) -> Result<NetworkHealth> {
+        self.connect.driver().network_health(&self.reference, 0).await
+    }
+
+    /// What `verb` would do to the host of the driver. Nothing is changed.
+    ///
+    /// # Errors
+    /// The error with which the operation itself would be refused; [`ErrorCode::NO_SUPPORT`] if
+    /// the driver or the daemon has no such call, [`ErrorCode::INVALID_ARG`] for an unknown verb.
+    pub async fn plan(&self, verb: PlanVerb) -> Result<NetworkPlan> {
+        self.connect.driver().network_plan(&self.reference, verb, None, 0).await
+    }
+
+    /// Like [`Network::plan`], for the definition `xml` in place of the network's own.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`], and [`ErrorCode::XML_ERROR`] or [`ErrorCode::XML_DETAIL`] if
+    /// `xml` is no definition.
+    pub async fn plan_with(&self, verb: PlanVerb, xml: &str) -> Result<NetworkPlan> {
+        self.connect.driver().network_plan(&self.reference, verb, Some(xml), 0).await
     }
 
     /// Its ports, in no particular order.

@@ -8,4 +8,5 @@ mod firewall;
 mod hooks;
 mod lifecycle;
 mod ports;
+mod reports;
 mod state;

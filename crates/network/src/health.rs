@@ -1,0 +1,195 @@
+//! Reports of the running driver: the health of a network, and what an operation would do.
+//!
+//! Both use the driver's own state (layers, saved removals, known ports), so they describe the host
+//! that the driver works on. Nothing on the host or on disk is changed.
+
+use std::sync::Arc;
+
+use oxivirt::report::{HealRecord, HealthPart, NetworkHealth, NetworkPlan, PartKind, PlanStep};
+use oxivirt::{Error, PlanVerb, Result};
+use oxivirt_conf::network::NetworkDef;
+use oxivirt_conf::status::NetworkStatus;
+use oxivirt_sys::file;
+
+use crate::apply::Host;
+use crate::driver::Inner;
+use crate::error;
+use crate::heal::LastHeal;
+use crate::plan::start::PlanError;
+use crate::plan::{
+    FactsQuery, FilterQuery, HostFacts, Provision, RUNNING_PATIENCE, dnsmasq, provision, start,
+    stop,
+};
+use crate::preview::{self, PreviewStep};
+use crate::registry::{Entry, View};
+
+/// Largest record of a repair that is read, in bytes.
+const HEAL_RECORD_MAX: u64 = 1 << 20;
+
+impl<H: Host> Inner<H> {
+    /// Whether everything that a network needs is in place.
+    ///
+    /// # Errors
+    /// The host cannot be examined.
+    pub(crate) async fn health(&self, entry: &Entry) -> Result<NetworkHealth> {
+        let view = entry.view();
+        let reference = view.reference();
+        let mut health = NetworkHealth {
+            name: reference.name,
+            uuid: reference.uuid,
+            active: view.is_active(),
+            ..NetworkHealth::default()
+        };
+        if !view.is_active() {
+            return Ok(health);
+        }
+        let facts = self.facts_of_running(&view.def, true).await?;
+        let mut want = self.provision(&view, &facts)?;
+        if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
+            let ports = self.bridge_ports();
+            link.ports = ports.get(link.name.as_str()).into_iter().flatten().cloned().collect();
+        }
+        let have = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let have = have.into_iter().next().unwrap_or_default();
+        let plan = provision::difference(&have, &want, &[]);
+        let missing: Vec<PreviewStep> = plan.steps().map(preview::step).collect();
+        health.parts = parts(&want, &missing);
+        if want.dnsmasq.is_some() {
+            health.parts.push(self.dnsmasq_part(&view.def.name).await?);
+        }
+        health.foreign_drops = facts.drops.iter().map(ToString::to_string).collect();
+        health.last_heal = self.last_heal(&view.def.name);
+        Ok(health)
+    }
+
+    /// A dnsmasq that runs with other arguments than the driver would give it is in place.
+    async fn dnsmasq_part(&self, name: &str) -> Result<HealthPart> {
+        let conf = self.layout.dnsmasq_conf(name);
+        let runs = self.host.runs_dnsmasq(&conf, &self.layout.dnsmasq_pid(name)).await;
+        let missing = match runs.map_err(|error| error::host(&error))? {
+            true => Vec::new(),
+            false => vec![format!("start dnsmasq with {}", conf.display())],
+        };
+        Ok(HealthPart { part: PartKind::Process, missing })
+    }
+
+    fn last_heal(&self, name: &str) -> Option<HealRecord> {
+        let text = file::read(&self.layout.last_heal(name), HEAL_RECORD_MAX).ok()??;
+        let LastHeal { time, steps } = serde_json::from_slice(&text).ok()?;
+        Some(HealRecord { time, steps })
+    }
+
+    async fn facts_of_running(&self, def: &NetworkDef, with_drops: bool) -> Result<HostFacts> {
+        let filters = FilterQuery {
+            drops: with_drops,
+            user_chains: self.firewall.finds_passages,
+            zones: start::wants_zone(def).then_some(RUNNING_PATIENCE),
+        };
+        let query = FactsQuery {
+            needs_dnsmasq: dnsmasq::is_needed(def),
+            backend: Some(self.firewall.backend),
+            filters,
+            ..FactsQuery::default()
+        };
+        self.host.facts(&query).await.map_err(|error| error::host(&error))
+    }
+
+    /// What an operation would do, for the network as it is or with another definition.
+    ///
+    /// # Errors
+    /// The error with which the operation would be refused; number 8 for an unknown verb.
+    pub(crate) async fn plan(
+        &self,
+        entry: &Entry,
+        verb: PlanVerb,
+        def: Option<NetworkDef>,
+    ) -> Result<NetworkPlan> {
+        let _operation = entry.operation.lock().await;
+        let view = entry.view();
+        let network = view.def.name.clone();
+        let def = match def {
+            Some(mut other) => {
+                // reservations of the plan are made and released under this UUID
+                other.uuid = view.def.uuid;
+                other.mac = other.mac.or(view.def.mac);
+                self.complete(other).await?
+            }
+            None => view.def.clone(),
+        };
+        let steps = match verb {
+            PlanVerb::Start => self.plan_of_start(&view, &def).await?,
+            PlanVerb::Destroy => self.plan_of_destroy(&view, &def).await?,
+            PlanVerb::Unknown(number) => {
+                return Err(Error::invalid_argument(format!("unknown operation {number}")));
+            }
+        };
+        Ok(NetworkPlan { network, steps: steps.into_iter().map(PlanStep::from).collect() })
+    }
+
+    async fn plan_of_start(&self, view: &View, def: &NetworkDef) -> Result<Vec<PreviewStep>> {
+        if view.is_active() {
+            return Err(Error::operation_invalid("network is already active"));
+        }
+        let refused = |error: PlanError| error::plan(&error);
+        let mut def = start::live(def);
+        let mut query = start::query(&def).map_err(refused)?;
+        query.backend = Some(self.firewall.backend);
+        query.filters.user_chains = query.needs_rules && self.firewall.finds_passages;
+        let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
+        start::check(&def, &facts).map_err(refused)?;
+        start::check_firewall(&def, &query, &facts).map_err(refused)?;
+        if def.forward.pf.is_some() && def.forward.devices.is_empty() {
+            def.forward.devices.clone_from(&facts.pool);
+        }
+        let uuid = def.uuid.unwrap_or_default();
+        let running = Some(Arc::new(NetworkStatus::new(def.clone())));
+        let started = View { def, running, ports: Arc::default(), ..view.clone() };
+        let want = self.provision(&started, &facts);
+        // the layers were reserved for the plan only
+        self.reserved().release(uuid);
+        let plan = provision::difference(&Provision::default(), &want?, &[]);
+        Ok(plan.steps().map(preview::step).collect())
+    }
+
+    async fn plan_of_destroy(&self, view: &View, def: &NetworkDef) -> Result<Vec<PreviewStep>> {
+        if !view.is_active() {
+            let detail = format!("network '{}' is not active", view.def.name);
+            return Err(Error::operation_invalid(detail));
+        }
+        let facts = self.facts_of_running(def, false).await?;
+        let removal = view.status().removal;
+        let mut rules = self.saved_rules(def, removal.as_ref());
+        rules.extend(stop::zone(def, facts.firewalld.zones()));
+        let keep = if view.is_persistent() { stop::Keep::Leases } else { stop::Keep::Nothing };
+        let plan = stop::plan(def, rules, &self.layout, keep);
+        Ok(plan.steps().map(preview::undo).collect())
+    }
+}
+
+/// The parts that a network has, dnsmasq apart.
+fn parts(want: &Provision, missing: &[PreviewStep]) -> Vec<HealthPart> {
+    let link = want.link.as_ref();
+    let wanted = [
+        (PartKind::Link, link.is_some()),
+        (PartKind::Address, link.is_some_and(|link| !link.addresses.is_empty())),
+        (PartKind::Setting, link.is_some()),
+        (PartKind::Rules, want.rules.is_some()),
+        (PartKind::Zone, want.zone.is_some()),
+        (PartKind::Route, !want.routes.is_empty()),
+        (PartKind::Queue, want.shaping.is_some()),
+    ];
+    let mut parts = Vec::new();
+    for (part, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+        let of_part = missing.iter().filter(|step| step.kind == part.word());
+        let missing = of_part.map(|step| step.text.clone()).collect();
+        parts.push(HealthPart { part, missing });
+    }
+    parts
+}
+
+impl From<PreviewStep> for PlanStep {
+    fn from(step: PreviewStep) -> Self {
+        let PreviewStep { kind, text, lines } = step;
+        Self { kind: PartKind::from_word(kind), text, lines }
+    }
+}

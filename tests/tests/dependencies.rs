@@ -48,7 +48,9 @@ fn the_lease_helper_needs_no_runtime() {
 
 #[test]
 fn leaf_crates_are_pure_by_default() {
-    for package in ["oxivirt-types", "oxivirt-xml", "oxivirt-sys", "oxivirt-nft", "oxivirt"] {
+    for package in
+        ["oxivirt-types", "oxivirt-xml", "oxivirt-xpath", "oxivirt-sys", "oxivirt-nft", "oxivirt"]
+    {
         check_free(package, RUNTIME_AND_NETLINK);
     }
 }

@@ -1,7 +1,7 @@
-//! What was given to a command, and how its handler reads it.
+//! The options of one command line, and typed access to their values.
 
 use crate::{
-    command::{CommandDef, Emptiness, OptionDef},
+    command::{CommandDef, EmptyPolicy, OptionDef},
     failure::Failure,
     i18n::tr,
 };
@@ -10,45 +10,45 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 /// Value of one option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// The option is there.
+    /// The option was given and takes no value.
     Flag,
-    /// A text or number as it was typed.
+    /// The value as typed.
     Text(Vec<u8>),
 }
 
-/// One option as it was given.
+/// One option of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
+pub(crate) struct ParsedOption {
     /// Index into the options of the command.
     pub(crate) index: usize,
     pub(crate) value: Value,
 }
 
-/// The options of one command line, in the order in which they were given.
+/// The options of one command line, in their order.
 #[derive(Debug, Clone)]
 pub(crate) struct Args {
     command: &'static CommandDef,
-    given: Vec<Given>,
+    parsed: Vec<ParsedOption>,
 }
 
 impl Args {
-    /// Nothing given to `command`.
+    /// An empty command line for `command`.
     pub(crate) fn new(command: &'static CommandDef) -> Self {
-        Self { command, given: Vec::new() }
+        Self { command, parsed: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, index: usize, value: Value) {
-        self.given.push(Given { index, value });
+        self.parsed.push(ParsedOption { index, value });
     }
 
     /// Whether the option with this index was given.
     pub(crate) fn has(&self, index: usize) -> bool {
-        self.given.iter().any(|given| given.index == index)
+        self.parsed.iter().any(|option| option.index == index)
     }
 
-    /// Everything, in the order in which it was given.
-    pub(crate) fn given(&self) -> &[Given] {
-        &self.given
+    /// All options, in their order.
+    pub(crate) fn parsed(&self) -> &[ParsedOption] {
+        &self.parsed
     }
 
     /// The command these options belong to.
@@ -58,17 +58,17 @@ impl Args {
 
     fn all(&self, name: &str) -> impl Iterator<Item = (&'static OptionDef, &Value)> {
         let option = self.command.option(name.as_bytes());
-        // a handler asking for an option its table does not have is found by `self-test`
+        // a mistake in the handler or in the command table
         debug_assert!(option.is_some(), "{} has no option {name}", self.command.name);
-        self.given.iter().filter_map(move |given| match option {
-            Some((index, option)) if given.index == index => Some((option, &given.value)),
+        self.parsed.iter().filter_map(move |parsed| match option {
+            Some((index, option)) if parsed.index == index => Some((option, &parsed.value)),
             _ => None,
         })
     }
 
-    /// Whether there is anything but flags.
+    /// Whether any option has a value.
     pub(crate) fn has_any(&self) -> bool {
-        self.given.iter().any(|given| given.value != Value::Flag)
+        self.parsed.iter().any(|option| option.value != Value::Flag)
     }
 
     /// Whether the option `name` was given, whatever its value.
@@ -76,20 +76,20 @@ impl Args {
         self.all(name).next().is_some()
     }
 
-    /// Whether a flag is there.
+    /// Whether a flag is set.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.all(name).next().is_some()
     }
 
-    /// The bytes of a text; `None` if it was not given.
+    /// The bytes of a text option, `None` if it was not given.
     ///
     /// # Errors
-    /// If it is empty and must not be.
+    /// If the value is empty and the option rejects that.
     pub(crate) fn bytes(&self, name: &str) -> Result<Option<&[u8]>, Failure> {
         match self.all(name).next() {
             Some((option, Value::Text(text))) => {
-                if text.is_empty() && option.emptiness == Emptiness::Refused {
-                    return Err(Failure::Own(tr!(
+                if text.is_empty() && option.empty_policy == EmptyPolicy::Reject {
+                    return Err(Failure::Message(tr!(
                         "Failed to get option '{name}': Option argument is empty",
                         name = name
                     )));
@@ -100,10 +100,10 @@ impl Args {
         }
     }
 
-    /// A text; what is not UTF-8 in it is replaced.
+    /// A text option, with invalid UTF-8 replaced.
     ///
     /// # Errors
-    /// If it is empty and must not be.
+    /// If the value is empty and the option rejects that.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Failure> {
         Ok(self.bytes(name)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
     }
@@ -111,16 +111,16 @@ impl Args {
     /// The text of a required option.
     ///
     /// # Errors
-    /// If it is empty and must not be.
+    /// If the value is empty and the option rejects that.
     pub(crate) fn required(&self, name: &str) -> Result<String, Failure> {
-        // the parser refused the command if it is missing
+        // the parser rejects a command without it
         Ok(self.text(name)?.unwrap_or_default())
     }
 
     /// A file name.
     ///
     /// # Errors
-    /// If it is empty and must not be.
+    /// If the value is empty and the option rejects that.
     pub(crate) fn path(&self, name: &str) -> Result<Option<&Path>, Failure> {
         Ok(self.bytes(name)?.map(|bytes| Path::new(OsStr::from_bytes(bytes))))
     }
@@ -134,10 +134,10 @@ impl Args {
         texts.collect()
     }
 
-    /// A number; `None` if it was not given.
+    /// A numeric option, `None` if it was not given.
     ///
     /// # Errors
-    /// If the text is no number of that type.
+    /// If the value is not a number or does not fit into `T`.
     pub(crate) fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>, Failure> {
         let Some(bytes) = self.bytes(name)? else { return Ok(None) };
         match read_integer(bytes).and_then(|number| T::try_from(number).ok()) {
@@ -146,13 +146,13 @@ impl Args {
         }
     }
 
-    /// Refuses two flags at once.
+    /// Rejects two exclusive flags.
     ///
     /// # Errors
-    /// If both are there.
+    /// If both are set.
     pub(crate) fn exclusive(&self, first: &str, second: &str) -> Result<(), Failure> {
         if self.flag(first) && self.flag(second) {
-            return Err(Failure::Own(tr!(
+            return Err(Failure::Message(tr!(
                 "Options --{first} and --{second} are mutually exclusive",
                 first = first,
                 second = second
@@ -162,16 +162,16 @@ impl Args {
     }
 }
 
-/// The line for a number that is none, or that is out of range.
+/// The message for a malformed number or one out of range.
 pub(crate) fn malformed_number(name: &str, value: &str) -> Failure {
-    Failure::Own(tr!(
+    Failure::Message(tr!(
         "Numeric value '{value}' for <{name}> option is malformed or out of range",
         value = value,
         name = name
     ))
 }
 
-/// Reads a decimal number as the C library does: blanks before it, a sign, nothing behind.
+/// Parses a decimal number as strtol(3) does, without trailing characters.
 fn read_integer(bytes: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(bytes).ok()?;
     text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']).parse().ok()

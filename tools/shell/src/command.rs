@@ -1,7 +1,7 @@
-//! What a command is: its name, its options, what it does. One table for everybody who asks.
+//! The definition of a command: its name, its options and its handler.
 //!
-//! The parser, the help pages, completion and the generated man page and shell scripts all read
-//! these values; a command exists as soon as its definition is in a group of [`crate::commands`].
+//! Parser, help pages, completion, manual page and completion scripts read these values. A command exists once
+//! its definition is in a group of [`crate::commands`].
 
 use crate::{args::Args, failure::Failure, shell::Shell};
 
@@ -11,11 +11,11 @@ pub(crate) struct CommandDef {
     pub(crate) name: &'static str,
     /// One line for listings.
     pub(crate) help: &'static str,
-    /// The description on its help page; may be empty.
+    /// The description on the help page; may be empty.
     pub(crate) about: &'static str,
-    /// In the order in which positional values fill them.
+    /// In the order in which positional words fill them.
     pub(crate) options: &'static [OptionDef],
-    pub(crate) needs: Needs,
+    pub(crate) connection: ConnectionUse,
     pub(crate) visibility: Visibility,
     pub(crate) action: Action,
 }
@@ -24,35 +24,35 @@ pub(crate) struct CommandDef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visibility {
     Shown,
-    /// For programs.
+    /// Called by programs only.
     Hidden,
 }
 
-/// What a command works on.
+/// How a command uses the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs {
-    /// An open connection.
-    Connection,
-    /// Nothing but the shell.
-    Nothing,
-    /// The host as it is: opening a connection might change it.
-    NoConnection,
+pub(crate) enum ConnectionUse {
+    /// The connection is opened before the handler runs.
+    Required,
+    /// The handler needs no connection.
+    Unused,
+    /// No connection is opened, not even with `-c`: opening a driver may change the host.
+    Forbidden,
 }
 
-/// What a command does.
+/// What running a command does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Action {
-    /// Runs.
+    /// Calls the handler.
     Run(fn(&mut Shell, &Args) -> Result<(), Failure>),
     /// Ends the shell or the command string.
     Quit,
 }
 
-/// Commands which belong together.
+/// A family of commands.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) title: &'static str,
-    /// The word `help` knows it by.
+    /// The argument of `help` that selects the group.
     pub(crate) keyword: &'static str,
     pub(crate) origin: Origin,
     pub(crate) commands: &'static [&'static CommandDef],
@@ -65,48 +65,56 @@ pub(crate) struct OptionDef {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
     pub(crate) presence: Presence,
-    pub(crate) emptiness: Emptiness,
+    pub(crate) empty_policy: EmptyPolicy,
     pub(crate) completer: Completer,
     pub(crate) help: &'static str,
     pub(crate) origin: Origin,
-    /// Options that make a required one needless.
+    /// The option is not required if one of these is given.
     pub(crate) waived_by: &'static [&'static str],
 }
 
-/// Where a command or an option comes from.
+/// Origin of a command or an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// virsh has it.
+    /// Part of virsh.
     Virsh,
-    /// Only we have it: it is not there when the shell is called `virsh`.
+    /// An extension of ours, hidden when the shell is called `virsh`.
     Ours,
 }
 
-/// Who the shell is, which is told by the name it is called by.
+/// The command set and the texts of the shell, chosen by the name it is called by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Persona {
-    /// virsh and nothing else.
+pub(crate) enum Dialect {
+    /// Exactly virsh.
     Virsh,
-    /// virsh and what only we have.
+    /// virsh with our extensions.
     Oxish,
 }
 
-impl Persona {
-    /// The persona of a program name.
+impl Dialect {
+    /// The dialect for a program name.
     pub(crate) fn of_program(name: &str) -> Self {
         if name == "virsh" { Self::Virsh } else { Self::Oxish }
     }
 
-    /// Whether something of this origin is there.
+    /// The name that prompt and generated scripts show.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Virsh => "virsh",
+            Self::Oxish => "oxish",
+        }
+    }
+
+    /// Whether the dialect includes commands and options of this origin.
     pub(crate) fn has(self, origin: Origin) -> bool {
         self == Self::Oxish || origin == Origin::Virsh
     }
 }
 
-/// What an option takes.
+/// The kind of value an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing.
+    /// No value.
     Flag,
     /// Any bytes.
     Text,
@@ -114,49 +122,50 @@ pub(crate) enum Kind {
     Number,
     /// Any number of words.
     List,
-    /// Stands for another option; with a value, it takes none itself.
+    /// Another name of option `of`; with a built-in `value` it takes none itself.
     Alias { of: &'static str, value: Option<&'static str> },
 }
 
-/// Whether a word without a name can be the value of an option.
+/// Whether an option can be given by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Only by name.
     Named,
-    /// By position, and shown so.
+    /// By position, and listed so.
     Positional,
-    /// By position too, but shown as an option.
+    /// By position as well, but listed as a named option.
     Accepted,
 }
 
-/// Whether a command can do without an option.
+/// Whether an option must be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     Required,
     Optional,
 }
 
-/// Whether an option may have the empty value.
+/// How an empty value is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Emptiness {
-    Refused,
-    Allowed,
+pub(crate) enum EmptyPolicy {
+    /// The command fails when it reads the value.
+    Reject,
+    Accept,
 }
 
-/// What completion offers for the value of an option.
+/// The source of completion candidates for an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completer {
-    /// Nothing of ours.
+    /// No candidates.
     None,
-    /// File names, which the line editor and the shells know better.
+    /// File names, which the line editor and the calling shell list.
     Path,
-    /// Names of networks which pass a filter (bits of [`oxivirt::ListFlags`]).
+    /// Names of the networks that pass a filter (bits of [`oxivirt::ListFlags`]).
     Network(u32),
     /// UUIDs of all networks.
     NetworkUuid,
-    /// UUIDs of the ports of the network given before.
+    /// UUIDs of the ports of the network on the same command line.
     Port,
-    /// MAC addresses in the leases of the network given before.
+    /// MAC addresses in the leases of the network on the same command line.
     Mac,
     /// A fixed list.
     Words(&'static [&'static str]),
@@ -171,7 +180,7 @@ impl OptionDef {
             kind,
             place: Place::Named,
             presence: Presence::Optional,
-            emptiness: Emptiness::Refused,
+            empty_policy: EmptyPolicy::Reject,
             completer: Completer::None,
             help,
             origin: Origin::Virsh,
@@ -179,34 +188,34 @@ impl OptionDef {
         }
     }
 
-    /// Not required beside one of these options.
+    /// Not required if one of these options is given.
     pub(crate) const fn waived_by(mut self, options: &'static [&'static str]) -> Self {
         self.waived_by = options;
         self
     }
 
-    /// An option that virsh does not have.
+    /// Marks an extension that virsh does not have.
     pub(crate) const fn ours(mut self) -> Self {
         self.origin = Origin::Ours;
         self
     }
 
-    /// An option which is there or not.
+    /// An option without a value.
     pub(crate) const fn flag(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Flag, help)
     }
 
-    /// An option with a text.
+    /// An option with a text value.
     pub(crate) const fn text(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Text, help)
     }
 
-    /// An option with a number.
+    /// An option with a numeric value.
     pub(crate) const fn number(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Number, help)
     }
 
-    /// An option with any number of words.
+    /// An option with a list of words.
     pub(crate) const fn list(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::List, help)
     }
@@ -236,7 +245,7 @@ impl OptionDef {
     }
 
     pub(crate) const fn may_be_empty(mut self) -> Self {
-        self.emptiness = Emptiness::Allowed;
+        self.empty_policy = EmptyPolicy::Accept;
         self
     }
 
@@ -247,7 +256,7 @@ impl OptionDef {
 }
 
 impl CommandDef {
-    /// A command which needs a connection.
+    /// A command that requires a connection.
     pub(crate) const fn new(
         name: &'static str,
         help: &'static str,
@@ -258,20 +267,20 @@ impl CommandDef {
             help,
             about: "",
             options: &[],
-            needs: Needs::Connection,
+            connection: ConnectionUse::Required,
             visibility: Visibility::Shown,
             action: Action::Run(run),
         }
     }
 
-    /// A command which ends the shell.
+    /// A command that ends the shell.
     pub(crate) const fn quit(name: &'static str, help: &'static str) -> Self {
         Self {
             name,
             help,
             about: "",
             options: &[],
-            needs: Needs::Nothing,
+            connection: ConnectionUse::Unused,
             visibility: Visibility::Shown,
             action: Action::Quit,
         }
@@ -282,13 +291,13 @@ impl CommandDef {
         self
     }
 
-    /// The options as listings show them.
+    /// The options that listings show, with their indices.
     pub(crate) fn listed(
         &self,
-        persona: Persona,
+        dialect: Dialect,
     ) -> impl Iterator<Item = (usize, &'static OptionDef)> {
         self.options.iter().enumerate().filter(move |(_, option)| {
-            !matches!(option.kind, Kind::Alias { .. }) && persona.has(option.origin)
+            !matches!(option.kind, Kind::Alias { .. }) && dialect.has(option.origin)
         })
     }
 
@@ -303,12 +312,12 @@ impl CommandDef {
     }
 
     pub(crate) const fn offline(mut self) -> Self {
-        self.needs = Needs::Nothing;
+        self.connection = ConnectionUse::Unused;
         self
     }
 
     pub(crate) const fn unconnected(mut self) -> Self {
-        self.needs = Needs::NoConnection;
+        self.connection = ConnectionUse::Forbidden;
         self
     }
 

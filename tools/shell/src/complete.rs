@@ -1,7 +1,7 @@
-//! What an unfinished line can go on with.
+//! Completion of an unfinished command line.
 //!
-//! Two callers: `complete`, whose answers are virsh's byte for byte because its script for bash calls
-//! it, and the line editor, which offers values for an empty word too.
+//! Two modes: command `complete`, whose output is virsh's byte for byte because libvirt's bash script calls it,
+//! and the line editor, which also offers values for an empty word.
 //!
 //! virsh: `vshReadlineParse`, `vshCompleterFilter`, tools/vsh.c
 
@@ -14,41 +14,40 @@ use crate::commands::{self, Table};
 use crate::grammar::parse::{Partial, parse_unfinished};
 use crate::shell::Shell;
 
-/// Who asks.
+/// Candidates for an empty word where a positional option is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// A shell script.
-    Script,
-    /// A person at the prompt.
-    Person,
+pub(crate) enum CompletionMode {
+    /// Names of options only, as virsh.
+    Virsh,
+    /// Values of the positional option, then names of options.
+    LineEditor,
 }
 
-/// Where candidates come from.
+/// Source of the candidates.
 #[derive(Debug)]
 enum Source {
-    /// The names of commands.
+    /// Names of commands.
     Commands,
-    /// A list that an option has.
+    /// Values of an option.
     Values(Completer),
-    /// The options that are not there yet.
+    /// Names of the options not given yet.
     Options,
-    /// Values of the next positional, and the options.
+    /// Values of the next positional option, then names of options.
     Either(Completer),
 }
 
-/// All candidates for the word `text` at the end of `line`; without any, `line` ends in something
-/// nobody knows, or in the name of a file.
+/// All candidates for the word `text` at the end of `line`. None if the word is unknown or may be a file name.
 pub(crate) fn candidates(
     shell: &mut Shell,
     line: &[u8],
     text: &[u8],
-    caller: Caller,
+    mode: CompletionMode,
 ) -> Vec<String> {
-    let table = Table::of(shell.persona);
+    let table = Table::of(shell.dialect);
     let partial = parse_unfinished(line, &table);
-    // the name itself may still become a longer one
+    // a complete command name may be the prefix of a longer one
     let partial = partial.filter(|partial| partial.def().name.as_bytes() != text);
-    let mut found = match source(partial.as_ref(), text, caller) {
+    let mut found = match source(partial.as_ref(), text, mode) {
         Source::Commands => command_names(shell),
         Source::Values(completer) => values(shell, completer, partial.as_ref()),
         Source::Options => options(shell, partial.as_ref()),
@@ -62,23 +61,23 @@ pub(crate) fn candidates(
     found
 }
 
-/// Whether the word `text` at the end of `line` may be the name of a file.
+/// Whether the word `text` at the end of `line` may be a file name.
 pub(crate) fn takes_file(shell: &Shell, line: &[u8], text: &[u8]) -> bool {
-    let Some(partial) = parse_unfinished(line, &Table::of(shell.persona)) else { return false };
+    let Some(partial) = parse_unfinished(line, &Table::of(shell.dialect)) else { return false };
     match partial.last() {
         Some((option, value)) if value == text => option.completer == Completer::Path,
         _ => text.is_empty() && next_positional(&partial) == Some(Completer::Path),
     }
 }
 
-fn source(partial: Option<&Partial>, text: &[u8], caller: Caller) -> Source {
+fn source(partial: Option<&Partial>, text: &[u8], mode: CompletionMode) -> Source {
     let Some(partial) = partial else { return Source::Commands };
     match partial.last() {
         Some((option, value)) if value == text && option.completer != Completer::None => {
             Source::Values(option.completer)
         }
         _ => match next_positional(partial) {
-            Some(completer) if caller == Caller::Person && text.is_empty() => {
+            Some(completer) if mode == CompletionMode::LineEditor && text.is_empty() => {
                 Source::Either(completer)
             }
             _ => Source::Options,
@@ -86,7 +85,7 @@ fn source(partial: Option<&Partial>, text: &[u8], caller: Caller) -> Source {
     }
 }
 
-/// What completes the word that the next free position takes.
+/// The completer of the next free positional option.
 fn next_positional(partial: &Partial) -> Option<Completer> {
     let mut open = partial.def().options.iter().enumerate();
     open.find(|(index, option)| option.place != Place::Named && !partial.is_given(*index))
@@ -95,18 +94,18 @@ fn next_positional(partial: &Partial) -> Option<Completer> {
 
 fn command_names(shell: &Shell) -> Vec<String> {
     let shown = |def: &&&CommandDef| def.visibility == Visibility::Shown;
-    let commands = commands::all(shell.persona);
+    let commands = commands::all(shell.dialect);
     commands.filter(|def| shown(&def)).map(|def| def.name.to_owned()).collect()
 }
 
 fn options(shell: &Shell, partial: Option<&Partial>) -> Vec<String> {
     let Some(partial) = partial else { return Vec::new() };
-    let listed = partial.def().listed(shell.persona);
+    let listed = partial.def().listed(shell.dialect);
     let open = listed.filter(|(index, _)| !partial.is_given(*index));
     open.map(|(_, option)| format!("--{}", option.name)).collect()
 }
 
-/// Values that a driver knows; none if it cannot be asked.
+/// Values of an option; none if the driver cannot be reached.
 fn values(shell: &mut Shell, completer: Completer, partial: Option<&Partial>) -> Vec<String> {
     match completer {
         Completer::None | Completer::Path => Vec::new(),

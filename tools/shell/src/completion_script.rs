@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{CommandDef, Kind, Persona, Visibility};
+use crate::command::{CommandDef, Dialect, Kind, Visibility};
 use crate::commands;
 use crate::i18n::text;
 use crate::options::global_options;
@@ -14,20 +14,20 @@ use crate::options::global_options;
 pub(crate) const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 
 /// The script for `shell`.
-pub(crate) fn of(shell: &str, persona: Persona) -> Option<String> {
-    let program = if persona == Persona::Virsh { "virsh" } else { "oxish" };
+pub(crate) fn of(shell: &str, dialect: Dialect) -> Option<String> {
+    let program = dialect.name();
     // virsh offers no names for an empty word
-    let values = if persona == Persona::Virsh { "" } else { " --values" };
+    let values = if dialect == Dialect::Virsh { "" } else { " --values" };
     match shell {
         "bash" => Some(bash(program, values)),
         "zsh" => Some(zsh(program, values)),
-        "fish" => Some(fish(program, persona, values)),
+        "fish" => Some(fish(program, dialect, values)),
         _ => None,
     }
 }
 
-fn shown(persona: Persona) -> impl Iterator<Item = &'static CommandDef> {
-    commands::all(persona).filter(|command| command.visibility == Visibility::Shown)
+fn shown(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef> {
+    commands::all(dialect).filter(|command| command.visibility == Visibility::Shown)
 }
 
 /// Words of global options, as they are typed.
@@ -117,7 +117,7 @@ compdef _{program} {program}
     )
 }
 
-fn fish(program: &str, persona: Persona, values: &str) -> String {
+fn fish(program: &str, dialect: Dialect, values: &str) -> String {
     let mut out = format!(
         r#"# fish completion for {program}
 function __{program}_complete
@@ -146,7 +146,7 @@ complete -c {program} -a '(__{program}_complete)'
 "#,
         with_value = options_with_value(" "),
     );
-    let names: Vec<_> = shown(persona).map(|command| command.name).collect();
+    let names: Vec<_> = shown(dialect).map(|command| command.name).collect();
     let names = names.join(" ");
     for option in global_options() {
         let long =
@@ -159,14 +159,14 @@ complete -c {program} -a '(__{program}_complete)'
             option.short
         );
     }
-    for command in shown(persona) {
+    for command in shown(dialect) {
         let name = command.name;
         let help = quote(text(command.help));
         let _infallible = writeln!(
             out,
             "complete -c {program} -n 'not __fish_seen_subcommand_from {names}' -f -a {name} -d {help}"
         );
-        for (_, option) in command.listed(persona) {
+        for (_, option) in command.listed(dialect) {
             let value = if option.kind == Kind::Flag { "" } else { " -r" };
             let help = quote(text(option.help));
             let _infallible = writeln!(
@@ -189,22 +189,22 @@ mod tests {
 
     #[test]
     fn every_command_is_in_the_scripts() {
-        let fish = of("fish", Persona::Oxish).unwrap();
-        for command in shown(Persona::Oxish) {
+        let fish = of("fish", Dialect::Oxish).unwrap();
+        for command in shown(Dialect::Oxish) {
             assert!(fish.contains(&format!("-a {} ", command.name)), "{}", command.name);
-            for (_, option) in command.listed(Persona::Oxish) {
+            for (_, option) in command.listed(Dialect::Oxish) {
                 let line = format!("from {}' -l {}", command.name, option.name);
                 assert!(fish.contains(&line), "{line}");
             }
         }
-        assert!(of("tcsh", Persona::Oxish).is_none());
-        assert!(!of("fish", Persona::Virsh).unwrap().contains("net-graph"));
+        assert!(of("tcsh", Dialect::Oxish).is_none());
+        assert!(!of("fish", Dialect::Virsh).unwrap().contains("net-graph"));
     }
 
     #[test]
     fn what_bash_and_zsh_have_to_skip() {
         for shell in ["bash", "zsh"] {
-            let script = of(shell, Persona::Oxish).unwrap();
+            let script = of(shell, Dialect::Oxish).unwrap();
             assert!(script.contains("-d|--debug"), "{script}");
             assert!(script.contains("-q --quiet"), "{script}");
         }

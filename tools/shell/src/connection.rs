@@ -26,12 +26,12 @@ pub(crate) struct Keepalive {
     /// Unanswered ones before the connection counts as lost.
     pub(crate) count: u32,
     /// Whether a connection which cannot send any is refused.
-    pub(crate) insisted: bool,
+    pub(crate) explicit: bool,
 }
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), count: 6, insisted: false }
+        Self { interval: Duration::from_secs(5), count: 6, explicit: false }
     }
 }
 
@@ -69,7 +69,7 @@ impl Shell {
         match self.open() {
             Ok(_) => Ok(true),
             Err(failure) => {
-                self.tell(failure)?;
+                self.report(failure)?;
                 Ok(false)
             }
         }
@@ -85,7 +85,7 @@ impl Shell {
             return Ok(open.connect.clone());
         }
         self.disconnect();
-        let connect = self.open_saying(|| tr!("Failed to reconnect to the hypervisor"))?;
+        let connect = self.open_with_context(|| tr!("Failed to reconnect to the hypervisor"))?;
         self.ui.error(&tr!("Reconnected to the hypervisor"))?;
         Ok(connect)
     }
@@ -104,20 +104,20 @@ impl Shell {
     }
 
     fn open(&mut self) -> Result<Connect, Failure> {
-        self.open_saying(|| tr!("failed to connect to the hypervisor"))
+        self.open_with_context(|| tr!("failed to connect to the hypervisor"))
     }
 
-    fn open_saying(&mut self, line: impl FnOnce() -> String) -> Result<Connect, Failure> {
+    fn open_with_context(&mut self, line: impl FnOnce() -> String) -> Result<Connect, Failure> {
         match self.try_open() {
             Ok(connect) => Ok(connect),
-            Err(Failure::Driver(error)) => Err(Failure::Both(line(), error)),
+            Err(Failure::Driver(error)) => Err(Failure::Context(line(), error)),
             Err(other) => Err(other),
         }
     }
 
     fn try_open(&mut self) -> Result<Connect, Failure> {
         let uri = self.connection.uri(&self.environment)?;
-        let authenticator: Arc<dyn oxivirt::Authenticator> = Arc::new(Asking);
+        let authenticator: Arc<dyn oxivirt::Authenticator> = Arc::new(TerminalAuthenticator);
         let access = self.connection.access;
         let options = OpenOptions { access, authenticator: Some(authenticator), deadline: None };
         // a question of the driver stands behind what was printed so far
@@ -131,12 +131,12 @@ impl Shell {
     }
 
     fn keep_alive(&mut self, connect: &Connect) -> Result<(), Failure> {
-        let Keepalive { interval, count, insisted } = self.connection.keepalive;
+        let Keepalive { interval, count, explicit } = self.connection.keepalive;
         if interval.is_zero() {
             return Ok(());
         }
         let Err(error) = self.wait(connect.set_keepalive(interval, count)) else { return Ok(()) };
-        if insisted {
+        if explicit {
             let line = tr!("Cannot setup keepalive on connection as requested, disconnecting");
             self.ui.error(&line)?;
             return Err(error.into());
@@ -204,9 +204,9 @@ impl Shell {
 }
 
 /// Answers a driver's questions by asking the user.
-struct Asking;
+struct TerminalAuthenticator;
 
-impl oxivirt::Authenticator for Asking {
+impl oxivirt::Authenticator for TerminalAuthenticator {
     fn answer(&self, questions: &[Credential]) -> oxivirt::Result<Vec<String>> {
         let failed = |error: io::Error| {
             let detail = error.to_string();

@@ -10,14 +10,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::commands::echo::quote_for_shell;
 use crate::failure::Failure;
 use crate::i18n::{mark, text, tr};
+use crate::quote::quote_for_shell;
 use crate::shell::{Shell, errno_text};
 use crate::terminal;
 
 /// What is edited: where it comes from and where it goes.
-pub(crate) struct Asked<'a, T> {
+pub(crate) struct EditRequest<'a, T> {
     /// The text as it is now.
     pub(crate) fetch: &'a dyn Fn(&mut Shell) -> Result<String, Failure>,
     /// Makes the edited text count.
@@ -42,7 +42,10 @@ pub(crate) enum Verdict<T> {
 ///
 /// # Errors
 /// What is wrong with the editor, its file, or the text when there is nobody to ask.
-pub(crate) fn edit<T>(shell: &mut Shell, asked: &Asked<'_, T>) -> Result<Verdict<T>, Failure> {
+pub(crate) fn edit<T>(
+    shell: &mut Shell,
+    asked: &EditRequest<'_, T>,
+) -> Result<Verdict<T>, Failure> {
     let mut original = (asked.fetch)(shell)?;
     let file = TempFile::with(shell, &original)?;
     let mut step = Step::Edit;
@@ -62,7 +65,7 @@ pub(crate) fn edit<T>(shell: &mut Shell, asked: &Asked<'_, T>) -> Result<Verdict
                 None => true,
             };
             if !wanted {
-                return Err(Failure::Silent);
+                return Err(Failure::Reported);
             }
             match (asked.apply)(shell, &edited) {
                 Ok(done) => return Ok(Verdict::Applied(done)),
@@ -89,10 +92,10 @@ fn again(
 ) -> Result<Step, Failure> {
     if !terminal::is_interactive() {
         shell.ui.error(&message)?;
-        return Err(failure.unwrap_or(Failure::Silent));
+        return Err(failure.unwrap_or(Failure::Reported));
     }
     if let Some(failure) = failure {
-        shell.tell(failure)?;
+        shell.report(failure)?;
     }
     let question = tr!("{message} Try again? [y,n,f,?]: ", message = message);
     let help: [(char, &str); 4] = [
@@ -104,7 +107,7 @@ fn again(
     match ask(shell, &question, &help)? {
         'y' => Ok(Step::Edit),
         'f' => Ok(Step::Apply),
-        _ => Err(Failure::Silent),
+        _ => Err(Failure::Reported),
     }
 }
 
@@ -203,7 +206,7 @@ impl TempFile {
         let dir = shell.environment.variable("TMPDIR").unwrap_or_else(|| OsStr::new("/tmp"));
         let (path, mut file) = create(Path::new(dir)).map_err(|error| {
             let reason = errno_text(&error);
-            Failure::Own(tr!(
+            Failure::Message(tr!(
                 "g_mkstemp_full: failed to create temporary file: {reason}",
                 reason = reason
             ))
@@ -211,7 +214,7 @@ impl TempFile {
         let temp = Self { path };
         file.write_all(content.as_bytes()).map_err(|error| {
             let (path, reason) = (temp.path.display(), errno_text(&error));
-            Failure::Own(tr!(
+            Failure::Message(tr!(
                 "write: {path}: failed to write to temporary file: {reason}",
                 path = path,
                 reason = reason
@@ -231,7 +234,7 @@ impl TempFile {
                     path = path,
                     reason = reason
                 ))?;
-                Err(Failure::Own(tr!(
+                Err(Failure::Message(tr!(
                     "Failed to open file '{path}': {reason}",
                     path = path,
                     reason = reason
@@ -254,13 +257,13 @@ impl TempFile {
             line.push(path);
             vec!["sh".into(), "-c".into(), line]
         } else {
-            return Err(Failure::Own(tr!(
+            return Err(Failure::Message(tr!(
                 "{path}: temporary filename contains shell meta or other unacceptable characters (is $TMPDIR wrong?)",
                 path = self.path.display()
             )));
         };
         shell.ui.flush()?;
-        run(&words).map_err(Failure::Own)
+        run(&words).map_err(Failure::Message)
     }
 }
 

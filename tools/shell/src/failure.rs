@@ -1,23 +1,23 @@
-//! How a command fails, as the lines a person reads.
+//! How a command fails, as the lines on stderr.
 
 use oxivirt::Error;
 use std::io;
 
 /// Why a command failed.
 ///
-/// A command says what it wanted to do, the driver why that did not work; some commands leave
-/// one of the two out, and scripts know which.
+/// Most commands print a line of their own and the driver's message below it; some print only one of the two,
+/// and scripts depend on which.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command's own line.
-    Own(String),
-    /// The driver's line.
+    /// A message of the shell.
+    Message(String),
+    /// The driver's message.
     Driver(Error),
-    /// The command's own line, then the driver's.
-    Both(String, Error),
-    /// Everything was said already.
-    Silent,
-    /// Output cannot be written.
+    /// The command's own line, then the driver's message.
+    Context(String, Error),
+    /// The messages have been printed.
+    Reported,
+    /// stdout cannot be written.
     Output(io::Error),
 }
 
@@ -33,14 +33,14 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Puts a command's own line before a driver's.
-pub(crate) trait OrElse<T> {
-    /// The own line is made only if it is needed.
-    fn or_else_say(self, line: impl FnOnce() -> String) -> Result<T, Failure>;
+/// Adds a command's own line to a driver error.
+pub(crate) trait ErrorContext<T> {
+    /// Puts `line` before the driver's message; it is built only on failure.
+    fn context(self, line: impl FnOnce() -> String) -> Result<T, Failure>;
 }
 
-impl<T> OrElse<T> for oxivirt::Result<T> {
-    fn or_else_say(self, line: impl FnOnce() -> String) -> Result<T, Failure> {
-        self.map_err(|error| Failure::Both(line(), error))
+impl<T> ErrorContext<T> for oxivirt::Result<T> {
+    fn context(self, line: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Context(line(), error))
     }
 }

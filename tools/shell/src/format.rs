@@ -7,8 +7,9 @@ use oxivirt::Event;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
+use crate::command::{Completer, OptionDef};
 use crate::failure::Failure;
-use crate::i18n::tr;
+use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 /// The words of `--format` on listings.
@@ -19,6 +20,17 @@ pub(crate) const OBJECT_FORMATS: &[&str] = &["json", "yaml"];
 
 /// The words of `--format` for events.
 pub(crate) const EVENT_FORMATS: &[&str] = &["text", "json"];
+
+/// Option `format` of listings.
+pub(crate) const FORMAT: OptionDef =
+    OptionDef::text("format", mark!("table, json, yaml, csv or name"))
+        .complete(Completer::Words(FORMATS))
+        .ours();
+
+/// Option `format` of commands with one object as result.
+pub(crate) const OBJECT_FORMAT: OptionDef = OptionDef::text("format", mark!("json or yaml"))
+    .complete(Completer::Words(OBJECT_FORMATS))
+    .ours();
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +80,7 @@ impl Format {
         match word.as_str() {
             word if !known.contains(&word) => {
                 let known = known.join(", ");
-                Err(Failure::Own(tr!(
+                Err(Failure::Message(tr!(
                     "unknown format '{format}', there are: {known}",
                     format = word,
                     known = known

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 
 use oxivirt::Version;
 
-use crate::command::{CommandDef, Group, Kind, OptionDef, Persona, Place, Presence, Visibility};
+use crate::command::{CommandDef, Dialect, Group, Kind, OptionDef, Place, Presence, Visibility};
 use crate::commands::groups;
 use crate::i18n::{text, tr};
 use crate::options::global_options;
 
 /// The text for `-h`.
-pub(crate) fn usage(program: &str, persona: Persona) -> String {
+pub(crate) fn usage(program: &str, dialect: Dialect) -> String {
     let mut out = tr!(
         "\n{program} [options]... [<command_string>]\n{program} [options]... <command> [args...]\n\n  options:\n",
         program = program
@@ -28,7 +28,7 @@ pub(crate) fn usage(program: &str, persona: Persona) -> String {
         let _infallible = writeln!(out, "    {spelling:<40} {}", text(option.help));
     }
     out.push_str(&tr!("  commands (non interactive mode):\n\n"));
-    for group in groups(persona) {
+    for group in groups(dialect) {
         let title = text(group.title);
         out.push_str(&tr!(
             " {title} (help keyword '{keyword}')\n",
@@ -63,9 +63,9 @@ pub(crate) fn banner(program: &str) -> String {
 }
 
 /// All groups with their commands.
-pub(crate) fn all_groups(persona: Persona) -> String {
+pub(crate) fn all_groups(dialect: Dialect) -> String {
     let mut out = tr!("Grouped commands:\n\n");
-    for listed in groups(persona) {
+    for listed in groups(dialect) {
         out.push_str(&group(listed));
         out.push('\n');
     }
@@ -89,14 +89,14 @@ fn push_commands(out: &mut String, group: &Group) {
 }
 
 /// The help page of a command.
-pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
-    let listed = || command.listed(persona).map(|(_, option)| option);
+pub(crate) fn page(command: &CommandDef, dialect: Dialect) -> String {
+    let listed = || command.listed(dialect).map(|(_, option)| option);
     let mut out =
         tr!("  NAME\n    {name} - {help}\n", name = command.name, help = text(command.help));
     out.push_str(&tr!("\n  SYNOPSIS\n"));
     out.push_str("    ");
     out.push_str(command.name);
-    out.push_str(&synopsis_of(command, persona));
+    out.push_str(&synopsis_of(command, dialect));
     out.push('\n');
     if !command.about.is_empty() {
         out.push_str(&tr!("\n  DESCRIPTION\n    {about}\n", about = text(command.about)));
@@ -111,8 +111,8 @@ pub(crate) fn page(command: &CommandDef, persona: Persona) -> String {
 }
 
 /// What can stand behind the name of a command.
-pub(crate) fn synopsis_of(command: &CommandDef, persona: Persona) -> String {
-    command.listed(persona).map(|(_, option)| synopsis(option)).collect()
+pub(crate) fn synopsis_of(command: &CommandDef, dialect: Dialect) -> String {
+    command.listed(dialect).map(|(_, option)| synopsis(option)).collect()
 }
 
 fn synopsis(option: &OptionDef) -> String {

@@ -10,6 +10,7 @@ mod commands;
 mod complete;
 mod completion_script;
 mod connection;
+mod document;
 mod dry_run;
 mod editor;
 mod environment;
@@ -27,12 +28,12 @@ mod man;
 mod options;
 #[cfg(test)]
 mod po;
+mod quote;
 mod shell;
 mod startup;
 mod table;
 mod terminal;
 mod ui;
-mod xpath;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{CommandDef, Kind, Persona, Visibility};
+use crate::command::{CommandDef, Dialect, Kind, Visibility};
 #[cfg(test)]
 use crate::commands::all;
 use crate::commands::groups;
@@ -43,7 +43,7 @@ pub(crate) fn page() -> String {
         );
     }
     out.push_str(".SH COMMANDS\n");
-    for group in groups(Persona::Oxish) {
+    for group in groups(Dialect::Oxish) {
         let _infallible = writeln!(out, ".SS {}", escape(group.title));
         for command in group.commands.iter().filter(|c| c.visibility == Visibility::Shown) {
             push_command(&mut out, command);
@@ -104,13 +104,13 @@ fn push_command(out: &mut String, command: &CommandDef) {
         out,
         ".TP\n\\fB{}\\fR{}\n{}.",
         escape(command.name),
-        escape(&help::synopsis_of(command, Persona::Oxish)),
+        escape(&help::synopsis_of(command, Dialect::Oxish)),
         capital(command.help)
     );
     if !command.about.is_empty() {
         let _infallible = writeln!(out, "{}", escape(command.about));
     }
-    let options: Vec<_> = command.listed(Persona::Oxish).map(|(_, option)| option).collect();
+    let options: Vec<_> = command.listed(Dialect::Oxish).map(|(_, option)| option).collect();
     if options.is_empty() {
         return;
     }
@@ -121,7 +121,7 @@ fn push_command(out: &mut String, command: &CommandDef) {
             Kind::Number => " \\fInumber\\fR",
             _ => " \\fIstring\\fR",
         };
-        let ours = if Persona::Virsh.has(option.origin) { "" } else { " (oxish)" };
+        let ours = if Dialect::Virsh.has(option.origin) { "" } else { " (oxish)" };
         let _infallible = writeln!(
             out,
             ".TP\n\\fB\\-\\-{}\\fR{value}\n{}{ours}",
@@ -147,7 +147,7 @@ fn escape(text: &str) -> String {
 /// How many commands the page has.
 #[cfg(test)]
 fn shown() -> usize {
-    all(Persona::Oxish).filter(|command| command.visibility == Visibility::Shown).count()
+    all(Dialect::Oxish).filter(|command| command.visibility == Visibility::Shown).count()
 }
 
 #[cfg(test)]

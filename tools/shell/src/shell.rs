@@ -1,4 +1,4 @@
-//! The shell itself: a connection, two streams, and the loop that runs commands.
+//! The state that handlers work with, and the loop that runs commands.
 
 use std::io;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use oxivirt::{Access, Error, ErrorCode, ErrorDomain, Network, Registry};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
-use crate::command::{Action, Needs, Persona};
+use crate::command::{Action, ConnectionUse, Dialect};
 use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -16,10 +16,10 @@ use crate::i18n::tr;
 use crate::log::Level;
 use crate::ui::Ui;
 
-/// How a string of commands ended.
+/// Result of a command string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The last command worked.
+    /// The last command succeeded.
     Done,
     /// The last command failed.
     Failed,
@@ -27,12 +27,12 @@ pub(crate) enum Outcome {
     Quit,
 }
 
-/// What handlers work with.
+/// Connection, streams and settings of the running shell.
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) ui: Ui,
     pub(crate) environment: Environment,
-    pub(crate) persona: Persona,
+    pub(crate) dialect: Dialect,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
     /// For looking at the host behind a local connection.
@@ -43,36 +43,36 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn new(
         ui: Ui,
-        persona: Persona,
+        dialect: Dialect,
         environment: Environment,
         registry: Registry,
     ) -> Result<Self, (Ui, io::Error)> {
-        // one thread: the shell waits for one answer at a time
+        // a single thread suffices: the shell waits for one reply at a time
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
         let surroundings = oxivirt_network::embed::Environment::of_process();
-        Ok(Self { ui, environment, persona, registry, connection, surroundings, runtime })
+        Ok(Self { ui, environment, dialect, registry, connection, surroundings, runtime })
     }
 
-    /// Lets connections live while the shell waits for the user: signs of life are answered and
-    /// events arrive on a thread beside it.
+    /// Moves connections to a background thread, so that keepalive pings are answered and events arrive while the
+    /// shell waits for input.
     ///
     /// # Errors
-    /// If there can be no other thread.
-    pub(crate) fn live_beside(&mut self) -> io::Result<()> {
+    /// If the thread cannot be created.
+    pub(crate) fn use_background_thread(&mut self) -> io::Result<()> {
         self.runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         Ok(())
     }
 
-    /// Waits for an answer.
+    /// Runs a future to completion.
     pub(crate) fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         self.runtime.block_on(answer)
     }
 
-    /// What lines from a user are asked with.
+    /// The prompt of interactive mode.
     pub(crate) fn prompt(&self) -> &'static str {
         match self.connection.access {
             Access::ReadWrite => "virsh # ",
@@ -80,7 +80,7 @@ impl Shell {
         }
     }
 
-    /// Runs commands one after the other, whatever becomes of each.
+    /// Runs commands in order; a failure does not stop the rest.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -89,16 +89,16 @@ impl Shell {
         for command in commands {
             let begun = Instant::now();
             let Action::Run(run) = command.def.action else { return Ok(Outcome::Quit) };
-            let ready = match command.def.needs {
-                Needs::Connection => self.connect().map(drop),
-                Needs::Nothing | Needs::NoConnection => Ok(()),
+            let ready = match command.def.connection {
+                ConnectionUse::Required => self.connect().map(drop),
+                ConnectionUse::Unused | ConnectionUse::Forbidden => Ok(()),
             };
             outcome = match ready.and_then(|()| run(self, &command.args)) {
                 Ok(()) => Outcome::Done,
-                Err(Failure::Silent) => Outcome::Failed,
+                Err(Failure::Reported) => Outcome::Failed,
                 Err(failure) => {
                     self.check_alive();
-                    self.tell(failure)?;
+                    self.report(failure)?;
                     Outcome::Failed
                 }
             };
@@ -107,19 +107,19 @@ impl Shell {
         Ok(outcome)
     }
 
-    /// Says why something failed.
+    /// Prints the messages of a failure.
     ///
     /// # Errors
     /// If stdout cannot be written.
-    pub(crate) fn tell(&mut self, failure: Failure) -> io::Result<()> {
+    pub(crate) fn report(&mut self, failure: Failure) -> io::Result<()> {
         match failure {
-            Failure::Own(line) => self.ui.error(&line),
+            Failure::Message(line) => self.ui.error(&line),
             Failure::Driver(error) => self.ui.error(error.message()),
-            Failure::Both(line, error) => {
+            Failure::Context(line, error) => {
                 self.ui.error(&line)?;
                 self.ui.error(error.message())
             }
-            Failure::Silent => Ok(()),
+            Failure::Reported => Ok(()),
             Failure::Output(error) => Err(error),
         }
     }
@@ -132,7 +132,7 @@ impl Shell {
         self.lookup(args, Lookup::Any)
     }
 
-    /// The network that option `network` names, in the way `how`.
+    /// The network that option `network` names, looked up as `how` allows.
     ///
     /// # Errors
     /// Both lines of a failed lookup.
@@ -160,8 +160,8 @@ impl Shell {
             }
         }
         Err(match last {
-            Some(error) => Failure::Both(line(), error),
-            None => Failure::Own(line()),
+            Some(error) => Failure::Context(line(), error),
+            None => Failure::Message(line()),
         })
     }
 
@@ -175,7 +175,7 @@ impl Shell {
         let shown = path.display().to_string();
         let content = read_limited(&path, LIMIT).map_err(|(verb, error)| {
             let reason = errno_text(&error);
-            Failure::Own(match verb {
+            Failure::Message(match verb {
                 Verb::Open => {
                     tr!("Failed to open file '{path}': {reason}", path = shown, reason = reason)
                 }
@@ -186,15 +186,15 @@ impl Shell {
         })?;
         match oxivirt_xml::decode(&content) {
             Ok(text) => Ok((shown, text.to_owned())),
-            Err(error) => Err(Failure::Own(error.to_string())),
+            Err(error) => Err(Failure::Message(error.to_string())),
         }
     }
 }
 
-/// How a network is looked up.
+/// Which keys a network is looked up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lookup {
-    /// By UUID if the text can be one, else by name.
+    /// By UUID if the text has the length of one, then by name.
     Any,
     /// By name only.
     Name,
@@ -229,7 +229,7 @@ pub(crate) fn errno_text(error: &io::Error) -> String {
     }
 }
 
-/// For commands whose driver has no such call.
+/// Whether the driver does not implement the call.
 #[must_use]
 pub(crate) fn is_unsupported(error: &Error) -> bool {
     error.code() == ErrorCode::NO_SUPPORT && error.domain() != ErrorDomain::NONE

@@ -13,7 +13,7 @@ use std::time::Duration;
 use oxivirt::{Access, Registry, Version};
 
 use crate::args::Value;
-use crate::command::{Kind, Needs, Persona};
+use crate::command::{ConnectionUse, Dialect, Kind};
 use crate::commands::Table;
 use crate::environment::Environment;
 use crate::grammar::parse::{Command, parse_string, parse_words};
@@ -27,9 +27,9 @@ use crate::terminal;
 use crate::ui::{Colors, Progress, Timing, Ui, Verbosity};
 
 /// The shell ends at once, with this status.
-struct Ended(ExitCode);
+struct Exit(ExitCode);
 
-impl From<io::Error> for Ended {
+impl From<io::Error> for Exit {
     fn from(_: io::Error) -> Self {
         Self(ExitCode::FAILURE)
     }
@@ -46,25 +46,25 @@ pub(crate) fn run(
     let out: Box<dyn Write> = Box::new(io::stdout());
     let err: Box<dyn Write> = Box::new(io::stderr());
     let ui = Ui::new(out, err, Log::new(&program));
-    let persona = Persona::of_program(&program);
-    let mut shell = match Shell::new(ui, persona, environment, registry) {
+    let dialect = Dialect::of_program(&program);
+    let mut shell = match Shell::new(ui, dialect, environment, registry) {
         Ok(shell) => shell,
         Err((mut ui, error)) => {
             drop(ui.error(&error.to_string()));
             return ExitCode::FAILURE;
         }
     };
-    if persona == Persona::Oxish
+    if dialect == Dialect::Oxish
         && terminal::shows_results()
         && shell.environment.filled("NO_COLOR").is_none()
         && shell.environment.text("TERM").is_some_and(|kind| kind != "dumb")
     {
         shell.ui.colors = Colors::Shown;
     }
-    if persona == Persona::Oxish && io::stderr().is_terminal() {
+    if dialect == Dialect::Oxish && io::stderr().is_terminal() {
         shell.ui.progress = Progress::Shown;
     }
-    let status = go(&mut shell, &program, words).unwrap_or_else(|Ended(status)| status);
+    let status = go(&mut shell, &program, words).unwrap_or_else(|Exit(status)| status);
     shell.disconnect();
     match shell.ui.flush() {
         Ok(()) => status,
@@ -73,7 +73,7 @@ pub(crate) fn run(
     }
 }
 
-fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode, Ended> {
+fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode, Exit> {
     read_debug_level(shell, Complaint::Told)?;
     read_log_variable(shell)?;
     let mut scanner = Scanner::new(words);
@@ -87,10 +87,10 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     }
     let words: Vec<Vec<u8>> = scanner.into_rest().into_iter().map(OsString::into_vec).collect();
     // everything is read before anything is done
-    let table = Table::of(shell.persona);
+    let table = Table::of(shell.dialect);
     let commands = match words.as_slice() {
         [] => None,
-        [text] if text.is_empty() => return Err(Ended(ExitCode::FAILURE)),
+        [text] if text.is_empty() => return Err(Exit(ExitCode::FAILURE)),
         [text] => {
             let line = format!("commands: \"{}\"", String::from_utf8_lossy(text));
             shell.ui.debug(Level::Info, &line)?;
@@ -104,16 +104,16 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     };
     match &commands {
         Some(commands) => trace(shell, commands)?,
-        None => shell.live_beside()?,
+        None => shell.use_background_thread()?,
     }
     if !shell.ui.log.wants(Level::Warning) {
         read_debug_level(shell, Complaint::Kept)?;
     }
     let may_connect = commands.as_ref().is_none_or(|commands| {
-        commands.iter().any(|command| command.def.needs != Needs::NoConnection)
+        commands.iter().any(|command| command.def.connection != ConnectionUse::Forbidden)
     });
     if connect_now && may_connect && !shell.connect_at_start()? {
-        return Err(Ended(ExitCode::FAILURE));
+        return Err(Exit(ExitCode::FAILURE));
     }
     match commands {
         Some(commands) => Ok(match shell.run_all(&commands)? {
@@ -131,10 +131,10 @@ pub(crate) fn trace(shell: &mut Shell, commands: &[Command]) -> io::Result<()> {
     }
     for command in commands {
         let mut place_in_list = 0;
-        for given in command.args.given() {
-            let Some(option) = command.def.options.get(given.index) else { continue };
+        for parsed in command.args.parsed() {
+            let Some(option) = command.def.options.get(parsed.index) else { continue };
             let (command, name) = (command.def.name, option.name);
-            let line = match &given.value {
+            let line = match &parsed.value {
                 Value::Flag => format!("{command}: {name}(bool)"),
                 Value::Text(text) => {
                     let text = String::from_utf8_lossy(text);
@@ -152,13 +152,13 @@ pub(crate) fn trace(shell: &mut Shell, commands: &[Command]) -> io::Result<()> {
     Ok(())
 }
 
-fn fail(shell: &mut Shell, message: &str) -> Result<ExitCode, Ended> {
+fn fail(shell: &mut Shell, message: &str) -> Result<ExitCode, Exit> {
     shell.ui.error(message)?;
-    Err(Ended(ExitCode::FAILURE))
+    Err(Exit(ExitCode::FAILURE))
 }
 
 /// Does what an option says; tells whether it was the URI to connect to.
-fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool, Ended> {
+fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool, Exit> {
     let value = option.value.as_deref().unwrap_or_default();
     let text = value.to_string_lossy().into_owned();
     match option.short {
@@ -169,9 +169,9 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
         'd' => set_debug(shell, &text, &option.spelling)?,
         'e' => check_escape(shell, &text)?,
         'h' => {
-            let usage = help::usage(program, shell.persona);
+            let usage = help::usage(program, shell.dialect);
             shell.ui.print(usage)?;
-            return Err(Ended(ExitCode::SUCCESS));
+            return Err(Exit(ExitCode::SUCCESS));
         }
         'k' | 'K' => set_keepalive(shell, option.short, &text, &option.spelling)?,
         'l' => {
@@ -187,18 +187,18 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
         'V' => return long_version(shell),
         _ => {
             shell.ui.print(format!("{}\n", Version::LIBVIRT))?;
-            return Err(Ended(ExitCode::SUCCESS));
+            return Err(Exit(ExitCode::SUCCESS));
         }
     }
     Ok(false)
 }
 
-fn long_version(shell: &mut Shell) -> Result<bool, Ended> {
+fn long_version(shell: &mut Shell) -> Result<bool, Exit> {
     shell.ui.print(help::long_version())?;
-    Err(Ended(ExitCode::SUCCESS))
+    Err(Exit(ExitCode::SUCCESS))
 }
 
-fn set_debug(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Ended> {
+fn set_debug(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Exit> {
     let Ok(number) = text.trim_start().parse::<i64>() else {
         let message = tr!("option {option} takes a numeric argument", option = spelling);
         return fail(shell, &message).map(drop);
@@ -214,7 +214,7 @@ fn set_debug(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Ended>
 }
 
 /// The console escape is checked and has no use for networks.
-fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Ended> {
+fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Exit> {
     let is_control =
         |c: char| c.is_ascii_lowercase() || "@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_".contains(c);
     let mut chars = text.chars();
@@ -230,7 +230,7 @@ fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Ended> {
     fail(shell, &message).map(drop)
 }
 
-fn set_keepalive(shell: &mut Shell, short: char, text: &str, spelling: &str) -> Result<(), Ended> {
+fn set_keepalive(shell: &mut Shell, short: char, text: &str, spelling: &str) -> Result<(), Exit> {
     let Some(number) = read_c_integer(text) else {
         let message = tr!("Invalid value for option {option}", option = spelling);
         return fail(shell, &message).map(drop);
@@ -241,7 +241,7 @@ fn set_keepalive(shell: &mut Shell, short: char, text: &str, spelling: &str) -> 
         return fail(shell, &message).map(drop);
     };
     let keepalive = &mut shell.connection.keepalive;
-    keepalive.insisted = true;
+    keepalive.explicit = true;
     if short == 'k' {
         keepalive.interval = Duration::from_secs(number.into());
     } else {
@@ -275,7 +275,7 @@ enum Complaint {
 }
 
 /// `-d 4` is no more than no `-d`: the variable counts beside it.
-fn read_debug_level(shell: &mut Shell, complaint: Complaint) -> Result<(), Ended> {
+fn read_debug_level(shell: &mut Shell, complaint: Complaint) -> Result<(), Exit> {
     if let Some(text) = shell.environment.filled("VIRSH_DEBUG").map(str::to_owned) {
         match text.parse().ok().and_then(Level::from_number) {
             Some(level) => shell.ui.log.set_level(level),
@@ -286,7 +286,7 @@ fn read_debug_level(shell: &mut Shell, complaint: Complaint) -> Result<(), Ended
     Ok(())
 }
 
-fn read_log_variable(shell: &mut Shell) -> Result<(), Ended> {
+fn read_log_variable(shell: &mut Shell) -> Result<(), Exit> {
     if let Some(path) = shell.environment.filled("VIRSH_LOG_FILE").map(str::to_owned)
         && shell.ui.log.open(Path::new(&path)).is_err()
     {

@@ -4,6 +4,9 @@
 
 use unicode_width::UnicodeWidthChar as _;
 
+use crate::failure::Failure;
+use crate::shell::Shell;
+
 /// A header and rows of cells.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -103,6 +106,34 @@ fn push_row(text: &mut String, row: &[Cell], widths: &[usize]) {
         padding = width - cell.width + 2;
     }
     text.push('\n');
+}
+
+/// Prints a table, without its header under `-q`.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn print_table(shell: &mut Shell, table: &Table) -> Result<(), Failure> {
+    let text = if shell.ui.is_quiet() { table.render_quiet() } else { table.render() };
+    shell.ui.print(text)?;
+    Ok(())
+}
+
+/// Prints one line per field: the label padded to `width` columns, and the value.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn print_fields(
+    shell: &mut Shell,
+    width: usize,
+    fields: &[(String, String)],
+) -> Result<(), Failure> {
+    let shown = |text: &str| text.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
+    let width = fields.iter().map(|(label, _)| shown(label)).max().unwrap_or(0).max(width);
+    for (label, value) in fields {
+        let padding = " ".repeat(width - shown(label));
+        shell.ui.print(format!("{label}{padding} {value}\n"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -75,11 +75,11 @@ pub(crate) enum Progress {
 }
 
 /// Where messages go while they are not shown.
-pub(crate) struct Muted(Box<dyn Write>);
+pub(crate) struct SilencedWriter(Box<dyn Write>);
 
-impl std::fmt::Debug for Muted {
+impl std::fmt::Debug for SilencedWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Muted")
+        f.write_str("SilencedWriter")
     }
 }
 
@@ -104,13 +104,13 @@ impl Ui {
         Self { out, err, buffer, verbosity, timing, colors, progress, trailer, log }
     }
 
-    /// Shows no messages until [`Ui::unmute`].
-    pub(crate) fn mute(&mut self) -> Muted {
-        Muted(std::mem::replace(&mut self.err, Box::new(io::sink())))
+    /// Shows no messages until [`Ui::restore_errors`].
+    pub(crate) fn silence_errors(&mut self) -> SilencedWriter {
+        SilencedWriter(std::mem::replace(&mut self.err, Box::new(io::sink())))
     }
 
     /// Shows messages again.
-    pub(crate) fn unmute(&mut self, muted: Muted) {
+    pub(crate) fn restore_errors(&mut self, muted: SilencedWriter) {
         self.err = muted.0;
     }
 

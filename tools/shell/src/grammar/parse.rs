@@ -8,7 +8,7 @@
 use super::token::{Token, TokenError, Tokenizer};
 use crate::{
     args::{Args, Value},
-    command::{CommandDef, Kind, OptionDef, Persona, Place, Presence},
+    command::{CommandDef, Dialect, Kind, OptionDef, Place, Presence},
     i18n::tr,
 };
 
@@ -18,7 +18,7 @@ pub(crate) trait Commands {
     fn command(&self, name: &[u8]) -> Option<&'static CommandDef>;
 
     /// Who reads: options of ours are unknown to virsh.
-    fn persona(&self) -> Persona;
+    fn dialect(&self) -> Dialect;
 }
 
 /// Why words are no commands.
@@ -182,7 +182,7 @@ impl State {
             Self::Inside(partial) => partial.word(word)?,
             Self::Start if word.starts_with(b"#") => *self = Self::Comment,
             Self::Start => match commands.command(&word) {
-                Some(def) => *self = Self::Inside(Partial::new(def, commands.persona())),
+                Some(def) => *self = Self::Inside(Partial::new(def, commands.dialect())),
                 None => return Err(ParseError::UnknownCommand { word }),
             },
         }
@@ -200,12 +200,12 @@ pub(crate) struct Partial {
     /// Behind a `--`.
     only_data: bool,
     help: bool,
-    persona: Persona,
+    dialect: Dialect,
 }
 
 impl Partial {
-    fn new(def: &'static CommandDef, persona: Persona) -> Self {
-        Self { def, args: Args::new(def), pending: None, only_data: false, help: false, persona }
+    fn new(def: &'static CommandDef, dialect: Dialect) -> Self {
+        Self { def, args: Args::new(def), pending: None, only_data: false, help: false, dialect }
     }
 
     /// The command.
@@ -224,8 +224,8 @@ impl Partial {
         if let Some(index) = self.pending {
             return self.def.options.get(index).map(|option| (option, b"".as_slice()));
         }
-        self.args.given().iter().rev().find_map(|given| match &given.value {
-            Value::Text(text) => Some((self.def.options.get(given.index)?, text.as_slice())),
+        self.args.parsed().iter().rev().find_map(|parsed| match &parsed.value {
+            Value::Text(text) => Some((self.def.options.get(parsed.index)?, text.as_slice())),
             Value::Flag => None,
         })
     }
@@ -237,7 +237,7 @@ impl Partial {
     }
 
     fn option(&self, name: &[u8]) -> Option<(usize, &'static OptionDef)> {
-        self.def.option(name).filter(|(_, option)| self.persona.has(option.origin))
+        self.def.option(name).filter(|(_, option)| self.dialect.has(option.origin))
     }
 
     /// `help` shows what it can, whatever else is said to it.
@@ -265,7 +265,7 @@ impl Partial {
     fn positional(&mut self, word: Vec<u8>) -> Result<(), ParseError> {
         let open = self.def.options.iter().enumerate().find(|(index, option)| {
             option.place != Place::Named
-                && self.persona.has(option.origin)
+                && self.dialect.has(option.origin)
                 && (option.kind == Kind::List || !self.args.has(*index))
         });
         match open {

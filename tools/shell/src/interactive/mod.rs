@@ -72,7 +72,7 @@ pub(crate) fn run(shell: &mut Shell, program: &str) -> io::Result<ExitCode> {
             Input::End => break,
         };
         history.add(&line);
-        match parse_string(line.as_bytes(), &Table::of(shell.persona)) {
+        match parse_string(line.as_bytes(), &Table::of(shell.dialect)) {
             Err(error) => shell.ui.error(&error.message())?,
             Ok(commands) => {
                 startup::trace(shell, &commands)?;

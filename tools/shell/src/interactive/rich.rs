@@ -37,7 +37,7 @@ pub(super) fn read(shell: &mut Shell, prompt: &str, history: &History) -> io::Re
         lines.add(line).map_err(failed)?;
     }
     let mut editor = Editor::with_history(config, lines).map_err(failed)?;
-    editor.set_helper(Some(AtPrompt { shell: RefCell::new(shell) }));
+    editor.set_helper(Some(LineHelper { shell: RefCell::new(shell) }));
     match editor.readline(prompt) {
         Ok(line) => Ok(Input::Line(line)),
         Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),
@@ -47,11 +47,11 @@ pub(super) fn read(shell: &mut Shell, prompt: &str, history: &History) -> io::Re
 }
 
 /// What the editor asks the shell.
-struct AtPrompt<'s> {
+struct LineHelper<'s> {
     shell: RefCell<&'s mut Shell>,
 }
 
-impl Completer for AtPrompt<'_> {
+impl Completer for LineHelper<'_> {
     type Candidate = Pair;
 
     fn complete(
@@ -72,12 +72,12 @@ impl Completer for AtPrompt<'_> {
     }
 }
 
-impl Hinter for AtPrompt<'_> {
+impl Hinter for LineHelper<'_> {
     type Hint = String;
 }
 
-impl Highlighter for AtPrompt<'_> {}
+impl Highlighter for LineHelper<'_> {}
 
-impl Validator for AtPrompt<'_> {}
+impl Validator for LineHelper<'_> {}
 
-impl Helper for AtPrompt<'_> {}
+impl Helper for LineHelper<'_> {}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::complete::{Caller, candidates, takes_file};
+use crate::complete::{CompletionMode, candidates, takes_file};
 use crate::shell::Shell;
 
 /// What can stand in the place of the word at the end of a line.
@@ -17,9 +17,10 @@ pub(super) struct Candidates {
 /// What the word at the end of `line` can become.
 pub(super) fn complete(shell: &mut Shell, line: &str) -> Candidates {
     let word = Word::at_end(line);
-    let errors = shell.ui.mute();
-    let mut found = candidates(shell, line.as_bytes(), word.text.as_bytes(), Caller::Person);
-    shell.ui.unmute(errors);
+    let errors = shell.ui.silence_errors();
+    let mut found =
+        candidates(shell, line.as_bytes(), word.text.as_bytes(), CompletionMode::LineEditor);
+    shell.ui.restore_errors(errors);
     if found.is_empty() && takes_file(shell, line.as_bytes(), word.text.as_bytes()) {
         found = files(&word.text);
     }

@@ -10,8 +10,8 @@ impl Commands for Table {
         all.find(|def| def.name.as_bytes() == name).copied()
     }
 
-    fn persona(&self) -> Persona {
-        Persona::Virsh
+    fn dialect(&self) -> Dialect {
+        Dialect::Virsh
     }
 }
 
@@ -22,7 +22,7 @@ fn show(result: Result<Vec<Command>, ParseError>) -> String {
     };
     let one = |command: &Command| {
         let mut text = command.def.name.to_owned();
-        for given in command.args.given() {
+        for given in command.args.parsed() {
             text.push(' ');
             text.push_str(command.def.options[given.index].name);
             if let Value::Text(value) = &given.value {

@@ -1,0 +1,221 @@
+//! `net-event`: wait for network events.
+
+use std::time::Duration;
+
+use oxivirt::{Event, EventId, ListFlags};
+use tokio::sync::mpsc;
+
+use crate::args::Args;
+use crate::command::{CommandDef, Completer, OptionDef};
+use crate::failure::Failure;
+use crate::format::{EVENT_FORMATS, Format};
+use crate::i18n::{mark, tr};
+use crate::shell::Shell;
+
+const EVENTS: &[&str] = &["lifecycle", "metadata-change"];
+
+/// Seconds; more milliseconds than fit are refused.
+const LONGEST_TIMEOUT: u32 = 2_147_483;
+
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("net-event", mark!("wait for network events"), run)
+        .about(mark!("Waits for an event and prints it, or prints all until it is stopped."))
+        .options(&[
+            OptionDef::text("network", mark!("only events of this network"))
+                .accepted()
+                .complete(Completer::Network(ListFlags::NONE.bits())),
+            OptionDef::text("event", mark!("kind of event"))
+                .accepted()
+                .complete(Completer::Words(EVENTS)),
+            OptionDef::flag("loop", mark!("until the timeout or ^C, not only the first event")),
+            OptionDef::number("timeout", mark!("seconds to wait")).accepted(),
+            OptionDef::flag("list", mark!("list the kinds of events")),
+            OptionDef::flag("timestamp", mark!("the time in front of each event")),
+            OptionDef::text("format", mark!("json: an object a line"))
+                .complete(Completer::Words(EVENT_FORMATS))
+                .ours(),
+        ]);
+
+/// What ended the wait.
+enum End {
+    Enough,
+    TimedOut,
+    Interrupted,
+    Lost,
+}
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    if args.flag("list") {
+        for event in EVENTS {
+            shell.ui.print(format!("{event}\n"))?;
+        }
+        return Ok(());
+    }
+    let Some(word) = args.text("event")? else {
+        return Err(Failure::Message(tr!("either --list or --event <type> is required")));
+    };
+    if !EVENTS.contains(&word.as_str()) {
+        return Err(Failure::Message(tr!("unknown event type {event}", event = word)));
+    }
+    let id = EventId::from_word(&word).unwrap_or(EventId::Lifecycle);
+    let timeout = timeout(args)?;
+    let format = Format::of_events(args)?;
+    let network = if args.has_named("network") { Some(shell.network(args)?) } else { None };
+    let connect = shell.connect()?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let told = move |event: &Event| {
+        // nobody waits any more
+        let _ended = sender.send((jiff::Timestamp::now(), event.clone()));
+    };
+    let callback = Box::new(told);
+    let registered = shell.wait(connect.network_event_register(network.as_ref(), id, callback))?;
+    let print = Print { with_time: args.flag("timestamp"), format };
+    let waited = wait(shell, receiver, args.flag("loop"), timeout, &print);
+    if !shell.is_lost() {
+        shell.wait(connect.network_event_deregister(registered))?;
+    }
+    let (count, end) = waited?;
+    if format == Format::Json {
+        return if count > 0 { Ok(()) } else { Err(Failure::Reported) };
+    }
+    match end {
+        End::Enough | End::Lost => {}
+        End::TimedOut => shell.ui.print(tr!("event loop timed out\n"))?,
+        End::Interrupted => shell.ui.print(tr!("event loop interrupted\n"))?,
+    }
+    shell.ui.print(tr!("events received: {count}\n", count = count))?;
+    if let End::Lost = end {
+        return Err(Failure::Message("internal error: client socket is closed".to_owned()));
+    }
+    if count > 0 { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// The time that option `timeout` gives.
+pub(crate) fn timeout(args: &Args) -> Result<Option<Duration>, Failure> {
+    let Some(seconds) = args.number::<u32>("timeout")? else { return Ok(None) };
+    if (1..=LONGEST_TIMEOUT).contains(&seconds) {
+        return Ok(Some(Duration::from_secs(seconds.into())));
+    }
+    Err(crate::args::malformed_number("timeout", &seconds.to_string()))
+}
+
+struct Print {
+    with_time: bool,
+    format: Format,
+}
+
+type Arrived = (jiff::Timestamp, Event);
+
+fn wait(
+    shell: &mut Shell,
+    mut receiver: mpsc::UnboundedReceiver<Arrived>,
+    until_stopped: bool,
+    timeout: Option<Duration>,
+    print: &Print,
+) -> Result<(u64, End), Failure> {
+    let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
+    let mut count = 0_u64;
+    loop {
+        shell.ui.flush()?;
+        let lost = || shell.is_lost();
+        match shell.wait(next(&mut receiver, end, &lost)) {
+            Next::Event(event) => {
+                count += 1;
+                let line = print.line(&event);
+                shell.ui.print(line)?;
+                if !until_stopped {
+                    return Ok((count, End::Enough));
+                }
+            }
+            Next::End(end) => return Ok((count, end)),
+        }
+    }
+}
+
+enum Next {
+    Event(Box<Arrived>),
+    End(End),
+}
+
+async fn next(
+    receiver: &mut mpsc::UnboundedReceiver<Arrived>,
+    end: Option<std::time::Instant>,
+    lost: &dyn Fn() -> bool,
+) -> Next {
+    let timeout = async {
+        match end {
+            Some(end) => tokio::time::sleep_until(end.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let gone = async {
+        // the end of a connection is a callback, which cannot wake a command by itself
+        while !lost() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        Some(event) = receiver.recv() => Next::Event(Box::new(event)),
+        _ = tokio::signal::ctrl_c() => Next::End(End::Interrupted),
+        () = timeout => Next::End(End::TimedOut),
+        () = gone => Next::End(End::Lost),
+    }
+}
+
+impl Print {
+    fn line(&self, (time, event): &Arrived) -> String {
+        if self.format == Format::Json {
+            let mut line = crate::format::event_object(event, *time).to_string();
+            line.push('\n');
+            return line;
+        }
+        let stamp = if self.with_time {
+            format!("{}: ", time.strftime("%Y-%m-%d %H:%M:%S.%3f+0000"))
+        } else {
+            String::new()
+        };
+        stamp + &event_text(event) + "\n"
+    }
+}
+
+/// An event in words.
+pub(crate) fn event_text(event: &Event) -> String {
+    let name = event.network();
+    match event {
+        Event::Lifecycle { event, .. } => {
+            let what = event.word().unwrap_or("unknown");
+            tr!("event 'lifecycle' for network {name}: {what}", name = name, what = what)
+        }
+        Event::MetadataChange { kind, uri, .. } => {
+            let (kind, uri) = (kind.word().unwrap_or("unknown"), uri.as_deref());
+            tr!(
+                "event 'metadata-change' for network {name}: type {kind}, uri {uri}",
+                name = name,
+                kind = kind,
+                uri = uri.unwrap_or("<null>")
+            )
+        }
+        Event::Updated { section, .. } => {
+            let what = section.word().unwrap_or("unknown");
+            tr!("event 'updated' for network {name}: {what}", name = name, what = what)
+        }
+        Event::Healed { steps, .. } => {
+            let what = steps.join(", ");
+            tr!("event 'healed' for network {name}: {what}", name = name, what = what)
+        }
+        Event::Warning { text, .. } => {
+            tr!("event 'warning' for network {name}: {what}", name = name, what = text)
+        }
+        Event::Lease { change, lease, .. } => {
+            let what = format!("{change:?}").to_ascii_lowercase();
+            let address = &lease.ipaddr;
+            tr!(
+                "event 'lease' for network {name}: {address} {what}",
+                name = name,
+                address = address,
+                what = what
+            )
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `net-start`: start a stored network.
+
+use oxivirt::{ListFlags, Network};
+use oxivirt_network::preview::{self, Place};
+use tokio::task::JoinSet;
+
+use super::edit::stored_xml;
+use super::network_option;
+use crate::args::Args;
+use crate::command::{CommandDef, OptionDef};
+use crate::dry_run;
+use crate::failure::{ErrorContext as _, Failure};
+use crate::format::{Format, OBJECT_FORMAT};
+use crate::i18n::{mark, tr};
+use crate::shell::Shell;
+
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("net-start", mark!("start a stored network"), run)
+        .about(mark!("Starts a network that was defined before."))
+        .options(&[
+            network_option(ListFlags::INACTIVE).waived_by(&["all", "autostarted"]),
+            OptionDef::flag("all", mark!("every network that does not run")).ours(),
+            OptionDef::flag("autostarted", mark!("every network that starts with the host")).ours(),
+            OptionDef::flag("dry-run", mark!("show what would be done")).ours(),
+            OBJECT_FORMAT,
+        ]);
+
+/// Networks that start at the same time.
+const AT_ONCE: usize = 8;
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let format = Format::of_object(args)?;
+    let mut flags = ListFlags::INACTIVE;
+    if args.flag("autostarted") {
+        flags |= ListFlags::AUTOSTART;
+    }
+    let many = args.flag("all") || args.flag("autostarted");
+    if args.flag("dry-run") {
+        let networks = if many { list(shell, flags)? } else { vec![shell.network(args)?] };
+        for network in networks {
+            show(shell, format, &network)?;
+        }
+        return Ok(());
+    }
+    if many {
+        let networks = list(shell, flags)?;
+        return start_many(shell, networks);
+    }
+    let network = shell.network(args)?;
+    let name = args.required("network")?;
+    shell.wait(network.create()).context(|| tr!("Failed to start network {name}", name = name))?;
+    shell.ui.extra(tr!("Network {name} started\n", name = name))?;
+    Ok(())
+}
+
+fn list(shell: &mut Shell, flags: ListFlags) -> Result<Vec<Network>, Failure> {
+    let connect = shell.connect()?;
+    let mut networks =
+        shell.wait(connect.list_all_networks(flags)).context(|| tr!("Failed to list networks"))?;
+    networks.sort_by_key(|network| network.name().to_ascii_lowercase());
+    Ok(networks)
+}
+
+fn show(shell: &mut Shell, format: Option<Format>, network: &Network) -> Result<(), Failure> {
+    let name = network.name();
+    let xml = stored_xml(shell, network)?;
+    let uri = shell.wait(network.connect().uri())?;
+    let place = Place::of_uri(&uri, &shell.surroundings);
+    let steps = shell
+        .wait(preview::start(&xml, place.as_ref(), &shell.surroundings))
+        .context(|| tr!("Failed to start network {name}", name = name))?;
+    dry_run::print(shell, format, name, &steps)
+}
+
+/// Starts all of them, some at the same time; a failure does not stop the others.
+fn start_many(shell: &mut Shell, networks: Vec<Network>) -> Result<(), Failure> {
+    let total = networks.len();
+    let mut waiting = networks.into_iter();
+    let mut running = JoinSet::new();
+    let mut done = 0;
+    let mut failed = 0;
+    loop {
+        let next = shell.wait(async {
+            while running.len() < AT_ONCE
+                && let Some(network) = waiting.next()
+            {
+                running.spawn(async move { (network.create().await, network) });
+            }
+            running.join_next().await
+        });
+        let Some(finished) = next else { break };
+        done += 1;
+        shell.ui.clear_progress();
+        match finished {
+            Ok((Ok(()), network)) => {
+                let name = network.name();
+                shell.ui.extra(tr!("Network {name} started\n", name = name))?;
+            }
+            Ok((Err(error), network)) => {
+                failed += 1;
+                let line = tr!("Failed to start network {name}", name = network.name());
+                shell.report(Failure::Context(line, error))?;
+            }
+            // a task of ours that was stopped has started nothing
+            Err(_) => failed += 1,
+        }
+        if done < total {
+            shell.ui.progress(&tr!("{done} of {total} networks", done = done, total = total))?;
+        }
+    }
+    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+}

@@ -1,0 +1,20 @@
+//! `pwd`: show the directory.
+
+use crate::args::Args;
+use crate::command::CommandDef;
+use crate::failure::Failure;
+use crate::i18n::{mark, tr};
+use crate::shell::{Shell, errno_text};
+
+pub(crate) const COMMAND: CommandDef = CommandDef::new("pwd", mark!("show the directory"), run)
+    .about(mark!("Shows the directory that file names are relative to."))
+    .offline();
+
+fn run(shell: &mut Shell, _: &Args) -> Result<(), Failure> {
+    let dir = std::env::current_dir().map_err(|error| {
+        let reason = errno_text(&error);
+        Failure::Message(tr!("pwd: cannot get current directory: {reason}", reason = reason))
+    })?;
+    shell.ui.print(format!("{}\n", dir.display()))?;
+    Ok(())
+}

@@ -3,12 +3,14 @@
 //! This program owns the order of the checks, the search for system packages and the choice
 //! between root and a user namespace. It knows nothing about networks: the demonstration, the
 //! crash test, the packet probes and the benchmark are programs of the `oxivirt-tests` member,
-//! which it builds and starts. It uses the standard library only, so that it compiles in seconds
-//! on a machine where nothing else has been built.
+//! which it builds and starts. It has few dependencies, so that it compiles in seconds on a machine
+//! where nothing else has been built.
 //!
 //! Start reading at [`check::run`].
 
 mod check;
+mod docs;
+mod metadata;
 mod own_root;
 mod packages;
 mod po;
@@ -20,13 +22,14 @@ mod ui;
 
 use std::process::ExitCode;
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 cargo xtask TASK
 
   try                        start a NAT network in throw-away namespaces, use it, take it
                              down, and show what every step did
-  check                      everything that is checked before a change goes in; ends with
-                             `N passed, M failed, K skipped`
+  check [OPTION…]            everything that is checked before a change goes in; ends with
+                             `N passed, M failed, K skipped`; --quick: under four minutes after a
+                             build; -p CRATE: one crate; --only STEP: one step; --list: the steps
   crash [ARGUMENT…]          kill the driver at every state-changing system call of starts, destroys,
                              updates, switches of the backend, repairs and take-overs; without
                              arguments for every kind of network, and while it recovers
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
     let task = arguments.next().unwrap_or_else(|| "help".to_owned());
     let rest: Vec<String> = arguments.collect();
     let done = match task.as_str() {
-        "check" => check::run(),
+        "check" => check::run(&rest),
         "try" => tasks::demonstration(&rest),
         "crash" => tasks::crash(&rest),
         "leaks" => tasks::leaks(&rest),

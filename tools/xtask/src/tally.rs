@@ -1,4 +1,7 @@
 //! Counting results out of what test programs print.
+//!
+//! libtest's JSON needs a nightly toolchain, and cargo-nextest, which writes JUnit, costs ten times
+//! the build of this crate in a fresh clone; both would have to be parsed as well.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -83,12 +86,14 @@ impl fmt::Display for Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
     lines: Vec<String>,
+    /// Tests that did not run, with the reason if the harness prints one.
+    ignored: Vec<String>,
     /// How many of the next lines belong to the last failure.
     open: usize,
 }
 
 impl Complaints {
-    /// Lines after one that says `FAILED` or tells of a panic.
+    /// Lines after one that reports a failed test or a panic.
     const BEHIND: usize = 6;
     const LIMIT: usize = 60;
 
@@ -100,11 +105,26 @@ impl Complaints {
             self.open -= 1;
             self.lines.push(line.to_owned());
         }
+        if let Some((name, reason)) = ignored(line) {
+            let colon = if reason.is_empty() { "" } else { ": " };
+            self.ignored.push(format!("{name}{colon}{reason}"));
+        }
+    }
+
+    /// Names of the ignored tests.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.ignored.iter().map(String::as_str)
     }
 
     pub(crate) fn lines(self) -> Vec<String> {
         self.lines
     }
+}
+
+/// Name and reason of a line such as `test NAME ... ignored, REASON`.
+fn ignored(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    Some((name, rest.trim_start_matches([',', ' '])))
 }
 
 #[cfg(test)]

@@ -1,0 +1,258 @@
+//! What each step runs.
+
+use super::Check;
+use crate::docs;
+use crate::metadata::Package;
+use crate::privilege;
+use crate::process::{self, Call};
+use crate::tasks;
+use crate::ui::Failure;
+
+/// Seconds per fuzz target in the short form, with the engine that is always there.
+const FUZZ: [&str; 3] = ["--engine", "own", "10"];
+/// The model in its short form, the same histories every time.
+const MODEL: [&str; 6] = ["--steps", "3000", "--kernel", "100", "--seed", "1"];
+/// The namespace tests of `--quick`, one per subject.
+const REPRESENTATIVES: [&str; 4] = ["lifecycle::", "addresses::", "owner::", "resolver::"];
+
+impl Check {
+    pub(super) fn format(&mut self) {
+        self.command("format", &Call::cargo(&["fmt", "--all", "--check"]));
+    }
+
+    pub(super) fn docs(&mut self) {
+        match docs::check(&process::workspace()) {
+            Ok(found) => {
+                for fault in &found.faults {
+                    self.report.fail(&Failure::new(fault.to_string()));
+                }
+                self.report.pass(found.checked);
+            }
+            Err(failure) => self.report.fail(&failure),
+        }
+    }
+
+    /// `--workspace`, or `-p` for each package of the command line.
+    fn selection(&self) -> Vec<String> {
+        if self.options.packages.is_empty() {
+            return vec!["--workspace".to_owned()];
+        }
+        let packages = self.options.packages.iter();
+        packages.flat_map(|name| ["-p".to_owned(), name.clone()]).collect()
+    }
+
+    pub(super) fn clippy(&mut self) {
+        let call = Call::cargo(&["clippy", "--quiet", "--all-targets", "--locked"])
+            .arguments(self.selection())
+            .arguments(["--", "-D", "warnings"]);
+        self.command("clippy", &call);
+    }
+
+    pub(super) fn rustdoc(&mut self) {
+        let call = Call::cargo(&["doc", "--quiet", "--no-deps", "--locked"])
+            .argument("--document-private-items")
+            .arguments(self.selection())
+            .environment("RUSTDOCFLAGS", "-D warnings");
+        self.command("rustdoc", &call);
+    }
+
+    /// Each member alone, which a build of the whole workspace never tries.
+    pub(super) fn features(&mut self) {
+        let is_selected = |member: &&Package| {
+            self.options.packages.is_empty() || self.options.packages.contains(&member.name)
+        };
+        let calls: Vec<(String, Call)> =
+            self.metadata.members.iter().filter(is_selected).flat_map(combinations).collect();
+        for (label, call) in calls {
+            self.command(&label, &call);
+        }
+    }
+
+    pub(super) fn build(&mut self) {
+        self.is_built = true;
+        self.command(
+            "programs",
+            &Call::cargo(&["build", "--quiet", "--workspace", "--bins", "--locked"]),
+        );
+        // Built outside the user namespace, so that nothing is downloaded in there.
+        self.command(
+            "tests",
+            &Call::cargo(&["test", "--quiet", "--workspace", "--no-run", "--locked"]),
+        );
+    }
+
+    pub(super) fn tests(&mut self) {
+        let selection = self.selection();
+        self.cargo_test("tests", &selection, &[]);
+    }
+
+    pub(super) fn unit(&mut self) {
+        let selection = ["--workspace", "--exclude", "oxivirt-tests"].map(str::to_owned);
+        self.cargo_test("unit", &selection, &[]);
+    }
+
+    pub(super) fn namespaces(&mut self) {
+        let selection = ["-p", "oxivirt-tests", "--test", "networks"].map(str::to_owned);
+        self.cargo_test("namespaces", &selection, &REPRESENTATIVES);
+    }
+
+    fn cargo_test(&mut self, label: &str, selection: &[String], names: &[&str]) {
+        let mut call = Call::cargo(&["test", "--no-fail-fast", "--locked"])
+            .arguments(selection)
+            .argument("--")
+            .arguments(names)
+            .environment("OXIVIRT_SKIPPED", &self.skipped_file);
+        if let Some(prefix) = &self.prefix {
+            call = call.behind(prefix);
+        }
+        self.command(label, &call);
+    }
+
+    /// Runs the examples of the library crates; those that start a network need a namespace.
+    pub(super) fn examples(&mut self) {
+        let members = self.metadata.members.iter();
+        let examples: Vec<(String, String)> = members
+            .flat_map(|member| {
+                member.examples.iter().map(|name| (member.name.clone(), name.clone()))
+            })
+            .collect();
+        if let Err(failure) =
+            Call::cargo(&["build", "--quiet", "--workspace", "--examples", "--locked"]).run()
+        {
+            return self.report.fail(&failure);
+        }
+        for (package, example) in examples {
+            let label = format!("{package}: {example}");
+            let path = process::program_directory("debug/examples").join(&example);
+            let Some(prefix) = &self.prefix else {
+                self.skip(&label, "netns", "no namespace can be made");
+                continue;
+            };
+            let call = Call::new(["unshare", "--net"]).argument(path).behind(prefix);
+            self.command(&label, &call);
+        }
+    }
+
+    pub(super) fn demonstration(&mut self) {
+        self.network_program("try", "oxivirt-try", &[]);
+    }
+
+    pub(super) fn packets(&mut self) {
+        self.network_program("packets", "oxivirt-packets", &[]);
+    }
+
+    /// A third of the kill points; all of them are `cargo xtask crash`.
+    pub(super) fn crash(&mut self) {
+        self.network_program("crash", "oxivirt-crash", &["--step", "3"]);
+    }
+
+    pub(super) fn model(&mut self) {
+        self.network_program("model", "oxivirt-model", &MODEL);
+    }
+
+    pub(super) fn soak(&mut self) {
+        self.network_program("soak", "oxivirt-soak", &["--networks", "30"]);
+    }
+
+    /// The scenarios once more under a real libvirt, which judges the scenarios.
+    pub(super) fn peer(&mut self) {
+        if !process::workspace().join("../shared/tools/peer").is_file() {
+            return self.skip("peer", "peer", "../shared/tools/peer does not exist");
+        }
+        if process::find("libvirtd").is_none() {
+            return self.skip("peer", "peer", "libvirt is not installed");
+        }
+        if !privilege::is_root() {
+            return self.skip("peer", "peer", "libvirtd runs as root only");
+        }
+        let scenarios = ["test", "--locked", "-p", "oxivirt-tests", "--test", "networks"];
+        let call = Call::cargo(&scenarios)
+            .environment("OXIVIRT_SUBJECT", "libvirt")
+            .environment("OXIVIRT_SKIPPED", &self.skipped_file);
+        self.command("peer", &call);
+    }
+
+    fn network_program(&mut self, name: &str, program: &str, arguments: &[&str]) {
+        if self.prefix.is_none() {
+            return self.skip(name, "netns", "no namespace can be made");
+        }
+        let path = self.program(program);
+        let call = Call::new([path])
+            .arguments(arguments)
+            .environment("OXIVIRT_SKIPPED", &self.skipped_file)
+            .behind(self.prefix.as_deref().unwrap_or_default());
+        self.command(name, &call);
+    }
+
+    /// The path of a program of the workspace, which is built first if this run has not done so.
+    fn program(&mut self, name: &str) -> std::path::PathBuf {
+        if !self.is_built {
+            self.build();
+        }
+        process::program_directory("debug").join(name)
+    }
+
+    pub(super) fn conformance(&mut self) {
+        let shared = process::workspace().join("../shared/data");
+        if !tasks::has_member_program("conformance") {
+            self.skip("conformance", "conformance", "no such program");
+        } else if shared.is_dir() {
+            let path = self.program("conformance");
+            self.command("conformance", &Call::new([path]).argument(shared));
+        } else {
+            self.skip("conformance", "shared", "../shared/data does not exist");
+        }
+    }
+
+    pub(super) fn fuzz(&mut self) {
+        let path = self.program("fuzz");
+        self.command("fuzz", &Call::new([path]).arguments(FUZZ));
+    }
+}
+
+/// Default features, none, each one and all of a crate; only the first for one without features.
+fn combinations(member: &Package) -> Vec<(String, Call)> {
+    let own: Vec<&String> = member.features.iter().filter(|name| *name != "default").collect();
+    let mut sets: Vec<(String, Vec<&str>)> = vec![(format!("{} alone", member.name), Vec::new())];
+    if !own.is_empty() {
+        sets.push((format!("{} without features", member.name), vec!["--no-default-features"]));
+        sets.push((format!("{} with all features", member.name), vec!["--all-features"]));
+    }
+    if own.len() > 1 {
+        for feature in own {
+            let arguments = vec!["--no-default-features", "--features", feature.as_str()];
+            sets.push((format!("{} with {feature}", member.name), arguments));
+        }
+    }
+    let check = ["check", "--quiet", "--locked", "-p", member.name.as_str()];
+    sets.into_iter()
+        .map(|(label, arguments)| (label, Call::cargo(&check).arguments(arguments)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(features: &[&str]) -> Vec<String> {
+        let member = Package {
+            name: "x".to_owned(),
+            version: String::new(),
+            rust: None,
+            features: features.iter().copied().map(str::to_owned).collect(),
+            examples: Vec::new(),
+            directory: String::new(),
+        };
+        combinations(&member).into_iter().map(|(label, _)| label).collect()
+    }
+
+    #[test]
+    fn features_are_tried_alone_and_together() {
+        assert_eq!(labels(&[]), ["x alone"]);
+        assert_eq!(labels(&["default"]), ["x alone"]);
+        assert_eq!(
+            labels(&["default", "a", "b"]),
+            ["x alone", "x without features", "x with all features", "x with a", "x with b"]
+        );
+    }
+}

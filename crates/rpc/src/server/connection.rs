@@ -74,7 +74,7 @@ where
         expects: false,
         closing: None,
         watch: None,
-        since: Instant::now(),
+        since: now(),
         done,
         answers,
     };
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             Ok(0) => Err(End::Peer),
             Ok(_) => {
                 if let Some(watch) = &mut self.watch {
-                    watch.heard(Instant::now());
+                    watch.heard(now());
                 }
                 Ok(())
             }
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
     }
 
     fn close(&mut self) {
-        self.closing.get_or_insert_with(Instant::now);
+        self.closing.get_or_insert_with(now);
     }
 
     fn is_congested(&self) -> bool {
@@ -306,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
 
     /// When something has to be done though nothing happens.
     fn deadline(&mut self) -> Result<Option<Instant>, End> {
-        let now = Instant::now();
+        let now = now();
         let limits = &self.client.limits;
         let mut deadline = None;
         if let Some(since) = self.closing {
@@ -336,6 +336,11 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             }
         }
     }
+}
+
+/// The time of the runtime's clock, which tests pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -14,7 +14,7 @@ use crate::server::client::Entrance;
 use crate::server::connection::{self, End};
 use crate::server::{Client, Server, Service, Step, Then};
 
-/// Answers when it may; procedure 2 does so at once, 3 closes.
+/// Answers calls once `open` has permits; procedure 2 is answered at once, 3 closes.
 struct Gate {
     open: Arc<Semaphore>,
     begun: Arc<AtomicUsize>,
@@ -89,11 +89,16 @@ impl Bench {
     }
 }
 
-#[tokio::test]
-async fn at_the_limit_of_calls_nothing_more_is_read() {
+/// Returns once all tasks wait: only then does the clock, which is paused, go on.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_packet_is_read_at_the_limit_of_calls() {
     let mut bench = bench(ConnectionLimits { requests: 2, ..ConnectionLimits::default() }, true);
     bench.send(&[call(1, 1), call(1, 2), call(1, 3), call(2, 4)]).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    settle().await;
     assert_eq!(bench.gate.begun.load(Ordering::SeqCst), 2);
     bench.gate.open.add_permits(1);
     let mut serials: Vec<u32> = Vec::new();
@@ -104,11 +109,11 @@ async fn at_the_limit_of_calls_nothing_more_is_read() {
     assert_eq!(serials, [1, 2, 3, 4]);
 }
 
-#[tokio::test]
-async fn a_client_that_goes_away_stops_nothing() {
+#[tokio::test(start_paused = true)]
+async fn running_calls_finish_after_a_client_disconnects() {
     let mut bench = bench(ConnectionLimits::default(), true);
     bench.send(&[call(1, 1)]).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    settle().await;
     drop(bench.far);
     assert!(matches!(bench.served.await.unwrap(), End::Peer));
     assert_eq!(bench.client.server().running(), 1);
@@ -117,7 +122,7 @@ async fn a_client_that_goes_away_stops_nothing() {
     assert_eq!(bench.gate.ended.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_last_answer_is_sent_before_the_end() {
     let mut bench = bench(ConnectionLimits::default(), true);
     bench.gate.open.add_permits(1);
@@ -126,8 +131,8 @@ async fn the_last_answer_is_sent_before_the_end() {
     assert!(matches!(bench.served.await.unwrap(), End::Closed));
 }
 
-#[tokio::test]
-async fn who_does_not_say_who_it_is_has_to_go() {
+#[tokio::test(start_paused = true)]
+async fn unauthenticated_client_is_disconnected_after_the_timeout() {
     let authentication = Duration::from_millis(50);
     let limits = ConnectionLimits { authentication, ..ConnectionLimits::default() };
     assert!(matches!(bench(limits, false).served.await.unwrap(), End::Anonymous));
@@ -136,8 +141,8 @@ async fn who_does_not_say_who_it_is_has_to_go() {
     assert!(!bench.served.is_finished());
 }
 
-#[tokio::test]
-async fn events_that_nobody_reads_end_the_connection() {
+#[tokio::test(start_paused = true)]
+async fn unread_events_end_the_connection() {
     let bench = bench(ConnectionLimits { events: 1 << 21, ..ConnectionLimits::default() }, true);
     let mut event = Vec::new();
     let header = Header::message(9, 5, 1);
@@ -153,8 +158,8 @@ async fn events_that_nobody_reads_end_the_connection() {
     assert!(matches!(bench.served.await.unwrap(), End::Closed));
 }
 
-#[tokio::test]
-async fn signs_of_life_are_asked_for_and_given() {
+#[tokio::test(start_paused = true)]
+async fn keepalive_ping_is_answered_and_sent() {
     let limits = ConnectionLimits {
         keepalive_interval: Some(Duration::from_millis(40)),
         keepalive_count: 2,
@@ -172,8 +177,8 @@ async fn signs_of_life_are_asked_for_and_given() {
     assert!(matches!(bench.served.await.unwrap(), End::Silent));
 }
 
-#[tokio::test]
-async fn a_wrong_length_ends_the_connection_without_a_word() {
+#[tokio::test(start_paused = true)]
+async fn wrong_length_ends_the_connection_without_an_answer() {
     let mut bench = bench(ConnectionLimits::default(), true);
     bench.far.write_all(&[0, 0, 0, 3]).await.unwrap();
     let mut rest = Vec::new();
@@ -182,8 +187,8 @@ async fn a_wrong_length_ends_the_connection_without_a_word() {
     assert!(matches!(bench.served.await.unwrap(), End::Protocol(_)));
 }
 
-#[tokio::test]
-async fn at_a_limit_of_clients_others_wait() {
+#[tokio::test(start_paused = true)]
+async fn further_clients_wait_at_the_client_limit() {
     let limits = ServerLimits { clients: 2, anonymous: 1 };
     let server = Server::new("t", limits, ConnectionLimits::default(), Workers::default());
     let peer = || Peer::Tcp(([127, 0, 0, 1], 1).into());

@@ -55,8 +55,12 @@ impl PidFile {
     /// # Errors
     /// [`PidFileError::Held`] names the holder.
     pub fn acquire(path: &Path) -> Result<Self, PidFileError> {
+        Self::acquire_before(path, Instant::now() + INHERITED)
+    }
+
+    /// The same; children of a dead holder have until `end` to let go.
+    fn acquire_before(path: &Path, end: Instant) -> Result<Self, PidFileError> {
         let fail = |source| PidFileError::Io { path: path.to_owned(), source };
-        let end = Instant::now() + INHERITED;
         loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -186,7 +190,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             drop(child);
         });
-        PidFile::acquire(&path).unwrap();
+        PidFile::acquire_before(&path, Instant::now() + Duration::from_secs(60)).unwrap();
         end.join().unwrap();
     }
 }

@@ -6,19 +6,16 @@
 //! that a [`Snapshot`] has, and the network has to work on from there.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::host::{Backend, Host, Subject, program};
 use crate::inject::calls::Call;
 use crate::inject::{Traced, strace};
 use crate::packets::name_of;
-use crate::process::Run;
+use crate::process::{PATIENCE, Run};
 use crate::root::TempRoot;
 use crate::snapshot::{Section, Snapshot};
-
-/// Time in which what was told to end has to be gone.
-const SETTLE: Duration = Duration::from_secs(3);
 
 /// What the driver is killed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,7 +252,7 @@ impl Bench {
                 run("nft flush ruleset")?;
                 self.host.warm_up()
             }
-            Loss::Dnsmasq => run("kill -9 $(pgrep -x dnsmasq)"),
+            Loss::Dnsmasq => self.host.netns().kill_all("dnsmasq"),
             Loss::Addresses => run("ip address flush to 192.168.0.0/16"),
             Loss::Status => {
                 let path = self.host.status_file(&self.name);
@@ -394,7 +391,7 @@ impl Bench {
 
     /// Which of these states the host is in.
     fn expect_one(&self, states: &[State], after: &str) -> Result<State> {
-        let end = Instant::now() + SETTLE;
+        let end = Instant::now() + PATIENCE;
         loop {
             let now = self.snapshot()?;
             let mut differences = Vec::new();

@@ -1,7 +1,6 @@
 //! A running `oxivirtd` on a throw-away host, for clients of all kinds.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::bus::Bus;
 use crate::error::{Error, Result};
@@ -21,9 +20,6 @@ kill $d 2>/dev/null
 wait $d
 echo "status $?"
 "#;
-
-/// How long the daemon may take to serve.
-const START: Duration = Duration::from_secs(20);
 
 /// The same for ports, and the ports themselves.
 pub const PORTS: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nlisten_tcp = 1\n\
@@ -110,7 +106,7 @@ impl Daemon {
             .map_err(|_| Error::Format { what: "a process number".into(), found: line.clone() })?;
         self.running = Some(running);
         let socket = self.socket();
-        wait_until("the daemon", START, || {
+        wait_until("the daemon", || {
             let log = self.log();
             match log.lines().find(|line| line.starts_with("oxivirtd: ")) {
                 Some(_) => Err(Error::Wrong(log)),

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::netns::Netns;
@@ -231,7 +230,9 @@ impl Host {
             found: text.clone(),
         })?;
         let netns = outer.netns.of_process(pid)?;
-        netns.sh("mount -t sysfs sysfs /sys; ip link set lo up")?;
+        // Refused as busy where the script has mounted that of this namespace.
+        netns
+            .sh("mount -t sysfs sysfs /sys 2>/dev/null || mountpoint -q /sys; ip link set lo up")?;
         Ok(Self {
             subject: Subject::Libvirt,
             netns,
@@ -473,7 +474,7 @@ impl Outer {
         if verb == "up" {
             words.push(self.backend.as_str().as_ref());
         }
-        self.netns.run(words).deadline(Duration::from_secs(60)).stdout().map(drop)
+        self.netns.run(words).stdout().map(drop)
     }
 }
 

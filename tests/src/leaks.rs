@@ -1,16 +1,15 @@
 //! The leak matrix: every partial change, then every disturbance, then a destroy; what is left.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::host::{Backend, Host, Subject, program};
+use crate::process::PATIENCE;
 use crate::root::TempRoot;
 use crate::snapshot::{Change, Section, Snapshot};
 
 const NETWORK: &str = include_str!("../data/networks/nat.xml");
 const NAME: &str = "nat";
-/// Time in which what was told to end has to be gone.
-const SETTLE: Duration = Duration::from_secs(3);
 
 /// The sections of `net-update`, each with something that fits; what cannot be changed is refused, and
 /// that must leave nothing either.
@@ -229,7 +228,7 @@ impl Upgrade {
 
 /// What is there beside what was before, when what was told to end has had its time.
 fn left(down: &Snapshot, host: &Host) -> Result<Vec<Change>> {
-    let end = Instant::now() + SETTLE;
+    let end = Instant::now() + PATIENCE;
     loop {
         let left = down.diff(&kernel(host)?);
         // Forwarding stays on, as libvirt leaves it; a host whose first network this is was without.

@@ -22,6 +22,7 @@ pub mod host;
 pub mod inject;
 pub mod leaks;
 pub mod model;
+pub mod monitor;
 pub mod netns;
 pub mod packets;
 pub mod pki;

@@ -10,11 +10,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Error, Result};
-use crate::process::{Run, Running, wait_until};
+use crate::process::{PATIENCE, Run, Running, wait_until};
 
 /// Makes a fresh namespace look like a host that has just booted.
 ///
@@ -178,7 +181,7 @@ impl Netns {
     /// in the guest. Returns once the bridge forwards.
     ///
     /// # Errors
-    /// The bridge does not exist, or does not forward within 15 s (STP needs 4).
+    /// The bridge does not exist, or does not forward in time (STP needs 4 s).
     pub fn attach(&self, bridge: &str, port: &str, guest: &Self) -> Result<()> {
         self.veth(port, guest, "eth0")?;
         self.sh(&format!("ip link set {port} master {bridge} up"))?;
@@ -189,10 +192,10 @@ impl Netns {
     /// Waits until a bridge port forwards.
     ///
     /// # Errors
-    /// Not within 15 s.
+    /// [`Error::Wait`]
     pub fn wait_forwarding(&self, port: &str) -> Result<()> {
         let state = self.path(Path::new(&format!("/sys/class/net/{port}/brport/state")));
-        wait_until(&format!("port '{port}' forwards"), Duration::from_secs(15), || {
+        wait_until(&format!("port '{port}' forwards"), || {
             let text = fs::read_to_string(&state).map_err(Error::file(&state))?;
             Ok(text.trim() == "3") // BR_STATE_FORWARDING
         })
@@ -201,9 +204,9 @@ impl Netns {
     /// Waits until duplicate address detection is over: before, IPv6 addresses do not answer.
     ///
     /// # Errors
-    /// Not within 15 s.
+    /// [`Error::Wait`]
     pub fn wait_addresses(&self) -> Result<()> {
-        wait_until("no tentative address", Duration::from_secs(15), || {
+        wait_until("no tentative address", || {
             // A bridge that nobody is attached to has no carrier, and keeps its for ever.
             let listed = self.sh("ip -6 -o address show up tentative")?;
             let links = self.sh("ip -o link show up")?;
@@ -239,6 +242,28 @@ impl Netns {
         Ok(found)
     }
 
+    /// The processes of `program`, the last part of the path that they were started by.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn processes_of(&self, program: &str) -> Result<Vec<Process>> {
+        let mut found = self.processes()?;
+        found.retain(|process| process.program() == program);
+        Ok(found)
+    }
+
+    /// Kills all processes of `program` in here and returns once they have ended.
+    ///
+    /// # Errors
+    /// There is none, `/proc` cannot be read, or one of them does not end.
+    pub fn kill_all(&self, program: &str) -> Result<()> {
+        let processes = self.processes_of(program)?;
+        if processes.is_empty() {
+            return Err(Error::Wrong(format!("no process of '{program}' in the namespace")));
+        }
+        processes.iter().try_for_each(Process::kill)
+    }
+
     /// How often each command line runs, but for those that end in a moment.
     ///
     /// # Errors
@@ -264,6 +289,45 @@ pub struct Process {
 }
 
 impl Process {
+    /// Last part of the path that it was started by; empty for a zombie.
+    pub fn program(&self) -> &str {
+        let first = self.command.split(' ').next().unwrap_or_default();
+        if first.starts_with('[') { "" } else { first.rsplit('/').next().unwrap_or_default() }
+    }
+
+    /// Kills it and returns once it has ended; one that has ended by itself is as good.
+    ///
+    /// # Errors
+    /// The signal is not permitted, or it has not ended after [`PATIENCE`].
+    pub fn kill(&self) -> Result<()> {
+        let wrong = |source: rustix::io::Errno| Error::System {
+            what: format!("cannot kill '{}'", self.command),
+            source: nix::Error::from_raw(source.raw_os_error()),
+        };
+        let Some(pid) = rustix::process::Pid::from_raw(self.outside.cast_signed()) else {
+            return Ok(());
+        };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            other => other.map_err(wrong)?,
+        };
+        // The number may be another process's by now: the descriptor is held before this look.
+        if Self::read(Path::new(&format!("/proc/{}", self.outside))).as_ref() != Some(self) {
+            return Ok(());
+        }
+        match pidfd_send_signal(&process, Signal::KILL) {
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            other => other.map_err(wrong)?,
+        }
+        // Readable once the process has ended.
+        let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+        match poll(&mut ended, timeout).map_err(Error::system("poll"))? {
+            0 => Err(Error::Wait { what: format!("end of '{}'", self.command), after: PATIENCE }),
+            _ => Ok(()),
+        }
+    }
+
     fn read(path: &Path) -> Option<Self> {
         let outside = path.file_name()?.to_str()?.parse().ok()?;
         let status = fs::read_to_string(path.join("status")).ok()?;

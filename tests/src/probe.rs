@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 pub const PORT: u16 = 7777;
 
 /// Time after which a question counts as unanswered.
-pub const TIMEOUT: Duration = Duration::from_millis(600);
+pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What carries a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

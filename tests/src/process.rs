@@ -17,8 +17,14 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, Result};
 
-/// Time a program gets unless told otherwise.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Time a program gets by default. It only ends what hangs: a busy machine must not reach it.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Time in which an awaited condition has to hold, likewise.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time between two looks at a condition.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// `PATH` of every program: a user's own lacks the directories of administration programs.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -346,23 +352,19 @@ pub fn find(program: &str) -> Option<std::path::PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Asks every 20 ms until `condition` holds.
+/// Checks every 20 ms until `condition` holds, for at most [`PATIENCE`].
 ///
-/// For states that the kernel or another program announces to nobody.
+/// For states that neither the kernel nor a program announces.
 ///
 /// # Errors
-/// [`Error::Wait`], or what `condition` returned.
-pub fn wait_until(
-    what: &str,
-    after: Duration,
-    mut condition: impl FnMut() -> Result<bool>,
-) -> Result<()> {
-    let end = Instant::now() + after;
+/// [`Error::Wait`], or the error of `condition`.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
     while !condition()? {
         if Instant::now() > end {
-            return Err(Error::Wait { what: what.to_owned(), after });
+            return Err(Error::Wait { what: what.to_owned(), after: PATIENCE });
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(INTERVAL);
     }
     Ok(())
 }

@@ -5,9 +5,9 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::process::PATIENCE;
 
 /// `auth_list`
 pub const AUTH_LIST: u32 = 66;
@@ -64,7 +64,7 @@ impl Raw {
     /// Nobody listens.
     pub fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).map_err(Error::file(path))?;
-        let patience = Some(Duration::from_secs(30));
+        let patience = Some(PATIENCE);
         stream.set_read_timeout(patience).map_err(Error::file(path))?;
         stream.set_write_timeout(patience).map_err(Error::file(path))?;
         Ok(Self { stream, path: path.to_path_buf(), buffer: Vec::new() })

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use crate::error::{Error, Result};
 use crate::host::{Host, program};
 use crate::netns::Netns;
-use crate::process::Running;
+use crate::process::{Running, wait_until};
 
 const PORT: u16 = 7007;
 
@@ -25,7 +25,7 @@ pub struct Place {
 pub struct Traffic {
     sender: Running,
     _server: Running,
-    _guest: Netns,
+    guest: Netns,
     _outside: Netns,
 }
 
@@ -64,7 +64,22 @@ impl Traffic {
         let to = SocketAddrV4::new(Ipv4Addr::new(198, 51, number, 2), PORT);
         let server = start(&outside, "serve", to)?;
         let sender = start(&guest, "send", to)?;
-        Ok(Self { sender, _server: server, _guest: guest, _outside: outside })
+        Ok(Self { sender, _server: server, guest, _outside: outside })
+    }
+
+    /// Waits until the guest has sent so many packets more.
+    ///
+    /// # Errors
+    /// [`Error::Wait`]
+    pub fn wait_sent(&self, packets: u64) -> Result<()> {
+        let enough = self.sent()? + packets;
+        wait_until("packets of the guest", || Ok(self.sent()? >= enough))
+    }
+
+    fn sent(&self) -> Result<u64> {
+        let text = self.guest.sh("cat /sys/class/net/eth0/statistics/tx_packets")?;
+        let wrong = |_| Error::Format { what: "a counter".into(), found: text.clone() };
+        text.trim().parse().map_err(wrong)
     }
 
     /// Ends, and tells what got lost.

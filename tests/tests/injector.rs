@@ -81,8 +81,7 @@ fn a_child_outlives_the_kill() {
     assert!(traced.killed, "{traced:?}");
     let child = root.join("child");
     let seen = || Ok(child.exists());
-    oxivirt_tests::process::wait_until("the child writes", oxivirt_tests::process::DEADLINE, seen)
-        .unwrap();
+    oxivirt_tests::process::wait_until("the child writes", seen).unwrap();
 }
 
 #[test]

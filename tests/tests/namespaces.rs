@@ -1,12 +1,13 @@
 //! Throw-away hosts, and snapshots of them.
 
+use oxivirt_tests::process::wait_until;
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::snapshot::Section;
 use oxivirt_tests::{Netns, Snapshot, TempRoot};
 
 /// A fresh host with an empty root, its snapshot, and what `change` makes of it.
 #[track_caller]
-fn check(test: &str, change: &str, undo: &str, section: Section, text: &str) {
+fn check(test: &str, change: &str, undo: impl FnOnce(&Netns), section: Section, text: &str) {
     if !available(test, &[Need::Netns]) {
         return;
     }
@@ -17,9 +18,14 @@ fn check(test: &str, change: &str, undo: &str, section: Section, text: &str) {
     let during = Snapshot::take(&netns, root.path()).unwrap();
     assert!(!before.mentions(section, text), "{text} was there before");
     assert!(during.mentions(section, text), "{text} is not seen:\n{}", before.diff(&during));
-    netns.sh(undo).unwrap();
+    undo(&netns);
     let after = Snapshot::take(&netns, root.path()).unwrap();
     assert!(before.diff(&after).is_empty(), "left behind:\n{}", before.diff(&after));
+}
+
+/// Undoes a change by a script.
+fn script(script: &str) -> impl FnOnce(&Netns) {
+    move |netns| drop(netns.sh(script).unwrap())
 }
 
 #[test]
@@ -27,7 +33,7 @@ fn a_link_is_seen() {
     check(
         "a_link_is_seen",
         "ip link add br9 type bridge",
-        "ip link delete br9",
+        script("ip link delete br9"),
         Section::Link,
         "br9",
     );
@@ -38,7 +44,7 @@ fn an_address_and_its_routes_are_seen() {
     check(
         "an_address_and_its_routes_are_seen",
         "ip address add 192.0.2.1/24 dev lo",
-        "ip address delete 192.0.2.1/24 dev lo",
+        script("ip address delete 192.0.2.1/24 dev lo"),
         Section::Route,
         "192.0.2.1",
     );
@@ -49,7 +55,7 @@ fn a_rule_of_nftables_is_seen() {
     check(
         "a_rule_of_nftables_is_seen",
         "nft add table inet t9; nft add chain inet t9 c; nft add rule inet t9 c tcp dport 9999 drop",
-        "nft delete table inet t9",
+        script("nft delete table inet t9"),
         Section::Nftables,
         "9999",
     );
@@ -60,7 +66,7 @@ fn a_policy_rule_is_seen() {
     check(
         "a_policy_rule_is_seen",
         "ip rule add from 192.0.2.7 table 99",
-        "ip rule delete from 192.0.2.7 table 99",
+        script("ip rule delete from 192.0.2.7 table 99"),
         Section::PolicyRule,
         "192.0.2.7",
     );
@@ -71,7 +77,7 @@ fn a_qdisc_is_seen() {
     check(
         "a_qdisc_is_seen",
         "ip link add br9 type bridge; tc qdisc add dev br9 root pfifo limit 77",
-        "ip link delete br9",
+        script("ip link delete br9"),
         Section::Qdisc,
         "pfifo",
     );
@@ -82,7 +88,7 @@ fn a_sysctl_is_seen() {
     check(
         "a_sysctl_is_seen",
         "echo 239 > /proc/sys/net/ipv4/ip_default_ttl",
-        "echo 64 > /proc/sys/net/ipv4/ip_default_ttl",
+        script("echo 64 > /proc/sys/net/ipv4/ip_default_ttl"),
         Section::Sysctl,
         "239",
     );
@@ -93,13 +99,23 @@ fn a_daemon_is_seen() {
     check(
         "a_daemon_is_seen",
         "setsid sleep 98765 </dev/null >/dev/null 2>&1 & ",
-        "for p in $(cat /proc/[0-9]*/stat | awk '/sleep/ {print $1}'); do
-           kill $p
-           while [ -e /proc/$p ]; do sleep 0.01; done
-         done",
+        |netns| netns.kill_all("sleep").unwrap(),
         Section::Process,
         "sleep 98765",
     );
+}
+
+#[test]
+fn processes_are_gone_once_they_are_killed() {
+    if !available("processes_are_gone_once_they_are_killed", &[Need::Netns]) {
+        return;
+    }
+    let netns = Netns::new().unwrap();
+    netns.sh("for n in 1 2 3; do setsid sleep 98765 </dev/null >/dev/null 2>&1 & done").unwrap();
+    wait_until("processes", || Ok(netns.processes_of("sleep")?.len() == 3)).unwrap();
+    netns.kill_all("sleep").unwrap();
+    assert_eq!(netns.processes_of("sleep").unwrap(), []);
+    netns.kill_all("sleep").unwrap_err();
 }
 
 #[test]

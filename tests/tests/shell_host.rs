@@ -1,7 +1,5 @@
 //! What the shell says of a real network on a throw-away host.
 
-use std::time::Duration;
-
 use oxivirt_tests::daemon::PLAIN;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::Finished;
@@ -114,11 +112,11 @@ fn what_is_missing_is_told() {
     assert!(watched.missing("rules").iter().any(|step| step.starts_with("load ")), "{status}");
     assert_eq!(watched.missing("address"), ["add address 192.168.122.1/24 to virbr0"]);
     assert!(watched.missing("process").is_empty(), "{status}");
-    watched.daemon.netns().sh("kill -9 $(pgrep -x dnsmasq)").unwrap();
+    watched.daemon.netns().kill_all("dnsmasq").unwrap();
     assert_eq!(watched.missing("process").len(), 1);
     // The driver has seen it too, and does nothing about it.
     let seen = || Ok(!watched.status().1["last_heal"].is_null());
-    wait_until("a note of what was seen", Duration::from_secs(5), seen).unwrap();
+    wait_until("a note of what was seen", seen).unwrap();
     let shown = watched.run(&["net-status", "nat"]).stdout;
     assert!(shown.contains("Last repair:"), "{shown}");
     assert!(shown.contains("not repaired, as configured"), "{shown}");
@@ -131,7 +129,7 @@ fn the_last_repair_is_told_until_the_network_stops() {
     let Some(watched) = Watched::new(test, "repair") else { return };
     watched.daemon.netns().sh("ip address flush dev virbr0 scope global").unwrap();
     let repaired = || Ok(!watched.status().1["last_heal"].is_null());
-    wait_until("a note of the repair", Duration::from_secs(5), repaired).unwrap();
+    wait_until("a note of the repair", repaired).unwrap();
     let (code, status) = watched.status();
     assert_eq!(code, 0, "{status}");
     let steps = &status["last_heal"]["steps"];

@@ -23,7 +23,7 @@ use oxivirt::{
 use oxivirt_network::embed::Environment;
 use oxivirt_tests::error::{Error, Result};
 use oxivirt_tests::host::{Backend, Host, Subject, is_documented_leftover, program};
-use oxivirt_tests::process::Running;
+use oxivirt_tests::monitor::Monitors;
 use oxivirt_tests::snapshot::Section;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -38,8 +38,6 @@ const HOST: &str = "<host ip='10.250.0.1'><hostname>new</hostname></host>";
 const PHASES: [&str; 7] = ["define", "start", "restart", "list", "update", "destroy", "undefine"];
 /// After these the process waits to be told to go on.
 const PAUSES: [&str; 2] = ["start", "restart"];
-/// Time in which what a monitor has to tell has arrived.
-const MONITORS: Duration = Duration::from_millis(500);
 
 /// The same over libvirt's library, with as many threads as help it.
 const LIBVIRT: &str = r#"
@@ -158,7 +156,7 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
         match (*phase, subject) {
             ("start", Subject::Oxivirt) => {
                 count_processes(host, count)?;
-                monitors = Some(Monitors::start(host)?);
+                monitors = Some(Monitors::start(host.netns())?);
             }
             ("start", Subject::Libvirt) => {
                 count_processes(host, count)?;
@@ -166,7 +164,7 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
                 println!("  restart: {seconds:.2} s");
                 times.insert("restart".to_owned(), seconds);
             }
-            ("restart", _) => monitors.take().map_or(Ok(()), Monitors::silent)?,
+            ("restart", _) => monitors.take().map_or(Ok(()), expect_silence)?,
             _ => continue,
         }
         process.send("go on")?;
@@ -197,43 +195,13 @@ fn restart(host: &Host, networks: usize) -> Result<f64> {
     }
 }
 
-/// Programs that tell of all changes of rules, links, addresses and routes.
-struct Monitors<'a> {
-    host: &'a Host,
-    running: Vec<(&'static str, Running)>,
-}
-
-impl<'a> Monitors<'a> {
-    /// What is changed in the end, so that each has told something.
-    const CHANGE: &'static str = "nft add table ip last; nft delete table ip last; \
-                                  ip link add last type bridge; ip link delete last";
-
-    fn start(host: &'a Host) -> Result<Self> {
-        let mut running = Vec::new();
-        for command in ["nft monitor", "ip monitor link address route rule"] {
-            // The background has no input of its own.
-            let script = format!("{command} & read line; kill $!");
-            running.push((command, host.netns().run(["sh", "-c", &script]).start()?));
-        }
-        // They have to be listening.
-        std::thread::sleep(MONITORS);
-        Ok(Self { host, running })
+fn expect_silence(monitors: Monitors<'_>) -> Result<()> {
+    let changes = monitors.finish()?;
+    if !changes.is_empty() {
+        return Err(Error::Wrong(format!("written while the driver was opened again:\n{changes}")));
     }
-
-    fn silent(self) -> Result<()> {
-        std::thread::sleep(MONITORS);
-        self.host.netns().sh(Self::CHANGE)?;
-        std::thread::sleep(MONITORS);
-        for (command, mut process) in self.running {
-            process.send("end")?;
-            let told = process.finish()?;
-            if !told.lines().next().is_some_and(|line| line.contains(" last")) {
-                return Err(Error::Wrong(format!("{command} while opened again:\n{told}")));
-            }
-        }
-        println!("  nothing in the kernel was written while the driver was opened again");
-        Ok(())
-    }
+    println!("  nothing in the kernel was written while the driver was opened again");
+    Ok(())
 }
 
 /// Shows the driver a limit, in its own mount namespace only.

@@ -5,14 +5,13 @@ use std::io::BufRead as _;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use oxivirt::NetworkDriver;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Kind, Loss, System, World, perform};
 use crate::error::{Error, Result};
 use crate::host::{Host, Subject, program};
+use crate::netns::Process;
 use crate::process::Running;
 use crate::snapshot::{Section, Snapshot};
 
@@ -100,15 +99,6 @@ impl Kernel {
         }
     }
 
-    /// Processes of a program, by the numbers they have for us.
-    fn pids(&self, program: &str) -> Result<Vec<Pid>> {
-        let processes = self.host.netns().processes()?;
-        let named = processes.iter().filter(|process| {
-            process.command.split(' ').next().is_some_and(|word| word.ends_with(program))
-        });
-        Ok(named.map(|process| Pid::from_raw(process.outside.cast_signed())).collect())
-    }
-
     fn ask(&mut self, request: &Request) -> Result<Reply> {
         let text = serde_json::to_string(request).unwrap_or_default();
         let process = self.process()?;
@@ -133,13 +123,11 @@ impl System for Kernel {
     /// A kill by the clock hits every place sooner or later; the crash test hits each on purpose.
     fn crash(&mut self, network: u8, call: &Call, late: u8) -> Result<Option<Answer>> {
         let text = serde_json::to_string(&Request::Call(network, call.clone())).unwrap_or_default();
-        let pids = self.pids(PROGRAM)?;
+        let drivers = self.host.netns().processes_of(PROGRAM)?;
         let process = self.process()?;
         process.send(&text)?;
         thread::sleep(Duration::from_micros(600) * u32::from(late));
-        for pid in pids {
-            kill(pid, Signal::SIGKILL).map_err(Error::system("kill"))?;
-        }
+        drivers.iter().try_for_each(Process::kill)?;
         let line = process.line();
         drop(self.process.take());
         self.begin()?;
@@ -167,10 +155,8 @@ impl System for Kernel {
                 format!("ip link delete {} 2>/dev/null || true", perform::bridge(network))
             }
             Loss::Dnsmasq => {
-                for pid in self.pids("dnsmasq")? {
-                    // A helper ends with its parent.
-                    kill(pid, Signal::SIGKILL).ok();
-                }
+                let processes = self.host.netns().processes_of("dnsmasq")?;
+                processes.iter().try_for_each(Process::kill)?;
                 return self.begin();
             }
         };

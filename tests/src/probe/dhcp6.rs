@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::process::PATIENCE;
 
 const CLIENT_PORT: u16 = 546;
 const SERVER_PORT: u16 = 547;
@@ -28,9 +29,8 @@ const CLIENT_FQDN: u16 = 39;
 const DNS_SERVERS: u16 = 23;
 const DOMAIN_LIST: u16 = 24;
 
-/// How long an answer is waited for before the question is asked again, and in all.
+/// Time after which a question is repeated.
 const TIMEOUT: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(20);
 
 type Options = Vec<(u16, Vec<u8>)>;
 

@@ -1,14 +1,17 @@
 //! Numbered datagrams one after the other: how many get lost, and how many bytes get through.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use crate::error::{Error, Result};
+use crate::process::PATIENCE;
 
 /// The port that datagrams of a stream go to.
 pub const STREAM_PORT: u16 = 7778;
@@ -18,6 +21,9 @@ const FLOOD: usize = 1458;
 
 /// Bytes of Ethernet, IPv4 and UDP headers, which rate limits count too.
 const HEADERS: u64 = 14 + 20 + 8;
+
+/// Bytes that may wait for a receiver that does not get the processor.
+const BUFFER: usize = 16 << 20;
 
 /// What a rate needs to settle: a bucket of a burst empties.
 const SETTLE: Duration = Duration::from_millis(700);
@@ -75,14 +81,21 @@ fn unbound(to: IpAddr) -> Result<UdpSocket> {
     Ok(socket)
 }
 
+/// A socket that holds what arrives while this process does not run.
+fn listening(address: IpAddr) -> Result<UdpSocket> {
+    let socket =
+        UdpSocket::bind(SocketAddr::new(address, STREAM_PORT)).map_err(failed("listen"))?;
+    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).map_err(Error::system("receive buffer"))?;
+    Ok(socket)
+}
+
 /// Receives a stream until standard input ends; prints how many of its datagrams arrived, each
 /// counted once.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn count(address: IpAddr) -> Result<()> {
-    let socket =
-        UdpSocket::bind(SocketAddr::new(address, STREAM_PORT)).map_err(failed("listen"))?;
+    let socket = listening(address)?;
     socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(failed("listen"))?;
     let ended = input_end();
     ready()?;
@@ -118,27 +131,53 @@ pub fn flood(to: IpAddr, rate: u32) -> Result<()> {
     Ok(())
 }
 
-/// Measures a flood once it has settled, for `time`; prints the bytes a second, headers counted.
+/// Measures a flood once it has settled, again and again until standard input ends; prints the
+/// bytes a second of each `time`, headers counted.
 ///
 /// # Errors
 /// The address cannot be bound, or nothing arrives.
 pub fn meter(address: IpAddr, time: Duration) -> Result<()> {
-    let socket =
-        UdpSocket::bind(SocketAddr::new(address, STREAM_PORT)).map_err(failed("listen"))?;
-    socket.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed("listen"))?;
+    let socket = listening(address)?;
+    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(failed("listen"))?;
+    let mut meter = Meter { socket, ended: input_end(), buffer: [0; FLOOD] };
     ready()?;
-    let mut buffer = [0; FLOOD];
-    let mut receive = || socket.recv(&mut buffer).map_err(failed("receive"));
-    receive()?;
-    let settled = Instant::now() + SETTLE;
-    while Instant::now() < settled {
-        receive()?;
+    meter.receive()?;
+    meter.bytes_within(SETTLE)?;
+    while let Some(rate) = meter.bytes_within(time)? {
+        println!("{rate:.0}");
     }
-    let begin = Instant::now();
-    let mut bytes = 0;
-    while begin.elapsed() < time {
-        bytes += receive()? as u64 + HEADERS;
-    }
-    println!("{:.0}", bytes as f64 / begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// The receiving end of a flood.
+struct Meter {
+    socket: UdpSocket,
+    ended: Arc<AtomicBool>,
+    buffer: [u8; FLOOD],
+}
+
+impl Meter {
+    /// Waits for a datagram; its bytes with its headers, `None` once standard input has ended.
+    fn receive(&mut self) -> Result<Option<u64>> {
+        let end = Instant::now() + PATIENCE;
+        while !self.ended.load(Ordering::Acquire) {
+            match self.socket.recv(&mut self.buffer) {
+                Ok(count) => return Ok(Some(count as u64 + HEADERS)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {}
+                Err(error) => return Err(failed("receive")(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bytes a second over about `time`, `None` once standard input has ended.
+    fn bytes_within(&mut self, time: Duration) -> Result<Option<f64>> {
+        let begin = Instant::now();
+        let mut bytes = 0;
+        while begin.elapsed() < time {
+            let Some(count) = self.receive()? else { return Ok(None) };
+            bytes += count;
+        }
+        Ok(Some(bytes as f64 / begin.elapsed().as_secs_f64()))
+    }
 }

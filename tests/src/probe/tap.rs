@@ -5,15 +5,20 @@
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Result};
+use crate::process::PATIENCE;
 
 /// Before each frame stands a `virtio_net_hdr`, all zero: nothing is left to the receiver.
 const HEADER: usize = 10;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time after which a request is repeated.
+const AGAIN_MS: u16 = 200;
 const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
 
 /// Asks through the device of a macvtap, as a guest with the given addresses, who has `to`; prints
@@ -39,7 +44,8 @@ pub fn arp(device: &Path, mac: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> Result<()
     let mut frame = [0; 2048];
     while Instant::now() < end {
         tap.write_all(&request).map_err(Error::file(device))?;
-        std::thread::sleep(Duration::from_millis(50));
+        let mut readable = [PollFd::new(tap.as_fd(), PollFlags::POLLIN)];
+        poll(&mut readable, AGAIN_MS).map_err(Error::system("poll"))?;
         while let Ok(count) = tap.read(&mut frame) {
             let answer = frame.get(HEADER..count).unwrap_or_default();
             let is_reply = answer.get(12..14) == Some(&[0x08, 0x06]) && answer.get(21) == Some(&2);

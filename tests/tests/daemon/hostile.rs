@@ -1,7 +1,7 @@
 //! Clients that mean harm, or do it: the daemon stays, others get answers, memory comes back.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oxivirt_tests::Daemon;
 use oxivirt_tests::process::wait_until;
@@ -30,13 +30,28 @@ fn memory_kib(daemon: &Daemon) -> u64 {
     line.trim().split(' ').next().unwrap().parse().unwrap()
 }
 
-/// An answer must come, and soon.
+/// Waits until the daemon has less memory than this.
+#[track_caller]
+fn wait_for_memory(daemon: &Daemon, limit_kib: u64) {
+    let what = format!("memory below {limit_kib} KiB");
+    wait_until(&what, || Ok(memory_kib(daemon) < limit_kib)).unwrap();
+}
+
+/// Waits until no descriptors of clients are left in the daemon.
+#[track_caller]
+fn wait_for_descriptors(daemon: &Daemon) {
+    wait_until("descriptors of clients to be closed", || {
+        let fds = daemon.netns().sh(&format!("ls /proc/{}/fd | wc -l", daemon.pid()))?;
+        Ok(fds.trim().parse::<u32>().unwrap() < 60)
+    })
+    .unwrap();
+}
+
+/// An answer must come; the socket has a deadline.
 #[track_caller]
 fn still_serves(daemon: &Daemon) {
-    let begin = Instant::now();
     let mut raw = Raw::open(&daemon.socket()).unwrap();
     raw.ask(raw::LIB_VERSION, 2, &[]).unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(10), "an answer took {:?}", begin.elapsed());
 }
 
 fn define(daemon: &Daemon, name: &str) {
@@ -82,9 +97,7 @@ fn rubbish_harms_nobody() {
     still_serves(&daemon);
     drop(held);
     still_serves(&daemon);
-    thread::sleep(Duration::from_millis(300));
-    let after = memory_kib(&daemon);
-    assert!(after < before + KEPT_KIB, "{before} KiB before, {after} KiB after");
+    wait_for_memory(&daemon, before + KEPT_KIB);
 }
 
 #[test]
@@ -109,11 +122,8 @@ fn ten_thousand_clients_come_and_go() {
     still_serves(&daemon);
     drop(at_once);
     still_serves(&daemon);
-    thread::sleep(Duration::from_millis(500));
-    let after = memory_kib(&daemon);
-    assert!(after < before + KEPT_KIB, "{before} KiB before, {after} KiB after");
-    let fds = daemon.netns().sh(&format!("ls /proc/{}/fd | wc -l", daemon.pid())).unwrap();
-    assert!(fds.trim().parse::<u32>().unwrap() < 60, "{fds} descriptors");
+    wait_for_memory(&daemon, before + KEPT_KIB);
+    wait_for_descriptors(&daemon);
 }
 
 #[test]
@@ -170,9 +180,12 @@ fn a_client_that_vanishes_stops_nothing_half_way() {
             }
             drop(raw);
             let what = if active { "the network to start" } else { "the network to stop" };
-            wait_until(what, Duration::from_secs(10), || Ok(is_active()? == active)).unwrap();
-            let state = daemon.netns().sh("ip -o link show gonebr; pgrep -c dnsmasq").is_ok();
-            assert_eq!(state, active, "round {round}");
+            let is_so = || {
+                let has_bridge = daemon.netns().sh("ip -o link show gonebr").is_ok();
+                let has_dnsmasq = !daemon.netns().processes_of("dnsmasq")?.is_empty();
+                Ok([is_active()?, has_bridge, has_dnsmasq] == [active; 3])
+            };
+            wait_until(what, is_so).unwrap();
         }
     }
     let journal = daemon.root().join("run/oxivirt/network/journal");
@@ -194,9 +207,5 @@ fn clients_killed_at_random_leave_nothing() {
     );
     daemon.netns().run(["sh", "-c", &script]).output().unwrap();
     still_serves(&daemon);
-    wait_until("the clients to go", Duration::from_secs(10), || {
-        let fds = daemon.netns().sh(&format!("ls /proc/{}/fd | wc -l", daemon.pid()))?;
-        Ok(fds.trim().parse::<u32>().unwrap() < 60)
-    })
-    .unwrap();
+    wait_for_descriptors(&daemon);
 }

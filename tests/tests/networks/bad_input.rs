@@ -246,8 +246,7 @@ fn check_document(test: &str, document: &str, parts: &[&str]) {
     let finished = host
         .command(&["net-define", &file.path().to_string_lossy()])
         .unwrap()
-        .through_shell("ulimit -v 2000000; exec \"$@\"")
-        .deadline(Duration::from_secs(20))
+        .through_shell("ulimit -v 2000000; ulimit -t 20; exec \"$@\"")
         .output()
         .unwrap();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);

@@ -1,7 +1,5 @@
 //! Filters of other programs on the same host: Docker's and ufw's.
 
-use std::time::Duration;
-
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::{Guest, Host};
@@ -102,7 +100,7 @@ fn packets_are_accepted_in_dockers_chain() {
     // Docker itself writes its chain anew.
     lab.host.netns().sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN").unwrap();
     let is_back = || Ok(lab.rules() == rules);
-    wait_until("the jump is back", Duration::from_secs(5), is_back).unwrap();
+    wait_until("the jump is back", is_back).unwrap();
     assert!(lab.reaches_outside());
     let status = std::fs::read_to_string(lab.host.status_file(NAME)).unwrap();
     assert!(status.contains("OXIVIRT_virbr0"), "{status}");
@@ -121,11 +119,11 @@ fn a_chain_of_docker_may_come_and_go() {
     let before = lab.rules();
     lab.host.netns().sh(DOCKER).unwrap();
     let is_used = || Ok(lab.rules().contains("-A DOCKER-USER -j OXIVIRT_virbr0"));
-    wait_until("a jump in the new chain", Duration::from_secs(5), is_used).unwrap();
+    wait_until("a jump in the new chain", is_used).unwrap();
     assert!(lab.reaches_outside());
     lab.host.netns().sh(NO_DOCKER).unwrap();
     let is_gone = || Ok(lab.rules() == before);
-    wait_until("nothing of ours is left", Duration::from_secs(5), is_gone).unwrap();
+    wait_until("nothing of ours is left", is_gone).unwrap();
     assert!(lab.reaches_outside());
     lab.end(&before);
 }

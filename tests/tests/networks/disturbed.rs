@@ -1,7 +1,5 @@
 //! What others do to a running network: destroying it still leaves nothing.
 
-use std::time::Duration;
-
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::snapshot::Section;
 use oxivirt_tests::{Backend, Host, Subject};
@@ -161,7 +159,7 @@ fn autostart_starts_with_the_driver() {
     }
     host.restart().unwrap();
     let active = || host.is_active(NAME);
-    wait_until("the network is active", Duration::from_secs(5), active).unwrap();
+    wait_until("the network is active", active).unwrap();
     host.done(&["net-autostart", "--disable", NAME]).unwrap();
     assert!(!host.snapshot().unwrap().mentions(Section::File, link));
 }

@@ -1,7 +1,6 @@
 //! Bridges in zones of a firewalld that is a stand-in.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -139,10 +138,10 @@ fn a_reload_does_not_lose_the_zone() {
     // The driver listens since it was opened; firewalld came later.
     zoned.firewalld.send("reload").unwrap();
     let again = || Ok(zoned.calls().matches(JOIN).count() == 2);
-    wait_until("the bridge is in its zone again", Duration::from_secs(5), again).unwrap();
+    wait_until("the bridge is in its zone again", again).unwrap();
     let healed = "healed: put virbr0 into firewalld's zone libvirt";
     let told = || Ok(zoned.lab.session.ask("events", "", "")?.contains(healed));
-    wait_until("an event", Duration::from_secs(5), told).unwrap();
+    wait_until("an event", told).unwrap();
 }
 
 #[test]
@@ -154,7 +153,7 @@ fn a_firewalld_that_comes_later_is_told() {
     let words = ["firewalld", &calls.to_string_lossy(), "libvirt"];
     let _firewalld = bus.stand_in(lab.host.netns(), &words).unwrap();
     let told = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
-    wait_until("the bridge is in its zone", Duration::from_secs(5), told).unwrap();
+    wait_until("the bridge is in its zone", told).unwrap();
 }
 
 /// Stops a process while it lives.
@@ -182,7 +181,7 @@ fn a_firewalld_that_does_not_answer_holds_up_nothing_but_zones() {
     let stopped = Stopped::new(zoned.firewalld.pid());
     zoned.lab.sh("nft flush ruleset");
     let again = || Ok(zoned.lab.sh("nft list ruleset").contains("virbr0"));
-    wait_until("the rules are there again", Duration::from_secs(15), again).unwrap();
+    wait_until("the rules are there again", again).unwrap();
     zoned.lab.session.call("destroy", "zoned", "").unwrap();
     assert_eq!(zoned.lab.sh("ip -o link show type bridge"), "");
     drop(stopped);

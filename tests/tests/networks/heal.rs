@@ -1,12 +1,12 @@
 //! What others take from a running network comes back by itself.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Backend, Guest, Host, Snapshot};
+use oxivirt_tests::{Backend, Guest, Host, Result, Snapshot};
 
 use super::host_of_ours;
 
@@ -42,19 +42,24 @@ fn warm_up(host: &Host) {
     }
 }
 
-/// Lets `disturb` loose: the host is as before within a second, and an event tells why.
+/// Runs `script` on the host: the host becomes as before, and an event gives the reason.
 #[track_caller]
-fn check(test: &str, disturb: &str) {
+fn check(test: &str, script: &str) {
+    check_repair(test, |host| host.netns().sh(script).map(drop));
+}
+
+#[track_caller]
+fn check_repair(test: &str, disturb: impl FnOnce(&Host) -> Result<()>) {
     let Some((host, mut session)) = running(test, "") else { return };
     let up = picture(&host);
-    host.netns().sh(disturb).unwrap();
+    disturb(&host).unwrap();
     let begin = Instant::now();
     warm_up(&host);
     let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
-    wait_until("the network is whole again", Duration::from_secs(10), is_whole).unwrap();
+    wait_until("the network is whole again", is_whole).unwrap();
     println!("{test}: whole again and seen to be after {:?}", begin.elapsed());
     let told = || Ok(!healed(&mut session).is_empty());
-    wait_until("an event", Duration::from_secs(5), told).unwrap();
+    wait_until("an event", told).unwrap();
     session.call("destroy", NAME, "").unwrap();
 }
 
@@ -94,11 +99,7 @@ fn a_deleted_bridge_comes_back() {
 
 #[test]
 fn a_killed_dnsmasq_comes_back() {
-    // By its pid file, as there may be others in the same namespace of processes.
-    check(
-        "a_killed_dnsmasq_comes_back",
-        "kill -9 $(for p in /proc/[0-9]*; do grep -qs dnsmasq $p/comm && echo ${p#/proc/}; done); sleep 0.1",
-    );
+    check_repair("a_killed_dnsmasq_comes_back", |host| host.netns().kill_all("dnsmasq"));
 }
 
 #[test]
@@ -106,13 +107,15 @@ fn guests_are_attached_to_the_bridge_that_is_made_anew() {
     let test = "guests_are_attached_to_the_bridge_that_is_made_anew";
     let Some((host, mut session)) = running(test, "") else { return };
     let guest = Guest::on(&host, "virbr0", "port0").unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // The driver reads notifications in order: once it has repaired this, it knows of the port.
+    host.netns().sh("ip address flush dev virbr0 scope global").unwrap();
+    wait_until("an event", || Ok(!healed(&mut session).is_empty())).unwrap();
     host.netns().sh("ip link delete virbr0").unwrap();
     let attached = || {
         let shown = host.netns().sh("ip -o link show port0")?;
         Ok(shown.contains("master virbr0"))
     };
-    wait_until("the guest is attached again", Duration::from_secs(5), attached).unwrap();
+    wait_until("the guest is attached again", attached).unwrap();
     host.netns().wait_forwarding("port0").unwrap();
     let lease = guest.dhcp("guest").unwrap();
     assert_eq!(lease.router, Some(Ipv4Addr::new(192, 168, 122, 1)));
@@ -143,13 +146,12 @@ fn a_thousand_flushes_do_not_hide_the_last() {
               for i in 1 2; do nft -i < /run/flushes > /dev/null; done; \
               for i in $(seq 20); do nft flush ruleset; done",
         ])
-        .deadline(Duration::from_secs(60))
         .stdout()
         .unwrap();
     let flushed = begin.elapsed();
     warm_up(&host);
     let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
-    wait_until("the network is whole again", Duration::from_secs(10), is_whole).unwrap();
+    wait_until("the network is whole again", is_whole).unwrap();
     let ticks = cpu() - before;
     println!("1,020 flushes in {flushed:?}, driver used {} ms of a processor", ticks * 10);
     assert!(!healed(&mut session).is_empty());
@@ -166,7 +168,7 @@ fn losses_are_only_reported_if_so_configured() {
         said = healed(&mut session);
         Ok(!said.is_empty())
     };
-    wait_until("an event", Duration::from_secs(5), told).unwrap();
+    wait_until("an event", told).unwrap();
     assert!(said.contains("not repaired") && said.contains("raise virbr0"), "{said}");
     let shown = host.netns().sh("ip -o link show virbr0").unwrap();
     assert!(!shown.contains("UP"), "{shown}");

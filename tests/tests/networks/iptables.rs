@@ -1,7 +1,5 @@
 //! The iptables backend: libvirt's rules, and nothing of them left.
 
-use std::time::Duration;
-
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::session::Session;
@@ -162,7 +160,7 @@ fn what_legacy_programs_take_is_found_in_a_while() {
     let before = rules();
     host.netns().sh("iptables-legacy -F LIBVIRT_FWI").unwrap();
     let again = || Ok(rules() == before);
-    wait_until("the rules are there again", Duration::from_secs(30), again).unwrap();
+    wait_until("the rules are there again", again).unwrap();
 }
 
 #[test]

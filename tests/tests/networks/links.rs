@@ -2,7 +2,6 @@
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::{Guest, Subject};
-use std::time::Duration;
 
 use super::host;
 use super::lab::{Lab, assert_error};
@@ -93,7 +92,7 @@ fn guests_behind_a_guest_are_reached() {
         move || Ok(host.run(["busybox", ping, "-c1", "-W1", to]).output()?.status.success())
     };
     for to in ["198.51.100.1", "2001:db8:5::1"] {
-        wait_until(to, Duration::from_secs(5), pings(to)).unwrap();
+        wait_until(to, pings(to)).unwrap();
     }
 }
 
@@ -150,8 +149,7 @@ fn forwarding_that_would_cost_the_host_its_routes_is_refused() {
                      --enable-ra --dhcp-range=::,constructor:eth0,ra-only")
         .unwrap();
     let routes = || host.netns().sh("ip -6 route show default");
-    wait_until("an advertised route", Duration::from_secs(15), || Ok(routes()?.contains(link)))
-        .unwrap();
+    wait_until("an advertised route", || Ok(routes()?.contains(link))).unwrap();
     let mut lab = Lab::on(host, &[]);
     let message = format!(
         "Check the host setup: interface {link} has kernel autoconfigured IPv6 routes and enabling \

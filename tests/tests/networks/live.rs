@@ -1,12 +1,11 @@
 //! Changes of a running network while its guests are busy: nothing they do is disturbed.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use oxivirt_tests::guest::{connect, probe, serve};
 use oxivirt_tests::probe::Outcome;
-use oxivirt_tests::process::Running;
-use oxivirt_tests::{Guest, Subject};
+use oxivirt_tests::process::{Running, wait_until};
+use oxivirt_tests::{Guest, Result, Subject};
 
 use super::host;
 use super::lab::{ADD, DELETE, DHCP_HOST, DNS_HOST, Lab, number, outside};
@@ -40,14 +39,22 @@ impl Busy {
     fn losses(&mut self, disturb: impl FnOnce(&mut Lab)) -> [u64; 2] {
         let counter = probe(self.outside.netns(), &["count", "203.0.113.2"]).unwrap();
         let stream = probe(self.guest.netns(), &["stream", "203.0.113.2"]).unwrap();
-        let begin = Instant::now();
         disturb(&mut self.lab);
-        // A change that is quick is followed by enough datagrams to notice what it did.
-        std::thread::sleep(Duration::from_millis(300).saturating_sub(begin.elapsed()));
+        wait_for_datagrams(&self.guest);
         let (sent, counted) = (number(stream), number(counter));
         assert!(sent > 50, "only {sent} datagrams");
         [sent - counted, sent]
     }
+}
+
+/// Waits until the guest has sent enough datagrams more to notice what a quick change did.
+fn wait_for_datagrams(guest: &Guest) {
+    let sent = || -> Result<u64> {
+        let text = guest.netns().sh("cat /sys/class/net/eth0/statistics/tx_packets")?;
+        Ok(text.trim().parse().unwrap())
+    };
+    let enough = sent().unwrap() + 300;
+    wait_until("datagrams", || Ok(sent()? >= enough)).unwrap();
 }
 
 /// Every kind of update whose consequences libvirt has: signals, restarts of dnsmasq, rules.
@@ -126,6 +133,7 @@ fn a_new_driver_loses_no_packet() {
     let stream: Running = probe(busy.guest.netns(), &["stream", "203.0.113.2"]).unwrap();
     for _ in 0..3 {
         busy.lab = busy.lab.restart();
+        wait_for_datagrams(&busy.guest);
     }
     assert_eq!(number(stream), number(counter));
 }
@@ -145,6 +153,7 @@ fn rules_that_were_flushed_come_back_without_a_loss() {
     busy.lab.sh("nft flush ruleset");
     let lab = busy.lab.restart();
     assert!(lab.sh("nft list ruleset").contains("virbr0"));
+    wait_for_datagrams(&busy.guest);
     let (sent, counted) = (number(stream), number(counter));
     assert_eq!(sent, counted);
 }

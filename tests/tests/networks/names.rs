@@ -118,7 +118,7 @@ fn names_come_and_go_while_the_network_runs() {
 #[track_caller]
 fn check_soon(guest: &Guest, kind: &str, name: &str, expect: bool) {
     let known = || Ok(guest.lookup(kind, name, SERVER).is_ok() == expect);
-    oxivirt_tests::process::wait_until(name, std::time::Duration::from_secs(5), known).unwrap();
+    oxivirt_tests::process::wait_until(name, known).unwrap();
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::{Guest, Host, Subject};
-use std::time::Duration;
 
 use super::host;
 use super::lab::{Lab, assert_error, mac, port_xml};
@@ -101,8 +100,7 @@ fn check_mode(test: &str, mode: &str, expect: bool, expect_with_hairpin: bool) {
     assert!(xml.contains("<network connections='2'>"), "{xml}");
     assert!(xml.contains("<interface dev='lan0' connections='2'/>"), "{xml}");
     for guest in [&first, &second] {
-        wait_until("the station answers", Duration::from_secs(5), || guest.pings("192.168.81.9"))
-            .unwrap();
+        wait_until("the station answers", || guest.pings("192.168.81.9")).unwrap();
     }
     check_reach(&first, expect, mode);
     switched.switch.sh("ip link set lan0 type bridge_slave hairpin on").unwrap();
@@ -115,7 +113,7 @@ fn check_mode(test: &str, mode: &str, expect: bool, expect_with_hairpin: bool) {
 fn check_reach(first: &Guest, expect: bool, what: &str) {
     let pings = || first.pings("192.168.81.2");
     match expect {
-        true => wait_until(what, Duration::from_secs(5), pings).unwrap(),
+        true => wait_until(what, pings).unwrap(),
         false => assert!(!pings().unwrap(), "{what}"),
     }
 }
@@ -146,8 +144,7 @@ fn a_passthrough_device_is_for_one() {
     let (second, other) = direct(&mut lab, 2);
     assert_eq!([device.as_str(), other.as_str()], ["lan0", "lan1"]);
     for guest in [&first, &second] {
-        wait_until("the station answers", Duration::from_secs(5), || guest.pings("192.168.81.9"))
-            .unwrap();
+        wait_until("the station answers", || guest.pings("192.168.81.9")).unwrap();
     }
     assert!(first.pings("192.168.81.2").unwrap());
     let full = "network 'direct' requires exclusive access to interfaces, but none are available";

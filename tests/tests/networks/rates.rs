@@ -9,6 +9,8 @@ use super::{host, host_of_ours};
 
 /// What a measured rate may differ by.
 const TOLERANCE: f64 = 0.15;
+/// Measurements before a rate counts as wrong.
+const MEASUREMENTS: usize = 20;
 /// Milliseconds of a measurement.
 const TIME: &str = "1500";
 
@@ -27,13 +29,29 @@ fn guest(lab: &Lab, number: u8) -> Guest {
     guest
 }
 
-/// Fails unless a measurement says about `expect`, in kilobytes a second.
+/// Fails unless one of a few measurements is about `expect`, in kilobytes a second.
+///
+/// A wrong limit fits none of them; a right one may miss some while the machine is busy.
 #[track_caller]
-fn check_rate(meter: &mut Running, expect: f64) {
-    let bytes: f64 = meter.line().unwrap().parse().unwrap();
-    let found = bytes / 1000.0;
-    let off = (found - expect).abs() / expect;
-    assert!(off < TOLERANCE, "{found:.0} kB/s instead of {expect:.0}");
+fn check_rate(meter: Running, expect: f64) {
+    check_rates([meter], [expect]);
+}
+
+/// The same for rates that have to hold at the same time.
+#[track_caller]
+fn check_rates<const N: usize>(mut meters: [Running; N], expect: [f64; N]) {
+    let mut found = [0.0; N];
+    for _ in 0..MEASUREMENTS {
+        for (meter, found) in meters.iter_mut().zip(&mut found) {
+            let bytes: f64 = meter.line().unwrap().parse().unwrap();
+            *found = bytes / 1000.0;
+        }
+        let fits = |(found, expect): (&f64, &f64)| (found - expect).abs() / expect < TOLERANCE;
+        if found.iter().zip(&expect).all(fits) {
+            return;
+        }
+    }
+    panic!("{found:.0?} kB/s instead of {expect:.0?}");
 }
 
 const POLICE: &str = "tc filter add dev try parent ffff: protocol all u32 match u32 0 0 \
@@ -83,9 +101,9 @@ fn what_guests_receive() {
     }
     let lab = Lab::on(host, &[&network("<inbound average='1000'/>")]);
     let guest = guest(&lab, 2);
-    let mut meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
+    let meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
     let _flood = probe(lab.host.netns(), &["flood", "192.168.95.2", "4000"]).unwrap();
-    check_rate(&mut meter, 1000.0);
+    check_rate(meter, 1000.0);
 }
 
 #[test]
@@ -105,12 +123,10 @@ fn guaranteed_rates() {
             let (address, guest) = meters.next().unwrap();
             probe(guest.netns(), &["meter", address, TIME]).unwrap()
         };
-        let mut meters = [meter(), meter()];
+        let meters = [meter(), meter()];
         let _floods = ["192.168.95.2", "192.168.95.3"]
             .map(|to| probe(lab.host.netns(), &["flood", to, "3000"]).unwrap());
-        for (meter, expect) in meters.iter_mut().zip(expect) {
-            check_rate(meter, expect);
-        }
+        check_rates(meters, expect);
     };
     measure(&lab, [700.0, 300.0]);
     // Change and end of the guarantee, under way.
@@ -141,9 +157,9 @@ fn what_guests_send() {
     }
     lab.start(&xml).unwrap();
     let guest = guest(&lab, 2);
-    let mut meter = probe(lab.host.netns(), &["meter", "192.168.95.1", TIME]).unwrap();
+    let meter = probe(lab.host.netns(), &["meter", "192.168.95.1", TIME]).unwrap();
     let _flood = probe(guest.netns(), &["flood", "192.168.95.1", "4000"]).unwrap();
-    check_rate(&mut meter, 1000.0);
+    check_rate(meter, 1000.0);
 }
 
 #[test]
@@ -180,9 +196,9 @@ fn a_bridge_of_the_host_is_limited() {
       <bandwidth><inbound average='500' peak='500' burst='10'/></bandwidth></network>";
     let mut lab = Lab::on(host, &[xml]);
     let guest = guest(&lab, 2);
-    let mut meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
+    let meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
     let flood = probe(lab.host.netns(), &["flood", "192.168.95.2", "2000"]).unwrap();
-    check_rate(&mut meter, 500.0);
+    check_rate(meter, 500.0);
     drop(flood);
     let floor = "<bandwidth><inbound average='1' floor='1'/></bandwidth>";
     assert_error(lab.port("slow", 2, floor), 84, &mac(2));
@@ -190,7 +206,7 @@ fn a_bridge_of_the_host_is_limited() {
     lab.session.call("destroy", "slow", "").unwrap();
     let queues = lab.sh("tc qdisc show dev virbr0");
     assert!(!queues.contains("htb"), "{queues}");
-    let mut meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
+    let meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
     let _flood = probe(lab.host.netns(), &["flood", "192.168.95.2", "2000"]).unwrap();
-    check_rate(&mut meter, 2000.0);
+    check_rate(meter, 2000.0);
 }

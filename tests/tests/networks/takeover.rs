@@ -1,8 +1,8 @@
 //! Networks that run under a real libvirt are taken over, and handed back, under traffic.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
+use oxivirt_tests::monitor::Monitors;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::require::{Need, available};
 use oxivirt_tests::snapshot::Section;
@@ -82,9 +82,9 @@ fn check_take_over(test: &str, backend: Backend) {
     assert_eq!(other.collect::<Vec<_>>(), Vec::<&str>::new(), "{planned}");
     assert_eq!(planned.contains("remove libvirt's nftables rules"), backend == Backend::Nftables);
     let traffic = Traffic::begin(&host, PLACE, 7).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    traffic.wait_sent(100).unwrap();
     let listed = ours(&host, &["net-list", "--name"]);
-    std::thread::sleep(Duration::from_millis(300));
+    traffic.wait_sent(100).unwrap();
     let lost = traffic.end().unwrap();
     println!("take-over, {backend}: {lost:?}");
     assert_lossless(&lost);
@@ -100,13 +100,16 @@ fn check_take_over(test: &str, backend: Backend) {
         let links = host.netns().sh("ip -o link show")?;
         Ok(!links.contains("guest7") && !links.contains("outside7"))
     };
-    wait_until("the guests are gone", Duration::from_secs(10), guests_are_gone).unwrap();
+    wait_until("the guests are gone", guests_are_gone).unwrap();
     // The carrier of a bridge follows its ports.
-    std::thread::sleep(Duration::from_millis(1500));
-    let watched = "nft monitor >/run/monitor & m=$!; ip monitor link address route >/run/ip-monitor & i=$!; sleep 0.3; \
-        \"$@\" >/dev/null; sleep 0.3; kill $m $i; cat /run/monitor /run/ip-monitor";
-    let quiet = host.ours(&["net-list"]).unwrap().through_shell(watched).stdout().unwrap();
-    assert_eq!(quiet, "", "written although nothing had changed");
+    let has_no_carrier = || {
+        let carrier = format!("cat /sys/class/net/{}/carrier", PLACE.bridge);
+        Ok(host.netns().sh(&carrier)?.trim() == "0")
+    };
+    wait_until("a bridge without ports has no carrier", has_no_carrier).unwrap();
+    let monitors = Monitors::start(host.netns()).unwrap();
+    ours(&host, &["net-list"]);
+    assert_eq!(monitors.finish().unwrap(), "", "written although nothing had changed");
     for (_, xml) in NETWORKS {
         ours(&host, &["net-destroy", name(xml)]);
     }

@@ -12,10 +12,7 @@ use crate::bus::Bus;
 use crate::daemon::Daemon;
 use crate::error::{Error, Result};
 use crate::netns::Netns;
-use crate::process::Running;
-
-/// How long an answer may take; a server asks for signs of life after five seconds of silence.
-const PATIENCE: Duration = Duration::from_secs(12);
+use crate::process::{PATIENCE, Running};
 
 /// How long nothing may come where nothing is expected.
 const SILENCE: Duration = Duration::from_millis(200);

@@ -11,13 +11,10 @@ use std::time::{Duration, Instant};
 use nix::pty::{Winsize, openpty};
 
 use crate::error::{Error, Result};
-use crate::process::Run;
+use crate::process::{DEADLINE, Run};
 
 /// Without output for this long, a program waits for a key.
 const QUIET: Duration = Duration::from_millis(250);
-
-/// A program that says nothing and does not end gets no longer than this.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A terminal with a program on it.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::format::{Case, TranscriptFile};
 use super::pty::Terminal;
 use super::server::{Server, ServerKind};
 use crate::error::{Error, Result};
-use crate::process::{Finished, Run};
+use crate::process::{Finished, Run, wait_until};
 use crate::require::Need;
 
 /// What a shell answered.
@@ -51,8 +51,12 @@ const WITHOUT_KEEPALIVE: [&str; 2] = ["keepalive-unsupported", "debug-trace"];
 /// What a case with `setup` prints between that and its own output.
 const MARK: &str = "here-the-case-begins";
 
-/// How long another client waits until the case waits for events.
-const SETTLED: Duration = Duration::from_millis(1000);
+/// How long a case with events listens, in place of the recorded time: another client has to do
+/// its part meanwhile.
+const LISTEN: [&str; 2] = ["--timeout 4", "--timeout 12"];
+
+/// Time for a case to register for events with a libvirtd, which does not announce it.
+const REGISTERED: Duration = Duration::from_secs(2);
 
 /// How long a shell may take to end after its last key.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -119,6 +123,15 @@ impl Subject {
         }
     }
 
+    /// How often clients have registered for events with the daemon that runs; `None` if it does
+    /// not count them.
+    fn registrations(&self) -> Result<Option<u64>> {
+        match self.server.get() {
+            Some(Ok(server)) => server.registrations(),
+            _ => Ok(None),
+        }
+    }
+
     /// Runs a case in a directory of its own.
     pub(super) fn run(&self, file: &TranscriptFile, case: &Case) -> Result<Found> {
         let dir = tempfile::Builder::new()
@@ -137,10 +150,18 @@ impl Subject {
             return place.on_terminal(case);
         }
         let during = case.during.clone();
+        let before = self.registrations()?;
         let found = thread::scope(|scope| {
             if !during.is_empty() {
                 scope.spawn(|| {
-                    thread::sleep(SETTLED);
+                    match before {
+                        Some(before) => {
+                            let more = || Ok(self.registrations()? > Some(before));
+                            // without a registration the case fails by its output
+                            wait_until("a registration for events", more).ok();
+                        }
+                        None => thread::sleep(REGISTERED),
+                    }
                     for command in &during {
                         // what it does shows in the events that the case waits for
                         place.quietly(command).ok();
@@ -246,6 +267,10 @@ impl<'s> Place<'s> {
 
     fn piped(&self, case: &Case) -> Result<Found> {
         let mut words = case.argv.clone();
+        if !case.during.is_empty() {
+            let [recorded, ours] = LISTEN;
+            words.iter_mut().for_each(|word| *word = word.replace(recorded, ours));
+        }
         if !case.setup.is_empty() {
             setup_before(&mut words, &case.setup);
         }

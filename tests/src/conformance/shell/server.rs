@@ -1,10 +1,12 @@
 //! Whom the shell talks to.
 
 use std::fmt;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::daemon::PLAIN;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{Backend, Daemon, Host, Netns, Subject};
 
 /// Which daemon transcripts run against.
@@ -39,7 +41,8 @@ impl Server {
     pub(super) fn start(kind: ServerKind) -> Result<Self> {
         match kind {
             ServerKind::Ours => {
-                let daemon = Daemon::start(PLAIN, &[])?;
+                let daemon =
+                    Daemon::start(&format!("{PLAIN}metrics_listen = \"ROOT/metrics\"\n"), &[])?;
                 let directory = daemon.root().join("run/libvirt");
                 daemon.netns().sh(&format!(
                     "mkdir -p /run/libvirt && mount --bind '{}' /run/libvirt",
@@ -58,6 +61,24 @@ impl Server {
         let file = self.root().join("default.xml");
         self.netns().sh(&format!("echo \"{DEFAULT_NETWORK}\" > '{}'", file.display()))?;
         Ok(file)
+    }
+
+    /// How often clients have registered for events of networks; `None` if the daemon does not
+    /// count them.
+    pub(super) fn registrations(&self) -> Result<Option<u64>> {
+        let Self::Ours(daemon) = self else { return Ok(None) };
+        let path = daemon.root().join("metrics");
+        let failed = || Error::file(&path);
+        let mut stream = UnixStream::connect(&path).map_err(failed())?;
+        let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+        stream.write_all(request).map_err(failed())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(failed())?;
+        let counted = text.lines().filter(|line| {
+            line.starts_with("oxivirt_calls_total") && line.contains("NetworkEventRegisterAny")
+        });
+        let counts = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        Ok(Some(counts.sum()))
     }
 
     fn root(&self) -> &Path {

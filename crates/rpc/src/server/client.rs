@@ -35,6 +35,7 @@ pub struct Client {
     pub limits: ConnectionLimits,
     server: Arc<Server>,
     authenticated: AtomicBool,
+    called: AtomicBool,
     keepalive: AtomicBool,
     outbox: Mutex<Outbox>,
     /// The connection looks at the outbox and at `closing` when told.
@@ -58,6 +59,7 @@ impl Client {
             limits: server.connection_limits(),
             server: Arc::clone(server),
             authenticated: AtomicBool::new(entrance.known),
+            called: AtomicBool::new(false),
             keepalive: AtomicBool::new(false),
             outbox: Mutex::default(),
             told: Notify::new(),
@@ -89,6 +91,16 @@ impl Client {
         self.told.notify_one();
     }
 
+    /// Whether a call of it has been received. libvirt establishes a client's identity with its first call.
+    #[must_use]
+    pub fn has_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn received_call(&self) {
+        self.called.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn wants_keepalive(&self) -> bool {
         self.keepalive.load(Ordering::Acquire)
     }
@@ -117,7 +129,7 @@ impl Client {
         self.told.notify_one();
     }
 
-    /// Whether the connection is to end.
+    /// Whether the connection is being closed.
     pub(super) fn is_closing(&self) -> bool {
         self.outbox().closing
     }

@@ -79,6 +79,8 @@ where
         answers,
     };
     let end = connection.run().await;
+    // a client that sees the end of its stream is in no list any more
+    client.close();
     // a peer that still reads sees the end of the stream after the last answer
     drop(poll_immediate(connection.writer.shutdown()).await);
     end
@@ -199,8 +201,13 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         is_done.then_some(End::Closed)
     }
 
+    /// Ends the connection once the answers are written. From now on the server lists no such client, so
+    /// that a client that has read the answer to its close call is in no later list.
     fn close(&mut self) {
-        self.closing.get_or_insert_with(now);
+        if self.closing.is_none() {
+            self.closing = Some(now());
+            self.client.close();
+        }
     }
 
     fn is_congested(&self) -> bool {
@@ -257,6 +264,9 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
                 return Err(frame::FrameError::Fds(count));
             }
             self.skip = count as usize;
+        }
+        if packet.header.kind == frame::Kind::Call {
+            self.client.received_call();
         }
         match self.service.packet(packet, &mut self.outgoing) {
             Step::Done(Then::Continue) => {}

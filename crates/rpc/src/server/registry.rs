@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ pub struct Server {
     /// Told when a client goes, says who it is, or limits change.
     changed: Notify,
     running: AtomicUsize,
+    /// Workers that libvirt would have started by now.
+    pool_size: AtomicU32,
     /// Whether a connection is looking for the next call instead of sleeping.
     looking: AtomicBool,
 }
@@ -66,6 +68,7 @@ impl Server {
             inner: Mutex::new(inner),
             changed: Notify::new(),
             running: AtomicUsize::new(0),
+            pool_size: AtomicU32::new(workers.min),
             looking: AtomicBool::new(false),
         })
     }
@@ -100,28 +103,45 @@ impl Server {
         self.inner().workers
     }
 
-    /// Sets its workers.
+    /// Sets its workers; the pool grows to the new minimum or shrinks to the new maximum at once.
     pub fn set_workers(&self, workers: Workers) {
-        self.inner().workers = workers;
+        let mut inner = self.inner();
+        inner.workers = workers;
+        let size = self.pool_size.load(Ordering::Relaxed).max(workers.min).min(workers.max);
+        self.pool_size.store(size, Ordering::Relaxed);
     }
 
-    /// The clients, in the order they came.
+    /// The number of workers, and how many of them are free.
+    ///
+    /// Calls need no workers here; the numbers are those of libvirt's pool with the same calls, which
+    /// starts a worker when a call finds none free and ends one only when the maximum is lowered.
+    ///
+    /// libvirt 11.3.0: src/util/virthreadpool.c
+    #[must_use]
+    pub fn pool(&self) -> (u32, u32) {
+        let size = self.pool_size.load(Ordering::Relaxed);
+        let running = u32::try_from(self.running()).unwrap_or(u32::MAX);
+        (size, size.saturating_sub(running))
+    }
+
+    /// The clients, in the order they came. A client whose connection is being closed is not among them.
     #[must_use]
     pub fn clients(&self) -> Vec<Arc<Client>> {
-        self.inner().clients.values().cloned().collect()
+        self.inner().open().cloned().collect()
     }
 
-    /// The client with this number.
+    /// The client with this number, unless its connection is being closed.
     #[must_use]
     pub fn client(&self, id: u64) -> Option<Arc<Client>> {
-        self.inner().clients.get(&id).cloned()
+        self.inner().clients.get(&id).filter(|client| !client.is_closing()).cloned()
     }
 
-    /// How many clients there are, and how many of them have not said who they are.
+    /// The number of clients, and of those among them that are not authenticated.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let inner = self.inner();
-        (inner.clients.len(), inner.anonymous())
+        let anonymous = inner.open().filter(|client| !client.is_authenticated()).count();
+        (inner.open().count(), anonymous)
     }
 
     /// Since when there is no client; `None` while there is one.
@@ -148,7 +168,12 @@ impl Server {
     }
 
     pub(super) fn call_started(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
+        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+        let running = u32::try_from(running).unwrap_or(u32::MAX);
+        if running > self.pool_size.load(Ordering::Relaxed) {
+            let inner = self.inner();
+            self.pool_size.fetch_max(running.min(inner.workers.max), Ordering::Relaxed);
+        }
     }
 
     pub(super) fn call_ended(&self) {
@@ -229,6 +254,10 @@ impl Server {
 }
 
 impl Inner {
+    fn open(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients.values().filter(|client| !client.is_closing())
+    }
+
     fn anonymous(&self) -> usize {
         self.clients.values().filter(|client| !client.is_authenticated()).count()
     }

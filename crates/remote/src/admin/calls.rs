@@ -10,7 +10,7 @@ use oxivirt_rpc::xdr::Text;
 use tarpc::context::Context;
 
 use super::Control;
-use super::params::{invalid, number, uint};
+use super::params::{invalid, numbers, uint};
 use super::protocol::{
     Admin, ClientName, ClientParams, Clients, Filters, Outputs, Params, ServerName, Servers,
 };
@@ -26,22 +26,48 @@ pub(super) struct Calls {
 const WORKERS: [&str; 3] = ["minWorkers", "maxWorkers", "prioWorkers"];
 const LIMITS: [&str; 2] = ["nclients_max", "nclients_unauth_max"];
 
+/// Keep what runs (`VIR_DAEMON_SHUTDOWN_PRESERVE`): networks outlive the daemon in any case.
+const SHUTDOWN_PRESERVE: u32 = 1;
+
+/// Which of libvirt's two look-ups a call makes: they differ in the domain and the words of their errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lookup {
+    /// Most calls.
+    Rpc,
+    /// Setting parameters of a server and reading those of a client.
+    Admin,
+}
+
 impl Calls {
-    fn server(&self, name: &Text) -> Result<Arc<Server>> {
+    fn server(&self, name: &Text, lookup: Lookup) -> Result<Arc<Server>> {
         let name = name.to_text();
         let found = self.control.servers().into_iter().find(|server| server.name() == name);
         found.ok_or_else(|| {
-            let detail = format!("No server named '{name}'");
-            Error::new(ErrorCode::NO_SERVER, ErrorDomain::RPC, detail)
+            let (domain, detail) = match lookup {
+                Lookup::Rpc => (ErrorDomain::RPC, format!("No server named '{name}'")),
+                Lookup::Admin => {
+                    (ErrorDomain::ADMIN, format!("no server with matching name '{name}' found"))
+                }
+            };
+            Error::new(ErrorCode::NO_SERVER, domain, detail)
         })
     }
 
-    fn client(&self, server: &Text, id: u64) -> Result<Arc<Client>> {
-        self.server(server)?.client(id).ok_or_else(|| {
-            let detail = format!("No client with matching ID '{id}'");
-            Error::new(ErrorCode::NO_CLIENT, ErrorDomain::RPC, detail)
-        })
+    fn client(&self, client: &ClientName, lookup: Lookup) -> Result<Arc<Client>> {
+        find_client(&*self.server(&client.srv.name, lookup)?, client.id, lookup)
     }
+}
+
+fn find_client(server: &Server, id: u64, lookup: Lookup) -> Result<Arc<Client>> {
+    server.client(id).ok_or_else(|| {
+        let (domain, detail) = match lookup {
+            Lookup::Rpc => (ErrorDomain::RPC, format!("No client with matching ID '{id}'")),
+            Lookup::Admin => {
+                (ErrorDomain::ADMIN, format!("no client with matching id '{id}' found"))
+            }
+        };
+        Error::new(ErrorCode::NO_CLIENT, domain, detail)
+    })
 }
 
 fn client_name(client: &Client) -> ClientName {
@@ -91,9 +117,13 @@ fn client_params(client: &Client) -> Vec<TypedParam> {
     params
 }
 
-/// How many of libvirt's log words there are.
-fn count(words: &str) -> u32 {
-    u32::try_from(words.split_whitespace().count()).unwrap_or(u32::MAX)
+/// The number of definitions in a list of log filters or outputs.
+fn count(definitions: &str) -> u32 {
+    saturated(definitions.split_whitespace().count())
+}
+
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn no_flags(flags: u32, function: &str) -> Result<()> {
@@ -105,7 +135,7 @@ fn no_flags(flags: u32, function: &str) -> Result<()> {
 
 impl Admin for Calls {
     async fn connect_open(self, _: Context, flags: u32) -> Reply<()> {
-        Ok(no_flags(flags, "adminConnectOpen")?)
+        Ok(no_flags(flags, "adminDispatchConnectOpen")?)
     }
 
     async fn connect_close(self, _: Context) -> Reply<()> {
@@ -119,15 +149,15 @@ impl Admin for Calls {
     async fn connect_list_servers(self, _: Context, need: u32, flags: u32) -> Reply<Servers> {
         no_flags(flags, "adminConnectListServers")?;
         let servers = self.control.servers();
-        let ret = u32::try_from(servers.len()).unwrap_or(u32::MAX);
+        let ret = saturated(servers.len());
         let wanted = servers.iter().filter(|_| need != 0);
         let servers = wanted.map(|server| ServerName { name: server.name().into() }).collect();
         Ok(Servers { servers, ret })
     }
 
-    async fn connect_lookup_server(self, _: Context, name: Text, flags: u32) -> Reply<ServerName> {
-        no_flags(flags, "adminConnectLookupServer")?;
-        self.server(&name)?;
+    // libvirt does not look at the flags
+    async fn connect_lookup_server(self, _: Context, name: Text, _: u32) -> Reply<ServerName> {
+        self.server(&name, Lookup::Rpc)?;
         Ok(ServerName { name })
     }
 
@@ -137,16 +167,15 @@ impl Admin for Calls {
         srv: ServerName,
         flags: u32,
     ) -> Reply<Params> {
+        let server = self.server(&srv.name, Lookup::Rpc)?;
         no_flags(flags, "adminServerGetThreadPoolParameters")?;
-        let server = self.server(&srv.name)?;
-        let workers = server.workers();
-        let (min, running) = (workers.min as usize, server.running());
+        let (workers, (size, free)) = (server.workers(), server.pool());
         let params = [
-            uint("minWorkers", min),
-            uint("maxWorkers", workers.max as usize),
-            uint("nWorkers", min.max(running)),
-            uint("freeWorkers", min.saturating_sub(running)),
-            uint("prioWorkers", workers.priority as usize),
+            uint("minWorkers", workers.min),
+            uint("maxWorkers", workers.max),
+            uint("nWorkers", size),
+            uint("freeWorkers", free),
+            uint("prioWorkers", workers.priority),
             uint("jobQueueDepth", 0),
         ];
         Ok(params.into_iter().collect())
@@ -159,20 +188,25 @@ impl Admin for Calls {
         params: Params,
         flags: u32,
     ) -> Reply<()> {
+        let server = self.server(&srv.name, Lookup::Admin)?;
         no_flags(flags, "adminServerSetThreadPoolParameters")?;
-        let server = self.server(&srv.name)?;
-        let mut workers = server.workers();
-        for param in &params.0 {
-            match number(param, &WORKERS)? {
-                ("minWorkers", value) => workers.min = value,
-                ("maxWorkers", value) => workers.max = value,
-                (_, value) => workers.priority = value,
+        let old = server.workers();
+        let mut new = old;
+        for (name, value) in numbers(&params.0, &WORKERS)? {
+            match name {
+                "minWorkers" => new.min = value,
+                "maxWorkers" => new.max = value,
+                _ => new.priority = value,
             }
         }
-        if workers.min > workers.max {
+        if new.min > new.max {
             return Err(invalid("minWorkers cannot be larger than maxWorkers").into());
         }
-        server.set_workers(workers);
+        if (new.max == 0) != (old.max == 0) {
+            let detail = "maxWorkers must not be switched from zero to non-zero and vice versa";
+            return Err(invalid(detail).into());
+        }
+        server.set_workers(new);
         Ok(())
     }
 
@@ -183,9 +217,10 @@ impl Admin for Calls {
         need: u32,
         flags: u32,
     ) -> Reply<Clients> {
+        let server = self.server(&srv.name, Lookup::Rpc)?;
         no_flags(flags, "adminServerListClients")?;
-        let clients = self.server(&srv.name)?.clients();
-        let ret = u32::try_from(clients.len()).unwrap_or(u32::MAX);
+        let clients = server.clients();
+        let ret = saturated(clients.len());
         let wanted = clients.iter().filter(|_| need != 0);
         Ok(Clients { clients: wanted.map(|client| client_name(client)).collect(), ret })
     }
@@ -197,8 +232,9 @@ impl Admin for Calls {
         id: u64,
         flags: u32,
     ) -> Reply<ClientName> {
+        let server = self.server(&srv.name, Lookup::Rpc)?;
         no_flags(flags, "adminServerLookupClient")?;
-        Ok(client_name(&*self.client(&srv.name, id)?))
+        Ok(client_name(&*find_client(&server, id, Lookup::Rpc)?))
     }
 
     async fn client_get_info(
@@ -207,14 +243,19 @@ impl Admin for Calls {
         client: ClientName,
         flags: u32,
     ) -> Reply<ClientParams> {
+        let client = self.client(&client, Lookup::Admin)?;
         no_flags(flags, "adminClientGetInfo")?;
-        let client = self.client(&client.srv.name, client.id)?;
+        if !client.has_called() {
+            let detail = "No identity information available for client";
+            return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::RPC, detail).into());
+        }
         Ok(client_params(&client).into())
     }
 
     async fn client_close(self, _: Context, client: ClientName, flags: u32) -> Reply<()> {
+        let client = self.client(&client, Lookup::Rpc)?;
         no_flags(flags, "adminClientClose")?;
-        self.client(&client.srv.name, client.id)?.close();
+        client.close();
         Ok(())
     }
 
@@ -224,14 +265,14 @@ impl Admin for Calls {
         srv: ServerName,
         flags: u32,
     ) -> Reply<Params> {
+        let server = self.server(&srv.name, Lookup::Rpc)?;
         no_flags(flags, "adminServerGetClientLimits")?;
-        let server = self.server(&srv.name)?;
         let (limits, (clients, anonymous)) = (server.limits(), server.counts());
         let params = [
-            uint("nclients_max", limits.clients),
-            uint("nclients", clients),
-            uint("nclients_unauth_max", limits.anonymous),
-            uint("nclients_unauth", anonymous),
+            uint("nclients_max", saturated(limits.clients)),
+            uint("nclients", saturated(clients)),
+            uint("nclients_unauth_max", saturated(limits.anonymous)),
+            uint("nclients_unauth", saturated(anonymous)),
         ];
         Ok(params.into_iter().collect())
     }
@@ -243,19 +284,19 @@ impl Admin for Calls {
         params: Params,
         flags: u32,
     ) -> Reply<()> {
+        let server = self.server(&srv.name, Lookup::Admin)?;
         no_flags(flags, "adminServerSetClientLimits")?;
-        let server = self.server(&srv.name)?;
         let mut limits = server.limits();
-        for param in &params.0 {
-            match number(param, &LIMITS)? {
-                ("nclients_max", value) => limits.clients = value as usize,
-                (_, value) => limits.anonymous = value as usize,
+        for (name, value) in numbers(&params.0, &LIMITS)? {
+            match name {
+                "nclients_max" => limits.clients = value as usize,
+                _ => limits.anonymous = value as usize,
             }
         }
         if limits.clients < limits.anonymous {
             let detail = "The overall maximum number of clients must not be less than the number of \
                           clients waiting for authentication";
-            return Err(invalid(detail).into());
+            return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::RPC, detail).into());
         }
         server.set_limits(limits);
         Ok(())
@@ -296,8 +337,8 @@ impl Admin for Calls {
     }
 
     async fn server_update_tls_files(self, _: Context, srv: ServerName, flags: u32) -> Reply<()> {
+        let server = self.server(&srv.name, Lookup::Rpc)?;
         no_flags(flags, "adminServerUpdateTlsFiles")?;
-        let server = self.server(&srv.name)?;
         Ok(self.control.update_tls(server.name())?)
     }
 
@@ -308,7 +349,8 @@ impl Admin for Calls {
         Ok(())
     }
 
-    async fn connect_daemon_shutdown(self, _: Context, _: u32) -> Reply<()> {
+    async fn connect_daemon_shutdown(self, _: Context, flags: u32) -> Reply<()> {
+        no_flags(flags & !SHUTDOWN_PRESERVE, "adminConnectDaemonShutdown")?;
         self.control.shut_down();
         Ok(())
     }

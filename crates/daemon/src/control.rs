@@ -49,7 +49,10 @@ fn internal(detail: String) -> Error {
 }
 
 fn log_error(error: &LogError) -> Error {
-    Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NONE, error.to_string())
+    match error {
+        LogError::Open { source, .. } => Error::io(ErrorDomain::NONE, source, error),
+        _ => Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NONE, error.to_string()),
+    }
 }
 
 impl Control for Controls {

@@ -21,7 +21,7 @@ use crate::args::{Args, Listen, Verbosity};
 use crate::config::{Access, Config, ConfigError};
 use crate::control::Controls;
 use crate::doors::{Doors, Servers};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Priority};
 use crate::metrics::{self, Metrics, MetricsError, Place, Watched};
 use crate::notify;
 use crate::paths::{Paths, UserDirs};
@@ -190,7 +190,7 @@ fn start_log(args: &Args, config: &Config) -> Result<Log, LogError> {
         Verbosity::More => Some(2),
         Verbosity::Usual => config.log.level,
     };
-    let log = Log::new(level);
+    let log = Log::new(level.and_then(Priority::from_number).unwrap_or(Priority::WARNING));
     if let Some(filters) = &config.log.filters {
         log.set_filters(filters)?;
     }

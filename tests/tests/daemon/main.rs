@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod admin_replay;
 mod hostile;
 mod library;
 mod life;

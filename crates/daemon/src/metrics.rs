@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use oxivirt::{EventId, ListFlags, NetworkDriver as _};
+use oxivirt::{ListFlags, NetworkDriver as _, NetworkEventId};
 use oxivirt_network::Driver;
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::counts::Count;
@@ -119,10 +119,11 @@ impl Watched {
     /// Counts what the driver repairs.
     pub(crate) async fn listen(&self) {
         let metrics = Arc::clone(&self.metrics);
-        let count = Box::new(move |_: &oxivirt::Event| {
+        let count = Box::new(move |_: &oxivirt::NetworkEvent| {
             metrics.heals.fetch_add(1, Ordering::Relaxed);
         });
-        let registered = self.driver.network_event_register(None, EventId::Healed, count).await;
+        let registered =
+            self.driver.network_event_register(None, NetworkEventId::Healed, count).await;
         if let Err(error) = registered {
             tracing::warn!(%error, "repairs are not counted");
         }

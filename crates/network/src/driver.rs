@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Autostart, CallbackId, Callbacks, CreateFlags, DefineFlags, DhcpLease, Error, ErrorCode,
-    ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType, NetworkDriver,
-    NetworkHealth, NetworkPlan, NetworkRef, PlanVerb, PortCreateFlags, PortRef, Result, TypedParam,
-    Update, UpdateFlags, XmlFlags,
+    Autostart, CallbackId, Callbacks, Connection, CreateFlags, DefineFlags, DhcpLease, Error,
+    ErrorCode, ErrorDomain, ListFlags, MetadataChange, MetadataType, NetworkDriver, NetworkEvent,
+    NetworkEventCallback, NetworkEventId, NetworkHealth, NetworkIdentity, NetworkPlan, NetworkRef,
+    PlanVerb, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
 };
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
@@ -117,7 +117,7 @@ pub(crate) struct Inner<H> {
     pub(crate) hooks: Hooks,
     /// Held while names, UUIDs and bridge names are given away.
     pub(crate) identities: AsyncMutex<()>,
-    pub(crate) callbacks: Callbacks,
+    pub(crate) callbacks: Callbacks<NetworkEvent>,
     /// Tells the task that repairs networks.
     pub(crate) signs: UnboundedSender<Sign>,
     pub(crate) ports_of_bridges: Mutex<PortsOfBridges>,
@@ -250,13 +250,30 @@ pub(crate) fn prefixes(def: &NetworkDef) -> Prefixes {
 }
 
 #[async_trait]
-impl<H: Host> NetworkDriver for Driver<H> {
+impl<H: Host> Connection for Driver<H> {
     async fn uri(&self) -> Result<String> {
         Ok(self.inner.uri.clone())
     }
 
     async fn driver_type(&self) -> Result<String> {
         Ok("network".to_owned())
+    }
+
+    fn networks(&self) -> Option<&dyn NetworkDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl<H: Host> NetworkDriver for Driver<H> {
+    fn network_identity(&self, xml: &str) -> Result<NetworkIdentity> {
+        let NetworkDef { name, uuid, .. } = read(xml, false)?;
+        Ok(NetworkIdentity { name, uuid })
+    }
+
+    fn network_port_identity(&self, xml: &str) -> Result<Option<Uuid>> {
+        let def = NetworkPortDef::parse(xml).map_err(|error| error::parse(&error))?;
+        Ok((!def.uuid.is_nil()).then_some(def.uuid))
     }
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
@@ -480,10 +497,10 @@ impl<H: Host> NetworkDriver for Driver<H> {
     async fn network_event_register(
         &self,
         network: Option<&NetworkRef>,
-        id: EventId,
-        callback: EventCallback,
+        id: NetworkEventId,
+        callback: NetworkEventCallback,
     ) -> Result<CallbackId> {
-        Ok(self.inner.callbacks.register(network, id, callback))
+        Ok(self.inner.callbacks.register(network.map(|net| net.uuid), id, callback))
     }
 
     async fn network_event_deregister(&self, id: CallbackId) -> Result<()> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oxivirt::{
-    DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry, Result, Uri,
+    Connection, DriverOpener, Error, ErrorCode, ErrorDomain, OpenOptions, Registry, Result, Uri,
 };
 use oxivirt_sys::command::is_executable;
 
@@ -65,7 +65,7 @@ impl DriverOpener for Embedded {
             && uri.path() == "/embed"
     }
 
-    async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+    async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
         let fail =
             |detail: String| Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail);
         let root =

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use oxivirt::Event;
+use oxivirt::NetworkEvent;
 use oxivirt_conf::Heal;
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
@@ -335,7 +335,7 @@ impl<H: Host> Inner<H> {
             }
         };
         self.note_heal(&network.name, &steps);
-        self.callbacks.emit(&Event::Healed { network, steps });
+        self.callbacks.emit(&NetworkEvent::Healed { network, steps });
     }
 
     /// Leaves a note for whoever asks how a network is.

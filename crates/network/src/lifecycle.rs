@@ -19,7 +19,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oxivirt::{Autostart, Error, ErrorCode, ErrorDomain, Event, LifecycleEvent, Lifetime, Result};
+use oxivirt::{
+    Autostart, Error, ErrorCode, ErrorDomain, LifecycleEvent, Lifetime, NetworkEvent, Result,
+};
 use oxivirt_conf::hook_data;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Surroundings, validate};
@@ -236,7 +238,7 @@ impl<H: Host> Inner<H> {
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         for text in start::check(def, &facts).map_err(planned)? {
             tracing::warn!(network = def.name, text, "odd");
-            self.callbacks.emit(&Event::Warning { network: view.reference(), text });
+            self.callbacks.emit(&NetworkEvent::Warning { network: view.reference(), text });
         }
         start::check_firewall(def, &query, &facts).map_err(planned)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {
@@ -524,6 +526,6 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) fn emit(&self, network: &oxivirt::NetworkRef, event: LifecycleEvent) {
-        self.callbacks.emit(&Event::lifecycle(network.clone(), event));
+        self.callbacks.emit(&NetworkEvent::lifecycle(network.clone(), event));
     }
 }

@@ -6,7 +6,7 @@
 //! libvirt 11.3.0: src/util/virmacmap.c
 //!
 //! ```
-//! use crate::macmap::MacMap;
+//! use oxivirt_network::macmap::MacMap;
 //!
 //! let mut map = MacMap::parse(b"[\n]\n")?;
 //! map.add("guest", "52:54:00:ab:cd:ef".parse()?);

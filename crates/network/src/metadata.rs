@@ -3,7 +3,7 @@
 //! libvirt 11.3.0: `virNetworkObjSetMetadata`, `virNetworkObjGetMetadata`, src/conf/virnetworkobj.c
 
 use oxivirt::{
-    Error, ErrorCode, ErrorDomain, Event, MetadataChange, MetadataType, NetworkRef, Result,
+    Error, ErrorCode, ErrorDomain, MetadataChange, MetadataType, NetworkEvent, NetworkRef, Result,
     UpdateFlags,
 };
 use oxivirt_conf::Metadata;
@@ -70,7 +70,7 @@ impl<H: Host> Inner<H> {
         self.set_defs(entry, &old, live, config).await?;
         drop(operation);
         let (network, kind, uri) = (old.reference(), change.kind, change.uri.clone());
-        self.callbacks.emit(&Event::MetadataChange { network, kind, uri });
+        self.callbacks.emit(&NetworkEvent::MetadataChange { network, kind, uri });
         Ok(())
     }
 }

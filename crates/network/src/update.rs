@@ -5,7 +5,7 @@
 //!
 //! libvirt 11.3.0: `networkUpdate`, src/network/bridge_driver.c
 
-use oxivirt::{Error, ErrorDomain, Event, Result, Update, UpdateFlags};
+use oxivirt::{Error, ErrorDomain, NetworkEvent, Result, Update, UpdateFlags};
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Form, NetworkDef};
 
@@ -49,7 +49,7 @@ impl<H: Host> Inner<H> {
         let hooked = self.run_view_hook(&after, HookOperation::Updated, None).await;
         self.taint(entry);
         self.callbacks
-            .emit(&Event::Updated { network: after.reference(), section: change.section });
+            .emit(&NetworkEvent::Updated { network: after.reference(), section: change.section });
         // libvirt reports the failure of a hook only if nothing but the stored definition changed.
         if is_live { Ok(()) } else { hooked }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use oxivirt::{DhcpLease, Event, LeaseChange};
+use oxivirt::{DhcpLease, LeaseChange, NetworkEvent};
 use oxivirt_conf::Heal;
 use oxivirt_sys::watch::DirWatch;
 use oxivirt_sys::{chain, file};
@@ -80,7 +80,7 @@ async fn watch_leases<H: Host>(inner: Weak<Inner<H>>, mut watch: DirWatch, mut k
             let network = entry.view().reference();
             for (change, lease) in difference(&old, &new) {
                 let (network, lease) = (network.clone(), Box::new(lease));
-                inner.callbacks.emit(&Event::Lease { network, change, lease });
+                inner.callbacks.emit(&NetworkEvent::Lease { network, change, lease });
             }
         }
     }

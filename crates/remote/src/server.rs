@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oxivirt::{Error, NetworkDriver};
+use oxivirt::{Connection, Error};
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::{Client, Serves, Service};
 
@@ -68,7 +68,7 @@ pub trait Authority: Send + Sync {
 /// What all connections of a daemon share.
 pub struct Daemon {
     /// Who does the work.
-    pub driver: Arc<dyn NetworkDriver>,
+    pub driver: Arc<dyn Connection>,
     /// Path that clients name in the URI: `/system` or `/session`.
     pub path: &'static str,
     /// Who decides, where somebody has to.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Activity, Autostart, CallbackId, CpuMap, CreateFlags, DefineFlags, Error, ErrorCode,
-    ErrorDomain, Event, EventCallback, EventId, LifecycleEvent, Lifetime, ListFlags,
-    MetadataChange, MetadataType, NetworkDriver, NetworkRef, NodeInfo, Result, Update, UpdateFlags,
-    Uuid, Version, XmlFlags,
+    Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, Error,
+    ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
+    MetadataType, NetworkDriver, NetworkEvent, NetworkEventCallback, NetworkEventId,
+    NetworkIdentity, NetworkRef, NodeInfo, Result, Update, UpdateFlags, Uuid, Version, XmlFlags,
 };
 use oxivirt_conf::Metadata;
 use oxivirt_conf::network::update::{Change, Request, update};
@@ -44,7 +44,7 @@ impl TestDriver {
     }
 
     fn emit(&self, network: &NetworkRef, event: LifecycleEvent) {
-        self.state.callbacks.emit(&Event::lifecycle(network.clone(), event));
+        self.state.callbacks.emit(&NetworkEvent::lifecycle(network.clone(), event));
     }
 
     fn parse(xml: &str, validate: bool) -> Result<NetworkDef> {
@@ -115,7 +115,7 @@ fn chosen(network: &mut Network, flags: UpdateFlags) -> Vec<&mut NetworkDef> {
 }
 
 #[async_trait]
-impl NetworkDriver for TestDriver {
+impl Connection for TestDriver {
     async fn uri(&self) -> Result<String> {
         Ok(self.uri.clone())
     }
@@ -136,6 +136,17 @@ impl NetworkDriver for TestDriver {
         Ok(name.to_string_lossy().into_owned())
     }
 
+    fn host(&self) -> Option<&dyn HostDriver> {
+        Some(self)
+    }
+
+    fn networks(&self) -> Option<&dyn NetworkDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl HostDriver for TestDriver {
     async fn capabilities(&self) -> Result<String> {
         Ok(host::capabilities())
     }
@@ -180,6 +191,15 @@ impl NetworkDriver for TestDriver {
             cores: 2,
             threads: 2,
         })
+    }
+}
+
+#[async_trait]
+impl NetworkDriver for TestDriver {
+    fn network_identity(&self, xml: &str) -> Result<NetworkIdentity> {
+        let NetworkDef { name, uuid, .. } =
+            NetworkDef::parse(xml).map_err(|error| parse_error(&error))?;
+        Ok(NetworkIdentity { name, uuid })
     }
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
@@ -414,17 +434,17 @@ impl NetworkDriver for TestDriver {
             Ok(())
         })?;
         let (network, kind, uri) = (network.clone(), change.kind, change.uri.clone());
-        self.state.callbacks.emit(&Event::MetadataChange { network, kind, uri });
+        self.state.callbacks.emit(&NetworkEvent::MetadataChange { network, kind, uri });
         Ok(())
     }
 
     async fn network_event_register(
         &self,
         network: Option<&NetworkRef>,
-        id: EventId,
-        callback: EventCallback,
+        id: NetworkEventId,
+        callback: NetworkEventCallback,
     ) -> Result<CallbackId> {
-        Ok(self.state.callbacks.register(network, id, callback))
+        Ok(self.state.callbacks.register(network.map(|net| net.uuid), id, callback))
     }
 
     async fn network_event_deregister(&self, id: CallbackId) -> Result<()> {

@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use oxivirt::{
-    DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry, Result, Uri,
+    Connection, DriverOpener, Error, ErrorCode, ErrorDomain, OpenOptions, Registry, Result, Uri,
 };
 use state::State;
 
@@ -42,7 +42,7 @@ impl DriverOpener for Opener {
         uri.driver() == "test" && uri.transport().is_none() && uri.host().is_none()
     }
 
-    async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+    async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
         let state = match uri.path() {
             "" | "/" => {
                 let detail = "testOpen: supply a path or use test:///default";

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
-    Activity, Autostart, Callbacks, Error, ErrorCode, ErrorDomain, Lifetime, NetworkRef,
-    NetworkState, Result, Uuid,
+    Activity, Autostart, Callbacks, Error, ErrorCode, ErrorDomain, Lifetime, NetworkEvent,
+    NetworkRef, NetworkState, Result, Uuid,
 };
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_sys::file;
@@ -50,11 +50,11 @@ impl Network {
     }
 }
 
-/// Networks by UUID, and who listens.
+/// Networks by UUID, and the registrations for their events.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     networks: Mutex<BTreeMap<Uuid, Network>>,
-    pub(crate) callbacks: Callbacks,
+    pub(crate) callbacks: Callbacks<NetworkEvent>,
 }
 
 impl State {

@@ -1,4 +1,4 @@
-//! A driver of one's own behind the API: it answers two calls, everything else says so itself.
+//! A driver that answers two calls; every other call fails with "not supported".
 
 use std::error::Error;
 use std::future::Future as _;
@@ -8,19 +8,26 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use oxivirt::{
-    Connect, DriverOpener, ListFlags, NetworkDriver, NetworkRef, OpenOptions, Registry, Result,
-    Uri, Uuid,
+    Connect, Connection, DriverOpener, ListFlags, NetworkDriver, NetworkRef, OpenOptions, Registry,
+    Result, Uri, Uuid,
 };
 
 #[derive(Debug)]
 struct OneNetwork;
 
 #[async_trait]
-impl NetworkDriver for OneNetwork {
+impl Connection for OneNetwork {
     async fn uri(&self) -> Result<String> {
         Ok("one:///".to_owned())
     }
 
+    fn networks(&self) -> Option<&dyn NetworkDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl NetworkDriver for OneNetwork {
     async fn list_all_networks(&self, _: ListFlags) -> Result<Vec<NetworkRef>> {
         Ok(vec![NetworkRef { name: "the only one".to_owned(), uuid: Uuid::from_u128(1) }])
     }
@@ -38,7 +45,7 @@ impl DriverOpener for Opener {
         uri.driver() == "one"
     }
 
-    async fn open(&self, _: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+    async fn open(&self, _: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
         Ok(Arc::new(OneNetwork))
     }
 }
@@ -47,12 +54,12 @@ impl DriverOpener for Opener {
 fn main() -> std::result::Result<(), Box<dyn Error>> {
     let mut registry = Registry::new();
     registry.register(Opener);
-    // no runtime is needed: this driver never waits
+    // this driver never waits, so no runtime is needed
     let mut example = pin!(async {
-        let connect = Connect::open("one:///", &registry, &OpenOptions::default()).await?;
+        let connect = Connect::builder(&registry).open("one:///").await?;
         for network in connect.list_all_networks(ListFlags::NONE).await? {
             println!("{}", network.name());
-            if let Err(error) = network.create().await {
+            if let Err(error) = network.start().await {
                 println!("{error}");
             }
         }

@@ -1,53 +1,111 @@
-//! Connections: opening one, asking about the host, finding and making networks.
+//! Connections: opening one, and the calls of the connection itself.
 //!
-//! This is where the policy lives that is the same for every driver: a read-only connection
-//! changes nothing, and arguments which no driver could take are refused. A daemon which serves
-//! a driver to others calls it through here, so both kinds of client meet the same checks.
+//! [`Connect`] applies the policy that is the same for every driver: a read-only connection changes
+//! nothing, and arguments that no driver could accept are rejected. A daemon that serves a driver
+//! uses it too, so local and remote clients meet the same checks. Calls about the host and calls that
+//! find networks are in a file each below; [`Network`](crate::Network) has the calls of one network.
+
+mod host;
+mod network;
+
+pub(crate) use network::not_a_uuid;
 
 use crate::{
-    Access, CallbackId, CloseCallback, CpuMap, CreateFlags, DefineFlags, Error, ErrorCode,
-    ErrorDomain, EventCallback, EventId, EventStream, ListFlags, Network, NetworkDriver,
-    NetworkRef, NodeInfo, OpenOptions, Registry, Result, Uri, Version, parse_uuid,
+    Access, Authenticator, CloseCallback, Connection, Error, ErrorCode, ErrorDomain, OpenOptions,
+    Registry, Result, Uri, Version,
 };
 use std::{sync::Arc, time::Duration};
-use uuid::Uuid;
 
 /// An open connection. Clones are the same connection.
 ///
 /// libvirt: `virConnectPtr`
 #[derive(Debug, Clone)]
 pub struct Connect {
-    driver: Arc<dyn NetworkDriver>,
+    connection: Arc<dyn Connection>,
     access: Access,
 }
 
-impl Connect {
-    /// Opens `uri` with the first driver of `registry` which takes it.
-    ///
-    /// An empty name is not resolved here: which connection is meant by no name depends on the
-    /// environment and on configuration files, which belong to the program.
+/// Opens a connection with options; see [`Connect::builder`].
+#[derive(Debug, Clone)]
+pub struct ConnectBuilder<'a> {
+    registry: &'a Registry,
+    options: OpenOptions,
+}
+
+impl ConnectBuilder<'_> {
+    /// Opens the connection read-only.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.options.access = Access::ReadOnly;
+        self
+    }
+
+    /// Answers questions of the peer with `authenticator`.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.options.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Lets a call to a daemon take at most `deadline`; see [`OpenOptions::deadline`].
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// Opens `uri`.
     ///
     /// # Errors
-    /// Number 5 without a driver for `uri`, 1 if it is no URI, and what the driver says.
+    /// Those of [`Connect::open`].
+    pub async fn open(self, uri: &str) -> Result<Connect> {
+        Connect::open(uri, self.registry, &self.options).await
+    }
+}
+
+impl Connect {
+    /// Opens connections with the drivers of `registry`:
+    ///
+    /// ```
+    /// # use oxivirt::{Connect, Registry, Result};
+    /// # use std::time::Duration;
+    /// # async fn example(registry: &Registry) -> Result<Connect> {
+    /// let deadline = Duration::from_secs(10);
+    /// Connect::builder(registry).read_only().deadline(deadline).open("network:///system").await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn builder(registry: &Registry) -> ConnectBuilder<'_> {
+        ConnectBuilder { registry, options: OpenOptions::default() }
+    }
+
+    /// Opens `uri` with the first driver of `registry` that accepts it.
+    ///
+    /// An empty name is not resolved here: the default connection depends on the environment and on
+    /// configuration files, which belong to the program.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_CONNECT`] if no driver accepts `uri`, [`ErrorCode::INTERNAL_ERROR`] if it is
+    /// not a URI, and the error of the driver that cannot open it.
     ///
     /// libvirt: `virConnectOpenInternal`, src/libvirt.c
     pub async fn open(uri: &str, registry: &Registry, options: &OpenOptions) -> Result<Self> {
         let uri: Uri = uri.parse()?;
         refuse_missing_slash(&uri)?;
-        let driver = registry.opener(&uri)?.open(&uri, options).await?;
-        Ok(Self::new(driver, options.access))
+        let connection = registry.opener(&uri)?.open(&uri, options).await?;
+        Ok(Self::new(connection, options.access))
     }
 
-    /// A connection over a driver that is open already.
+    /// Wraps a connection that is open already.
     #[must_use]
-    pub fn new(driver: Arc<dyn NetworkDriver>, access: Access) -> Self {
-        Self { driver, access }
+    pub fn new(connection: Arc<dyn Connection>, access: Access) -> Self {
+        Self { connection, access }
     }
 
-    /// The driver behind the connection. Its calls skip the checks of this layer.
+    /// The connection of the driver. Its calls skip the checks of this layer.
     #[must_use]
-    pub fn driver(&self) -> &Arc<dyn NetworkDriver> {
-        &self.driver
+    pub fn connection(&self) -> &Arc<dyn Connection> {
+        &self.connection
     }
 
     /// Whether the connection may change anything.
@@ -56,303 +114,105 @@ impl Connect {
         self.access
     }
 
-    /// Refuses `api` on a read-only connection.
-    pub(crate) fn may_change(&self, api: &str) -> Result<()> {
-        match self.access {
-            Access::ReadWrite => Ok(()),
-            Access::ReadOnly => Err(Error::new(
-                ErrorCode::OPERATION_DENIED,
-                ErrorDomain::NETWORK,
-                format!("read only access prevents {api}"),
-            )),
-        }
-    }
-
-    fn network(&self, reference: NetworkRef) -> Network {
-        Network::new(self.clone(), reference)
-    }
-
     /// The URI of the connection.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if a daemon's connection is
+    /// lost.
     pub async fn uri(&self) -> Result<String> {
-        self.driver.uri().await
+        self.connection.uri().await
     }
 
-    /// What kind of driver answers.
+    /// Type of the driver: `network`, `TEST`.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::NO_SUPPORT`] if the driver has no type.
     pub async fn driver_type(&self) -> Result<String> {
-        self.driver.driver_type().await
+        self.connection.driver_type().await
     }
 
-    /// Version of what runs guests.
+    /// Version of the hypervisor.
     ///
     /// # Errors
-    /// Number 3 if nothing does.
+    /// [`ErrorCode::NO_SUPPORT`] if the driver has no hypervisor.
     pub async fn hypervisor_version(&self) -> Result<Version> {
-        self.driver.hypervisor_version().await
+        self.connection.hypervisor_version().await
     }
 
-    /// libvirt release whose behaviour the other side has.
+    /// libvirt release that the driver is compatible with.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if a daemon's connection is
+    /// lost.
     pub async fn lib_version(&self) -> Result<Version> {
-        self.driver.lib_version().await
+        self.connection.lib_version().await
     }
 
     /// Name of the host the driver works on.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::NO_SUPPORT`] if the driver does not know it.
     pub async fn hostname(&self) -> Result<String> {
-        self.driver.hostname().await
+        self.connection.hostname().await
     }
 
     /// Whether the connection can still be used.
     ///
     /// # Errors
-    /// What the driver says.
+    /// None of the drivers of this project fails; another driver may.
     pub async fn is_alive(&self) -> Result<bool> {
-        self.driver.is_alive().await
+        self.connection.is_alive().await
     }
 
-    /// Whether nobody else can read the conversation.
+    /// Whether no other process or host can read the conversation.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if a daemon's connection is
+    /// lost.
     pub async fn is_secure(&self) -> Result<bool> {
-        self.driver.is_secure().await
+        self.connection.is_secure().await
     }
 
     /// Whether the conversation is encrypted.
     ///
     /// # Errors
-    /// What the driver says.
+    /// None of the drivers of this project fails; another driver may.
     pub async fn is_encrypted(&self) -> Result<bool> {
-        self.driver.is_encrypted().await
+        self.connection.is_encrypted().await
     }
 
-    /// Sends a sign of life every `interval` and gives up after `count` unanswered ones.
+    /// Sends a keepalive ping after each `interval` of silence and closes the connection after
+    /// `count` unanswered ones; a zero interval stops it.
     ///
     /// # Errors
-    /// Number 3 if the driver cannot.
+    /// [`ErrorCode::NO_SUPPORT`] if the driver has no peer, [`ErrorCode::INTERNAL_ERROR`] if the
+    /// peer does not answer pings.
     pub async fn set_keepalive(&self, interval: Duration, count: u32) -> Result<()> {
-        self.driver.set_keepalive(interval, count).await
+        self.connection.set_keepalive(interval, count).await
     }
 
-    /// Asks to be told when the connection ends.
+    /// Calls `callback` when the connection ends without [`Connect::close`].
     ///
     /// # Errors
-    /// Number 3 if the driver's connections do not end by themselves.
+    /// [`ErrorCode::NO_SUPPORT`] if the driver's connections do not end by themselves.
     pub async fn register_close_callback(&self, callback: CloseCallback) -> Result<()> {
-        self.driver.register_close_callback(callback).await
+        self.connection.register_close_callback(callback).await
     }
 
     /// Ends the connection, also for its clones.
     ///
     /// # Errors
-    /// What the driver says; the connection is not usable any more in either case.
+    /// [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if the peer did not confirm;
+    /// the connection cannot be used any more in either case.
     pub async fn close(&self) -> Result<()> {
-        self.driver.close().await
-    }
-
-    /// What the host can do, as XML.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn capabilities(&self) -> Result<String> {
-        self.driver.capabilities().await
-    }
-
-    /// Firmware tables of the host, as XML.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn sysinfo(&self) -> Result<String> {
-        self.driver.sysinfo().await
-    }
-
-    /// Most virtual processors a guest of `domain_type` may have.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn max_vcpus(&self, domain_type: Option<&str>) -> Result<u32> {
-        self.driver.max_vcpus(domain_type).await
-    }
-
-    /// Processor and memory of the host.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn node_info(&self) -> Result<NodeInfo> {
-        self.driver.node_info().await
-    }
-
-    /// Processors present and online.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn cpu_map(&self) -> Result<CpuMap> {
-        self.driver.cpu_map().await
-    }
-
-    /// Free memory of the host in bytes.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn free_memory(&self) -> Result<u64> {
-        self.driver.free_memory().await
-    }
-
-    /// Free memory of at most `max` NUMA cells from `start`, in bytes.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
-        const API: &str = "virNodeGetCellsFreeMemory";
-        let refused =
-            |message: String| Err(Error::plain(ErrorCode::INVALID_ARG, ErrorDomain::NONE, message));
-        if start < 0 {
-            return refused(format!("startCell in {API} must be zero or greater"));
-        }
-        if max <= 0 {
-            return refused(format!("maxCells in {API} must be greater than zero"));
-        }
-        self.driver.cells_free_memory(start, max).await
-    }
-
-    /// The networks which pass the filter, in no particular order.
-    ///
-    /// # Errors
-    /// Number 8 for an unknown flag.
-    pub async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<Network>> {
-        let references = self.driver.list_all_networks(flags).await?;
-        Ok(references.into_iter().map(|reference| self.network(reference)).collect())
-    }
-
-    /// Names of at most `max` running networks.
-    ///
-    /// # Errors
-    /// What the driver says.
-    ///
-    /// libvirt: `virConnectListNetworks`
-    pub async fn list_networks(&self, max: usize) -> Result<Vec<String>> {
-        self.names(ListFlags::ACTIVE, max).await
-    }
-
-    /// Names of at most `max` stored networks which do not run.
-    ///
-    /// # Errors
-    /// What the driver says.
-    ///
-    /// libvirt: `virConnectListDefinedNetworks`
-    pub async fn list_defined_networks(&self, max: usize) -> Result<Vec<String>> {
-        self.names(ListFlags::INACTIVE, max).await
-    }
-
-    async fn names(&self, flags: ListFlags, max: usize) -> Result<Vec<String>> {
-        let references = self.driver.list_all_networks(flags).await?;
-        Ok(references.into_iter().take(max).map(|reference| reference.name).collect())
-    }
-
-    /// The network of this name.
-    ///
-    /// # Errors
-    /// Number 43 if there is none.
-    pub async fn network_lookup_by_name(&self, name: &str) -> Result<Network> {
-        Ok(self.network(self.driver.network_lookup_by_name(name).await?))
-    }
-
-    /// The network with this UUID.
-    ///
-    /// # Errors
-    /// Number 43 if there is none.
-    pub async fn network_lookup_by_uuid(&self, uuid: Uuid) -> Result<Network> {
-        Ok(self.network(self.driver.network_lookup_by_uuid(uuid).await?))
-    }
-
-    /// The network with this UUID, given as text.
-    ///
-    /// # Errors
-    /// Number 8 if the text is no UUID, 43 if there is no such network.
-    pub async fn network_lookup_by_uuid_string(&self, text: &str) -> Result<Network> {
-        let Some(uuid) = parse_uuid(text) else {
-            return Err(not_a_uuid("virNetworkLookupByUUIDString"));
-        };
-        self.network_lookup_by_uuid(uuid).await
-    }
-
-    /// Stores a definition, new or in place of the old one.
-    ///
-    /// # Errors
-    /// Number 29 on a read-only connection, else what the driver says.
-    pub async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<Network> {
-        // the variant with flags is a function of its own, but read-only refusals name them apart
-        self.may_change(if flags == DefineFlags::NONE {
-            "virNetworkDefineXML"
-        } else {
-            "virNetworkDefineXMLFlags"
-        })?;
-        Ok(self.network(self.driver.network_define_xml(xml, flags).await?))
-    }
-
-    /// Starts a network from XML without storing it.
-    ///
-    /// # Errors
-    /// Number 29 on a read-only connection, else what the driver says.
-    pub async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<Network> {
-        self.may_change(if flags == CreateFlags::NONE {
-            "virNetworkCreateXML"
-        } else {
-            "virNetworkCreateXMLFlags"
-        })?;
-        Ok(self.network(self.driver.network_create_xml(xml, flags).await?))
-    }
-
-    /// Calls `callback` for events of kind `id`, of one network or of all.
-    ///
-    /// # Errors
-    /// Number 3 if the driver has no events.
-    pub async fn network_event_register(
-        &self,
-        network: Option<&Network>,
-        id: EventId,
-        callback: EventCallback,
-    ) -> Result<CallbackId> {
-        let network = network.map(Network::reference);
-        self.driver.network_event_register(network, id, callback).await
-    }
-
-    /// The events of kind `id`, of one network or of all, as a stream.
-    ///
-    /// # Errors
-    /// Number 3 if the driver has no events.
-    pub async fn network_events(
-        &self,
-        network: Option<&Network>,
-        id: EventId,
-    ) -> Result<EventStream> {
-        let network = network.map(Network::reference);
-        EventStream::register(Arc::clone(&self.driver), network, id).await
-    }
-
-    /// Forgets a registration.
-    ///
-    /// # Errors
-    /// Number 8 if there is no such registration.
-    pub async fn network_event_deregister(&self, id: CallbackId) -> Result<()> {
-        self.driver.network_event_deregister(id).await
+        self.connection.close().await
     }
 }
 
 /// Names of the drivers for which libvirt suspects a forgotten slash.
 const SUSPECTED: [&str; 3] = ["qemu", "vbox", "vz"];
 
-/// `qemu://system` names a host; whoever writes it means the path.
+/// `qemu://system` names a host where `qemu:///system` was meant.
 fn refuse_missing_slash(uri: &Uri) -> Result<()> {
     let host_is_a_path = matches!(uri.host(), Some("system" | "session"));
     if SUSPECTED.contains(&uri.driver()) && uri.transport().is_none() && host_is_a_path {
@@ -366,31 +226,33 @@ fn refuse_missing_slash(uri: &Uri) -> Result<()> {
     Ok(())
 }
 
-/// libvirt: `virCheckNonNullArg` and its like print the parameter and the function.
-pub(crate) fn not_a_uuid(api: &str) -> Error {
-    Error::plain(
-        ErrorCode::INVALID_ARG,
-        ErrorDomain::NETWORK,
-        format!("uuidstr in {api} must be a valid UUID"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Autostart, DriverOpener, MetadataChange, MetadataType, UpdateFlags, XmlFlags};
+    use crate::{
+        Autostart, CreateFlags, DefineFlags, DriverOpener, MetadataChange, MetadataType, Network,
+        NetworkDriver, NetworkRef, UpdateFlags, XmlFlags,
+    };
     use async_trait::async_trait;
     use futures::executor::block_on;
+    use uuid::Uuid;
 
     #[derive(Debug)]
     struct Echo(String);
 
     #[async_trait]
-    impl NetworkDriver for Echo {
+    impl Connection for Echo {
         async fn uri(&self) -> Result<String> {
             Ok(self.0.clone())
         }
 
+        fn networks(&self) -> Option<&dyn NetworkDriver> {
+            Some(self)
+        }
+    }
+
+    #[async_trait]
+    impl NetworkDriver for Echo {
         async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkRef> {
             Ok(NetworkRef { name: name.to_owned(), uuid: Uuid::nil() })
         }
@@ -412,7 +274,7 @@ mod tests {
             uri.driver() == "echo"
         }
 
-        async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+        async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
             Ok(Arc::new(Echo(format!("{} by {}", uri, self.0))))
         }
     }
@@ -437,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_driver_which_takes_the_uri_opens_it() {
+    fn first_driver_that_accepts_the_uri_opens_it() {
         let connect = open("echo:///x", Access::ReadWrite).unwrap();
         assert_eq!(block_on(connect.uri()).unwrap(), "echo:///x by first");
     }
 
     #[test]
-    fn uris_nobody_takes() {
+    fn uris_without_driver() {
         check(
             open("odd:///x", Access::ReadWrite),
             5,
@@ -463,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_lacks_what_it_does_not_write() {
+    fn missing_calls_are_not_supported() {
         let network = network(Access::ReadWrite);
         let lacks = "this function is not supported by the connection driver: ";
         check(block_on(network.create()), 3, &format!("{lacks}virNetworkCreate"));
@@ -475,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_only_connection_changes_nothing() {
+    fn read_only_connection_changes_nothing() {
         let network = network(Access::ReadOnly);
         let connect = network.connect();
         let update = crate::Update {
@@ -521,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_arguments_fit_their_kind() {
+    fn metadata_arguments_must_fit_their_kind() {
         use MetadataType::{Element, Title};
         let network = network(Access::ReadWrite);
         let set = |change| block_on(network.set_metadata(&change));
@@ -543,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_must_be_one() {
+    fn invalid_uuid_is_rejected() {
         let network = network(Access::ReadWrite);
         let lookup = network.connect().network_lookup_by_uuid_string("no");
         let message = "uuidstr in virNetworkLookupByUUIDString must be a valid UUID";

@@ -1,10 +1,11 @@
-//! Events and who wants to hear of them.
+//! Events by object family, and the registrations of a driver.
 //!
-//! A driver keeps one [`Callbacks`] and calls [`Callbacks::emit`]; registrations are plain
-//! functions, called on the thread which emits, so whoever needs a queue or another thread puts
-//! it into the function. No lock is held while functions run: they may register and deregister.
+//! Each family has its own event type and ids, as in libvirt; [`Event`] is their sum. A driver
+//! keeps one [`Callbacks`] per family and calls [`Callbacks::emit`]; registrations are plain
+//! functions, called on the thread that emits. No lock is held while functions run: they may
+//! register and deregister.
 
-use crate::{DhcpLease, EventId, LifecycleEvent, MetadataType, NetworkRef, UpdateSection};
+use crate::{DhcpLease, LifecycleEvent, MetadataType, NetworkEventId, NetworkRef, UpdateSection};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -12,9 +13,36 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Something happened to a network.
+/// An event of any object family.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
+    /// Of a network.
+    Network(NetworkEvent),
+}
+
+impl From<NetworkEvent> for Event {
+    fn from(event: NetworkEvent) -> Self {
+        Self::Network(event)
+    }
+}
+
+/// The event type of one object family.
+pub trait FamilyEvent {
+    /// What distinguishes registrations of the family.
+    type Id: Copy + PartialEq;
+
+    /// The id of registrations that receive this event.
+    fn id(&self) -> Self::Id;
+
+    /// UUID of the object that the event is about.
+    fn object(&self) -> Uuid;
+}
+
+/// An event of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkEvent {
     /// It was defined, undefined, started or stopped.
     Lifecycle {
         /// The network.
@@ -40,28 +68,28 @@ pub enum Event {
         /// The part.
         section: UpdateSection,
     },
-    /// Something it had lost was repaired, or could not be. Not sent to libvirt's clients.
+    /// A part that was missing on the host was repaired, or the repair failed. Not sent to
+    /// libvirt's clients.
     Healed {
         /// The network.
         network: NetworkRef,
         /// The steps that repaired it, in words.
         steps: Vec<String>,
     },
-    /// Something on its host keeps it from working as one would think, though it runs. Not sent to
-    /// libvirt's clients.
+    /// A condition of the host limits a running network. Not sent to libvirt's clients.
     Warning {
         /// The network.
         network: NetworkRef,
-        /// What, in words.
+        /// The condition, in words.
         text: String,
     },
-    /// A guest got, kept or gave back an address. Not sent to libvirt's clients.
+    /// A guest got, renewed or released an address. Not sent to libvirt's clients.
     Lease {
         /// The network.
         network: NetworkRef,
         /// What happened.
         change: LeaseChange,
-        /// The address and who has it.
+        /// The address and its client.
         lease: Box<DhcpLease>,
     },
 }
@@ -71,29 +99,29 @@ pub enum Event {
 pub enum LeaseChange {
     /// It is new.
     Added,
-    /// It was prolonged, or its holder's name changed.
+    /// It was renewed, or its client's name changed.
     Updated,
-    /// It was given back or has expired.
+    /// It was released or has expired.
     Removed,
 }
 
-impl Event {
+impl NetworkEvent {
     /// A lifecycle event with the usual detail.
     #[must_use]
     pub fn lifecycle(network: NetworkRef, event: LifecycleEvent) -> Self {
         Self::Lifecycle { network, event, detail: 0 }
     }
 
-    /// Which kind of registration hears of it.
+    /// The id of registrations that receive it.
     #[must_use]
-    pub fn id(&self) -> EventId {
+    pub fn id(&self) -> NetworkEventId {
         match self {
-            Self::Lifecycle { .. } => EventId::Lifecycle,
-            Self::MetadataChange { .. } => EventId::MetadataChange,
-            Self::Updated { .. } => EventId::Updated,
-            Self::Healed { .. } => EventId::Healed,
-            Self::Warning { .. } => EventId::Warning,
-            Self::Lease { .. } => EventId::Lease,
+            Self::Lifecycle { .. } => NetworkEventId::Lifecycle,
+            Self::MetadataChange { .. } => NetworkEventId::MetadataChange,
+            Self::Updated { .. } => NetworkEventId::Updated,
+            Self::Healed { .. } => NetworkEventId::Healed,
+            Self::Warning { .. } => NetworkEventId::Warning,
+            Self::Lease { .. } => NetworkEventId::Lease,
         }
     }
 
@@ -111,83 +139,101 @@ impl Event {
     }
 }
 
-/// Called once per event.
-pub type EventCallback = Box<dyn Fn(&Event) + Send + Sync>;
+impl FamilyEvent for NetworkEvent {
+    type Id = NetworkEventId;
+
+    fn id(&self) -> NetworkEventId {
+        Self::id(self)
+    }
+
+    fn object(&self) -> Uuid {
+        self.network().uuid
+    }
+}
+
+/// Called once per event of a family.
+pub type Callback<E> = Box<dyn Fn(&E) + Send + Sync>;
+
+/// A [`Callback`] that may run while it is deregistered.
+type Shared<E> = Arc<dyn Fn(&E) + Send + Sync>;
+
+/// Called once per event of a network.
+pub type NetworkEventCallback = Callback<NetworkEvent>;
 
 /// Names one registration of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallbackId(pub i32);
 
-/// The registrations of one driver.
-#[derive(Default)]
-pub struct Callbacks {
-    inner: Mutex<Inner>,
+/// The registrations of one driver and family.
+pub struct Callbacks<E: FamilyEvent> {
+    inner: Mutex<Registrations<E>>,
 }
 
-#[derive(Default)]
-struct Inner {
+struct Registrations<E: FamilyEvent> {
     next: i32,
     /// Ordered by age: callbacks run in the order they were registered.
-    entries: BTreeMap<CallbackId, Entry>,
+    entries: BTreeMap<CallbackId, Registration<E>>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    id: EventId,
-    network: Option<Uuid>,
-    callback: Arc<dyn Fn(&Event) + Send + Sync>,
+struct Registration<E: FamilyEvent> {
+    id: E::Id,
+    object: Option<Uuid>,
+    callback: Shared<E>,
 }
 
-impl Callbacks {
+impl<E: FamilyEvent> Registration<E> {
+    fn receives(&self, event: &E) -> bool {
+        self.id == event.id() && self.object.is_none_or(|uuid| uuid == event.object())
+    }
+}
+
+impl<E: FamilyEvent> Default for Callbacks<E> {
+    fn default() -> Self {
+        Self { inner: Mutex::new(Registrations { next: 0, entries: BTreeMap::new() }) }
+    }
+}
+
+impl<E: FamilyEvent> Callbacks<E> {
     /// No registration.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Remembers `callback` for events of kind `id`, of one network or of all.
-    pub fn register(
-        &self,
-        network: Option<&NetworkRef>,
-        id: EventId,
-        callback: EventCallback,
-    ) -> CallbackId {
+    /// Registers `callback` for events with this id, of the object with this UUID or of all.
+    pub fn register(&self, object: Option<Uuid>, id: E::Id, callback: Callback<E>) -> CallbackId {
         let mut inner = self.lock();
         let key = CallbackId(inner.next);
         inner.next = inner.next.wrapping_add(1);
-        let network = network.map(|network| network.uuid);
-        inner.entries.insert(key, Entry { id, network, callback: Arc::from(callback) });
+        inner.entries.insert(key, Registration { id, object, callback: Arc::from(callback) });
         key
     }
 
-    /// Forgets a registration; whether there was one. A call of it which runs at this moment on
-    /// another thread is not waited for.
+    /// Removes a registration and returns whether it existed. A call of it that runs at this
+    /// moment on another thread is not waited for.
     pub fn deregister(&self, key: CallbackId) -> bool {
         self.lock().entries.remove(&key).is_some()
     }
 
-    /// Calls everyone who wants `event`.
-    pub fn emit(&self, event: &Event) {
-        let wanting: Vec<Entry> = {
+    /// Calls every registration that receives `event`.
+    pub fn emit(&self, event: &E) {
+        let receivers: Vec<Shared<E>> = {
             let inner = self.lock();
-            let wants = |entry: &&Entry| {
-                entry.id == event.id()
-                    && entry.network.is_none_or(|uuid| uuid == event.network().uuid)
-            };
-            inner.entries.values().filter(wants).cloned().collect()
+            let receivers = inner.entries.values().filter(|entry| entry.receives(event));
+            receivers.map(|entry| Arc::clone(&entry.callback)).collect()
         };
-        for entry in wanting {
-            (entry.callback)(event);
+        for callback in receivers {
+            callback(event);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Registrations<E>> {
         // the map is never left half changed, so a panic elsewhere does not spoil it
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Callbacks {
+impl<E: FamilyEvent> fmt::Debug for Callbacks<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.lock().entries.keys()).finish()
     }
@@ -202,7 +248,7 @@ mod tests {
         NetworkRef { name: name.to_owned(), uuid: Uuid::from_u128(id) }
     }
 
-    fn recorder(tag: &'static str, sender: &mpsc::Sender<String>) -> EventCallback {
+    fn recorder(tag: &'static str, sender: &mpsc::Sender<String>) -> NetworkEventCallback {
         let sender = sender.clone();
         Box::new(move |event| {
             sender.send(format!("{tag} {}", event.network())).unwrap();
@@ -210,21 +256,21 @@ mod tests {
     }
 
     #[test]
-    fn events_reach_those_who_asked_for_them_in_order_of_registration() {
+    fn events_reach_registrations_in_order_of_registration() {
         let callbacks = Callbacks::new();
         let (sender, receiver) = mpsc::channel();
         let (a, b) = (network("a", 1), network("b", 2));
-        let all = callbacks.register(None, EventId::Lifecycle, recorder("all", &sender));
-        callbacks.register(Some(&a), EventId::Lifecycle, recorder("a", &sender));
-        callbacks.register(None, EventId::MetadataChange, recorder("meta", &sender));
+        let all = callbacks.register(None, NetworkEventId::Lifecycle, recorder("all", &sender));
+        callbacks.register(Some(a.uuid), NetworkEventId::Lifecycle, recorder("a", &sender));
+        callbacks.register(None, NetworkEventId::MetadataChange, recorder("meta", &sender));
 
-        callbacks.emit(&Event::lifecycle(a.clone(), LifecycleEvent::Started));
-        callbacks.emit(&Event::lifecycle(b.clone(), LifecycleEvent::Started));
+        callbacks.emit(&NetworkEvent::lifecycle(a.clone(), LifecycleEvent::Started));
+        callbacks.emit(&NetworkEvent::lifecycle(b.clone(), LifecycleEvent::Started));
         assert!(callbacks.deregister(all));
         assert!(!callbacks.deregister(all));
-        callbacks.emit(&Event::lifecycle(a, LifecycleEvent::Stopped));
+        callbacks.emit(&NetworkEvent::lifecycle(a, LifecycleEvent::Stopped));
         let kind = MetadataType::Title;
-        callbacks.emit(&Event::MetadataChange { network: b, kind, uri: None });
+        callbacks.emit(&NetworkEvent::MetadataChange { network: b, kind, uri: None });
 
         let heard: Vec<String> = receiver.try_iter().collect();
         assert_eq!(heard, ["all a", "a a", "all b", "a a", "meta b"]);
@@ -236,12 +282,12 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let me = Arc::clone(&callbacks);
         let first = CallbackId(0);
-        let once = Box::new(move |event: &Event| {
+        let once = Box::new(move |event: &NetworkEvent| {
             assert!(me.deregister(first));
             sender.send(event.id()).unwrap();
         });
-        assert_eq!(callbacks.register(None, EventId::Lifecycle, once), first);
-        let event = Event::lifecycle(network("a", 1), LifecycleEvent::Defined);
+        assert_eq!(callbacks.register(None, NetworkEventId::Lifecycle, once), first);
+        let event = NetworkEvent::lifecycle(network("a", 1), LifecycleEvent::Defined);
         callbacks.emit(&event);
         callbacks.emit(&event);
         assert_eq!(receiver.try_iter().count(), 1);

@@ -328,7 +328,7 @@ numbered! {
     /// Which events a registration is about.
     ///
     /// libvirt: `virNetworkEventID`
-    EventId: i32 {
+    NetworkEventId: i32 {
         /// Defined, undefined, started, stopped.
         Lifecycle = 0, "lifecycle";
         /// Title, description or custom metadata changed.
@@ -440,7 +440,7 @@ mod tests {
         assert_eq!(UpdateCommand::AddFirst.number(), 4);
         assert_eq!(UpdateCommand::from_number(9).word(), None);
         assert_eq!(MetadataType::from_number(-1).number(), -1);
-        assert_eq!(EventId::MetadataChange.number(), 1);
+        assert_eq!(NetworkEventId::MetadataChange.number(), 1);
         assert_eq!(LifecycleEvent::Stopped.number(), 3);
         assert_eq!(IpAddrType::Ipv6.word(), Some("ipv6"));
         assert_eq!(CloseReason::Client.number(), 3);

@@ -24,6 +24,7 @@
 //! ```
 
 pub mod connect;
+pub mod connection;
 pub mod driver;
 pub mod error;
 pub mod event;
@@ -37,14 +38,18 @@ pub mod report;
 pub mod types;
 pub mod uri;
 
-pub use connect::Connect;
-pub use driver::{CloseCallback, MetadataChange, NetworkDriver, Update};
+pub use connect::{Connect, ConnectBuilder};
+pub use connection::{CloseCallback, Connection};
+pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
 pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
-pub use event::{CallbackId, Callbacks, Event, EventCallback, LeaseChange};
+pub use event::{
+    Callback, CallbackId, Callbacks, Event, FamilyEvent, LeaseChange, NetworkEvent,
+    NetworkEventCallback,
+};
 pub use event_stream::EventStream;
 pub use flags::{
-    Activity, Autostart, CloseReason, CreateFlags, DefineFlags, EventId, IpAddrType,
-    LifecycleEvent, Lifetime, ListFlags, MetadataType, NetworkState, PlanVerb, PortCreateFlags,
+    Activity, Autostart, CloseReason, CreateFlags, DefineFlags, IpAddrType, LifecycleEvent,
+    Lifetime, ListFlags, MetadataType, NetworkEventId, NetworkState, PlanVerb, PortCreateFlags,
     UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
 };
 pub use network::Network;

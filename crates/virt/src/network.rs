@@ -2,15 +2,15 @@
 
 use crate::{
     Autostart, Connect, DhcpLease, Error, ErrorCode, ErrorDomain, MetadataChange, MetadataType,
-    NetworkHealth, NetworkPlan, NetworkRef, PlanVerb, Port, PortCreateFlags, PortRef, Result,
-    Update, UpdateFlags, XmlFlags, connect::not_a_uuid, parse_uuid,
+    NetworkDriver, NetworkHealth, NetworkPlan, NetworkRef, PlanVerb, Port, PortCreateFlags,
+    PortRef, Result, Update, UpdateFlags, XmlFlags, connect::not_a_uuid, parse_uuid,
 };
 use uuid::Uuid;
 
 /// A network as a connection knows it.
 ///
 /// It is a name, not a lock: the network can vanish at any time, and calls then fail with
-/// number 43.
+/// [`ErrorCode::NO_NETWORK`].
 ///
 /// libvirt: `virNetworkPtr`, src/libvirt-network.c
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Network {
         &self.connect
     }
 
-    /// What names it.
+    /// Its name and UUID.
     #[must_use]
     pub fn reference(&self) -> &NetworkRef {
         &self.reference
@@ -48,104 +48,131 @@ impl Network {
         self.reference.uuid
     }
 
-    /// Starts it.
+    /// The driver, for a call of the function `api` that changes nothing.
+    fn driver(&self, api: &str) -> Result<&dyn NetworkDriver> {
+        self.connect.network_driver(api)
+    }
+
+    /// The driver, for a call of the function `api` that changes something.
+    fn changing(&self, api: &str) -> Result<&dyn NetworkDriver> {
+        self.connect.check_network_change(api)?;
+        self.connect.network_driver(api)
+    }
+
+    /// Starts it. libvirt's name for this call is "create".
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, 55 if it runs, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if it runs, [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if the host refuses
+    /// a step.
+    pub async fn start(&self) -> Result<()> {
+        self.create().await
+    }
+
+    /// Starts it, under libvirt's name; the same as [`Network::start`].
+    ///
+    /// # Errors
+    /// Those of [`Network::start`].
     pub async fn create(&self) -> Result<()> {
-        self.connect.may_change("virNetworkCreate")?;
-        self.connect.driver().network_create(&self.reference).await
+        self.changing("virNetworkCreate")?.network_create(&self.reference).await
     }
 
-    /// Stops it. A transient network is gone afterwards.
+    /// Stops it. A transient network no longer exists afterwards.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, 55 if it does not run, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if it does not run, [`ErrorCode::NO_NETWORK`] if it does not exist.
     pub async fn destroy(&self) -> Result<()> {
-        self.connect.may_change("virNetworkDestroy")?;
-        self.connect.driver().network_destroy(&self.reference).await
+        self.changing("virNetworkDestroy")?.network_destroy(&self.reference).await
     }
 
-    /// Removes the stored definition. A network which runs becomes transient.
+    /// Removes the stored definition. A running network becomes transient.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, 55 if it is transient, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if it is transient, [`ErrorCode::NO_NETWORK`] if it does not exist.
     pub async fn undefine(&self) -> Result<()> {
-        self.connect.may_change("virNetworkUndefine")?;
-        self.connect.driver().network_undefine(&self.reference).await
+        self.changing("virNetworkUndefine")?.network_undefine(&self.reference).await
     }
 
     /// Changes one part of it.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if the element does not match the definition or the network's state excludes the flags,
+    /// [`ErrorCode::OPERATION_UNSUPPORTED`] for a section that cannot be changed, and the errors of
+    /// the element's XML.
     pub async fn update(&self, update: &Update) -> Result<()> {
-        self.connect.may_change("virNetworkUpdate")?;
-        self.connect.driver().network_update(&self.reference, update).await
+        self.changing("virNetworkUpdate")?.network_update(&self.reference, update).await
     }
 
     /// The network as XML, ending in a newline.
     ///
     /// # Errors
-    /// Number 8 for a flag the driver does not know.
+    /// [`ErrorCode::INVALID_ARG`] for a flag the driver does not know, [`ErrorCode::NO_NETWORK`] if
+    /// the network does not exist.
     pub async fn xml_desc(&self, flags: XmlFlags) -> Result<String> {
-        self.connect.driver().network_xml_desc(&self.reference, flags).await
+        self.driver("virNetworkGetXMLDesc")?.network_xml_desc(&self.reference, flags).await
     }
 
     /// Name of its bridge.
     ///
     /// # Errors
-    /// Number 1 if it has none.
+    /// [`ErrorCode::INTERNAL_ERROR`] if it has none, [`ErrorCode::NO_NETWORK`] if the network does
+    /// not exist.
     pub async fn bridge_name(&self) -> Result<String> {
-        self.connect.driver().network_bridge_name(&self.reference).await
+        self.driver("virNetworkGetBridgeName")?.network_bridge_name(&self.reference).await
     }
 
     /// Whether it starts with the host.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::NO_NETWORK`] if it does not exist.
     pub async fn autostart(&self) -> Result<Autostart> {
-        self.connect.driver().network_autostart(&self.reference).await
+        self.driver("virNetworkGetAutostart")?.network_autostart(&self.reference).await
     }
 
-    /// Says whether it starts with the host.
+    /// Sets whether it starts with the host.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, 55 if it is transient, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if it is transient, [`ErrorCode::SYSTEM_ERROR`] if the link cannot be made or removed.
     pub async fn set_autostart(&self, autostart: Autostart) -> Result<()> {
-        self.connect.may_change("virNetworkSetAutostart")?;
-        self.connect.driver().network_set_autostart(&self.reference, autostart).await
+        let driver = self.changing("virNetworkSetAutostart")?;
+        driver.network_set_autostart(&self.reference, autostart).await
     }
 
     /// Whether it runs.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::NO_NETWORK`] if it does not exist.
     pub async fn is_active(&self) -> Result<bool> {
-        self.connect.driver().network_is_active(&self.reference).await
+        self.driver("virNetworkIsActive")?.network_is_active(&self.reference).await
     }
 
     /// Whether it has a stored definition.
     ///
     /// # Errors
-    /// What the driver says.
+    /// [`ErrorCode::NO_NETWORK`] if it does not exist.
     pub async fn is_persistent(&self) -> Result<bool> {
-        self.connect.driver().network_is_persistent(&self.reference).await
+        self.driver("virNetworkIsPersistent")?.network_is_persistent(&self.reference).await
     }
 
-    /// The addresses handed out and not expired, of one MAC address or all.
+    /// The leases that have not expired, of one MAC address or all.
     ///
     /// # Errors
-    /// Number 44 if `mac` is no MAC address, else what the driver says.
+    /// [`ErrorCode::INVALID_MAC`] if `mac` is not a MAC address, [`ErrorCode::NO_NETWORK`] if the
+    /// network does not exist, [`ErrorCode::SYSTEM_ERROR`] or [`ErrorCode::INTERNAL_ERROR`] if the
+    /// file of leases cannot be read.
     pub async fn dhcp_leases(&self, mac: Option<&str>) -> Result<Vec<DhcpLease>> {
-        self.connect.driver().network_dhcp_leases(&self.reference, mac, 0).await
+        self.driver("virNetworkGetDHCPLeases")?.network_dhcp_leases(&self.reference, mac, 0).await
     }
 
     /// A piece of metadata, elements without their prefix.
     ///
     /// # Errors
-    /// Number 8 if `flags` names both scopes or `uri` does not fit `kind`, 111 if there is no
-    /// such metadata.
+    /// [`ErrorCode::INVALID_ARG`] if `flags` names both scopes or `uri` does not fit `kind`,
+    /// [`ErrorCode::NO_NETWORK_METADATA`] if there is no such metadata.
     pub async fn metadata(
         &self,
         kind: MetadataType,
@@ -160,17 +187,18 @@ impl Network {
                  are mutually exclusive",
             ));
         }
-        self.connect.driver().network_metadata(&self.reference, kind, uri, flags).await
+        self.driver(API)?.network_metadata(&self.reference, kind, uri, flags).await
     }
 
     /// Changes or removes a piece of metadata.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, 8 if key and namespace do not fit the kind or a
-    /// title has a newline, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::INVALID_ARG`] if key
+    /// and namespace do not fit the kind or a title has a newline,
+    /// [`ErrorCode::OPERATION_INVALID`] if the network's state excludes the flags.
     pub async fn set_metadata(&self, change: &MetadataChange) -> Result<()> {
         const API: &str = "virNetworkSetMetadata";
-        self.connect.may_change(API)?;
+        let driver = self.changing(API)?;
         check_argument("uri", change.uri.as_deref(), change.kind, API)?;
         match change.kind {
             MetadataType::Title
@@ -182,16 +210,16 @@ impl Network {
             MetadataType::Element if change.metadata.is_none() => {}
             kind => check_argument("key", change.key.as_deref(), kind, API)?,
         }
-        self.connect.driver().network_set_metadata(&self.reference, change).await
+        driver.network_set_metadata(&self.reference, change).await
     }
 
     /// Whether everything that the network needs is in place on the host of the driver.
     ///
     /// # Errors
     /// [`ErrorCode::NO_SUPPORT`] if the driver or the daemon has no such call,
-    /// [`ErrorCode::NO_NETWORK`] if the network is gone.
+    /// [`ErrorCode::NO_NETWORK`] if the network does not exist.
     pub async fn health(&self) -> Result<NetworkHealth> {
-        self.connect.driver().network_health(&self.reference, 0).await
+        self.driver("oxivirtNetworkHealth")?.network_health(&self.reference, 0).await
     }
 
     /// What `verb` would do to the host of the driver. Nothing is changed.
@@ -200,40 +228,42 @@ impl Network {
     /// The error with which the operation itself would be refused; [`ErrorCode::NO_SUPPORT`] if
     /// the driver or the daemon has no such call, [`ErrorCode::INVALID_ARG`] for an unknown verb.
     pub async fn plan(&self, verb: PlanVerb) -> Result<NetworkPlan> {
-        self.connect.driver().network_plan(&self.reference, verb, None, 0).await
+        self.driver("oxivirtNetworkPlan")?.network_plan(&self.reference, verb, None, 0).await
     }
 
     /// Like [`Network::plan`], for the definition `xml` in place of the network's own.
     ///
     /// # Errors
     /// Those of [`Network::plan`], and [`ErrorCode::XML_ERROR`] or [`ErrorCode::XML_DETAIL`] if
-    /// `xml` is no definition.
+    /// `xml` is not a definition.
     pub async fn plan_with(&self, verb: PlanVerb, xml: &str) -> Result<NetworkPlan> {
-        self.connect.driver().network_plan(&self.reference, verb, Some(xml), 0).await
+        self.driver("oxivirtNetworkPlan")?.network_plan(&self.reference, verb, Some(xml), 0).await
     }
 
     /// Its ports, in no particular order.
     ///
     /// # Errors
-    /// Number 55 if it does not run.
+    /// [`ErrorCode::OPERATION_INVALID`] if it does not run.
     pub async fn list_all_ports(&self) -> Result<Vec<Port>> {
-        let ports = self.connect.driver().network_list_all_ports(&self.reference, 0).await?;
+        let driver = self.driver("virNetworkListAllPorts")?;
+        let ports = driver.network_list_all_ports(&self.reference, 0).await?;
         Ok(ports.into_iter().map(|port| self.port(port)).collect())
     }
 
     /// The port with this UUID.
     ///
     /// # Errors
-    /// Number 107 if there is none.
+    /// [`ErrorCode::NO_NETWORK_PORT`] if there is none.
     pub async fn port_lookup_by_uuid(&self, uuid: Uuid) -> Result<Port> {
-        let driver = self.connect.driver();
+        let driver = self.driver("virNetworkPortLookupByUUID")?;
         Ok(self.port(driver.network_port_lookup_by_uuid(&self.reference, uuid).await?))
     }
 
     /// The port with this UUID, given as text.
     ///
     /// # Errors
-    /// Number 8 if the text is no UUID, 107 if there is no such port.
+    /// [`ErrorCode::INVALID_ARG`] if the text is not a UUID, [`ErrorCode::NO_NETWORK_PORT`] if there
+    /// is no such port.
     pub async fn port_lookup_by_uuid_string(&self, text: &str) -> Result<Port> {
         let Some(uuid) = parse_uuid(text) else {
             return Err(not_a_uuid("virNetworkPortLookupByUUIDString"));
@@ -241,17 +271,20 @@ impl Network {
         self.port_lookup_by_uuid(uuid).await
     }
 
-    /// Makes a port from XML.
+    /// Creates a port from XML.
     ///
     /// # Errors
-    /// Number 29 on a read-only connection, else what the driver says.
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::OPERATION_INVALID`]
+    /// if the network does not run, [`ErrorCode::NETWORK_PORT_EXIST`] if the UUID is in use, and the
+    /// errors of the port's XML.
     pub async fn port_create_xml(&self, xml: &str, flags: PortCreateFlags) -> Result<Port> {
-        self.connect.may_change("virNetworkPortCreateXML")?;
-        let driver = self.connect.driver();
+        let driver = self.changing("virNetworkPortCreateXML")?;
         Ok(self.port(driver.network_port_create_xml(&self.reference, xml, flags).await?))
     }
 
-    fn port(&self, reference: PortRef) -> Port {
+    /// The port that `reference` names, without asking the driver whether it exists.
+    #[must_use]
+    pub fn port(&self, reference: PortRef) -> Port {
         Port::new(self.connect.clone(), reference)
     }
 }
@@ -267,7 +300,7 @@ fn check_argument(name: &str, value: Option<&str>, kind: MetadataType, api: &str
         (MetadataType::Description | MetadataType::Title, Some(_)) => {
             Err(invalid(format!("{name} in {api} must be NULL")))
         }
-        // an unknown kind is for the driver to refuse
+        // the driver rejects an unknown kind
         _ => Ok(()),
     }
 }

@@ -7,12 +7,14 @@ use futures::StreamExt as _;
 use futures::lock::Mutex;
 use futures::stream::{self, BoxStream};
 
-use crate::{Connect, Event, EventId, EventStream, NetworkRef, OpenOptions, Registry, Result};
+use crate::{
+    Connect, EventStream, NetworkEvent, NetworkEventId, NetworkRef, OpenOptions, Registry, Result,
+};
 
 /// Opens a connection when it is first needed, and again whenever the last one has been lost.
 ///
-/// It waits for nothing: whether and when to try again after a failure is for the program to say. What was
-/// asked on a connection that was lost meanwhile may or may not have been done; it is not asked again.
+/// It never waits: the program decides whether and when to try again after a failure. A call on a connection
+/// that was lost meanwhile may or may not have been carried out; it is not repeated.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -62,14 +64,14 @@ impl Reconnect {
 
     /// Events of kind `id`, of one network or of all, over all connections that there will be.
     ///
-    /// What happens while there is no connection is not told: after an error, and at first, the program
-    /// looks for itself. Each attempt that fails is an item; the next item is the next attempt.
+    /// Events during a loss of the connection are missed: after an error, and at first, the program has to
+    /// read the state itself. Each attempt that fails is an item; the next item is the next attempt.
     #[must_use]
     pub fn network_events(
         &self,
         network: Option<NetworkRef>,
-        id: EventId,
-    ) -> BoxStream<'static, Result<Event>> {
+        id: NetworkEventId,
+    ) -> BoxStream<'static, Result<NetworkEvent>> {
         let start = (self.clone(), None::<EventStream>);
         stream::unfold(start, move |(daemon, events)| {
             let network = network.clone();
@@ -93,15 +95,19 @@ impl Reconnect {
         .boxed()
     }
 
-    async fn register(&self, network: Option<&NetworkRef>, id: EventId) -> Result<EventStream> {
+    async fn register(
+        &self,
+        network: Option<&NetworkRef>,
+        id: NetworkEventId,
+    ) -> Result<EventStream> {
         let connect = self.connect().await?;
-        EventStream::register(Arc::clone(connect.driver()), network, id).await
+        EventStream::register(Arc::clone(connect.connection()), network, id).await
     }
 
     /// Ends the connection, if there is one.
     ///
     /// # Errors
-    /// What the driver says; it is opened anew when it is needed in either case.
+    /// Those of [`Connect::close`]; the connection is opened again when needed in either case.
     pub async fn close(&self) -> Result<()> {
         match self.current.lock().await.take() {
             Some(connect) => connect.close().await,
@@ -114,8 +120,8 @@ impl Reconnect {
 mod tests {
     use super::*;
     use crate::{
-        CallbackId, Callbacks, DriverOpener, EventCallback, LifecycleEvent, NetworkDriver, Uri,
-        Uuid,
+        CallbackId, Callbacks, Connection, DriverOpener, LifecycleEvent, NetworkDriver,
+        NetworkEventCallback, Uri, Uuid,
     };
     use async_trait::async_trait;
     use futures::executor::block_on;
@@ -131,11 +137,15 @@ mod tests {
 
     #[derive(Debug, Default)]
     struct Line {
-        callbacks: StdMutex<Option<Callbacks>>,
+        callbacks: StdMutex<Option<Callbacks<NetworkEvent>>>,
     }
 
     #[async_trait]
-    impl NetworkDriver for Line {
+    impl Connection for Line {
+        fn networks(&self) -> Option<&dyn NetworkDriver> {
+            Some(self)
+        }
+
         async fn uri(&self) -> Result<String> {
             Ok("line:///".to_owned())
         }
@@ -143,15 +153,18 @@ mod tests {
         async fn is_alive(&self) -> Result<bool> {
             Ok(self.callbacks.lock().unwrap().is_some())
         }
+    }
 
+    #[async_trait]
+    impl NetworkDriver for Line {
         async fn network_event_register(
             &self,
             network: Option<&NetworkRef>,
-            id: EventId,
-            callback: EventCallback,
+            id: NetworkEventId,
+            callback: NetworkEventCallback,
         ) -> Result<CallbackId> {
             let callbacks = self.callbacks.lock().unwrap();
-            Ok(callbacks.as_ref().unwrap().register(network, id, callback))
+            Ok(callbacks.as_ref().unwrap().register(network.map(|net| net.uuid), id, callback))
         }
     }
 
@@ -167,7 +180,7 @@ mod tests {
             uri.driver() == "line"
         }
 
-        async fn open(&self, _: &Uri, _: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+        async fn open(&self, _: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
             if *self.0.is_down.lock().unwrap() {
                 return Err(crate::Error::no_network("the daemon is down"));
             }
@@ -184,7 +197,7 @@ mod tests {
 
         fn emit(&self, name: &str) {
             let network = NetworkRef { name: name.to_owned(), uuid: Uuid::nil() };
-            let event = Event::lifecycle(network, LifecycleEvent::Started);
+            let event = NetworkEvent::lifecycle(network, LifecycleEvent::Started);
             let lines = self.connections.lock().unwrap();
             let callbacks = lines.last().unwrap().callbacks.lock().unwrap();
             callbacks.as_ref().unwrap().emit(&event);
@@ -220,9 +233,9 @@ mod tests {
     #[test]
     fn events_go_on_after_a_loss() {
         let (daemon, reconnect) = reconnect();
-        let mut events = reconnect.network_events(None, EventId::Lifecycle);
+        let mut events = reconnect.network_events(None, NetworkEventId::Lifecycle);
         let mut next = |expect: &str| {
-            // Registers first: nobody hears of what was before.
+            // registers first: earlier events are not delivered
             let mut item = std::pin::pin!(events.next());
             assert!(block_on(futures::future::poll_immediate(&mut item)).is_none(), "too early");
             daemon.emit(expect);

@@ -1,10 +1,10 @@
-//! Which drivers a program has, and which of them takes a URI.
+//! The drivers of a program, and the choice of the one that opens a URI.
 //!
-//! There is no global list: the program fills a [`Registry`] at start and hands it to
+//! There is no global list: the program fills a [`Registry`] at start and passes it to
 //! [`Connect::open`](crate::Connect::open). So a library never pulls in a driver, and a test can
 //! have drivers of its own.
 
-use crate::{Error, ErrorCode, ErrorDomain, NetworkDriver, Result, Uri};
+use crate::{Connection, Error, ErrorCode, ErrorDomain, Result, Uri};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,8 +14,26 @@ pub enum Access {
     /// Every call is allowed.
     #[default]
     ReadWrite,
-    /// Calls which change something fail with number 29.
+    /// Calls that change something fail with [`ErrorCode::OPERATION_DENIED`].
     ReadOnly,
+}
+
+impl Access {
+    /// Checks that the function `api` may change something; `domain` is the one of its family.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OPERATION_DENIED`] if the access is read-only.
+    ///
+    /// libvirt: `virCheckReadOnlyGoto`
+    pub fn check_change(self, domain: ErrorDomain, api: &str) -> Result<()> {
+        match self {
+            Self::ReadWrite => Ok(()),
+            Self::ReadOnly => {
+                let detail = format!("read only access prevents {api}");
+                Err(Error::new(ErrorCode::OPERATION_DENIED, domain, detail))
+            }
+        }
+    }
 }
 
 /// Kind of a piece of a credential.
@@ -30,16 +48,16 @@ pub enum CredentialKind {
     AuthName,
     /// Password.
     PassPhrase,
-    /// Answer which may be seen while it is typed.
+    /// Answer that may be shown while it is typed.
     EchoPrompt,
-    /// Answer which must not be seen.
+    /// Answer that must not be shown.
     NoEchoPrompt,
 }
 
-/// A question to whoever opens the connection.
+/// A question that the peer asks the user while a connection is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// What is asked for.
+    /// Kind of the answer.
     pub kind: CredentialKind,
     /// The question, without a colon.
     pub prompt: String,
@@ -47,14 +65,15 @@ pub struct Credential {
     pub default: Option<String>,
 }
 
-/// Answers the questions of a peer which wants to know who we are.
+/// Answers the questions of a peer that authenticates the user.
 ///
 /// libvirt: `virConnectAuthCallbackPtr`
 pub trait Authenticator: Send + Sync {
     /// One answer per question, in their order.
     ///
     /// # Errors
-    /// Number 45 or 79 if an answer cannot be had.
+    /// [`ErrorCode::AUTH_FAILED`] if a question cannot be answered,
+    /// [`ErrorCode::AUTH_CANCELLED`] if the user declines.
     fn answer(&self, questions: &[Credential]) -> Result<Vec<String>>;
 }
 
@@ -63,11 +82,11 @@ pub trait Authenticator: Send + Sync {
 pub struct OpenOptions {
     /// Whether it may change anything.
     pub access: Access,
-    /// Who answers questions; without one, a peer which asks refuses us.
+    /// Answers questions of the peer; without it, a peer that asks refuses the connection.
     pub authenticator: Option<Arc<dyn Authenticator>>,
-    /// How long a call to a daemon may take, from its start to its answer; it fails with number 68
-    /// then, and the daemon may still carry it out. Without one a call waits as long as the
-    /// connection lives, as in libvirt.
+    /// How long a call to a daemon may take, from its start to its answer; it fails with
+    /// [`ErrorCode::OPERATION_TIMEOUT`] then, and the daemon may still carry it out. Without a
+    /// deadline a call waits as long as the connection lives, as in libvirt.
     pub deadline: Option<Duration>,
 }
 
@@ -89,8 +108,8 @@ pub trait DriverOpener: Send + Sync {
     /// Opens a connection.
     ///
     /// # Errors
-    /// Whatever keeps the driver from serving `uri`.
-    async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn NetworkDriver>>;
+    /// The driver cannot serve `uri`; the code says why.
+    async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn Connection>>;
 }
 
 /// The drivers of a program, in order of preference.
@@ -106,7 +125,7 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds a driver after those which are there.
+    /// Adds a driver after those already registered.
     pub fn register(&mut self, opener: impl DriverOpener + 'static) {
         self.openers.push(Box::new(opener));
     }
@@ -116,10 +135,10 @@ impl Registry {
         self.openers.iter().map(|opener| opener.name())
     }
 
-    /// The first driver which takes `uri`.
+    /// The first driver that accepts `uri`.
     ///
     /// # Errors
-    /// Number 5 if there is none.
+    /// [`ErrorCode::NO_CONNECT`] if there is none.
     pub fn opener(&self, uri: &Uri) -> Result<&dyn DriverOpener> {
         match self.openers.iter().find(|opener| opener.accepts(uri)) {
             Some(opener) => Ok(&**opener),

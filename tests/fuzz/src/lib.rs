@@ -203,7 +203,7 @@ pub fn session(data: &[u8]) {
             let connect = oxivirt::Connect::open("test:///default", &registry, &options);
             let connect = connect.await.expect("networks in memory");
             let daemon = Arc::new(Daemon {
-                driver: Arc::clone(connect.driver()),
+                driver: Arc::clone(connect.connection()),
                 path: "/system",
                 authority: None,
                 access: None,

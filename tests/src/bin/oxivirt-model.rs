@@ -71,7 +71,8 @@ fn serve(uri: &str) -> Result<(), String> {
         oxivirt_network::register(&mut registry, Environment::of_process());
         let connect = Connect::open(uri, &registry, &OpenOptions::default()).await;
         let connect = connect.map_err(|error| error.to_string())?;
-        kernel::serve(connect.driver().as_ref()).await;
+        let networks = connect.connection().network_driver("virConnectListAllNetworks");
+        kernel::serve(networks.map_err(|error| error.to_string())?).await;
         Ok(())
     })
 }

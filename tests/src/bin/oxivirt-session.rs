@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxivirt::{
-    Access, Connect, CreateFlags, DefineFlags, DhcpLease, Error, Event, EventId, Network,
-    PortCreateFlags, Result, TypedParam, TypedValue, Update, UpdateCommand, UpdateFlags,
-    UpdateSection, Uri, XmlFlags,
+    Access, Connect, CreateFlags, DefineFlags, DhcpLease, Error, Network, NetworkEvent,
+    NetworkEventId, PortCreateFlags, Result, TypedParam, TypedValue, Update, UpdateCommand,
+    UpdateFlags, UpdateSection, Uri, XmlFlags,
 };
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::layout::Layout;
@@ -63,9 +63,14 @@ impl Session {
         let connect = Connect::new(Arc::new(driver(&uri.parse()?).await?), Access::ReadWrite);
         let heard = Arc::new(Mutex::default());
         if hears {
-            for id in [EventId::Lifecycle, EventId::Healed, EventId::Warning, EventId::Lease] {
+            for id in [
+                NetworkEventId::Lifecycle,
+                NetworkEventId::Healed,
+                NetworkEventId::Warning,
+                NetworkEventId::Lease,
+            ] {
                 let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&heard);
-                let hear = move |event: &Event| lock(&heard).push(told(event));
+                let hear = move |event: &NetworkEvent| lock(&heard).push(told(event));
                 connect.network_event_register(None, id, Box::new(hear)).await?;
             }
         }
@@ -104,15 +109,15 @@ fn lock(heard: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn told(event: &Event) -> String {
+fn told(event: &NetworkEvent) -> String {
     let name = &event.network().name;
     match event {
-        Event::Lifecycle { event, .. } => format!("{name} {event:?}").to_lowercase(),
-        Event::Lease { change, lease, .. } => {
+        NetworkEvent::Lifecycle { event, .. } => format!("{name} {event:?}").to_lowercase(),
+        NetworkEvent::Lease { change, lease, .. } => {
             format!("{name} lease {} ", lease.ipaddr) + &format!("{change:?}").to_lowercase()
         }
-        Event::Healed { steps, .. } => format!("{name} healed: {}", steps.join(", ")),
-        Event::Warning { text, .. } => format!("{name} warning: {text}"),
+        NetworkEvent::Healed { steps, .. } => format!("{name} healed: {}", steps.join(", ")),
+        NetworkEvent::Warning { text, .. } => format!("{name} warning: {text}"),
         other => format!("{name} {other:?}"),
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oxivirt::{Connect, ErrorCode, Event, EventId, ListFlags, OpenOptions, Reconnect, Registry};
+use oxivirt::{
+    Connect, ErrorCode, ListFlags, NetworkEvent, NetworkEventId, OpenOptions, Reconnect, Registry,
+};
 use oxivirt_remote::driver::{Environment, register};
 use oxivirt_tests::Daemon;
 
@@ -35,13 +37,13 @@ async fn define(reconnect: &Reconnect, name: &str) {
 async fn a_daemon_that_was_restarted_is_found_again() {
     let Some(mut daemon) = daemon("a_daemon_that_was_restarted_is_found_again") else { return };
     let client = reconnect(&daemon);
-    let mut events = client.network_events(None, EventId::Lifecycle);
+    let mut events = client.network_events(None, NetworkEventId::Lifecycle);
     let mut names = Vec::new();
     for name in ["red", "blue"] {
         // The stream registers when it is first polled, and what is defined before has no event.
         let received = async {
             while let Some(event) = events.next().await {
-                if let Ok(Event::Lifecycle { network, .. }) = event
+                if let Ok(NetworkEvent::Lifecycle { network, .. }) = event
                     && network.name == name
                 {
                     return names.push(network.name);
@@ -74,7 +76,7 @@ async fn a_stream_ends_with_its_connection() {
     let Some(mut daemon) = daemon("a_stream_ends_with_its_connection") else { return };
     let options = OpenOptions::default();
     let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();
-    let mut events = connect.network_events(None, EventId::Lifecycle).await.unwrap();
+    let mut events = connect.network_events(None, NetworkEventId::Lifecycle).await.unwrap();
     daemon.stop().unwrap();
     assert_eq!(events.next().await, None);
     drop(connect);

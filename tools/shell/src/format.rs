@@ -3,7 +3,7 @@
 //! Keys and values are never translated and stay what they are from release to release; times are RFC
 //! 3339 in UTC. What is not known is `null`.
 
-use oxivirt::Event;
+use oxivirt::NetworkEvent;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -273,7 +273,7 @@ pub(crate) fn time(seconds: i64) -> Value {
 }
 
 /// An event as a JSON object.
-pub(crate) fn event_object(event: &Event, time: jiff::Timestamp) -> Value {
+pub(crate) fn event_object(event: &NetworkEvent, time: jiff::Timestamp) -> Value {
     let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
     let network = event.network();
     let mut object = Map::new();
@@ -283,28 +283,30 @@ pub(crate) fn event_object(event: &Event, time: jiff::Timestamp) -> Value {
     put("network", network.name.clone().into());
     put("uuid", network.uuid.to_string().into());
     match event {
-        Event::Lifecycle { event, .. } => {
+        NetworkEvent::Lifecycle { event, .. } => {
             let what = event.word().unwrap_or("unknown").to_ascii_lowercase();
             put("change", what.into());
         }
-        Event::MetadataChange { kind, uri, .. } => {
+        NetworkEvent::MetadataChange { kind, uri, .. } => {
             put("type", kind.word().unwrap_or("unknown").into());
             put("uri", json!(uri));
         }
-        Event::Updated { section, .. } => {
+        NetworkEvent::Updated { section, .. } => {
             put("section", section.word().unwrap_or("unknown").into());
         }
-        Event::Healed { steps, .. } => {
+        NetworkEvent::Healed { steps, .. } => {
             put("steps", json!(steps));
         }
-        Event::Warning { text, .. } => {
+        NetworkEvent::Warning { text, .. } => {
             put("text", text.clone().into());
         }
-        Event::Lease { change, lease, .. } => {
+        NetworkEvent::Lease { change, lease, .. } => {
             put("change", format!("{change:?}").to_ascii_lowercase().into());
             put("mac", json!(lease.mac));
             put("address", lease.ipaddr.clone().into());
         }
+        // name and network are known of every event
+        _ => {}
     }
     Value::Object(object)
 }

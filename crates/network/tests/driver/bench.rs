@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use oxivirt::{DefineFlags, Error, Event, EventId, NetworkDriver as _, NetworkRef};
+use oxivirt::{DefineFlags, Error, NetworkDriver as _, NetworkEvent, NetworkEventId, NetworkRef};
 use oxivirt_network::apply::recorder::Recorder;
 use oxivirt_network::layout::Layout;
 use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
@@ -106,10 +106,16 @@ pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
 impl Heard {
     pub(crate) async fn listen(driver: &Driver<Arc<Recorder>>) -> Self {
         let heard = Self::default();
-        let ids = [EventId::Lifecycle, EventId::MetadataChange, EventId::Updated, EventId::Lease];
+        let ids = [
+            NetworkEventId::Lifecycle,
+            NetworkEventId::MetadataChange,
+            NetworkEventId::Updated,
+            NetworkEventId::Lease,
+        ];
         for id in ids {
             let list = Arc::clone(&heard.0);
-            let callback = Box::new(move |event: &Event| list.lock().unwrap().push(word(event)));
+            let callback =
+                Box::new(move |event: &NetworkEvent| list.lock().unwrap().push(word(event)));
             driver.network_event_register(None, id, callback).await.unwrap();
         }
         heard
@@ -121,13 +127,13 @@ impl Heard {
     }
 }
 
-fn word(event: &Event) -> String {
+fn word(event: &NetworkEvent) -> String {
     let name = &event.network().name;
     match event {
-        Event::Lifecycle { event, .. } => format!("{name} {event:?}"),
-        Event::MetadataChange { kind, uri, .. } => format!("{name} {kind:?} {uri:?}"),
-        Event::Updated { section, .. } => format!("{name} updated {section:?}"),
-        Event::Lease { change, lease, .. } => format!("{name} {change:?} {}", lease.ipaddr),
+        NetworkEvent::Lifecycle { event, .. } => format!("{name} {event:?}"),
+        NetworkEvent::MetadataChange { kind, uri, .. } => format!("{name} {kind:?} {uri:?}"),
+        NetworkEvent::Updated { section, .. } => format!("{name} updated {section:?}"),
+        NetworkEvent::Lease { change, lease, .. } => format!("{name} {change:?} {}", lease.ipaddr),
         other => format!("{other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use oxivirt::{
-    Autostart, CreateFlags, DefineFlags, EventId, ListFlags, NetworkDriver as _, Update,
+    Autostart, CreateFlags, DefineFlags, ListFlags, NetworkDriver as _, NetworkEventId, Update,
     UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
 };
 use oxivirt_network::plan::HostFacts;
@@ -352,12 +352,12 @@ async fn events_tell_what_happened() {
     let driver = bench.open().await;
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = Arc::clone(&heard);
-    let callback = Box::new(move |event: &oxivirt::Event| {
-        if let oxivirt::Event::Lifecycle { event, .. } = event {
+    let callback = Box::new(move |event: &oxivirt::NetworkEvent| {
+        if let oxivirt::NetworkEvent::Lifecycle { event, .. } = event {
             hear.lock().unwrap().push(event.number());
         }
     });
-    driver.network_event_register(None, EventId::Lifecycle, callback).await.unwrap();
+    driver.network_event_register(None, NetworkEventId::Lifecycle, callback).await.unwrap();
     let net = define(&driver).await;
     driver.network_create(&net).await.unwrap();
     driver.network_destroy(&net).await.unwrap();

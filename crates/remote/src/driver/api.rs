@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Autostart, CallbackId, CloseCallback, CloseReason, CpuMap, CreateFlags, DefineFlags, DhcpLease,
-    Error, ErrorCode, ErrorDomain, EventCallback, EventId, ListFlags, MetadataChange, MetadataType,
-    NetworkDriver, NetworkRef, NodeInfo, PortCreateFlags, PortRef, Result, TypedParam, Update,
-    UpdateFlags, Version, XmlFlags,
+    Autostart, CallbackId, CloseCallback, CloseReason, Connection, CpuMap, CreateFlags,
+    DefineFlags, DhcpLease, Error, ErrorCode, ErrorDomain, HostDriver, ListFlags, MetadataChange,
+    MetadataType, NetworkDriver, NetworkEventCallback, NetworkEventId, NetworkRef, NodeInfo,
+    PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, Version, XmlFlags,
 };
 use oxivirt_rpc::client::Reason;
 use oxivirt_rpc::xdr::{List, Text};
@@ -26,7 +26,7 @@ fn optional(text: Option<&str>) -> Option<Text> {
 }
 
 #[async_trait]
-impl NetworkDriver for RemoteDriver {
+impl Connection for RemoteDriver {
     async fn uri(&self) -> Result<String> {
         Ok(self.uri.clone())
     }
@@ -97,6 +97,17 @@ impl NetworkDriver for RemoteDriver {
         closed
     }
 
+    fn host(&self) -> Option<&dyn HostDriver> {
+        Some(self)
+    }
+
+    fn networks(&self) -> Option<&dyn NetworkDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl HostDriver for RemoteDriver {
     async fn capabilities(&self) -> Result<String> {
         Ok(self.ask(self.client.connect_get_capabilities(self.context())).await?.to_text())
     }
@@ -128,7 +139,10 @@ impl NetworkDriver for RemoteDriver {
     async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
         Ok(self.ask(self.client.node_get_cells_free_memory(self.context(), start, max)).await?.0)
     }
+}
 
+#[async_trait]
+impl NetworkDriver for RemoteDriver {
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
         let asked = self.client.connect_list_all_networks(self.context(), 1, flags.bits());
         Ok(self.ask(asked).await?.nets.0.iter().map(NetworkRef::from).collect())
@@ -259,8 +273,8 @@ impl NetworkDriver for RemoteDriver {
     async fn network_event_register(
         &self,
         net: Option<&NetworkRef>,
-        id: EventId,
-        callback: EventCallback,
+        id: NetworkEventId,
+        callback: NetworkEventCallback,
     ) -> Result<CallbackId> {
         let filter = Filter { id, network: net.map(|net| net.uuid) };
         let number = match self.subscriptions.find(filter) {

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxivirt::{CallbackId, Event, EventCallback, EventId, LifecycleEvent, MetadataType};
+use oxivirt::{
+    CallbackId, LifecycleEvent, MetadataType, NetworkEvent, NetworkEventCallback, NetworkEventId,
+};
 use oxivirt_rpc::client::Arrived;
 use oxivirt_rpc::xdr;
 use uuid::Uuid;
@@ -19,7 +21,7 @@ const EARLY_MAX: usize = 256;
 /// What a registration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Filter {
-    pub(super) id: EventId,
+    pub(super) id: NetworkEventId,
     pub(super) network: Option<Uuid>,
 }
 
@@ -31,11 +33,11 @@ struct Inner {
     /// By the daemon's number.
     registrations: BTreeMap<i32, Registration>,
     /// Events with numbers that are not known.
-    early: Vec<(i32, Event)>,
+    early: Vec<(i32, NetworkEvent)>,
 }
 
 /// One callback, shared while it runs.
-type Shared = Arc<dyn Fn(&Event) + Send + Sync>;
+type Shared = Arc<dyn Fn(&NetworkEvent) + Send + Sync>;
 
 struct Registration {
     filter: Filter,
@@ -60,7 +62,12 @@ impl Subscriptions {
     }
 
     /// Adds a callback to the daemon's registration `number`.
-    pub(super) fn add(&self, number: i32, filter: Filter, callback: EventCallback) -> CallbackId {
+    pub(super) fn add(
+        &self,
+        number: i32,
+        filter: Filter,
+        callback: NetworkEventCallback,
+    ) -> CallbackId {
         let callback: Shared = Arc::from(callback);
         let mut inner = self.inner();
         let id = CallbackId(inner.next);
@@ -129,18 +136,18 @@ impl Subscriptions {
     }
 }
 
-fn read(procedure: i32, payload: &[u8]) -> Option<(i32, Event)> {
+fn read(procedure: i32, payload: &[u8]) -> Option<(i32, NetworkEvent)> {
     match procedure {
         EVENT_LIFECYCLE => {
             let message: LifecycleMessage = xdr::from_bytes(payload).ok()?;
             let network = (&message.net).into();
             let event = LifecycleEvent::from_number(message.event);
-            let event = Event::Lifecycle { network, event, detail: message.detail };
+            let event = NetworkEvent::Lifecycle { network, event, detail: message.detail };
             Some((message.callback_id, event))
         }
         EVENT_METADATA_CHANGE => {
             let message: MetadataMessage = xdr::from_bytes(payload).ok()?;
-            let event = Event::MetadataChange {
+            let event = NetworkEvent::MetadataChange {
                 network: (&message.net).into(),
                 kind: MetadataType::from_number(message.kind),
                 uri: text(message.nsuri.as_ref()),

@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicI32;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Access, DriverOpener, Error, ErrorCode, ErrorDomain, NetworkDriver, OpenOptions, Registry,
-    Result, Uri,
+    Access, Connection, DriverOpener, Error, ErrorCode, ErrorDomain, OpenOptions, Registry, Result,
+    Uri,
 };
 use oxivirt_rpc::client::{self, Incoming, Outgoing};
 use oxivirt_rpc::tls::{self, Files, TlsError, Verify, WELCOME};
@@ -93,7 +93,7 @@ impl DriverOpener for Opener {
         uri::is_remote(uri)
     }
 
-    async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn NetworkDriver>> {
+    async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn Connection>> {
         let target = uri::resolve(uri, options.access, &self.environment)?;
         let (parts, secrecy) = connect(&target.transport, &self.environment).await?;
         let mut driver = RemoteDriver::start(parts, secrecy, uri.as_str().to_owned());
@@ -273,7 +273,7 @@ impl RemoteDriver {
     }
 
     /// Says who we are and what we want, in the order of libvirt's clients.
-    async fn greet(mut self, name: &str, access: Access) -> Result<Arc<dyn NetworkDriver>> {
+    async fn greet(mut self, name: &str, access: Access) -> Result<Arc<dyn Connection>> {
         const KEEPALIVE: i32 = 10;
         let ways = self.ask(self.client.auth_list(self.context())).await?;
         self.authenticate(ways.0.first().copied()).await?;

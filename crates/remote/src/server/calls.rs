@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxivirt::{
-    Autostart, CallbackId, CreateFlags, DefineFlags, Error, ErrorCode, ErrorDomain, ListFlags,
-    MetadataChange, MetadataType, NetworkDriver, NetworkRef, PortCreateFlags, PortRef, Result,
-    Update, UpdateCommand, UpdateFlags, UpdateSection, Version, XmlFlags,
+    Autostart, CallbackId, Connection, CreateFlags, DefineFlags, Error, ErrorCode, ErrorDomain,
+    HostDriver, ListFlags, MetadataChange, MetadataType, NetworkDriver, NetworkRef,
+    PortCreateFlags, PortRef, Result, Update, UpdateCommand, UpdateFlags, UpdateSection, Version,
+    XmlFlags,
 };
 use oxivirt_rpc::server::Then;
 use oxivirt_rpc::xdr::{List, Text, Uuid16};
@@ -48,13 +49,21 @@ impl Calls {
         if self.closes.load(Ordering::Relaxed) { Then::Close } else { Then::Continue }
     }
 
-    fn driver(&self) -> &dyn NetworkDriver {
+    fn driver(&self) -> &dyn Connection {
         &**self.session.driver()
+    }
+
+    fn networks_of(&self) -> Result<&dyn NetworkDriver> {
+        self.driver().network_driver("")
+    }
+
+    fn host_of(&self) -> Result<&dyn HostDriver> {
+        self.driver().host_driver("")
     }
 
     /// Those that the client may know of.
     async fn networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
-        let networks = self.driver().list_all_networks(flags).await?;
+        let networks = self.networks_of()?.list_all_networks(flags).await?;
         guard::visible(&self.session, networks).await
     }
 
@@ -106,7 +115,7 @@ impl Remote for Calls {
     async fn connect_close(self, _: Context) -> Reply<()> {
         self.closes.store(true, Ordering::Relaxed);
         for callback in self.session.close() {
-            drop(self.driver().network_event_deregister(callback).await);
+            drop(self.networks_of()?.network_event_deregister(callback).await);
         }
         Ok(())
     }
@@ -120,16 +129,16 @@ impl Remote for Calls {
     }
 
     async fn connect_get_max_vcpus(self, _: Context, kind: Option<Text>) -> Reply<i32> {
-        let n = self.driver().max_vcpus(text(kind.as_ref()).as_deref()).await?;
+        let n = self.host_of()?.max_vcpus(text(kind.as_ref()).as_deref()).await?;
         Ok(i32::try_from(n).unwrap_or(i32::MAX))
     }
 
     async fn node_get_info(self, _: Context) -> Reply<NodeInfo> {
-        Ok((&self.driver().node_info().await?).into())
+        Ok((&self.host_of()?.node_info().await?).into())
     }
 
     async fn connect_get_capabilities(self, _: Context) -> Reply<Text> {
-        Ok(self.driver().capabilities().await?.into())
+        Ok(self.host_of()?.capabilities().await?.into())
     }
 
     async fn connect_list_defined_networks(
@@ -149,53 +158,53 @@ impl Remote for Calls {
     }
 
     async fn network_create(self, _: Context, net: Network) -> Reply<()> {
-        Ok(self.driver().network_create(&(&net).into()).await?)
+        Ok(self.networks_of()?.network_create(&(&net).into()).await?)
     }
 
     async fn network_create_xml(self, _: Context, xml: Text) -> Reply<Network> {
         let xml = xml.to_text();
-        Ok((&self.driver().network_create_xml(&xml, CreateFlags::NONE).await?).into())
+        Ok((&self.networks_of()?.network_create_xml(&xml, CreateFlags::NONE).await?).into())
     }
 
     async fn network_define_xml(self, _: Context, xml: Text) -> Reply<Network> {
         let xml = xml.to_text();
-        Ok((&self.driver().network_define_xml(&xml, DefineFlags::NONE).await?).into())
+        Ok((&self.networks_of()?.network_define_xml(&xml, DefineFlags::NONE).await?).into())
     }
 
     async fn network_destroy(self, _: Context, net: Network) -> Reply<()> {
-        Ok(self.driver().network_destroy(&(&net).into()).await?)
+        Ok(self.networks_of()?.network_destroy(&(&net).into()).await?)
     }
 
     async fn network_get_xml_desc(self, _: Context, net: Network, flags: u32) -> Reply<Text> {
         let net = NetworkRef::from(&net);
-        Ok(self.driver().network_xml_desc(&net, XmlFlags::from_bits(flags)).await?.into())
+        Ok(self.networks_of()?.network_xml_desc(&net, XmlFlags::from_bits(flags)).await?.into())
     }
 
     async fn network_get_autostart(self, _: Context, net: Network) -> Reply<i32> {
-        let autostart = self.driver().network_autostart(&(&net).into()).await?;
+        let autostart = self.networks_of()?.network_autostart(&(&net).into()).await?;
         Ok(i32::from(autostart == Autostart::Enabled))
     }
 
     async fn network_get_bridge_name(self, _: Context, net: Network) -> Reply<Text> {
-        Ok(self.driver().network_bridge_name(&(&net).into()).await?.into())
+        Ok(self.networks_of()?.network_bridge_name(&(&net).into()).await?.into())
     }
 
     async fn network_lookup_by_name(self, _: Context, name: Text) -> Reply<Network> {
         let Some(name) = name.as_str() else { return Err(no_such_name(&name)) };
-        Ok((&self.driver().network_lookup_by_name(name).await?).into())
+        Ok((&self.networks_of()?.network_lookup_by_name(name).await?).into())
     }
 
     async fn network_lookup_by_uuid(self, _: Context, uuid: Uuid16) -> Reply<Network> {
         let uuid = Uuid::from_bytes(uuid.into());
-        Ok((&self.driver().network_lookup_by_uuid(uuid).await?).into())
+        Ok((&self.networks_of()?.network_lookup_by_uuid(uuid).await?).into())
     }
 
     async fn network_set_autostart(self, _: Context, net: Network, start: i32) -> Reply<()> {
-        Ok(self.driver().network_set_autostart(&(&net).into(), autostart(start)).await?)
+        Ok(self.networks_of()?.network_set_autostart(&(&net).into(), autostart(start)).await?)
     }
 
     async fn network_undefine(self, _: Context, net: Network) -> Reply<()> {
-        Ok(self.driver().network_undefine(&(&net).into()).await?)
+        Ok(self.networks_of()?.network_undefine(&(&net).into()).await?)
     }
 
     async fn connect_num_of_defined_networks(self, _: Context) -> Reply<i32> {
@@ -255,11 +264,11 @@ impl Remote for Calls {
         start: i32,
         max: i32,
     ) -> Reply<List<u64, 1024>> {
-        Ok(self.driver().cells_free_memory(start, max).await?.into())
+        Ok(self.host_of()?.cells_free_memory(start, max).await?.into())
     }
 
     async fn node_get_free_memory(self, _: Context) -> Reply<u64> {
-        Ok(self.driver().free_memory().await?)
+        Ok(self.host_of()?.free_memory().await?)
     }
 
     async fn connect_get_uri(self, _: Context) -> Reply<Text> {
@@ -272,11 +281,11 @@ impl Remote for Calls {
     }
 
     async fn network_is_active(self, _: Context, net: Network) -> Reply<i32> {
-        Ok(self.driver().network_is_active(&(&net).into()).await?.into())
+        Ok(self.networks_of()?.network_is_active(&(&net).into()).await?.into())
     }
 
     async fn network_is_persistent(self, _: Context, net: Network) -> Reply<i32> {
-        Ok(self.driver().network_is_persistent(&(&net).into()).await?.into())
+        Ok(self.networks_of()?.network_is_persistent(&(&net).into()).await?.into())
     }
 
     async fn connect_get_lib_version(self, _: Context) -> Reply<u64> {
@@ -284,7 +293,7 @@ impl Remote for Calls {
     }
 
     async fn connect_get_sysinfo(self, _: Context, _: u32) -> Reply<Text> {
-        Ok(self.driver().sysinfo().await?.into())
+        Ok(self.host_of()?.sysinfo().await?.into())
     }
 
     async fn connect_list_all_networks(
@@ -315,7 +324,7 @@ impl Remote for Calls {
             xml: xml.to_text(),
             flags: UpdateFlags::from_bits(flags),
         };
-        Ok(self.driver().network_update(&(&net).into(), &update).await?)
+        Ok(self.networks_of()?.network_update(&(&net).into(), &update).await?)
     }
 
     async fn node_get_cpu_map(
@@ -325,7 +334,7 @@ impl Remote for Calls {
         need_online: i32,
         _: u32,
     ) -> Reply<CpuMapBytes> {
-        let map = self.driver().cpu_map().await?;
+        let map = self.host_of()?.cpu_map().await?;
         let online = if need_online == 0 { 0 } else { map.online.iter().filter(|on| **on).count() };
         let bits = if need_map == 0 { &[][..] } else { &map.online };
         let byte =
@@ -353,7 +362,7 @@ impl Remote for Calls {
             let detail = format!("network event callback {number} not registered");
             return Err(not_open(&detail).into());
         }
-        Ok(self.driver().network_event_deregister(callback).await?)
+        Ok(self.networks_of()?.network_event_deregister(callback).await?)
     }
 
     async fn network_get_dhcp_leases(
@@ -366,7 +375,7 @@ impl Remote for Calls {
     ) -> Reply<Leases> {
         let mac = text(mac.as_ref());
         let net = NetworkRef::from(&net);
-        let leases = self.driver().network_dhcp_leases(&net, mac.as_deref(), flags).await?;
+        let leases = self.networks_of()?.network_dhcp_leases(&net, mac.as_deref(), flags).await?;
         let (leases, ret) = counted(&leases, need_results, "leases")?;
         Ok(Leases { leases, ret })
     }
@@ -386,7 +395,7 @@ impl Remote for Calls {
         need_results: i32,
         flags: u32,
     ) -> Reply<AllPorts> {
-        let ports = self.driver().network_list_all_ports(&(&net).into(), flags).await?;
+        let ports = self.networks_of()?.network_list_all_ports(&(&net).into(), flags).await?;
         let ports = guard::visible_ports(&self.session, ports).await?;
         let (ports, ret) = counted(&ports, need_results, "network ports")?;
         Ok(AllPorts { ports, ret })
@@ -398,7 +407,8 @@ impl Remote for Calls {
         net: Network,
         port: Uuid16,
     ) -> Reply<Port> {
-        let found = self.driver().network_port_lookup_by_uuid(&(&net).into(), uuid(port)).await?;
+        let found =
+            self.networks_of()?.network_port_lookup_by_uuid(&(&net).into(), uuid(port)).await?;
         Ok((&found).into())
     }
 
@@ -411,7 +421,8 @@ impl Remote for Calls {
     ) -> Reply<Port> {
         let flags = PortCreateFlags::from_bits(flags);
         let net = NetworkRef::from(&net);
-        Ok((&self.driver().network_port_create_xml(&net, &xml.to_text(), flags).await?).into())
+        Ok((&self.networks_of()?.network_port_create_xml(&net, &xml.to_text(), flags).await?)
+            .into())
     }
 
     async fn network_port_get_parameters(
@@ -421,7 +432,7 @@ impl Remote for Calls {
         _: i32,
         flags: u32,
     ) -> Reply<Parameters> {
-        let params = self.driver().network_port_parameters(&(&port).into(), flags).await?;
+        let params = self.networks_of()?.network_port_parameters(&(&port).into(), flags).await?;
         Ok(Parameters { params: params.iter().map(TypedParam::from).collect(), nparams: 0 })
     }
 
@@ -434,15 +445,15 @@ impl Remote for Calls {
     ) -> Reply<()> {
         let params: Vec<_> = params.0.iter().map(oxivirt::TypedParam::from).collect();
         let port = PortRef::from(&port);
-        Ok(self.driver().network_port_set_parameters(&port, &params, flags).await?)
+        Ok(self.networks_of()?.network_port_set_parameters(&port, &params, flags).await?)
     }
 
     async fn network_port_get_xml_desc(self, _: Context, port: Port, flags: u32) -> Reply<Text> {
-        Ok(self.driver().network_port_xml_desc(&(&port).into(), flags).await?.into())
+        Ok(self.networks_of()?.network_port_xml_desc(&(&port).into(), flags).await?.into())
     }
 
     async fn network_port_delete(self, _: Context, port: Port, flags: u32) -> Reply<()> {
-        Ok(self.driver().network_port_delete(&(&port).into(), flags).await?)
+        Ok(self.networks_of()?.network_port_delete(&(&port).into(), flags).await?)
     }
 
     async fn connect_set_identity(
@@ -461,12 +472,12 @@ impl Remote for Calls {
 
     async fn network_define_xml_flags(self, _: Context, xml: Text, flags: u32) -> Reply<Network> {
         let flags = DefineFlags::from_bits(flags);
-        Ok((&self.driver().network_define_xml(&xml.to_text(), flags).await?).into())
+        Ok((&self.networks_of()?.network_define_xml(&xml.to_text(), flags).await?).into())
     }
 
     async fn network_create_xml_flags(self, _: Context, xml: Text, flags: u32) -> Reply<Network> {
         let flags = CreateFlags::from_bits(flags);
-        Ok((&self.driver().network_create_xml(&xml.to_text(), flags).await?).into())
+        Ok((&self.networks_of()?.network_create_xml(&xml.to_text(), flags).await?).into())
     }
 
     async fn network_set_metadata(
@@ -486,7 +497,7 @@ impl Remote for Calls {
             uri: text(uri.as_ref()),
             flags: UpdateFlags::from_bits(flags),
         };
-        Ok(self.driver().network_set_metadata(&(&net).into(), &change).await?)
+        Ok(self.networks_of()?.network_set_metadata(&(&net).into(), &change).await?)
     }
 
     async fn network_get_metadata(
@@ -500,7 +511,7 @@ impl Remote for Calls {
         let kind = MetadataType::from_number(kind);
         let (net, uri) = (NetworkRef::from(&net), text(uri.as_ref()));
         let flags = UpdateFlags::from_bits(flags);
-        Ok(self.driver().network_metadata(&net, kind, uri.as_deref(), flags).await?.into())
+        Ok(self.networks_of()?.network_metadata(&net, kind, uri.as_deref(), flags).await?.into())
     }
 }
 

@@ -192,8 +192,9 @@ impl Service for Dispatcher {
         }
         let driver = Arc::clone(self.session.driver());
         drop(tokio::spawn(async move {
+            let Some(networks) = driver.networks() else { return };
             for callback in callbacks {
-                drop(driver.network_event_deregister(callback).await);
+                drop(networks.network_event_deregister(callback).await);
             }
         }));
     }

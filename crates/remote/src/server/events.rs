@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxivirt::{Error, ErrorCode, ErrorDomain, Event, EventId, NetworkRef, Result};
+use oxivirt::{Error, ErrorCode, ErrorDomain, NetworkEvent, NetworkEventId, NetworkRef, Result};
 use oxivirt_rpc::server::Client;
 use oxivirt_rpc::{frame, xdr};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -28,7 +28,7 @@ enum Outlet {
     /// To the client.
     Client(Arc<Client>),
     /// To a task that asks first whether the client may hear of them.
-    Guard(UnboundedSender<(i32, Event)>),
+    Guard(UnboundedSender<(i32, NetworkEvent)>),
 }
 
 impl Outlet {
@@ -36,7 +36,7 @@ impl Outlet {
         if session.daemon.access.is_none() {
             return Self::Client(Arc::clone(&session.client));
         }
-        let (sender, mut events) = unbounded_channel::<(i32, Event)>();
+        let (sender, mut events) = unbounded_channel::<(i32, NetworkEvent)>();
         let session = Arc::clone(session);
         drop(tokio::spawn(async move {
             while let Some((number, event)) = events.recv().await {
@@ -54,12 +54,12 @@ impl Outlet {
 #[derive(Debug)]
 enum Inner {
     /// Events that came before the number was known.
-    Early(Vec<Event>),
+    Early(Vec<NetworkEvent>),
     Known(i32),
 }
 
 impl Sender {
-    fn event(&self, event: &Event) {
+    fn event(&self, event: &NetworkEvent) {
         let number = match &mut *self.inner() {
             Inner::Early(events) => {
                 events.push(event.clone());
@@ -80,7 +80,7 @@ impl Sender {
         }
     }
 
-    fn send(&self, number: i32, event: &Event) {
+    fn send(&self, number: i32, event: &NetworkEvent) {
         match &self.outlet {
             Outlet::Client(client) => {
                 if let Some(packet) = packet(number, event) {
@@ -97,27 +97,24 @@ impl Sender {
 }
 
 /// The packet of an event; `None` for those libvirt's clients do not know.
-fn packet(callback_id: i32, event: &Event) -> Option<Vec<u8>> {
+fn packet(callback_id: i32, event: &NetworkEvent) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let written = match event {
-        Event::Lifecycle { network, event, detail } => {
+        NetworkEvent::Lifecycle { network, event, detail } => {
             let net = network.into();
             let event = event.number();
             let message = LifecycleMessage { callback_id, net, event, detail: *detail };
             let header = frame::Header::message(PROGRAM, EVENT_LIFECYCLE, SERIAL);
             frame::append(&mut out, header, |out| xdr::append(out, &message))
         }
-        Event::MetadataChange { network, kind, uri } => {
+        NetworkEvent::MetadataChange { network, kind, uri } => {
             let nsuri = uri.as_deref().map(Into::into);
             let kind = kind.number();
             let message = MetadataMessage { callback_id, net: network.into(), kind, nsuri };
             let header = frame::Header::message(PROGRAM, EVENT_METADATA_CHANGE, SERIAL);
             frame::append(&mut out, header, |out| xdr::append(out, &message))
         }
-        Event::Updated { .. }
-        | Event::Healed { .. }
-        | Event::Warning { .. }
-        | Event::Lease { .. } => return None,
+        _ => return None,
     };
     written.ok().map(|()| out)
 }
@@ -131,8 +128,8 @@ pub(super) async fn register(
     event: i32,
     network: Option<NetworkRef>,
 ) -> Result<i32> {
-    let id = EventId::from_number(event);
-    if !matches!(id, EventId::Lifecycle | EventId::MetadataChange) {
+    let id = NetworkEventId::from_number(event);
+    if !matches!(id, NetworkEventId::Lifecycle | NetworkEventId::MetadataChange) {
         return Err(not_open(&format!("unsupported network event ID {event}")));
     }
     let registration = Registration { event, network: network.as_ref().map(|net| net.uuid) };
@@ -144,9 +141,13 @@ pub(super) async fn register(
     let sender = Arc::new(Sender { outlet: Outlet::new(session), inner });
     let callback = {
         let sender = Arc::clone(&sender);
-        Box::new(move |event: &Event| sender.event(event))
+        Box::new(move |event: &NetworkEvent| sender.event(event))
     };
-    let number = session.driver().network_event_register(network.as_ref(), id, callback).await?;
+    let number = session
+        .driver()
+        .network_driver("virConnectNetworkEventRegisterAny")?
+        .network_event_register(network.as_ref(), id, callback)
+        .await?;
     session.add_registration(number, registration);
     sender.known(number.0);
     Ok(number.0)

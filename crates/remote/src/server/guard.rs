@@ -170,7 +170,7 @@ fn caller(session: &Session) -> Result<Process> {
 /// What a request is about.
 async fn object(session: &Session, request: &RemoteRequest) -> Object {
     use RemoteRequest as Request;
-    let driver = session.driver();
+    let Some(driver) = session.driver().networks() else { return Object::Nothing };
     let by_uuid = async |uuid: Uuid| driver.network_lookup_by_uuid(uuid).await.ok();
     let or_nothing = |network: Option<NetworkRef>| network.map_or(Object::Nothing, Object::from);
     match request {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxivirt::{Access, CallbackId, Error, ErrorCode, ErrorDomain, NetworkDriver, Result};
+use oxivirt::{Access, CallbackId, Connection, Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::Client;
 use uuid::Uuid;
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// Who does the work.
-    pub(super) fn driver(&self) -> &Arc<dyn NetworkDriver> {
+    pub(super) fn driver(&self) -> &Arc<dyn Connection> {
         &self.daemon.driver
     }
 

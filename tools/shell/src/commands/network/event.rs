@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxivirt::{Event, EventId, ListFlags};
+use oxivirt::{ListFlags, NetworkEvent, NetworkEventId};
 use tokio::sync::mpsc;
 
 use crate::args::Args;
@@ -57,13 +57,13 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     if !EVENTS.contains(&word.as_str()) {
         return Err(Failure::Message(tr!("unknown event type {event}", event = word)));
     }
-    let id = EventId::from_word(&word).unwrap_or(EventId::Lifecycle);
+    let id = NetworkEventId::from_word(&word).unwrap_or(NetworkEventId::Lifecycle);
     let timeout = timeout(args)?;
     let format = Format::of_events(args)?;
     let network = if args.has_named("network") { Some(shell.network(args)?) } else { None };
     let connect = shell.connect()?;
     let (sender, receiver) = mpsc::unbounded_channel();
-    let told = move |event: &Event| {
+    let told = move |event: &NetworkEvent| {
         // nobody waits any more
         let _ended = sender.send((jiff::Timestamp::now(), event.clone()));
     };
@@ -104,7 +104,7 @@ struct Print {
     format: Format,
 }
 
-type Arrived = (jiff::Timestamp, Event);
+type Arrived = (jiff::Timestamp, NetworkEvent);
 
 fn wait(
     shell: &mut Shell,
@@ -180,14 +180,14 @@ impl Print {
 }
 
 /// An event in words.
-pub(crate) fn event_text(event: &Event) -> String {
+pub(crate) fn event_text(event: &NetworkEvent) -> String {
     let name = event.network();
     match event {
-        Event::Lifecycle { event, .. } => {
+        NetworkEvent::Lifecycle { event, .. } => {
             let what = event.word().unwrap_or("unknown");
             tr!("event 'lifecycle' for network {name}: {what}", name = name, what = what)
         }
-        Event::MetadataChange { kind, uri, .. } => {
+        NetworkEvent::MetadataChange { kind, uri, .. } => {
             let (kind, uri) = (kind.word().unwrap_or("unknown"), uri.as_deref());
             tr!(
                 "event 'metadata-change' for network {name}: type {kind}, uri {uri}",
@@ -196,18 +196,18 @@ pub(crate) fn event_text(event: &Event) -> String {
                 uri = uri.unwrap_or("<null>")
             )
         }
-        Event::Updated { section, .. } => {
+        NetworkEvent::Updated { section, .. } => {
             let what = section.word().unwrap_or("unknown");
             tr!("event 'updated' for network {name}: {what}", name = name, what = what)
         }
-        Event::Healed { steps, .. } => {
+        NetworkEvent::Healed { steps, .. } => {
             let what = steps.join(", ");
             tr!("event 'healed' for network {name}: {what}", name = name, what = what)
         }
-        Event::Warning { text, .. } => {
+        NetworkEvent::Warning { text, .. } => {
             tr!("event 'warning' for network {name}: {what}", name = name, what = text)
         }
-        Event::Lease { change, lease, .. } => {
+        NetworkEvent::Lease { change, lease, .. } => {
             let what = format!("{change:?}").to_ascii_lowercase();
             let address = &lease.ipaddr;
             tr!(
@@ -216,6 +216,10 @@ pub(crate) fn event_text(event: &Event) -> String {
                 address = address,
                 what = what
             )
+        }
+        other => {
+            let what = other.id().word().unwrap_or("unknown");
+            format!("event '{what}' for network {name}")
         }
     }
 }

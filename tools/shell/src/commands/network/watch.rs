@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use oxivirt::{CallbackId, Connect, Event, EventId, ListFlags};
+use oxivirt::{CallbackId, Connect, ListFlags, NetworkEvent, NetworkEventId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -78,16 +78,16 @@ fn listen(
     sender: &mpsc::UnboundedSender<String>,
 ) -> Vec<CallbackId> {
     let kinds = [
-        EventId::Lifecycle,
-        EventId::MetadataChange,
-        EventId::Updated,
-        EventId::Healed,
-        EventId::Lease,
-        EventId::Warning,
+        NetworkEventId::Lifecycle,
+        NetworkEventId::MetadataChange,
+        NetworkEventId::Updated,
+        NetworkEventId::Healed,
+        NetworkEventId::Lease,
+        NetworkEventId::Warning,
     ];
     let register = |kind| {
         let sender = sender.clone();
-        let told = move |event: &Event| {
+        let told = move |event: &NetworkEvent| {
             let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
             // nobody watches any more
             let _ended = sender.send(format!("{time}  {}", event_text(event)));

@@ -1,0 +1,55 @@
+//! Calls about the host: processors, memory, capabilities.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::{CpuMap, Error, ErrorDomain, NodeInfo, Result};
+
+/// libvirt raises the absence of a host call in the domain of its domain calls.
+fn unsupported<T>(api: &str) -> Result<T> {
+    Err(Error::unsupported(ErrorDomain::DOMAIN, api))
+}
+
+/// The calls about the host on which a driver works.
+///
+/// libvirt: the `node…` and `connectGet…` calls of `virHypervisorDriver`, src/driver-hypervisor.h
+#[async_trait]
+#[expect(unused_variables, reason = "the defaults answer without looking at their parameters")]
+pub trait HostDriver: Send + Sync + Debug {
+    /// What the host can do, as XML (`virConnectGetCapabilities`).
+    async fn capabilities(&self) -> Result<String> {
+        unsupported("virConnectGetCapabilities")
+    }
+
+    /// Firmware tables of the host, as XML (`virConnectGetSysinfo`).
+    async fn sysinfo(&self) -> Result<String> {
+        unsupported("virConnectGetSysinfo")
+    }
+
+    /// Most virtual processors a guest of `domain_type` may have (`virConnectGetMaxVcpus`).
+    async fn max_vcpus(&self, domain_type: Option<&str>) -> Result<u32> {
+        unsupported("virConnectGetMaxVcpus")
+    }
+
+    /// Processor and memory (`virNodeGetInfo`).
+    async fn node_info(&self) -> Result<NodeInfo> {
+        unsupported("virNodeGetInfo")
+    }
+
+    /// Processors present and online (`virNodeGetCPUMap`).
+    async fn cpu_map(&self) -> Result<CpuMap> {
+        unsupported("virNodeGetCPUMap")
+    }
+
+    /// Free memory in bytes (`virNodeGetFreeMemory`).
+    async fn free_memory(&self) -> Result<u64> {
+        unsupported("virNodeGetFreeMemory")
+    }
+
+    /// Free memory of at most `max` NUMA cells from `start`, in bytes
+    /// (`virNodeGetCellsFreeMemory`).
+    async fn cells_free_memory(&self, start: i32, max: i32) -> Result<Vec<u64>> {
+        unsupported("virNodeGetCellsFreeMemory")
+    }
+}

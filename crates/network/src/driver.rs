@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,20 +20,22 @@ use oxivirt::{
 use oxivirt_conf::network::{Form, IpDef, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_engine::hooks::Hooks;
+use oxivirt_engine::lock::{OrderedMutex, Rank};
+use oxivirt_engine::{Journal, lock};
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::PidFile;
 use oxivirt_types::ip::Family;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use crate::apply::Host;
 use crate::config;
 use crate::error;
-use crate::heal::{PortsOfBridges, Sign};
-use crate::hooks::Hooks;
+use crate::heal::{Notification, PortsOfBridges};
 use crate::layout::Layout;
 use crate::leases::{self, Prefixes};
+use crate::plan::Undo;
 use crate::ports;
 use crate::registry::{Entry, Networks, Reservations};
 use crate::store;
@@ -102,7 +104,7 @@ pub struct Driver<H: Host> {
 /// What the operations share.
 #[derive(Debug)]
 pub(crate) struct Inner<H> {
-    pub(crate) host: H,
+    pub(crate) host: Arc<H>,
     pub(crate) layout: Layout,
     pub(crate) lease_helper: PathBuf,
     pub(crate) uri: String,
@@ -112,14 +114,13 @@ pub(crate) struct Inner<H> {
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
     /// Held while settings of the whole host change.
-    pub(crate) settings: AsyncMutex<()>,
+    pub(crate) settings: OrderedMutex,
+    pub(crate) journal: Journal<Undo>,
     pub(crate) restore_settings: RestoreSettings,
     pub(crate) hooks: Hooks,
-    /// Held while names, UUIDs and bridge names are given away.
-    pub(crate) identities: AsyncMutex<()>,
     pub(crate) callbacks: Callbacks<NetworkEvent>,
     /// Tells the task that repairs networks.
-    pub(crate) signs: UnboundedSender<Sign>,
+    pub(crate) notifications: UnboundedSender<Notification>,
     pub(crate) ports_of_bridges: Mutex<PortsOfBridges>,
     _lock: PidFile,
 }
@@ -132,13 +133,14 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// Number 38 if another driver has the directories, or they cannot be used.
-    pub async fn open(host: H, options: Options) -> Result<Self> {
+    pub async fn open(host: impl Into<Arc<H>>, options: Options) -> Result<Self> {
+        let host = host.into();
         let Options { layout, lease_helper, uri, autostart, restore_settings, hooks } = options;
         store::prepare(&layout).map_err(|error| error::store(&error))?;
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let config = config::load(&layout)?;
-        let firewall = config::firewall(&config, &layout, &host).await?;
+        let firewall = config::firewall(&config, &layout, &*host).await?;
         let is_nftables = firewall.backend == FirewallBackend::Nftables;
         // Without privileges the first network that is started says so.
         let is_owned = if is_nftables { host.is_table_owned().await.ok().flatten() } else { None };
@@ -156,9 +158,9 @@ impl<H: Host> Driver<H> {
             false => restore_settings,
         };
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
-        let hooks =
-            Hooks::find(layout.hooks_dir().map(Path::to_owned), environment, hooks.time_limit);
-        let (signs, heard) = unbounded_channel();
+        let hooks = Hooks::find(layout.hooks_dir(), "network", environment, hooks.time_limit);
+        let journal = Journal::at(layout.journal_dir());
+        let (notifications, receiver) = unbounded_channel();
         let inner = Inner {
             host,
             layout,
@@ -168,23 +170,23 @@ impl<H: Host> Driver<H> {
             remakes_table: AtomicBool::new(remakes_table),
             networks: Networks::default(),
             reserved: Mutex::default(),
-            settings: AsyncMutex::default(),
+            settings: OrderedMutex::new(Rank::Settings),
+            journal,
             restore_settings,
             hooks,
-            identities: AsyncMutex::default(),
             callbacks: Callbacks::new(),
-            signs,
+            notifications,
             ports_of_bridges: Mutex::default(),
             _lock: lock,
         };
         let inner = Arc::new(inner);
-        let cut_off = inner.recover().await;
-        inner.load(&cut_off).await;
+        let interrupted = inner.recover().await;
+        inner.load(&interrupted).await;
         inner.restore_settings().await;
         if autostart == StartWithHost::Once {
             inner.start_with_host().await;
         }
-        let tasks = watch::start(&inner, config.heal, heard);
+        let tasks = watch::start(&inner, config.heal, receiver);
         Ok(Self { inner, _tasks: tasks })
     }
 
@@ -215,7 +217,7 @@ impl<H: Host> Driver<H> {
         &self,
         operation: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        tokio::spawn(operation).await.unwrap_or_else(|failure| {
+        tokio::spawn(lock::checked(operation)).await.unwrap_or_else(|failure| {
             Err(Error::internal(format!("the operation ended unexpectedly: {failure}")))
         })
     }

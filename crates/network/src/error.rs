@@ -8,13 +8,13 @@ use oxivirt::{Error, ErrorCode, ErrorDomain};
 use oxivirt_conf::network::update::UpdateError;
 use oxivirt_conf::network::validate::ValidateError;
 use oxivirt_conf::{DriverConfigError, ParseError};
+use oxivirt_engine::JournalError;
+use oxivirt_engine::hooks::HookError;
 use oxivirt_nft::xtables::XtablesError;
 use oxivirt_sys::chain;
 use oxivirt_sys::pidfile::PidFileError;
 
 use crate::apply::{HostError, Stopped};
-use crate::hooks::HookError;
-use crate::journal::JournalError;
 use crate::leases::LeasesError;
 use crate::plan::Step;
 use crate::plan::port::PortPlanError;

@@ -104,7 +104,7 @@ impl<H: Host> Inner<H> {
         verb: PlanVerb,
         def: Option<NetworkDef>,
     ) -> Result<NetworkPlan> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let view = entry.view();
         let network = view.def.name.clone();
         let def = match def {

@@ -22,29 +22,27 @@ use std::sync::Arc;
 use oxivirt::{
     Autostart, Error, ErrorCode, ErrorDomain, LifecycleEvent, Lifetime, NetworkEvent, Result,
 };
-use oxivirt_conf::hook_data;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Surroundings, validate};
-use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
+use oxivirt_engine::operation::{self, StartError};
+use oxivirt_engine::{Document, JournalEntry, Operation};
 use oxivirt_sys::{chain, file};
 use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
-use crate::apply::{self, Host};
-use crate::document::Document;
+use crate::apply::Host;
 use crate::driver::Inner;
 use crate::error;
-use crate::heal::Sign;
+use crate::heal::Notification;
 use crate::hooks::HookOperation;
-use crate::journal::{self, Operation};
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
 use crate::plan::{
     FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, Step, Undo, provision,
 };
 use crate::registry::{Entry, View};
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// A start that has been decided on.
 struct Planned {
@@ -105,17 +103,18 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn define(&self, def: NetworkDef) -> Result<oxivirt::NetworkRef> {
-        let _identities = self.identities.lock().await;
+        let _identities = self.networks.lock_identities().await;
         let def = self.complete(def).await?;
         let known = self.identify(&def)?;
         let operation = match &known {
-            Some(entry) => Some(entry.operation.lock().await),
+            Some(entry) => Some(entry.lock().await),
             None => None,
         };
         store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
         let autostart = store::autostart(&self.layout, &def.name);
         // Whoever held the lock may have been the end of the network.
-        let still_known = known.as_ref().filter(|_| self.networks.contains(&def));
+        let still_known =
+            known.as_ref().filter(|_| self.networks.contains(def.uuid.unwrap_or_default()));
         let view = match still_known.map(|entry| entry.view()) {
             Some(old) if old.is_active() => View {
                 new_def: Some(def),
@@ -129,9 +128,9 @@ impl<H: Host> Inner<H> {
         match &known {
             Some(entry) => {
                 entry.set(view);
-                self.networks.keep(network.uuid, entry);
+                self.networks.reinsert(entry);
             }
-            None => drop(self.networks.insert(network.uuid, view)),
+            None => drop(self.networks.insert(view)),
         }
         drop(operation);
         self.emit(&network, LifecycleEvent::Defined);
@@ -139,20 +138,20 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn create_xml(&self, def: NetworkDef) -> Result<oxivirt::NetworkRef> {
-        let identities = self.identities.lock().await;
+        let identities = self.networks.lock_identities().await;
         let def = self.complete(def).await?;
         let known = self.identify(&def)?;
         let mut is_new = known.is_none();
         let uuid = def.uuid.unwrap_or_default();
         let entry = known.unwrap_or_else(|| {
-            self.networks.insert(uuid, View::inactive(def.clone(), Lifetime::Transient))
+            self.networks.insert(View::inactive(def.clone(), Lifetime::Transient))
         });
-        let operation = entry.operation.lock().await;
-        if !self.networks.contains(&def) {
+        let operation = entry.lock().await;
+        if !self.networks.contains(def.uuid.unwrap_or_default()) {
             // Whoever held the lock was the end of the network.
             is_new = true;
             entry.set(View::inactive(def.clone(), Lifetime::Transient));
-            self.networks.keep(uuid, &entry);
+            self.networks.reinsert(&entry);
         }
         drop(identities);
         let old = entry.view();
@@ -183,7 +182,7 @@ impl<H: Host> Inner<H> {
 
     /// Starts a network without an event, as the start of the host does.
     pub(crate) async fn start_quietly(&self, entry: &Entry) -> Result<()> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let old = entry.view();
         self.check_exists(&old)?;
         if old.is_active() {
@@ -222,7 +221,7 @@ impl<H: Host> Inner<H> {
             }
         };
         entry.set(planned.view);
-        drop(self.signs.send(Sign::Runs(uuid)));
+        drop(self.notifications.send(Notification::Started(uuid)));
         tracing::info!(network = view.def.name, %uuid, "network started");
         Ok(())
     }
@@ -272,53 +271,44 @@ impl<H: Host> Inner<H> {
         let Planned { view, plan, undo } = planned;
         let def = &view.def;
         let status = view.status();
-        let uuid = def.uuid.unwrap_or_default();
-        self.write_journal(Operation::Start, def, undo)?;
+        let entry = Self::journal_entry(Operation::Start, def, undo.clone());
         // The disk works while dnsmasq starts.
         let (layout, staged) = (self.layout.clone(), status.clone());
         let stage = tokio::task::spawn_blocking(move || store::stage_status(&layout, &staged));
-        let (done, staged) = futures::join!(apply::run(&self.host, plan), stage);
-        let staged = staged.unwrap_or_else(|_| store::stage_status(&self.layout, &status));
-        let finish = async {
+        let prepare =
+            async { stage.await.unwrap_or_else(|_| store::stage_status(&self.layout, &status)) };
+        let commit = async |staged: std::result::Result<(), StoreError>| {
             self.run_hook(def, HookOperation::Started).await?;
             staged
                 .and_then(|()| store::commit_status(&self.layout, &def.name))
                 .map_err(|error| error::store(&error))?;
-            self.record(def);
+            self.back_up_status(def);
             Ok(())
         };
-        let (error, undo) = match done {
-            Ok(()) => match finish.await {
-                Ok(()) => {
-                    self.remove_journal(uuid);
-                    return Ok(());
-                }
-                Err(error) => (error, undo.clone()),
-            },
-            Err(stopped) => {
-                // What was not done is not undone: it may be somebody else's.
-                let staged = self.layout.status_file(&def.name);
-                let done = |undo: &Undo| {
-                    stopped.undo.contains(undo)
-                        || matches!(undo, Undo::RemoveFile { path } if *path == staged)
-                        || matches!(undo, Undo::RemoveIfEmpty { .. })
-                };
-                (error::stopped(&stopped), undo.clone().filtered(done))
-            }
+        let status_file = self.layout.status_file(&def.name);
+        let is_always_undone = |undo: &Undo| match undo {
+            Undo::RemoveFile { path } => *path == status_file,
+            Undo::RemoveIfEmpty { .. } => true,
+            _ => false,
         };
-        tracing::debug!(network = def.name, %error, "start failed, undoing it");
-        let left = apply::undo(&self.host, &undo).await;
-        if left.is_empty() {
-            self.remove_journal(uuid);
-        }
-        for left in left {
-            tracing::error!(network = def.name, error = chain::text(&left), "not undone");
-        }
-        Err(error)
+        let started = operation::start(
+            &*self.host,
+            &self.journal,
+            &entry,
+            plan,
+            prepare,
+            commit,
+            is_always_undone,
+        );
+        started.await.map_err(|error| match error {
+            StartError::Journal(error) => error::journal(&error),
+            StartError::Step(stopped) => error::stopped(&stopped),
+            StartError::Commit(error) => error,
+        })
     }
 
     pub(crate) async fn destroy(&self, entry: &Entry) -> Result<()> {
-        let operation = entry.operation.lock().await;
+        let operation = entry.lock().await;
         let view = entry.view();
         self.check_exists(&view)?;
         if !view.is_active() {
@@ -348,23 +338,13 @@ impl<H: Host> Inner<H> {
         let undo = stop::plan(&view.def, rules, &self.layout, keep);
         // Without a journal (a full disk, say) a stop must still be possible; the status file then
         // goes last, so that a crash in between leaves a network that counts as running.
-        let journal = self.write_journal(Operation::Stop, &view.def, &undo);
-        let undo = match &journal {
-            Ok(()) => undo,
-            Err(error) => {
-                tracing::warn!(network = view.def.name, %error, "stopping without a journal");
-                let mut stages = undo.stages;
-                stages.rotate_left(1);
-                Plan { stages }
-            }
-        };
-        let left = apply::undo(&self.host, &undo).await;
-        if left.is_empty() && journal.is_ok() {
-            self.remove_journal(uuid);
+        let mut stop = Self::journal_entry(Operation::Stop, &view.def, undo);
+        if let Err(error) = self.journal.write(&stop) {
+            let error = chain::text(&error);
+            tracing::warn!(network = view.def.name, error, "stopping without a journal");
+            stop.undo.stages.rotate_left(1);
         }
-        for left in left {
-            tracing::error!(network = view.def.name, error = chain::text(&left), "not removed");
-        }
+        drop(operation::stop(&*self.host, &self.journal, &stop).await);
         self.reserved().release(uuid);
         self.restore_settings().await;
         drop(self.run_view_hook(view, HookOperation::Stopped, None).await);
@@ -379,7 +359,7 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn undefine(&self, entry: &Entry) -> Result<()> {
-        let operation = entry.operation.lock().await;
+        let operation = entry.lock().await;
         let view = entry.view();
         self.check_exists(&view)?;
         if !view.is_persistent() {
@@ -394,8 +374,10 @@ impl<H: Host> Inner<H> {
         let mut undo = Plan::default();
         undo.then(paths.into_iter().map(|path| Undo::RemoveFile { path }));
         // On a full disk a definition must still be possible to remove.
-        if let Err(error) = self.write_journal(Operation::Undefine, &view.def, &undo) {
-            tracing::warn!(network = name, %error, "undefining without a journal");
+        let removal = Self::journal_entry(Operation::Undefine, &view.def, undo);
+        if let Err(error) = self.journal.write(&removal) {
+            let error = chain::text(&error);
+            tracing::warn!(network = name, error, "undefining without a journal");
         }
         let uuid = view.reference().uuid;
         let removed = store::remove_config(&self.layout, name);
@@ -411,13 +393,7 @@ impl<H: Host> Inner<H> {
             }
             Err(error) => return Err(error::store(&error)),
         }
-        let left = apply::undo(&self.host, &undo).await;
-        if left.is_empty() {
-            self.remove_journal(uuid);
-        }
-        for left in left {
-            tracing::warn!(network = name, error = chain::text(&left), "file stays");
-        }
+        drop(operation::stop(&*self.host, &self.journal, &removal).await);
         let network = view.reference();
         if view.is_active() {
             let lifetime = Lifetime::Transient;
@@ -446,7 +422,7 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn set_autostart(&self, entry: &Entry, autostart: Autostart) -> Result<()> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let view = entry.view();
         self.check_exists(&view)?;
         if !view.is_persistent() {
@@ -460,68 +436,30 @@ impl<H: Host> Inner<H> {
         Ok(())
     }
 
-    /// Runs the hook scripts for a network without ports.
-    async fn run_hook(&self, def: &NetworkDef, operation: HookOperation) -> Result<()> {
-        let view = View::inactive(def.clone(), Lifetime::Transient);
-        self.run_view_hook(&view, operation, None).await
-    }
-
-    /// Runs the hook scripts, if there are any.
-    pub(crate) async fn run_view_hook(
-        &self,
-        view: &View,
-        operation: HookOperation,
-        port: Option<&NetworkPortDef>,
-    ) -> Result<()> {
-        if !self.hooks.exist() {
-            return Ok(());
-        }
-        let document = hook_data(&view.def, &view.counters(), port);
-        let ran = self.hooks.run(&view.def.name, operation, &document).await;
-        ran.map_err(|error| error::hook(&error))
-    }
-
-    fn write_journal(
-        &self,
+    fn journal_entry(
         operation: Operation,
         def: &NetworkDef,
-        undo: &Plan<Undo>,
-    ) -> Result<()> {
-        self.write_entry(&journal::Entry {
-            version: journal::VERSION,
-            operation,
-            name: def.name.clone(),
-            uuid: def.uuid.unwrap_or_default(),
-            undo: undo.clone(),
-            documents: Vec::new(),
-        })
+        undo: Plan<Undo>,
+    ) -> JournalEntry<Undo> {
+        JournalEntry::new(operation, def.name.clone(), def.uuid.unwrap_or_default(), undo)
     }
 
-    /// Notes files that change together, and removals that the status file cannot tell.
+    /// Notes files that change together, and removals that the status file cannot hold.
     pub(crate) fn write_update_journal(
         &self,
         def: &NetworkDef,
         undo: Plan<Undo>,
         documents: Vec<Document>,
     ) -> Result<()> {
-        self.write_entry(&journal::Entry {
-            version: journal::VERSION,
-            operation: Operation::Update,
-            name: def.name.clone(),
-            uuid: def.uuid.unwrap_or_default(),
-            undo,
-            documents,
-        })
-    }
-
-    fn write_entry(&self, entry: &journal::Entry) -> Result<()> {
-        journal::write(&self.layout, entry).map_err(|error| error::journal(&error))
+        let entry = Self::journal_entry(Operation::Update, def, undo);
+        let entry = JournalEntry { documents, ..entry };
+        self.journal.write(&entry).map_err(|error| error::journal(&error))
     }
 
     pub(crate) fn remove_journal(&self, uuid: Uuid) {
-        if let Err(error) = journal::remove(&self.layout, uuid) {
+        if let Err(error) = self.journal.remove(uuid) {
             // Found again at the next opening; what it undoes is checked against the status file.
-            tracing::warn!(error = chain::text(&error), "journal stays");
+            tracing::warn!(%uuid, error = chain::text(&error), "cannot remove journal entry");
         }
     }
 

@@ -55,7 +55,7 @@ impl<H: Host> Inner<H> {
 
     pub(crate) async fn set_metadata(&self, entry: &Entry, change: &MetadataChange) -> Result<()> {
         change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkSetMetadata")?;
-        let operation = entry.operation.lock().await;
+        let operation = entry.lock().await;
         let old = entry.view();
         self.entry(&old.reference())?;
         let flags = affected(&old, change.flags)?;

@@ -13,17 +13,17 @@ use oxivirt::{
 };
 use oxivirt_conf::bandwidth::{Bandwidth, Rate};
 use oxivirt_conf::port::{NetworkPortDef, Plug};
+use oxivirt_engine::Replacement;
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::document::Swap;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::port::{Pool, Ports};
 use crate::registry::{Entry, View};
 use crate::store;
-use crate::transition::told;
+use crate::transition::log_error;
 
 /// Parameters of a port; more make no sense.
 const PARAMS_MAX: usize = 16;
@@ -49,7 +49,7 @@ impl<H: Host> Inner<H> {
         def: NetworkPortDef,
         flags: PortCreateFlags,
     ) -> Result<PortRef> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let old = entry.view();
         self.entry(&old.reference())?;
         check_active(&old)?;
@@ -61,16 +61,16 @@ impl<H: Host> Inner<H> {
         };
         let port = port.map_err(|error| error::port(&error))?;
         let new = with_ports(&old, |ports| drop(ports.insert(port.uuid, port.clone())));
-        let mut swaps = vec![self.port_swap(&old, port.uuid, None, Some(&port))];
+        let mut replacements = vec![self.port_replacement(&old, port.uuid, None, Some(&port))];
         if !is_reclaim {
-            swaps.extend(self.macs_swap(&old, &port, true)?);
+            replacements.extend(self.macs_replacement(&old, &port, true)?);
         }
-        self.transition(entry, &old, new.clone(), swaps.clone()).await?;
+        self.transition(entry, &old, new.clone(), replacements.clone()).await?;
         let hooked = self.run_view_hook(&new, HookOperation::PortCreated, Some(&port)).await;
         if let Err(error) = hooked {
-            let swaps = swaps.into_iter().map(Swap::reversed).collect();
-            if let Err(error) = self.transition(entry, &new, (*old).clone(), swaps).await {
-                told(&old.def.name, &error, "a port that a hook refused is not taken back");
+            let replacements = replacements.into_iter().map(Replacement::reversed).collect();
+            if let Err(error) = self.transition(entry, &new, (*old).clone(), replacements).await {
+                log_error(&old.def.name, &error, "a port that a hook refused is not taken back");
             }
             return Err(error);
         }
@@ -79,18 +79,18 @@ impl<H: Host> Inner<H> {
     }
 
     pub(crate) async fn delete_port(&self, entry: &Entry, uuid: Uuid) -> Result<()> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let old = entry.view();
         self.entry(&old.reference())?;
         let port = find(&old, uuid)?;
         let new = with_ports(&old, |ports| drop(ports.remove(&uuid)));
-        let mut swaps = vec![self.port_swap(&old, uuid, Some(&port), None)];
-        match self.macs_swap(&old, &port, false) {
-            Ok(swap) => swaps.extend(swap),
+        let mut replacements = vec![self.port_replacement(&old, uuid, Some(&port), None)];
+        match self.macs_replacement(&old, &port, false) {
+            Ok(replacement) => replacements.extend(replacement),
             // A guest that goes must be able to go, even if somebody damaged the map.
-            Err(error) => told(&old.def.name, &error, "MAC map not changed"),
+            Err(error) => log_error(&old.def.name, &error, "MAC map not changed"),
         }
-        self.transition(entry, &old, new.clone(), swaps).await?;
+        self.transition(entry, &old, new.clone(), replacements).await?;
         drop(self.run_view_hook(&new, HookOperation::PortDeleted, Some(&port)).await);
         self.taint(entry);
         Ok(())
@@ -108,31 +108,36 @@ impl<H: Host> Inner<H> {
             return Err(Error::invalid_argument(detail));
         }
         let bandwidth = bandwidth(params)?;
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let old = entry.view();
         self.entry(&old.reference())?;
         let port = find(&old, uuid)?;
         let pool = Pool { def: &old.def, ports: &old.ports };
         let changed = pool.limit(&port, bandwidth).map_err(|error| error::port(&error))?;
         let new = with_ports(&old, |ports| drop(ports.insert(uuid, changed.clone())));
-        let swap = self.port_swap(&old, uuid, Some(&port), Some(&changed));
-        self.transition(entry, &old, new, vec![swap]).await
+        let replacement = self.port_replacement(&old, uuid, Some(&port), Some(&changed));
+        self.transition(entry, &old, new, vec![replacement]).await
     }
 
-    fn port_swap(
+    fn port_replacement(
         &self,
         view: &View,
         uuid: Uuid,
         before: Option<&NetworkPortDef>,
         after: Option<&NetworkPortDef>,
-    ) -> Swap {
+    ) -> Replacement {
         let document = |port| store::port_document(&self.layout, &view.def.name, uuid, port);
-        Swap { before: document(before), after: document(after) }
+        Replacement { before: document(before), after: document(after) }
     }
 
     /// Networks with addresses keep a map of which guest has which addresses, for the host's name
     /// service.
-    fn macs_swap(&self, view: &View, port: &NetworkPortDef, is_new: bool) -> Result<Option<Swap>> {
+    fn macs_replacement(
+        &self,
+        view: &View,
+        port: &NetworkPortDef,
+        is_new: bool,
+    ) -> Result<Option<Replacement>> {
         let owner = port.owner_name.as_str();
         let has_map = !view.def.ips.is_empty() && matches!(port.plug, Plug::Network(_));
         let Some(bridge) = view.def.bridge.name.as_deref().filter(|_| has_map) else {
@@ -145,10 +150,10 @@ impl<H: Host> Inner<H> {
         if !is_new && is_shared() {
             return Ok(None);
         }
-        let swap = store::macs_swap(&self.layout, bridge, |map| {
+        let replacement = store::macs_replacement(&self.layout, bridge, |map| {
             if is_new { map.add(owner, port.mac) } else { map.remove(owner, port.mac) }
         });
-        swap.map(Some).map_err(|error| error::macs(&error))
+        replacement.map(Some).map_err(|error| error::macs(&error))
     }
 
     /// Notes that scripts ran, if there are any.
@@ -159,7 +164,7 @@ impl<H: Host> Inner<H> {
             let tainted = view.tainted();
             let removal = tainted.status().removal;
             if let Err(error) = self.save(entry, &tainted, removal) {
-                told(&view.def.name, &error, "mark not written");
+                log_error(&view.def.name, &error, "mark not written");
             }
         }
     }

@@ -9,22 +9,22 @@ use oxivirt::{Lifetime, Result};
 use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
 use oxivirt_conf::network::{ForwardMode, NetworkDef};
 use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
+use oxivirt_engine::{Journal, JournalEntry, JournalError, Operation, operation};
 use oxivirt_nft::{Key, Removal};
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
 use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
-use crate::apply::{self, Host};
+use crate::apply::Host;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
-use crate::journal::{self, JournalError, Operation};
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::Ports;
 use crate::plan::{FactsQuery, Undo, provision, stop};
 use crate::registry::{Entry, View};
-use crate::repair::{Outcome, Suspect};
+use crate::repair::{Candidate, Outcome};
 use crate::store;
 
 impl<H: Host> Inner<H> {
@@ -32,41 +32,32 @@ impl<H: Host> Inner<H> {
     ///
     /// Tells the networks that were being changed: their status files say what was wanted.
     pub(crate) async fn recover(&self) -> BTreeSet<Uuid> {
-        store::sweep(&self.layout);
-        let mut cut_off = BTreeSet::new();
-        for entry in journal::all(&self.layout) {
+        store::remove_stale_tempfiles(&self.layout);
+        let mut interrupted = BTreeSet::new();
+        for entry in self.journal.all() {
             match entry {
                 Ok(entry) if entry.operation == Operation::Update => {
-                    cut_off.insert(entry.uuid);
-                    self.put_all(entry);
+                    interrupted.insert(entry.uuid);
+                    operation::put_documents(&self.journal, entry);
                 }
                 Ok(entry) => drop(self.finish(&entry).await),
                 Err(error) => {
-                    tracing::error!(error = chain::text(&error), "cannot finish an operation");
+                    tracing::error!(
+                        error = chain::text(&error),
+                        "cannot finish an interrupted operation"
+                    );
                     if let JournalError::Damaged { path, .. } = &error
-                        && let Err(error) = journal::set_aside(path)
+                        && let Err(error) = Journal::<Undo>::set_aside(path)
                     {
-                        tracing::error!(error = chain::text(&error), "journal stays");
+                        tracing::error!(
+                            error = chain::text(&error),
+                            "cannot set a damaged journal entry aside"
+                        );
                     }
                 }
             }
         }
-        cut_off
-    }
-
-    /// Brings files to the disk that should have changed together. From then on they are as good as any
-    /// other file: the journal must not bring them back later.
-    fn put_all(&self, entry: journal::Entry) {
-        for document in &entry.documents {
-            if let Err(error) = document.put() {
-                let path = document.path.display();
-                tracing::error!(%path, error = chain::text(&error), "change not completed");
-            }
-        }
-        let rest = journal::Entry { documents: Vec::new(), ..entry };
-        if let Err(error) = journal::write(&self.layout, &rest) {
-            tracing::warn!(error = chain::text(&error), "journal stays as it was");
-        }
+        interrupted
     }
 
     /// Finishes the operation on one network that was cut off, if there is one.
@@ -74,38 +65,20 @@ impl<H: Host> Inner<H> {
     /// # Errors
     /// If something it left cannot be removed.
     pub(crate) async fn finish_journal(&self, uuid: Uuid) -> Result<()> {
-        let entry = journal::read(&self.layout.journal_file(uuid));
-        match entry.map_err(|error| error::journal(&error))? {
+        match self.journal.read(uuid).map_err(|error| error::journal(&error))? {
             Some(entry) => self.finish(&entry).await,
             None => Ok(()),
         }
     }
 
-    async fn finish(&self, entry: &journal::Entry) -> Result<()> {
+    async fn finish(&self, entry: &JournalEntry<Undo>) -> Result<()> {
         let has_status = self.layout.status_file(&entry.name).exists();
-        if entry.operation == Operation::Update
-            || (entry.operation == Operation::Start && has_status)
-        {
-            // It was complete but for this file, or its status has been replaced since.
-            self.remove_journal(entry.uuid);
-            return Ok(());
-        }
-        tracing::warn!(network = entry.name, operation = ?entry.operation, "finishing what was cut off");
-        let left = apply::undo(&self.host, &entry.undo).await;
-        for error in &left {
-            tracing::error!(network = entry.name, error = chain::text(error), "not removed");
-        }
-        match left.first() {
-            None => {
-                self.remove_journal(entry.uuid);
-                Ok(())
-            }
-            Some(first) => Err(error::host(first)),
-        }
+        let finished = operation::finish(&*self.host, &self.journal, entry, has_status).await;
+        finished.map_err(|error| error::host(&error))
     }
 
     /// Reads what is on disk, and brings the host in line with it.
-    pub(crate) async fn load(&self, cut_off: &BTreeSet<Uuid>) {
+    pub(crate) async fn load(&self, interrupted: &BTreeSet<Uuid>) {
         for status in store::load_statuses(&self.layout) {
             match status {
                 Ok(status) => self.load_status(status),
@@ -121,9 +94,9 @@ impl<H: Host> Inner<H> {
         }
         let mut running = self.networks.all();
         running.retain(|entry| entry.view().is_active());
-        self.take_over(&running, cut_off).await;
+        self.take_over(&running, interrupted).await;
         // Of networks that are not there any more; those that are have seen to it themselves.
-        for uuid in cut_off.iter().filter(|uuid| self.networks.get(**uuid).is_none()) {
+        for uuid in interrupted.iter().filter(|uuid| self.networks.get(**uuid).is_none()) {
             self.remove_journal(*uuid);
         }
     }
@@ -181,7 +154,7 @@ impl<H: Host> Inner<H> {
         }
         let (running, ports) = (Some(Arc::new(status)), Arc::new(ports));
         let view = View { running, ports, ..View::inactive(def, Lifetime::Transient) };
-        drop(self.networks.insert(uuid, view));
+        drop(self.networks.insert(view));
     }
 
     pub(crate) fn load_config(&self, mut def: NetworkDef) {
@@ -208,25 +181,23 @@ impl<H: Host> Inner<H> {
             None if self.networks.by_name(&def.name).is_some() => {
                 tracing::error!(network = def.name, %uuid, "name of a network with another UUID");
             }
-            None => drop(
-                self.networks.insert(uuid, View { autostart, ..View::inactive(def, lifetime) }),
-            ),
+            None => drop(self.networks.insert(View { autostart, ..View::inactive(def, lifetime) })),
         }
     }
 
     /// Checks networks that are said to run, and repairs what can be repaired.
-    async fn take_over(&self, entries: &[Arc<Entry>], cut_off: &BTreeSet<Uuid>) {
+    async fn take_over(&self, entries: &[Arc<Entry>], interrupted: &BTreeSet<Uuid>) {
         let mut locks = Vec::new();
         for entry in entries {
-            locks.push(entry.operation.lock().await);
+            locks.push(entry.lock().await);
         }
-        for entry in self.check_running(entries, cut_off).await {
+        for entry in self.check_running(entries, interrupted).await {
             let view = entry.view();
             for port in view.ports.values() {
                 // What a script says of a guest that runs already changes nothing.
                 drop(self.run_view_hook(&view, HookOperation::PortCreated, Some(port)).await);
             }
-            self.record(&view.def);
+            self.back_up_status(&view.def);
             self.taint(&entry);
         }
     }
@@ -236,16 +207,16 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn check_running(
         &self,
         entries: &[Arc<Entry>],
-        cut_off: &BTreeSet<Uuid>,
+        interrupted: &BTreeSet<Uuid>,
     ) -> Vec<Arc<Entry>> {
-        let mut suspects = Vec::new();
+        let mut candidates = Vec::new();
         for entry in entries {
             let view = entry.view();
             let name = &view.def.name;
             match self.has_bridge(&view.def).await {
                 Ok(true) => {
-                    let was_cut_off = cut_off.contains(&view.reference().uuid);
-                    suspects.push(Suspect { entry: Arc::clone(entry), was_cut_off });
+                    let was_interrupted = interrupted.contains(&view.reference().uuid);
+                    candidates.push(Candidate { entry: Arc::clone(entry), was_interrupted });
                 }
                 Ok(false) => {
                     tracing::warn!(network = name, "its bridge is gone, so it does not run");
@@ -254,9 +225,9 @@ impl<H: Host> Inner<H> {
                 Err(error) => tracing::error!(network = name, %error, "cannot be checked"),
             }
         }
-        let outcomes = self.repair(&suspects).await;
-        for (suspect, outcome) in suspects.iter().zip(outcomes) {
-            let network = suspect.entry.view().def.name.clone();
+        let outcomes = self.repair(&candidates).await;
+        for (candidate, outcome) in candidates.iter().zip(outcomes) {
+            let network = candidate.entry.view().def.name.clone();
             match outcome {
                 Outcome::Whole | Outcome::Observed(_) => {}
                 Outcome::Repaired(steps) => {
@@ -265,7 +236,7 @@ impl<H: Host> Inner<H> {
                 Outcome::Failed(error) => tracing::error!(network, %error, "not repaired"),
             }
         }
-        suspects.into_iter().map(|suspect| suspect.entry).collect()
+        candidates.into_iter().map(|candidate| candidate.entry).collect()
     }
 
     async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {

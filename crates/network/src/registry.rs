@@ -1,10 +1,9 @@
 //! The networks of a driver.
 //!
-//! Each network is an entry with a lock that an operation holds from its first to its last step, and a
-//! view that readers copy without waiting for any operation.
+//! Each network is an entry of the engine's registry; this is its view, and what networks share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use oxivirt::{Activity, Autostart, Lifetime, NetworkRef, NetworkState};
@@ -120,81 +119,19 @@ impl View {
     }
 }
 
-/// A network and the lock of its operations.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// Held by the operation that changes the network.
-    pub(crate) operation: tokio::sync::Mutex<()>,
-    view: RwLock<Arc<View>>,
-}
-
-impl Entry {
-    /// A network that nobody works on.
-    #[must_use]
-    pub(crate) fn new(view: View) -> Self {
-        Self { operation: tokio::sync::Mutex::new(()), view: RwLock::new(Arc::new(view)) }
-    }
-
-    /// The network now.
-    #[must_use]
-    pub(crate) fn view(&self) -> Arc<View> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Replaces what readers see.
-    pub(crate) fn set(&self, view: View) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
-    }
-}
+/// A network with the lock of its operations.
+pub(crate) type Entry = oxivirt_engine::Entry<View>;
 
 /// All networks by UUID.
-#[derive(Debug, Default)]
-pub(crate) struct Networks {
-    entries: RwLock<BTreeMap<Uuid, Arc<Entry>>>,
-}
+pub(crate) type Networks = oxivirt_engine::Registry<View>;
 
-impl Networks {
-    /// The network with this UUID.
-    #[must_use]
-    pub(crate) fn get(&self, uuid: Uuid) -> Option<Arc<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&uuid).cloned()
+impl oxivirt_engine::registry::View for View {
+    fn uuid(&self) -> Uuid {
+        self.def.uuid.unwrap_or_default()
     }
 
-    /// The network with this name.
-    #[must_use]
-    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Entry>> {
-        self.all().into_iter().find(|entry| entry.view().def.name == name)
-    }
-
-    /// Whether the network that a definition is for is known.
-    #[must_use]
-    pub(crate) fn contains(&self, def: &NetworkDef) -> bool {
-        self.get(def.uuid.unwrap_or_default()).is_some()
-    }
-
-    /// All networks, by UUID.
-    #[must_use]
-    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// Adds a network, in place of one with the same UUID.
-    pub(crate) fn insert(&self, uuid: Uuid, view: View) -> Arc<Entry> {
-        let entry = Arc::new(Entry::new(view));
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(uuid, Arc::clone(&entry));
-        entry
-    }
-
-    /// Brings back an entry that was forgotten while somebody waited to work on it.
-    pub(crate) fn keep(&self, uuid: Uuid, entry: &Arc<Entry>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.entry(uuid).or_insert_with(|| Arc::clone(entry));
-    }
-
-    /// Forgets a network.
-    pub(crate) fn remove(&self, uuid: Uuid) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&uuid);
+    fn name(&self) -> &str {
+        &self.def.name
     }
 }
 

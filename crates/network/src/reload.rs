@@ -20,8 +20,8 @@ impl<H: Host> Inner<H> {
     ///
     /// A definition whose file is gone is kept, as in libvirt.
     pub(crate) async fn reload(&self) {
-        self.hooks.look_again();
-        let identities = self.identities.lock().await;
+        self.hooks.rescan();
+        let identities = self.networks.lock_identities().await;
         for status in store::load_statuses(&self.layout) {
             match status {
                 Ok(status) if self.networks.by_name(&status.def.name).is_none() => {
@@ -50,7 +50,7 @@ impl<H: Host> Inner<H> {
             self.load_config(def);
             return;
         };
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let autostart = store::autostart(&self.layout, &def.name);
         let (view, lifetime) = ((*entry.view()).clone(), Lifetime::Persistent);
         entry.set(if view.is_active() {
@@ -64,7 +64,7 @@ impl<H: Host> Inner<H> {
         let entries = self.networks.all();
         let mut locks = Vec::new();
         for entry in &entries {
-            locks.push(entry.operation.lock().await);
+            locks.push(entry.lock().await);
         }
         let mut running = entries.clone();
         running.retain(|entry| entry.view().is_active());

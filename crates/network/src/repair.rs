@@ -20,11 +20,11 @@ use crate::registry::{Entry, View};
 
 /// A running network that may have lost something. Its operation lock is held by whoever asks.
 #[derive(Debug)]
-pub(crate) struct Suspect {
+pub(crate) struct Candidate {
     /// The network.
     pub(crate) entry: Arc<Entry>,
     /// Whether an operation on it was cut off.
-    pub(crate) was_cut_off: bool,
+    pub(crate) was_interrupted: bool,
 }
 
 /// What was found, and what became of it.
@@ -41,21 +41,21 @@ pub(crate) enum Outcome {
 }
 
 /// A network with what has to be done.
-struct Case {
+struct Repair {
     number: usize,
     view: Arc<View>,
     plan: Plan<Step>,
     saved: Option<FirewallRemoval>,
     removal: Option<FirewallRemoval>,
     untold: Plan<Undo>,
-    was_cut_off: bool,
+    was_interrupted: bool,
     /// Somebody deleted its status file.
     lacks_status: bool,
     /// The first thing that went wrong.
     failure: Option<Error>,
 }
 
-impl Case {
+impl Repair {
     fn steps(&self) -> Vec<String> {
         let status = self.lacks_status.then(|| "write the status file".to_owned());
         status.into_iter().chain(self.plan.steps().map(ToString::to_string)).collect()
@@ -64,44 +64,44 @@ impl Case {
 
 impl<H: Host> Inner<H> {
     /// Looks at networks and repairs what can be repaired; tells the outcome for each.
-    pub(crate) async fn repair(&self, suspects: &[Suspect]) -> Vec<Outcome> {
-        let mut outcomes: Vec<_> = suspects.iter().map(|_| Outcome::Whole).collect();
-        let (mut cases, failures) = self.examine(suspects).await;
+    pub(crate) async fn repair(&self, candidates: &[Candidate]) -> Vec<Outcome> {
+        let mut outcomes: Vec<_> = candidates.iter().map(|_| Outcome::Whole).collect();
+        let (mut repairs, failures) = self.inspect(candidates).await;
         for (number, error) in failures {
             set(&mut outcomes, number, Outcome::Failed(error));
         }
-        for case in &mut cases {
-            for step in case.steps() {
-                tracing::warn!(network = case.view.def.name, step, "repairing");
+        for repair in &mut repairs {
+            for step in repair.steps() {
+                tracing::warn!(network = repair.view.def.name, step, "repairing");
             }
-            let Some(suspect) = suspects.get(case.number) else { continue };
-            case.failure = self.announce(&suspect.entry, case).err();
+            let Some(candidate) = candidates.get(repair.number) else { continue };
+            repair.failure = self.announce(&candidate.entry, repair).err();
         }
-        cases.retain_mut(|case| match case.failure.take() {
+        repairs.retain_mut(|repair| match repair.failure.take() {
             Some(error) => {
-                set(&mut outcomes, case.number, Outcome::Failed(error));
+                set(&mut outcomes, repair.number, Outcome::Failed(error));
                 false
             }
             None => true,
         });
-        let at_once = self.load_at_once(&cases).await;
-        for case in &cases {
-            let Some(suspect) = suspects.get(case.number) else { continue };
-            let outcome = match self.carry_out(&suspect.entry, case, at_once).await {
-                Ok(()) => Outcome::Repaired(case.steps()),
+        let at_once = self.load_at_once(&repairs).await;
+        for repair in &repairs {
+            let Some(candidate) = candidates.get(repair.number) else { continue };
+            let outcome = match self.carry_out(&candidate.entry, repair, at_once).await {
+                Ok(()) => Outcome::Repaired(repair.steps()),
                 Err(error) => Outcome::Failed(error),
             };
-            set(&mut outcomes, case.number, outcome);
+            set(&mut outcomes, repair.number, outcome);
         }
         outcomes
     }
 
     /// Looks at networks and tells what would repair them.
-    pub(crate) async fn observe_only(&self, suspects: &[Suspect]) -> Vec<Outcome> {
-        let mut outcomes: Vec<_> = suspects.iter().map(|_| Outcome::Whole).collect();
-        let (cases, failures) = self.examine(suspects).await;
-        for case in cases {
-            set(&mut outcomes, case.number, Outcome::Observed(case.steps()));
+    pub(crate) async fn observe_only(&self, candidates: &[Candidate]) -> Vec<Outcome> {
+        let mut outcomes: Vec<_> = candidates.iter().map(|_| Outcome::Whole).collect();
+        let (repairs, failures) = self.inspect(candidates).await;
+        for repair in repairs {
+            set(&mut outcomes, repair.number, Outcome::Observed(repair.steps()));
         }
         for (number, error) in failures {
             set(&mut outcomes, number, Outcome::Failed(error));
@@ -110,14 +110,15 @@ impl<H: Host> Inner<H> {
     }
 
     /// The networks that something is wrong with, and those that cannot be looked at.
-    async fn examine(&self, suspects: &[Suspect]) -> (Vec<Case>, Vec<(usize, Error)>) {
+    async fn inspect(&self, candidates: &[Candidate]) -> (Vec<Repair>, Vec<(usize, Error)>) {
         let mut failures = Vec::new();
         let mut wanted = Vec::new();
         let needs_dnsmasq =
-            |suspect: &Suspect| crate::plan::dnsmasq::is_needed(&suspect.entry.view().def);
-        let has_zones = suspects.iter().any(|suspect| start::wants_zone(&suspect.entry.view().def));
+            |candidate: &Candidate| crate::plan::dnsmasq::is_needed(&candidate.entry.view().def);
+        let has_zones =
+            candidates.iter().any(|candidate| start::wants_zone(&candidate.entry.view().def));
         let query = FactsQuery {
-            needs_dnsmasq: suspects.iter().any(needs_dnsmasq),
+            needs_dnsmasq: candidates.iter().any(needs_dnsmasq),
             backend: Some(self.firewall.backend),
             filters: FilterQuery {
                 drops: false,
@@ -130,12 +131,12 @@ impl<H: Host> Inner<H> {
             Ok(facts) => facts,
             Err(error) => {
                 let error = error::host(&error);
-                let failed = (0..suspects.len()).map(|number| (number, error.clone()));
+                let failed = (0..candidates.len()).map(|number| (number, error.clone()));
                 return (Vec::new(), failed.collect());
             }
         };
-        for (number, suspect) in suspects.iter().enumerate() {
-            let view = suspect.entry.view();
+        for (number, candidate) in candidates.iter().enumerate() {
+            let view = candidate.entry.view();
             match self.provision(&view, &facts) {
                 Ok(mut want) => {
                     if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
@@ -158,32 +159,34 @@ impl<H: Host> Inner<H> {
             }
         };
         let remakes_table = self.remakes_table.swap(false, Ordering::Relaxed);
-        let cases = wanted.into_iter().zip(found).filter_map(|((number, view, want), mut have)| {
-            if remakes_table {
-                have.rules = None;
-            }
-            let was_cut_off = suspects.get(number).is_some_and(|suspect| suspect.was_cut_off);
-            self.judge(number, view, &want, have, was_cut_off)
-        });
-        (cases.collect(), failures)
+        let repairs =
+            wanted.into_iter().zip(found).filter_map(|((number, view, want), mut have)| {
+                if remakes_table {
+                    have.rules = None;
+                }
+                let was_interrupted =
+                    candidates.get(number).is_some_and(|candidate| candidate.was_interrupted);
+                self.plan_repair(number, view, &want, have, was_interrupted)
+            });
+        (repairs.collect(), failures)
     }
 
     /// What has to be done for a network; nothing if it is whole.
-    fn judge(
+    fn plan_repair(
         &self,
         number: usize,
         view: Arc<View>,
         want: &Provision,
         mut have: Provision,
-        was_cut_off: bool,
-    ) -> Option<Case> {
+        was_interrupted: bool,
+    ) -> Option<Repair> {
         let saved = view.running.as_ref().and_then(|status| status.removal.clone());
         let removal = want.rules.as_ref().map(Rules::removal);
         if saved != removal {
             // Rules of another version or program, or more than there should be.
             have.rules = None;
         }
-        if was_cut_off {
+        if was_interrupted {
             // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
             have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
             have.shaping = None;
@@ -203,41 +206,41 @@ impl<H: Host> Inner<H> {
             view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
         let lacks_status = !self.layout.status_file(&view.def.name).exists();
         if plan.stages.is_empty() && is_same && saved == removal && !lacks_status {
-            if was_cut_off {
+            if was_interrupted {
                 self.remove_journal(view.reference().uuid);
             }
             return None;
         }
         let untold = rules::untold(saved.as_ref(), removal.as_ref());
         let failure = None;
-        Some(Case {
+        Some(Repair {
             number,
             view,
             plan,
             saved,
             removal,
             untold,
-            was_cut_off,
+            was_interrupted,
             lacks_status,
             failure,
         })
     }
 
     /// Puts on disk what removes that which is about to come, beside that which is there.
-    fn announce(&self, entry: &Entry, case: &Case) -> Result<()> {
-        if !case.untold.stages.is_empty() {
-            self.write_update_journal(&case.view.def, case.untold.clone(), Vec::new())?;
+    fn announce(&self, entry: &Entry, repair: &Repair) -> Result<()> {
+        if !repair.untold.stages.is_empty() {
+            self.write_update_journal(&repair.view.def, repair.untold.clone(), Vec::new())?;
         }
-        if case.saved != case.removal {
-            let both = rules::union(case.saved.as_ref(), case.removal.as_ref());
-            self.save(entry, &case.view, both)?;
+        if repair.saved != repair.removal {
+            let both = rules::union(repair.saved.as_ref(), repair.removal.as_ref());
+            self.save(entry, &repair.view, both)?;
         }
         Ok(())
     }
 
     /// Loads the rules of several networks in one transaction; whether that is done.
-    async fn load_at_once(&self, cases: &[Case]) -> AtOnce {
-        let steps = cases.iter().flat_map(|case| case.plan.steps());
+    async fn load_at_once(&self, repairs: &[Repair]) -> AtOnce {
+        let steps = repairs.iter().flat_map(|repair| repair.plan.steps());
         let changes = steps.filter_map(|step| match step {
             Step::LoadRules(change) => Some(change),
             _ => None,
@@ -259,13 +262,13 @@ impl<H: Host> Inner<H> {
         AtOnce::Yes
     }
 
-    async fn carry_out(&self, entry: &Entry, case: &Case, at_once: AtOnce) -> Result<()> {
+    async fn carry_out(&self, entry: &Entry, repair: &Repair, at_once: AtOnce) -> Result<()> {
         let is_left = |step: &Step| at_once == AtOnce::No || !matches!(step, Step::LoadRules(_));
-        let plan = case.plan.clone().filtered(is_left);
-        apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))?;
-        self.save(entry, &case.view, case.removal.clone())?;
-        if case.was_cut_off || !case.untold.stages.is_empty() {
-            self.remove_journal(case.view.reference().uuid);
+        let plan = repair.plan.clone().filtered(is_left);
+        apply::run(&*self.host, &plan).await.map_err(|error| error::stopped(&error))?;
+        self.save(entry, &repair.view, repair.removal.clone())?;
+        if repair.was_interrupted || !repair.untold.stages.is_empty() {
+            self.remove_journal(repair.view.reference().uuid);
         }
         Ok(())
     }

@@ -1,15 +1,11 @@
 //! Definitions, autostart links and status files on disk.
 //!
-//! Names, modes and content are libvirt's. Files are replaced atomically and synced; what cannot be
-//! read is reported and left as it is.
+//! Names, modes and content are libvirt's; how files are replaced and read is the engine's ([`store`]).
 //!
 //! libvirt 11.3.0: `virNetworkConfigSaveXML`, `virNetworkObjLoadAllConfigs`, `virNetworkObjLoadAllState`,
 //! src/conf/virnetworkobj.c
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::macmap::{self, MacMap, MacMapError};
 use oxivirt::Autostart;
@@ -17,46 +13,19 @@ use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
-use oxivirt_sys::file::{self, Durability, FileError};
+use oxivirt_engine::store::{self, MODE};
+use oxivirt_engine::{Document, Replacement};
+use oxivirt_sys::file::{self, FileError};
 use oxivirt_xml as xml;
 use uuid::Uuid;
 
-use crate::document::{Document, Swap};
 use crate::layout::Layout;
 
-/// Larger documents are refused, as in libvirt.
-const LIMIT: u64 = 10 << 20;
-const MODE: u32 = 0o600;
-/// Others read it: the name service module for guests.
+/// The name service module for guests reads it.
 const MACS_MODE: u32 = 0o644;
 
 /// Why something on disk could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum StoreError {
-    /// A file operation failed.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A document is not valid.
-    #[error("'{path}': {source}")]
-    Document {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<ParseError>,
-    },
-    /// An autostart link could not be made.
-    #[error("Failed to create symlink '{link}' to '{path}'")]
-    Link {
-        /// The link.
-        link: PathBuf,
-        /// What it should point to.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-}
+pub(crate) type StoreError = store::StoreError<ParseError>;
 
 /// Makes the directories of a driver.
 ///
@@ -79,18 +48,13 @@ pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
 }
 
 /// Removes what a process that died while replacing a file left beside it.
-///
-/// Only in directories that nobody but the driver writes to.
-pub(crate) fn sweep(layout: &Layout) {
-    let dirs =
-        [layout.config_dir(), layout.state_dir(), layout.journal_dir(), layout.records_dir()];
-    for dir in dirs {
-        for path in files(&dir, "new") {
-            if let Err(error) = file::remove(&path) {
-                tracing::warn!(error = oxivirt_sys::chain::text(&error), "left-over file stays");
-            }
-        }
-    }
+pub(crate) fn remove_stale_tempfiles(layout: &Layout) {
+    store::remove_stale_tempfiles(&[
+        layout.config_dir(),
+        layout.state_dir(),
+        layout.journal_dir(),
+        layout.records_dir(),
+    ]);
 }
 
 /// The file of the definition that persists.
@@ -114,8 +78,7 @@ pub(crate) fn write_config(layout: &Layout, def: &NetworkDef) -> Result<(), Stor
 /// [`StoreError::File`].
 pub(crate) fn stage_status(layout: &Layout, status: &NetworkStatus) -> Result<(), StoreError> {
     let content = framed(&status.def, &status.format(Counters::NONE));
-    let path = layout.status_file(&status.def.name);
-    Ok(file::stage(&path, content.as_bytes(), MODE, Durability::Synced)?)
+    Ok(store::stage(&layout.status_file(&status.def.name), &content)?)
 }
 
 /// Makes a staged status the network's: from here on it runs.
@@ -123,7 +86,7 @@ pub(crate) fn stage_status(layout: &Layout, status: &NetworkStatus) -> Result<()
 /// # Errors
 /// [`StoreError::File`].
 pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
-    Ok(file::commit(&layout.status_file(name))?)
+    Ok(store::commit(&layout.status_file(name))?)
 }
 
 /// Gives the status file of a running network its second name, which tells of the network if somebody
@@ -131,7 +94,7 @@ pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreErro
 ///
 /// # Errors
 /// [`StoreError::File`].
-pub(crate) fn record_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
+pub(crate) fn back_up_status(layout: &Layout, name: &str) -> Result<(), StoreError> {
     Ok(file::link(&layout.status_file(name), &layout.record(name))?)
 }
 
@@ -185,11 +148,11 @@ pub(crate) fn load_ports(
 ///
 /// # Errors
 /// [`MacsError`]
-pub(crate) fn macs_swap(
+pub(crate) fn macs_replacement(
     layout: &Layout,
     bridge: &str,
     change: impl FnOnce(&mut MacMap),
-) -> Result<Swap, MacsError> {
+) -> Result<Replacement, MacsError> {
     let path = layout.macs(bridge);
     let before = file::read(&path, macmap::MAX_SIZE)?;
     let mut map = MacMap::parse(before.as_deref().unwrap_or_default())?;
@@ -197,7 +160,7 @@ pub(crate) fn macs_swap(
     // As it was, or as it would have been written.
     let before = document(before.map(|_| map.format()));
     change(&mut map);
-    Ok(Swap { before, after: document(Some(map.format())) })
+    Ok(Replacement { before, after: document(Some(map.format())) })
 }
 
 /// Why a MAC map could not be changed.
@@ -228,43 +191,16 @@ pub(crate) fn set_autostart(
     name: &str,
     autostart: Autostart,
 ) -> Result<(), StoreError> {
-    let link = layout.autostart_link(name);
-    match autostart {
-        Autostart::Disabled => {
-            file::remove(&link)?;
-            Ok(())
-        }
-        Autostart::Enabled => {
-            file::create_dir(&layout.autostart_dir())?;
-            let target = layout.config_file(name);
-            let path = fs::canonicalize(layout.config_dir())
-                .map_or_else(|_| target.clone(), |dir| dir.join(format!("{name}.xml")));
-            match std::os::unix::fs::symlink(&path, &link) {
-                Ok(()) => Ok(()),
-                // Whatever it pointed to, it shall point to the definition.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    file::remove(&link)?;
-                    std::os::unix::fs::symlink(&path, &link).map_err(|source| StoreError::Link {
-                        link,
-                        path,
-                        source,
-                    })
-                }
-                Err(source) => Err(StoreError::Link { link, path, source }),
-            }
-        }
-    }
+    let (link, config) = (layout.autostart_link(name), layout.config_file(name));
+    store::set_autostart(&link, &config, autostart == Autostart::Enabled)
 }
 
 /// Whether the autostart link and the definition are the same file.
 #[must_use]
 pub(crate) fn autostart(layout: &Layout, name: &str) -> Autostart {
-    let identity = |path: PathBuf| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    let link = identity(layout.autostart_link(name));
-    if link.is_some() && link == identity(layout.config_file(name)) {
-        Autostart::Enabled
-    } else {
-        Autostart::Disabled
+    match store::has_autostart(&layout.autostart_link(name), &layout.config_file(name)) {
+        true => Autostart::Enabled,
+        false => Autostart::Disabled,
     }
 }
 
@@ -280,31 +216,13 @@ pub(crate) fn load_statuses(layout: &Layout) -> Vec<Result<NetworkStatus, StoreE
     load(&layout.state_dir(), NetworkStatus::parse_file)
 }
 
+/// The documents of a directory, whatever encoding they declare.
 fn load<T>(
     dir: &Path,
     parse: impl Fn(&str, &str) -> Result<T, ParseError>,
 ) -> Vec<Result<T, StoreError>> {
-    files(dir, "xml")
-        .into_iter()
-        .filter_map(|path| {
-            let content = match file::read(&path, LIMIT) {
-                Ok(content) => content?,
-                Err(error) => return Some(Err(error.into())),
-            };
-            let name = path.to_string_lossy();
-            let parsed = xml::decode(&content)
-                .map_err(|error| ParseError::from(error.in_file(name.clone())))
-                .and_then(|text| parse(&name, text));
-            Some(parsed.map_err(|source| StoreError::Document { path, source: Box::new(source) }))
-        })
-        .collect()
-}
-
-/// The files of a directory with this extension, by name.
-fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|found| found == extension) && path.is_file());
-    paths.sort();
-    paths
+    store::load(dir, |path, content| {
+        let text = xml::decode(content).map_err(|error| error.in_file(path.to_owned()))?;
+        parse(path, text)
+    })
 }

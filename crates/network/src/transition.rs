@@ -8,13 +8,12 @@
 use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallRemoval;
+use oxivirt_engine::{Document, Operation, Replacement};
 use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
-use crate::document::{Document, Swap};
 use crate::driver::Inner;
 use crate::error;
-use crate::journal::{self, Operation};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::{
     FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules, Undo,
@@ -73,7 +72,7 @@ impl<H: Host> Inner<H> {
         entry: &Entry,
         old: &View,
         new: View,
-        swaps: Vec<Swap>,
+        replacements: Vec<Replacement>,
     ) -> Result<()> {
         let facts = self.facts(&new.def).await?;
         let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
@@ -81,20 +80,21 @@ impl<H: Host> Inner<H> {
         let saved = old.status().removal;
         let plan = provision::difference(&have, &want, &self.saved_rules(&old.def, saved.as_ref()));
         let removal = want.rules.as_ref().map(Rules::removal);
-        if plan.stages.is_empty() && swaps.is_empty() {
+        if plan.stages.is_empty() && replacements.is_empty() {
             // One file is replaced as a whole anyway.
             return self.save(entry, &new, removal);
         }
         let untold = rules::untold(saved.as_ref(), removal.as_ref());
         // An old removal of others stays the truth until the rules have changed.
         let both = rules::union(saved.as_ref(), removal.as_ref());
-        let mut documents: Vec<_> = swaps.iter().map(|swap| swap.after.clone()).collect();
+        let mut documents: Vec<_> =
+            replacements.iter().map(|replacement| replacement.after.clone()).collect();
         documents.push(self.status_document(&new.with_removal(both.clone())));
         self.write_update_journal(&new.def, untold.clone(), documents)?;
-        let done = match self.put(swaps.iter().map(|swap| &swap.after)) {
+        let done = match self.put(replacements.iter().map(|replacement| &replacement.after)) {
             Ok(()) => match self.save(entry, &new, both.clone()) {
                 Ok(()) => {
-                    apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
+                    apply::run(&*self.host, &plan).await.map_err(|error| error::stopped(&error))
                 }
                 Err(error) => Err(error),
             },
@@ -103,7 +103,7 @@ impl<H: Host> Inner<H> {
         if let Err(error) = done {
             tracing::debug!(network = old.def.name, %error, "change failed, taking it back");
             let restored = View { running: new.with_removal(both).running, ..old.clone() };
-            self.restore(entry, &restored, &had, saved, &swaps, untold).await;
+            self.restore(entry, &restored, &had, saved, &replacements, untold).await;
             return Err(error);
         }
         if both != removal {
@@ -141,23 +141,24 @@ impl<H: Host> Inner<H> {
         old: &View,
         want: &Provision,
         saved: Option<FirewallRemoval>,
-        swaps: &[Swap],
+        replacements: &[Replacement],
         untold: Plan<Undo>,
     ) {
         let name = &old.def.name;
         let both = old.status().removal;
-        let mut documents: Vec<_> = swaps.iter().map(|swap| swap.before.clone()).collect();
+        let mut documents: Vec<_> =
+            replacements.iter().map(|replacement| replacement.before.clone()).collect();
         documents.push(self.status_document(old));
         if let Err(error) = self.write_update_journal(&old.def, untold.clone(), documents) {
-            told(name, &error, "a crash now would complete the change that failed");
+            log_error(name, &error, "a crash now would complete the change that failed");
         }
         let back = async {
-            self.put(swaps.iter().map(|swap| &swap.before))?;
+            self.put(replacements.iter().map(|replacement| &replacement.before))?;
             let have = self.host.observe(&[want]).await.map_err(|error| error::host(&error))?;
             let have = have.into_iter().next().unwrap_or_default();
             let plan =
                 provision::difference(&have, want, &self.saved_rules(&old.def, both.as_ref()));
-            apply::run(&self.host, &plan).await.map_err(|error| error::stopped(&error))
+            apply::run(&*self.host, &plan).await.map_err(|error| error::stopped(&error))
         };
         let back = back.await;
         let removal = want.rules.as_ref().map(Rules::removal);
@@ -169,7 +170,7 @@ impl<H: Host> Inner<H> {
         if is_back {
             self.remove_journal(old.reference().uuid);
         } else if let Err(error) = self.write_update_journal(&old.def, untold, Vec::new()) {
-            told(name, &error, "the next driver will not look twice");
+            log_error(name, &error, "the next driver will not look twice");
         }
     }
 
@@ -186,12 +187,15 @@ impl<H: Host> Inner<H> {
     ) -> Vec<Undo> {
         let mut steps = stop::known_rules(def, saved);
         let uuid = def.uuid.unwrap_or_default();
-        match journal::read(&self.layout.journal_file(uuid)) {
+        match self.journal.read(uuid) {
             Ok(Some(entry)) if entry.operation == Operation::Update => {
                 steps.extend(entry.undo.steps().cloned());
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = chain::text(&error), "journal not read"),
+            Err(error) => tracing::warn!(
+                error = chain::text(&error),
+                "ignoring the journal: it cannot be read"
+            ),
         }
         steps
     }
@@ -206,20 +210,20 @@ impl<H: Host> Inner<H> {
         let view = view.with_removal(removal);
         let document = self.status_document(&view);
         document.put().map_err(|error| error::store(&error.into()))?;
-        self.record(&view.def);
+        self.back_up_status(&view.def);
         entry.set(view);
         Ok(())
     }
 
     /// Sees to it that a running network is found again if somebody deletes its status file.
-    pub(crate) fn record(&self, def: &NetworkDef) {
-        if let Err(error) = store::record_status(&self.layout, &def.name) {
-            told(&def.name, &error, "lost if its status file is");
+    pub(crate) fn back_up_status(&self, def: &NetworkDef) {
+        if let Err(error) = store::back_up_status(&self.layout, &def.name) {
+            log_error(&def.name, &error, "lost if its status file is");
         }
     }
 }
 
-/// Tells of a failure that has no caller.
-pub(crate) fn told(network: &str, error: &(dyn std::error::Error + 'static), what: &str) {
+/// Logs a failure that no caller can be told of.
+pub(crate) fn log_error(network: &str, error: &(dyn std::error::Error + 'static), what: &str) {
     tracing::error!(network, error = chain::text(error), what);
 }

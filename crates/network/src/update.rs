@@ -8,9 +8,9 @@
 use oxivirt::{Error, ErrorDomain, NetworkEvent, Result, Update, UpdateFlags};
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Form, NetworkDef};
+use oxivirt_engine::Replacement;
 
 use crate::apply::Host;
-use crate::document::Swap;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
@@ -21,7 +21,7 @@ use crate::store;
 impl<H: Host> Inner<H> {
     pub(crate) async fn update(&self, entry: &Entry, change: &Update) -> Result<()> {
         change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkUpdate")?;
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let view = entry.view();
         self.entry(&view.reference())?;
         let flags = affected(&view, change.flags)?;
@@ -65,9 +65,10 @@ impl<H: Host> Inner<H> {
         config: Option<NetworkDef>,
     ) -> Result<()> {
         let document = |def: &NetworkDef| store::config_document(&self.layout, def);
-        let swap = config
-            .as_ref()
-            .map(|def| Swap { before: document(old.persistent_def()), after: document(def) });
+        let replacement = config.as_ref().map(|def| Replacement {
+            before: document(old.persistent_def()),
+            after: document(def),
+        });
         let mut new = old.clone();
         match (config, old.is_active()) {
             (Some(def), true) => new.new_def = Some(def),
@@ -75,11 +76,11 @@ impl<H: Host> Inner<H> {
             (None, _) => {}
         }
         if let Some(def) = live {
-            let swaps = swap.into_iter().collect();
-            return self.transition(entry, old, View { def, ..new }, swaps).await;
+            let replacements = replacement.into_iter().collect();
+            return self.transition(entry, old, View { def, ..new }, replacements).await;
         }
-        if let Some(swap) = swap {
-            swap.after.put().map_err(|error| error::store(&error.into()))?;
+        if let Some(replacement) = replacement {
+            replacement.after.put().map_err(|error| error::store(&error.into()))?;
         }
         entry.set(new);
         Ok(())

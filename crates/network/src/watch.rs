@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{self, Host};
 use crate::driver::{Inner, now, prefixes};
-use crate::heal::{self, Sign};
+use crate::heal::{self, Notification};
 use crate::leases;
 use crate::plan::provision;
 use crate::registry::Entry;
@@ -43,7 +43,7 @@ impl Drop for Tasks {
 pub(crate) fn start<H: Host>(
     inner: &Arc<Inner<H>>,
     mode: Heal,
-    heard: UnboundedReceiver<Sign>,
+    receiver: UnboundedReceiver<Notification>,
 ) -> Tasks {
     let mut tasks = Tasks::default();
     match DirWatch::new(&inner.layout.leases_dir()) {
@@ -55,7 +55,7 @@ pub(crate) fn start<H: Host>(
         // The directory is not there for an unprivileged user, who has no DHCP either.
         Err(error) => tracing::info!(%error, "leases are not watched"),
     }
-    let task = tokio::spawn(heal::run(Arc::downgrade(inner), mode, heard));
+    let task = tokio::spawn(heal::run(Arc::downgrade(inner), mode, receiver));
     tasks.0.push(task.abort_handle());
     let task = tokio::spawn(watch_name_servers(Arc::downgrade(inner)));
     tasks.0.push(task.abort_handle());
@@ -123,7 +123,7 @@ impl<H: Host> Inner<H> {
 
     /// Tells a dnsmasq that does not look for them itself of the host's name servers.
     async fn tell_name_servers(&self, entry: &Entry) -> oxivirt::Result<()> {
-        let _operation = entry.operation.lock().await;
+        let _operation = entry.lock().await;
         let view = entry.view();
         if !view.is_active() {
             return Ok(());
@@ -135,7 +135,7 @@ impl<H: Host> Inner<H> {
         let mut have = want.clone();
         have.dnsmasq = found.into_iter().next().and_then(|found| found.dnsmasq);
         let plan = provision::difference(&have, &want, &[]);
-        apply::run(&self.host, &plan).await.map_err(|stopped| crate::error::stopped(&stopped))
+        apply::run(&*self.host, &plan).await.map_err(|stopped| crate::error::stopped(&stopped))
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Recorded {
     host: Arc<Recorder>,
     dir: tempfile::TempDir,
     /// Absent only while the driver is exchanged.
-    running: Option<(Driver<Arc<Recorder>>, Runtime)>,
+    running: Option<(Driver<Recorder>, Runtime)>,
 }
 
 impl Recorded {
@@ -42,7 +42,7 @@ impl Recorded {
         Layout::below(self.dir.path())
     }
 
-    fn running(&self) -> Result<&(Driver<Arc<Recorder>>, Runtime)> {
+    fn running(&self) -> Result<&(Driver<Recorder>, Runtime)> {
         self.running.as_ref().ok_or_else(|| Error::Wrong("the driver does not run".into()))
     }
 

@@ -14,6 +14,7 @@ use crate::dnsmasq::{self, Process};
 use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_engine::Executor;
 use oxivirt_netlink::sriov::Sysfs;
 use oxivirt_netlink::{Handle, LinkKind, Route};
 use oxivirt_nft::counters::RuleCount;
@@ -29,7 +30,7 @@ use oxivirt_types::link_name::LinkName;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{End, Hint, Host, HostError, firewalld, watch};
+use super::{End, Host, HostError, HostEvent, firewalld, watch};
 use crate::plan::provision::{Registration, RouteState};
 use crate::plan::shaping::{self, OnFailure, ShapeCommand};
 use crate::plan::{
@@ -200,11 +201,7 @@ impl LinuxHost {
 
     async fn add_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
         let route = self.route(link, route).await?;
-        if let Err(error) = self.links.add_route(&route).await {
-            let destination = route.destination;
-            tracing::warn!(%destination, error = chain::text(&error), "route not added");
-        }
-        Ok(())
+        Ok(self.links.add_route(&route).await?)
     }
 
     async fn remove_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
@@ -419,7 +416,7 @@ impl Host for LinuxHost {
         Ok(self.nft()?.claim(nftables::TABLE).await?)
     }
 
-    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint> {
+    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<HostEvent> {
         let xtables = (backend == FirewallBackend::Iptables).then_some(&self.xtables);
         watch::start(self.nft().ok(), self.links.clone(), Arc::clone(&self.firewalld), xtables)
     }
@@ -471,6 +468,10 @@ impl Host for LinuxHost {
     async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {
         Ok(find(conf_file, pid_file).is_some())
     }
+}
+
+impl Executor<Step> for LinuxHost {
+    type Error = HostError;
 
     async fn run(&self, step: &Step) -> Result<(), HostError> {
         match step {
@@ -686,68 +687,5 @@ fn remove_if_empty(path: &Path) -> Result<(), HostError> {
         }
         Ok(_) | Err(file::FileError::TooLarge { .. }) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Shares a host between drivers and tests.
-impl<H: Host> Host for Arc<H> {
-    async fn facts(&self, query: &FactsQuery) -> Result<HostFacts, HostError> {
-        (**self).facts(query).await
-    }
-
-    async fn backends(&self) -> Vec<FirewallBackend> {
-        (**self).backends().await
-    }
-
-    async fn counts(&self, backend: FirewallBackend) -> Result<Vec<RuleCount>, HostError> {
-        (**self).counts(backend).await
-    }
-
-    async fn can_own_table(&self) -> bool {
-        (**self).can_own_table().await
-    }
-
-    async fn is_table_owned(&self) -> Result<Option<bool>, HostError> {
-        (**self).is_table_owned().await
-    }
-
-    async fn claim_table(&self) -> Result<(), HostError> {
-        (**self).claim_table().await
-    }
-
-    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint> {
-        (**self).watch(backend)
-    }
-
-    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)> {
-        (**self).dnsmasq_end(conf_file, pid_file)
-    }
-
-    fn has_link(&self, name: &str) -> bool {
-        (**self).has_link(name)
-    }
-
-    async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
-        (**self).link_names().await
-    }
-
-    fn is_virtual_function(&self, address: &str) -> bool {
-        (**self).is_virtual_function(address)
-    }
-
-    async fn observe(&self, wanted: &[&Provision]) -> Result<Vec<Provision>, HostError> {
-        (**self).observe(wanted).await
-    }
-
-    async fn runs_dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Result<bool, HostError> {
-        (**self).runs_dnsmasq(conf_file, pid_file).await
-    }
-
-    async fn run(&self, step: &Step) -> Result<(), HostError> {
-        (**self).run(step).await
-    }
-
-    async fn undo(&self, undo: &Undo) -> Result<(), HostError> {
-        (**self).undo(undo).await
     }
 }

@@ -1,8 +1,7 @@
 //! Carrying out plans.
 //!
-//! [`run`] and [`undo`] walk a plan; what a step means is the business of a [`Host`]: the kernel
-//! ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]). Nothing is decided here but to
-//! stop at the first failure when doing, and to go on when undoing.
+//! The engine walks a plan; what a step means is the business of a [`Host`]: the kernel
+//! ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]).
 
 mod firewalld;
 pub mod linux;
@@ -16,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use crate::dnsmasq::DnsmasqError;
-use futures::future::join_all;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_engine::Executor;
 use oxivirt_netlink::NetlinkError;
 use oxivirt_nft::counters::RuleCount;
 use oxivirt_nft::kernel::NftError;
@@ -28,10 +27,10 @@ use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
-use crate::plan::{FactsQuery, HostFacts, Plan, Provision, Step, Undo};
+use crate::plan::{FactsQuery, HostFacts, Plan, Provision, Step};
 
 /// A host on which plans are carried out.
-pub trait Host: Debug + Send + Sync + 'static {
+pub trait Host: Executor<Step, Error = HostError> + Debug + 'static {
     /// What a planner needs to know.
     ///
     /// # Errors
@@ -70,7 +69,7 @@ pub trait Host: Debug + Send + Sync + 'static {
 
     /// Tells of changes that others make, as long as the receiver lives, those of the backend among them.
     /// Must be called in a tokio runtime.
-    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<Hint>;
+    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<HostEvent>;
 
     /// The pid of the dnsmasq with this configuration file, and what waits for its end.
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;
@@ -107,18 +106,6 @@ pub trait Host: Debug + Send + Sync + 'static {
         conf_file: &Path,
         pid_file: &Path,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
-
-    /// Carries out a step, completely or not at all.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host refuses.
-    fn run(&self, step: &Step) -> impl Future<Output = Result<(), HostError>> + Send;
-
-    /// Takes a step back; succeeds if there is nothing to take back.
-    ///
-    /// # Errors
-    /// [`HostError`] if something is still there afterwards.
-    fn undo(&self, undo: &Undo) -> impl Future<Output = Result<(), HostError>> + Send;
 }
 
 /// Waits for the end of a process.
@@ -126,7 +113,7 @@ pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Something that others changed, and that may concern a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hint {
+pub enum HostEvent {
     /// Firewall rules.
     Rules,
     /// Anything.
@@ -247,89 +234,12 @@ pub enum HostError {
 }
 
 /// A plan that stopped.
-#[derive(Debug)]
-pub struct Stopped {
-    /// The step that failed.
-    pub step: Box<Step>,
-    /// Why.
-    pub error: HostError,
-    /// What takes back the steps that were done.
-    pub undo: Vec<Undo>,
-}
+pub type Stopped = oxivirt_engine::Stopped<Step, HostError>;
 
 /// Carries out a plan, up to the first failure.
 ///
 /// # Errors
-/// [`Stopped`] tells what was done and how to take it back; steps that ran at the same time as the
-/// one that failed have ended.
+/// [`Stopped`] says what was done and how to revert it.
 pub async fn run<H: Host>(host: &H, plan: &Plan<Step>) -> Result<(), Stopped> {
-    let mut done = Vec::new();
-    for stage in &plan.stages {
-        let lanes = join_all(stage.lanes.iter().map(|lane| run_lane(host, lane))).await;
-        let mut failure = None;
-        for lane in lanes {
-            done.extend(lane.done);
-            if let Some((step, error)) = lane.failure {
-                if failure.is_none() {
-                    failure = Some((step, error));
-                } else {
-                    tracing::warn!(%step,
-                        error = oxivirt_sys::chain::text(&error),
-                        "failed as well"
-                    );
-                }
-            }
-        }
-        if let Some((step, error)) = failure {
-            return Err(Stopped { step, error, undo: done });
-        }
-    }
-    Ok(())
-}
-
-#[derive(Default)]
-struct Lane {
-    done: Vec<Undo>,
-    failure: Option<(Box<Step>, HostError)>,
-}
-
-async fn run_lane<H: Host>(host: &H, steps: &[Step]) -> Lane {
-    let mut lane = Lane::default();
-    for step in steps {
-        tracing::debug!(%step, "step");
-        let done = match step {
-            Step::Undo(undo) => host.undo(undo).await,
-            step => host.run(step).await,
-        };
-        match done {
-            Ok(()) => lane.done.extend(step.undo()),
-            Err(error) => {
-                // A dnsmasq that failed may have left a process that is still starting, queues those
-                // that were not refused.
-                if matches!(step, Step::StartDnsmasq { .. } | Step::Shape { .. }) {
-                    lane.done.extend(step.undo());
-                }
-                lane.failure = Some((Box::new(step.clone()), error));
-                break;
-            }
-        }
-    }
-    lane
-}
-
-/// Carries out an undo list to its end, whatever fails on the way.
-pub async fn undo<H: Host>(host: &H, plan: &Plan<Undo>) -> Vec<HostError> {
-    let mut errors = Vec::new();
-    for stage in &plan.stages {
-        let lanes = stage.lanes.iter().map(async |lane| {
-            let mut errors = Vec::new();
-            for undo in lane {
-                tracing::debug!(?undo, "undo");
-                errors.extend(host.undo(undo).await.err());
-            }
-            errors
-        });
-        errors.extend(join_all(lanes).await.into_iter().flatten());
-    }
-    errors
+    oxivirt_engine::apply::run(host, plan).await
 }

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_engine::Executor;
 use oxivirt_netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
 use oxivirt_nft::Removal;
 use oxivirt_nft::counters::RuleCount;
@@ -18,7 +19,7 @@ use oxivirt_nft::iptables::{Rule, program};
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::Notify;
 
-use super::{End, Hint, Host, HostError};
+use super::{End, Host, HostError, HostEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
@@ -78,7 +79,7 @@ struct Inner {
     steps: Vec<String>,
     fail_at: Option<usize>,
     hang_at: Option<usize>,
-    hints: Option<UnboundedSender<Hint>>,
+    hints: Option<UnboundedSender<HostEvent>>,
 }
 
 /// The recording host.
@@ -147,7 +148,7 @@ impl Recorder {
     }
 
     /// Tells the driver that something may have changed.
-    pub fn hint(&self, hint: Hint) {
+    pub fn hint(&self, hint: HostEvent) {
         if let Some(hints) = &self.lock().hints {
             drop(hints.send(hint));
         }
@@ -214,7 +215,7 @@ impl Host for Recorder {
         Ok(None)
     }
 
-    fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<Hint> {
+    fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<HostEvent> {
         let (hints, receiver) = unbounded_channel();
         self.lock().hints = Some(hints);
         receiver
@@ -244,6 +245,10 @@ impl Host for Recorder {
     async fn runs_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<bool, HostError> {
         Ok(self.lock().state.dnsmasq.contains(conf_file))
     }
+}
+
+impl Executor<Step> for Recorder {
+    type Error = HostError;
 
     async fn run(&self, step: &Step) -> Result<(), HostError> {
         self.hang_if_asked().await;

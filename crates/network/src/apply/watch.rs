@@ -10,7 +10,7 @@ use oxivirt_nft::xtables::Xtables;
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Hint;
+use super::HostEvent;
 use super::firewalld::Firewalld;
 
 /// How often the rules of the legacy programs are looked at: two processes each time.
@@ -22,52 +22,52 @@ pub(super) fn start(
     links: Handle,
     firewalld: Arc<Firewalld>,
     xtables: Option<&Xtables>,
-) -> UnboundedReceiver<Hint> {
-    let (hints, receiver) = unbounded_channel();
+) -> UnboundedReceiver<HostEvent> {
+    let (events, receiver) = unbounded_channel();
     if xtables.is_some_and(|xtables| xtables.is_legacy()) {
-        drop(tokio::spawn(look_at_legacy(hints.clone())));
+        drop(tokio::spawn(look_at_legacy(events.clone())));
     }
-    drop(tokio::spawn(listen_to_firewalld(firewalld, hints.clone())));
+    drop(tokio::spawn(listen_to_firewalld(firewalld, events.clone())));
     match Monitor::open() {
-        Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, hints))),
+        Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, events))),
         Err(error) => tracing::info!(%error, "changes of the host are not heard of"),
     }
     receiver
 }
 
 /// What the legacy programs of iptables do is not announced, so it is looked for.
-async fn look_at_legacy(hints: UnboundedSender<Hint>) {
-    while tokio::time::timeout(LEGACY_DISTANCE, hints.closed()).await.is_err() {
-        drop(hints.send(Hint::Rules));
+async fn look_at_legacy(events: UnboundedSender<HostEvent>) {
+    while tokio::time::timeout(LEGACY_DISTANCE, events.closed()).await.is_err() {
+        drop(events.send(HostEvent::Rules));
     }
 }
 
 /// A reload takes bridges out of their zones.
-async fn listen_to_firewalld(firewalld: Arc<Firewalld>, hints: UnboundedSender<Hint>) {
-    let tell = || drop(hints.send(Hint::All));
+async fn listen_to_firewalld(firewalld: Arc<Firewalld>, events: UnboundedSender<HostEvent>) {
+    let tell = || drop(events.send(HostEvent::All));
     let reloads = Box::pin(firewalld.on_reload(tell));
-    futures::future::select(reloads, Box::pin(hints.closed())).await;
+    futures::future::select(reloads, Box::pin(events.closed())).await;
 }
 
 async fn listen(
     mut monitor: Monitor,
     nft: Option<Nftables>,
     links: Handle,
-    hints: UnboundedSender<Hint>,
+    events: UnboundedSender<HostEvent>,
 ) {
     // Which ports there are is remembered; this is how it begins.
     for link in links.links().await.unwrap_or_default() {
         if let Some(bridge) = link.controller.and_then(link_name)
             && let Ok(port) = LinkName::new(&link.name)
         {
-            drop(hints.send(Hint::Port { bridge, port }));
+            drop(events.send(HostEvent::Port { bridge, port }));
         }
     }
     drop(links);
     loop {
         let changes = {
             let next = Box::pin(monitor.changes());
-            let closed = Box::pin(hints.closed());
+            let closed = Box::pin(events.closed());
             match futures::future::select(next, closed).await {
                 futures::future::Either::Left((changes, _)) => changes,
                 futures::future::Either::Right(_) => return,
@@ -82,31 +82,31 @@ async fn listen(
         };
         let own = |generation| nft.as_ref().is_some_and(|nft| nft.is_own(generation));
         for change in changes {
-            for hint in meaning(change, &own) {
-                drop(hints.send(hint));
+            for event in classify(change, &own) {
+                drop(events.send(event));
             }
         }
     }
 }
 
-/// What a change may mean for a network.
-fn meaning(change: Change, is_own: &dyn Fn(u32) -> bool) -> Vec<Hint> {
+/// The events of a change that may concern a network.
+fn classify(change: Change, is_own: &dyn Fn(u32) -> bool) -> Vec<HostEvent> {
     match change {
         Change::Rules { generation } if is_own(generation) => Vec::new(),
-        Change::Rules { .. } => vec![Hint::Rules],
-        Change::Overflow => vec![Hint::All],
+        Change::Rules { .. } => vec![HostEvent::Rules],
+        Change::Overflow => vec![HostEvent::All],
         Change::Address { link } => {
-            link_name(link).map(|name| Hint::Link { name }).into_iter().collect()
+            link_name(link).map(|name| HostEvent::Link { name }).into_iter().collect()
         }
-        Change::LinkGone { name } => vec![Hint::LinkGone { name }],
+        Change::LinkGone { name } => vec![HostEvent::LinkGone { name }],
         Change::Link { name, controller } => {
             let Ok(port) = LinkName::new(&name) else { return Vec::new() };
             let membership = match controller.map(link_name) {
-                Some(Some(bridge)) => Some(Hint::Port { bridge, port }),
+                Some(Some(bridge)) => Some(HostEvent::Port { bridge, port }),
                 Some(None) => None,
-                None => Some(Hint::NoPort { port }),
+                None => Some(HostEvent::NoPort { port }),
             };
-            std::iter::once(Hint::Link { name }).chain(membership).collect()
+            std::iter::once(HostEvent::Link { name }).chain(membership).collect()
         }
     }
 }

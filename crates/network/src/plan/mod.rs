@@ -20,6 +20,7 @@ pub mod stop;
 pub use facts::{
     Collision, FactsQuery, FilterQuery, Firewalld, HostFacts, PoolQuery, RUNNING_PATIENCE,
 };
+pub use oxivirt_engine::{Plan, Stage};
 pub use provision::Provision;
 pub use rules::{Firewall, Rules, RulesChange};
-pub use step::{FileImage, IfMissing, Plan, RemovalCommand, Stage, Step, Sysctl, Undo};
+pub use step::{FileImage, IfMissing, RemovalCommand, Step, Sysctl, Undo};

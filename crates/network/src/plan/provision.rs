@@ -311,10 +311,10 @@ pub fn difference(have: &Provision, want: &Provision, saved: &[Undo]) -> Plan<St
     let mut plan = Plan::default();
     let service = service_steps(have, want);
     plan.then(service.first);
-    plan.then_at_once([link_steps(have.link.as_ref(), want.link.as_ref()), service.files]);
+    plan.then_parallel([link_steps(have.link.as_ref(), want.link.as_ref()), service.files]);
     let mut filters = zone_steps(have, want);
     filters.extend(rules::steps(have.rules.as_ref(), want.rules.as_ref(), saved));
-    plan.then_at_once([
+    plan.then_parallel([
         filters,
         service.then,
         route_steps(have, want),

@@ -1,9 +1,10 @@
-//! Plans: what is done to the host, complete and in order, before anything is done.
+//! Steps: the changes to the host that networks need, and what reverts them.
 
 use std::path::PathBuf;
 
 use crate::dnsmasq::Launch;
 use ipnet::IpNet;
+use oxivirt_engine::OnFailure;
 use oxivirt_netlink::Bridge;
 use oxivirt_nft::Family;
 use oxivirt_nft::iptables::Rule;
@@ -14,60 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::provision::{Registration, RouteState};
 use super::rules::RulesChange;
 use super::shaping::ShapeCommand;
-
-/// Steps in stages: a stage begins when the one before has ended; its lanes run at the same time,
-/// the steps of a lane one after the other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Plan<S> {
-    /// The stages in order.
-    pub stages: Vec<Stage<S>>,
-}
-
-/// Lanes that run at the same time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Stage<S> {
-    /// Each a list of steps.
-    pub lanes: Vec<Vec<S>>,
-}
-
-impl<S> Default for Plan<S> {
-    fn default() -> Self {
-        Self { stages: Vec::new() }
-    }
-}
-
-impl<S> Plan<S> {
-    /// Adds a stage with one lane, unless it would be empty.
-    pub fn then(&mut self, steps: impl IntoIterator<Item = S>) {
-        self.then_at_once([steps.into_iter().collect()]);
-    }
-
-    /// Adds a stage, without its empty lanes.
-    pub fn then_at_once(&mut self, lanes: impl IntoIterator<Item = Vec<S>>) {
-        let lanes: Vec<_> = lanes.into_iter().filter(|lane| !lane.is_empty()).collect();
-        if !lanes.is_empty() {
-            self.stages.push(Stage { lanes });
-        }
-    }
-
-    /// All steps, in the order in which they could run one by one.
-    pub fn steps(&self) -> impl Iterator<Item = &S> {
-        self.stages.iter().flat_map(|stage| stage.lanes.iter().flatten())
-    }
-
-    /// The plan without the steps that `keep` does not want.
-    #[must_use]
-    pub fn filtered(self, keep: impl Fn(&S) -> bool) -> Self {
-        let mut plan = Self::default();
-        for stage in self.stages {
-            let lanes = stage.lanes.into_iter();
-            plan.then_at_once(lanes.map(|lane| lane.into_iter().filter(&keep).collect()));
-        }
-        plan
-    }
-}
 
 /// One change to the host, so complete that carrying it out needs no decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,13 +248,16 @@ impl RemovalCommand {
     }
 }
 
-impl Step {
-    /// What takes this step back, if something outlives the bridge.
-    ///
+impl oxivirt_engine::Undo for Undo {}
+
+impl oxivirt_engine::Step for Step {
+    type Undo = Undo;
+    /// Links.
+    type Resource = LinkName;
+
     /// Addresses, routes through the bridge, its MTU and its settings go with the bridge. The
-    /// host-wide forwarding settings stay: others may rely on them by now.
-    #[must_use]
-    pub fn undo(&self) -> Vec<Undo> {
+    /// host-wide forwarding settings stay: other programs may rely on them by now.
+    fn undo(&self) -> Vec<Undo> {
         match self {
             Self::CreateBridge(bridge) => vec![Undo::DeleteBridge {
                 name: bridge.name.to_string(),
@@ -336,6 +286,36 @@ impl Step {
             | Self::RegisterDomain { .. }
             | Self::ReloadDnsmasq { .. }
             | Self::Undo(_) => Vec::new(),
+        }
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        match self {
+            // A process may be left that is still starting; queues may be left that were not refused.
+            Self::StartDnsmasq { .. } | Self::Shape { .. } => OnFailure::UndoStep,
+            // As in libvirt.
+            Self::AddRoute { .. } => OnFailure::Continue,
+            _ => OnFailure::Stop,
+        }
+    }
+
+    fn creates(&self) -> Option<LinkName> {
+        match self {
+            Self::CreateBridge(bridge) => Some(bridge.name.clone()),
+            _ => None,
+        }
+    }
+
+    fn requires(&self) -> Option<LinkName> {
+        match self {
+            Self::SetMtu { link, .. }
+            | Self::AddAddress { link, .. }
+            | Self::FilterVlans(link)
+            | Self::RegisterDomain { link, .. }
+            | Self::Shape { link, is_of_host: false, .. }
+            | Self::SetUp(link)
+            | Self::AddRoute { link, .. } => Some(link.clone()),
+            _ => None,
         }
     }
 }

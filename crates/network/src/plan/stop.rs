@@ -51,7 +51,7 @@ pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> 
         rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules { .. }));
     lane.push(delete);
     lane.extend(rules);
-    plan.then_at_once([stop.into_iter().collect(), lane]);
+    plan.then_parallel([stop.into_iter().collect(), lane]);
     if has_dnsmasq {
         plan.then(generated_files(def, layout).into_iter().map(remove));
     }

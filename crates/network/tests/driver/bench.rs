@@ -35,7 +35,7 @@ impl Bench {
         Layout::below(self.dir.path())
     }
 
-    pub(crate) async fn try_open(&self) -> Result<Driver<Arc<Recorder>>, Error> {
+    pub(crate) async fn try_open(&self) -> Result<Driver<Recorder>, Error> {
         let options = Options {
             layout: self.layout(),
             lease_helper: "/helper".into(),
@@ -50,7 +50,7 @@ impl Bench {
         Driver::open(Arc::clone(&self.host), options).await
     }
 
-    pub(crate) async fn open(&self) -> Driver<Arc<Recorder>> {
+    pub(crate) async fn open(&self) -> Driver<Recorder> {
         self.try_open().await.unwrap()
     }
 
@@ -70,7 +70,7 @@ impl Bench {
     }
 }
 
-pub(crate) async fn define(driver: &Driver<Arc<Recorder>>) -> NetworkRef {
+pub(crate) async fn define(driver: &Driver<Recorder>) -> NetworkRef {
     driver.network_define_xml(XML, DefineFlags::NONE).await.unwrap()
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn write_file(path: &Path, text: &str, mode: u32) {
     file::replace(path, text.as_bytes(), mode, file::Durability::Regenerated).unwrap();
 }
 
-pub(crate) async fn define_xml(driver: &Driver<Arc<Recorder>>, xml: &str) -> NetworkRef {
+pub(crate) async fn define_xml(driver: &Driver<Recorder>, xml: &str) -> NetworkRef {
     driver.network_define_xml(xml, DefineFlags::NONE).await.unwrap()
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn port_xml(id: u32, rest: &str) -> String {
 pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
-    pub(crate) async fn listen(driver: &Driver<Arc<Recorder>>) -> Self {
+    pub(crate) async fn listen(driver: &Driver<Recorder>) -> Self {
         let heard = Self::default();
         let ids = [
             NetworkEventId::Lifecycle,

@@ -13,7 +13,7 @@ use oxivirt_network::plan::HostFacts;
 
 use crate::bench::{Bench, XML, define, port_xml, write_file};
 
-type Subject = Driver<Arc<Recorder>>;
+type Subject = Driver<Recorder>;
 
 async fn refused(driver: &Subject, xml: &str) -> Error {
     driver.network_define_xml(xml, DefineFlags::NONE).await.unwrap_err()

@@ -67,7 +67,7 @@ fn texts_of(plan: &Plan<Step>) -> Vec<String> {
 fn check(xml: &str, expect: &[&[&str]]) {
     let start = plan_of(xml, &facts()).unwrap();
     let stage = |stage: &crate::plan::Stage<Step>| {
-        stage.lanes.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
+        stage.sequences.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
     };
     let found: Vec<_> = start.plan.stages.iter().map(stage).collect();
     assert_eq!(found, expect);

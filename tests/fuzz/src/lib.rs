@@ -11,6 +11,10 @@ use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_network::leases::{self, Prefixes};
 use oxivirt_network::macmap::MacMap;
+use oxivirt_qmp::command::{self, Command};
+use oxivirt_qmp::frame::Framer;
+use oxivirt_qmp::message::Message;
+use oxivirt_qmp::{Limits, ProtocolError};
 use oxivirt_remote::admin::protocol as admin;
 use oxivirt_remote::call;
 use oxivirt_remote::protocol::{self, PROCEDURES, RemoteRequest};
@@ -26,7 +30,7 @@ use oxivirt_sys::keyfile::KeyFile;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("network_xml", network_xml),
     ("port_xml", port_xml),
     ("status_xml", status_xml),
@@ -37,6 +41,7 @@ pub const TARGETS: [Target; 10] = [
     ("frame", frame),
     ("arguments", arguments),
     ("session", session),
+    ("monitor", monitor),
 ];
 
 /// Reads, writes, reads and writes: from the second writing on nothing changes.
@@ -241,4 +246,60 @@ pub fn session(data: &[u8]) {
             server.remove(client.id);
         });
     });
+}
+
+/// Any bytes as the monitor of a QEMU: wherever the stream is split, the messages are the same; replies
+/// and events are read or rejected.
+pub fn monitor(data: &[u8]) {
+    let Some((&split, stream)) = data.split_first() else { return };
+    let (first, second) = stream.split_at(stream.len() * usize::from(split) / 256);
+    let whole = messages(&[stream]);
+    let pieces = messages(&[first, second]);
+    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "the split matters");
+    for message in whole.into_iter().flatten() {
+        match message {
+            Message::Event(event) => drop(event.kind()),
+            Message::Reply(reply) => {
+                if let Ok(value) = reply.result {
+                    let text = value.get();
+                    read::<command::QueryStatus>(text);
+                    read::<command::QueryBlock>(text);
+                    read::<command::QueryBlockstats>(text);
+                    read::<command::QueryHotpluggableCpus>(text);
+                    read::<command::QueryCpusFast>(text);
+                    read::<command::QueryChardev>(text);
+                    read::<command::QueryRxFilter>(text);
+                    read::<command::QueryVnc>(text);
+                    read::<command::QueryQmpSchema>(text);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn read<C: Command>(text: &str) {
+    drop(serde_json::from_str::<C::Reply>(text));
+}
+
+/// The messages of a stream that arrives in pieces, up to the first error.
+fn messages(pieces: &[&[u8]]) -> Vec<Result<Message, ProtocolError>> {
+    let limits = Limits { message: 1 << 20, ..Limits::default() };
+    let mut framer = Framer::new(limits.message);
+    let mut messages = Vec::new();
+    for piece in pieces {
+        framer.push(piece);
+        loop {
+            let message = match framer.next_line() {
+                Ok(Some(line)) => Message::parse(line, &limits),
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            messages.push(message);
+            if messages.last().is_some_and(Result::is_err) {
+                return messages;
+            }
+        }
+    }
+    messages
 }

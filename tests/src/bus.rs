@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::host::campaign;
 use crate::netns::Netns;
 use crate::process::{Running, find};
 use crate::require;
@@ -53,14 +54,14 @@ impl Bus {
         self.files.join(name)
     }
 
-    /// A stand-in for a service of the system, by the words for `oxivirt-probe`.
+    /// A stand-in for a service of the system, by the words for `oxivirt-campaign probe`.
     ///
     /// # Errors
     /// It does not come up.
     pub fn stand_in(&self, netns: &Netns, words: &[&str]) -> Result<Running> {
-        let probe = crate::host::program("oxivirt-probe")?;
         let (name, address) = self.environment();
-        let mut running = netns.run([probe.as_os_str()]).args(words).env(name, address).start()?;
+        let probe = campaign("probe")?.args(words).env(name, address);
+        let mut running = probe.behind(netns.prefix()).start()?;
         match running.line()?.as_str() {
             "ready" => Ok(running),
             other => Err(Error::Wrong(format!("the stand-in says '{other}'"))),

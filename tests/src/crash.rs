@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::host::{Backend, Host, Subject, program};
+use crate::host::{Backend, CAMPAIGN, Host, Subject, program};
 use crate::inject::calls::Call;
 use crate::inject::{Traced, strace};
 use crate::packets::name_of;
@@ -427,7 +427,8 @@ impl Bench {
     fn traced(&self, operation: Operation, at: usize) -> Result<Traced> {
         let report = self.reports.join("report");
         let prefix = [
-            program("oxivirt-inject")?.to_string_lossy().into_owned(),
+            program(CAMPAIGN)?.to_string_lossy().into_owned(),
+            "inject".to_owned(),
             report.to_string_lossy().into_owned(),
             at.to_string(),
         ];

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::error::{Error, Result};
-use crate::host::{Host, program};
+use crate::host::{Host, campaign};
 use crate::netns::Netns;
 use crate::probe::{Outcome, Protocol, Question};
 use crate::process::Running;
@@ -241,8 +241,7 @@ fn start_probe(netns: &Netns, verb: &str, argument: &str) -> Result<Running> {
 /// # Errors
 /// It could not be started.
 pub fn probe(netns: &Netns, words: &[&str]) -> Result<Running> {
-    let probe = program("oxivirt-probe")?;
-    let mut running = netns.run([probe.as_os_str()]).args(words).start()?;
+    let mut running = campaign("probe")?.args(words).behind(netns.prefix()).start()?;
     match running.line()?.as_str() {
         "ready" => Ok(running),
         other => Err(Error::Format { what: "a probe's answer".into(), found: other.into() }),
@@ -264,9 +263,8 @@ pub fn connect(netns: &Netns, to: IpAddr) -> Result<Outcome> {
 pub fn ask_one(netns: &Netns, protocol: Protocol, port: u16, to: IpAddr) -> Result<Outcome> {
     let any: IpAddr = if to.is_ipv6() { [0; 16].into() } else { [0; 4].into() };
     let question = Question { number: 0, protocol, from: SocketAddr::new(any, port), to };
-    let probe = program("oxivirt-probe")?;
-    let words = [probe.as_os_str(), "ask".as_ref()];
-    let answer = netns.run(words).input(format!("{question}\n")).stdout()?;
+    let probe = campaign("probe")?.args(["ask"]).behind(netns.prefix());
+    let answer = probe.input(format!("{question}\n")).stdout()?;
     let (_, outcome) = answer.trim_end().split_once(' ').unwrap_or_default();
     outcome.parse()
 }

@@ -118,11 +118,19 @@ END
 done
 ";
 
-/// Where a program of this workspace was built: beside the running test or program.
+/// The program of [`crate::campaign`].
+pub const CAMPAIGN: &str = "oxivirt-campaign";
+
+/// Where a program of this workspace was built: in the directory that `OXIVIRT_PROGRAMS` names, or
+/// beside the running test or program.
 ///
 /// # Errors
 /// It has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
+    let chosen = std::env::var_os("OXIVIRT_PROGRAMS").map(|path| PathBuf::from(path).join(name));
+    if let Some(path) = chosen.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
     let here = std::env::current_exe().map_err(Error::file(Path::new("/proc/self/exe")))?;
     let found = here.ancestors().skip(1).take(2).map(|directory| directory.join(name));
     found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
@@ -131,6 +139,14 @@ pub fn program(name: &str) -> Result<PathBuf> {
             here.display()
         ))
     })
+}
+
+/// A subcommand of [`crate::campaign`], to be run by the harness.
+///
+/// # Errors
+/// The program has not been built.
+pub fn campaign(subcommand: &str) -> Result<Run> {
+    Ok(Run::new([program(CAMPAIGN)?]).args([subcommand]))
 }
 
 /// A throw-away host that runs the software under test.

@@ -7,7 +7,7 @@
 //!
 //! This is ptrace(2) through safe wrappers only. The tracer has to be the parent's own thread and
 //! the only waiter of its process, so [`trace`] is meant for a program of its own
-//! (`oxivirt-inject`), which the crash test starts inside the namespaces. [`strace`] lists the same
+//! (`oxivirt-campaign inject`), which the crash test starts inside the namespaces. [`strace`] lists the same
 //! calls by a second opinion.
 
 pub mod calls;

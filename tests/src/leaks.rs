@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::host::{Backend, Host, Subject, program};
+use crate::host::{Backend, CAMPAIGN, Host, Subject, program};
 use crate::process::PATIENCE;
 use crate::root::TempRoot;
 use crate::snapshot::{Change, Section, Snapshot};
@@ -130,9 +130,9 @@ impl Bench {
         if disturbance == Disturbance::Kill {
             // Somewhere in the middle; each section has its own middle.
             let at = (5 + 3 * section).to_string();
-            let injector = program("oxivirt-inject")?.to_string_lossy().into_owned();
+            let injector = program(CAMPAIGN)?.to_string_lossy().into_owned();
             let report = self.reports.join("report").to_string_lossy().into_owned();
-            update.with_program_behind([injector, report, at]).output()?;
+            update.with_program_behind([injector, "inject".to_owned(), report, at]).output()?;
         } else {
             // Refused or not.
             update.output()?;

@@ -12,6 +12,7 @@
 //! the caller. Start reading at [`host::Host`].
 
 pub mod bus;
+pub mod campaign;
 pub mod conformance;
 pub mod crash;
 pub mod daemon;

@@ -16,7 +16,7 @@ pub use table::{Family, Row};
 pub use topology::{HostLink, Topology, name_of};
 
 use crate::error::{Error, Result};
-use crate::host::{Host, Subject, program};
+use crate::host::{Host, Subject, campaign};
 use crate::netns::Netns;
 use crate::probe::{Outcome, Protocol, Question};
 use crate::process::Running;
@@ -165,13 +165,13 @@ impl Lab {
     }
 
     fn serve(&mut self) -> Result<()> {
-        let probe = program("oxivirt-probe")?;
         for host in &self.topology.host {
-            let mut words = vec![probe.to_string_lossy().into_owned(), "serve".to_owned()];
+            let mut words = vec!["serve".to_owned()];
             for address in &host.addresses {
                 words.push(topology::split(address)?.0.to_string());
             }
-            let mut server = self.host(&host.name)?.run(words).start()?;
+            let mut server =
+                campaign("probe")?.args(words).behind(self.host(&host.name)?.prefix()).start()?;
             match server.line()?.as_str() {
                 "ready" => self.servers.push(server),
                 other => {
@@ -231,10 +231,9 @@ impl Lab {
             None => self.router.netns(),
         };
         let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
-        let probe = program("oxivirt-probe")?;
-        let words = [probe.as_os_str(), "ask".as_ref()];
-        netns
-            .run(words)
+        campaign("probe")?
+            .args(["ask"])
+            .behind(netns.prefix())
             .input(lines)
             .stdout()?
             .lines()

@@ -1,7 +1,7 @@
 //! Packets between hosts: one question each, and what became of it.
 //!
 //! A [`Question`] is a TCP connection or a UDP datagram to port [`PORT`], where every host answers
-//! with the address it was asked from. Both sides run in `oxivirt-probe`, inside the namespaces:
+//! with the address it was asked from. Both sides run in `oxivirt-campaign probe`, inside the namespaces:
 //! [`serve()`] answers, [`ask()`] asks many questions at once. A UDP datagram carries the number of its
 //! question, and [`serve()`] writes down which ones arrived: so a packet that gets through one way
 //! is seen even if its answer is lost.

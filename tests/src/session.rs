@@ -1,6 +1,6 @@
 //! One open connection that does as it is told, and says how long each call took.
 //!
-//! A session is a program inside the namespaces: `oxivirt-session` for Oxivirt, with the embedded
+//! A session is a program inside the namespaces: `oxivirt-campaign session` for Oxivirt, with the embedded
 //! driver in its process, and a few lines of Python over libvirt's own library for libvirt. Both
 //! read a line a call, `VERB NETWORK [ARGUMENT]`, and answer with the nanoseconds that the call took
 //! inside the connection and what it returned as a JSON string, or with `error NUMBER DOMAIN MESSAGE`.
@@ -24,10 +24,10 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::host::{Host, Subject, program};
+use crate::host::{Host, Subject, campaign};
 use crate::process::{Run, Running};
 
-/// The same as `oxivirt-session`, over libvirt's library.
+/// The same as `oxivirt-campaign session`, over libvirt's library.
 const LIBVIRT: &str = include_str!("session/libvirt.py");
 
 /// An open connection to the software of a host.
@@ -59,8 +59,7 @@ impl Session {
         let uri = host.uri();
         Ok(match host.subject() {
             Subject::Oxivirt => {
-                let session = program("oxivirt-session")?;
-                let run = host.netns().run([session.as_os_str(), uri.as_ref()]);
+                let run = campaign("session")?.args([&uri]).behind(host.netns().prefix());
                 host.environment().iter().fold(run, |run, (name, value)| run.env(name, value))
             }
             // The distribution's own Python: its package of the module is for that one only.

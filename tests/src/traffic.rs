@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::error::{Error, Result};
-use crate::host::{Host, program};
+use crate::host::{Host, campaign};
 use crate::netns::Netns;
 use crate::process::{Running, wait_until};
 
@@ -101,9 +101,9 @@ impl Traffic {
 }
 
 fn start(netns: &Netns, verb: &str, address: SocketAddrV4) -> Result<Running> {
-    let traffic = program("oxivirt-traffic")?;
-    let mut running =
-        netns.run([traffic.as_os_str(), verb.as_ref()]).args([address.to_string()]).start()?;
+    let address = address.to_string();
+    let traffic = campaign("traffic")?.args([verb, &address]);
+    let mut running = traffic.behind(netns.prefix()).start()?;
     match running.line()?.as_str() {
         "ready" => Ok(running),
         other => Err(Error::Format { what: "a program's answer".into(), found: other.into() }),

@@ -4,7 +4,7 @@
 use oxivirt_tests::Netns;
 use oxivirt_tests::require::{Need, available};
 
-const RULES: &str = env!("CARGO_BIN_EXE_oxivirt-rules");
+const RULES: &str = concat!(env!("CARGO_BIN_EXE_oxivirt-campaign"), " rules");
 const BRIDGES: [&str; 6] = ["virbr0", "virbr1", "virbr2", "virbr3", "br-snat", "overlap"];
 
 /// A host whose rules were loaded by `script`; `$RULES` is the program with the rules.
@@ -15,7 +15,7 @@ fn host(script: &str) -> Netns {
 }
 
 fn run(host: &Netns, script: &str) -> String {
-    host.sh(&format!("RULES={RULES}\n{script}")).unwrap()
+    host.sh(&format!("RULES='{RULES}'\n{script}")).unwrap()
 }
 
 /// Loads a network at a time, as the driver does: nft 1.0.6 cannot resolve a chain that is newer than

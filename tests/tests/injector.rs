@@ -8,15 +8,16 @@ use oxivirt_tests::inject::{Traced, strace};
 use oxivirt_tests::process::Run;
 use oxivirt_tests::require::{Need, available};
 
-const INJECT: &str = env!("CARGO_BIN_EXE_oxivirt-inject");
-const TOY: &str = env!("CARGO_BIN_EXE_oxivirt-inject-toy");
+const CAMPAIGN: &str = env!("CARGO_BIN_EXE_oxivirt-campaign");
+const TOY: [&str; 2] = [CAMPAIGN, "toy"];
 
 fn inject(directory: &Path, kill_at: usize) -> Traced {
     let report = TempRoot::new().unwrap();
     let path = report.join("report");
-    Run::new([INJECT])
+    Run::new([CAMPAIGN, "inject"])
         .args([&path])
-        .args([&kill_at.to_string(), TOY])
+        .args([kill_at.to_string()])
+        .args(TOY)
         .args([directory])
         .stdout()
         .unwrap();
@@ -101,7 +102,7 @@ fn strace_lists_the_same() {
     let path = output.join("strace").to_string_lossy().into_owned();
     Run::new(["strace"])
         .args(strace::arguments(&path))
-        .args([TOY])
+        .args(TOY)
         .args([root.path()])
         .stdout()
         .unwrap();

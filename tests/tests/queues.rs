@@ -3,7 +3,7 @@
 use oxivirt_tests::Netns;
 use oxivirt_tests::require::{Need, available};
 
-const QUEUES: &str = env!("CARGO_BIN_EXE_oxivirt-queues");
+const QUEUES: &str = concat!(env!("CARGO_BIN_EXE_oxivirt-campaign"), " queues");
 
 /// What `tc` lists of a link.
 fn listing(host: &Netns, link: &str) -> String {

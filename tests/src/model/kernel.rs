@@ -10,13 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Kind, Loss, System, World, perform};
 use crate::error::{Error, Result};
-use crate::host::{Host, Subject, program};
+use crate::host::{CAMPAIGN, Host, Subject, campaign};
 use crate::netns::Process;
 use crate::process::Running;
 use crate::snapshot::{Section, Snapshot};
-
-/// The program that [`serve`]s.
-pub const PROGRAM: &str = "oxivirt-model";
 
 /// A request to the process with the driver, one JSON document a line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,10 +74,8 @@ impl Kernel {
     }
 
     fn begin(&mut self) -> Result<()> {
-        let model = program(PROGRAM)?;
-        let uri = self.host.uri();
-        let words = [model.as_os_str(), "--serve".as_ref(), uri.as_ref()];
-        let mut process = self.host.netns().run(words).start()?;
+        let model = campaign("model")?.args(["--serve", &self.host.uri()]);
+        let mut process = model.behind(self.host.netns().prefix()).start()?;
         match process.line()?.as_str() {
             "ready" => self.process = Some(process),
             other => return Err(format_error(other)),
@@ -123,7 +118,7 @@ impl System for Kernel {
     /// A kill by the clock hits every place sooner or later; the crash test hits each on purpose.
     fn crash(&mut self, network: u8, call: &Call, late: u8) -> Result<Option<Answer>> {
         let text = serde_json::to_string(&Request::Call(network, call.clone())).unwrap_or_default();
-        let drivers = self.host.netns().processes_of(PROGRAM)?;
+        let drivers = self.host.netns().processes_of(CAMPAIGN)?;
         let process = self.process()?;
         process.send(&text)?;
         thread::sleep(Duration::from_micros(600) * u32::from(late));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use oxivirt_tests::host::program;
+use oxivirt_tests::host::campaign;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::{Guest, Subject};
 
@@ -162,11 +162,11 @@ const DUAL: &str = "<network><name>dual</name><forward mode='nat'><nat ipv6='yes
     <host id='00:03:00:01:52:54:00:aa:00:07' name='known' ip='fd00:31::77'/></dhcp></ip></network>";
 
 fn dhcp6(guest: &Guest, number: u8, name: &str) -> Vec<String> {
-    let probe = program("oxivirt-probe").unwrap();
     // DUID-LL, Ethernet
     let duid = format!("00:03:00:01:{}", mac(number));
-    let told = guest.netns().run([probe]).args(["dhcp6", "eth0", &duid, name]).stdout().unwrap();
-    told.lines().map(str::to_owned).collect()
+    let probe = campaign("probe").unwrap().args(["dhcp6", "eth0", &duid, name]);
+    let lease = probe.behind(guest.netns().prefix()).stdout().unwrap();
+    lease.lines().map(str::to_owned).collect()
 }
 
 #[test]

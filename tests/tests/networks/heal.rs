@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use oxivirt_tests::host::CAMPAIGN;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::snapshot::Section;
@@ -129,8 +130,8 @@ fn a_thousand_flushes_do_not_hide_the_last() {
     };
     let up = picture(&host);
     let cpu = || {
-        let processes = host.netns().processes().unwrap();
-        let session = processes.iter().find(|p| p.command.contains("oxivirt-session")).unwrap();
+        let sessions = host.netns().processes_of(CAMPAIGN).unwrap();
+        let [session] = sessions.as_slice() else { panic!("{sessions:?}") };
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", session.outside)).unwrap();
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()

@@ -1,5 +1,6 @@
 //! Networks on what the host has: a bridge, devices, virtual functions.
 
+use oxivirt_tests::host::campaign;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::{Guest, Host, Subject};
 
@@ -178,9 +179,9 @@ fn an_emulator_on_a_macvtap() {
         oxivirt_tests::require::report("an_emulator_on_a_macvtap", why).unwrap();
         return;
     }
-    let probe = oxivirt_tests::host::program("oxivirt-probe").unwrap();
     let words = ["arp", "/run/tap1", &mac(1), "192.168.81.1", "192.168.81.9"];
-    let answer = lab.host.netns().run([probe]).args(words).stdout().unwrap();
+    let probe = campaign("probe").unwrap().args(words);
+    let answer = probe.behind(lab.host.netns().prefix()).stdout().unwrap();
     let station = switched.station.sh("cat /sys/class/net/eth0/address").unwrap();
     assert_eq!(answer, station);
 }

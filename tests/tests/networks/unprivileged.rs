@@ -1,6 +1,6 @@
 //! The driver of an ordinary user: what it can do, where its files are, and how it says no.
 
-use oxivirt_tests::host::program;
+use oxivirt_tests::host::{CAMPAIGN, program};
 use oxivirt_tests::session::Session;
 use oxivirt_tests::{Netns, TempRoot};
 
@@ -34,10 +34,11 @@ impl Desk {
     fn open(netns: &Netns, files: &TempRoot) -> Session {
         let root = files.path().display();
         let uri = format!("network:///session?config={root}/config&runtime={root}/runtime");
-        let session = program("oxivirt-session").unwrap();
+        let session = program(CAMPAIGN).unwrap();
         let drop_rights = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"];
         let command = netns.run(drop_rights).args(["--inh-caps=-all"]).args([
             session.as_os_str(),
+            "session".as_ref(),
             uri.as_ref(),
             "events".as_ref(),
         ]);

@@ -1,4 +1,4 @@
-//! Tasks that build one program of the `oxivirt-tests` member and run it.
+//! Tasks that build the campaign program of the `oxivirt-tests` member and run a subcommand of it.
 
 use crate::packages::{self, Use};
 use crate::privilege;
@@ -10,7 +10,9 @@ use crate::ui::{self, Failure};
 enum Profile {
     /// Quick to build; for everything that is judged by its result.
     Dev,
-    /// For what is judged by its speed.
+    /// Optimised, without LTO; for campaigns of many steps.
+    Campaign,
+    /// As shipped, with LTO; for what is judged by its speed.
     Release,
 }
 
@@ -18,130 +20,129 @@ impl Profile {
     fn directory(self) -> &'static str {
         match self {
             Self::Dev => "debug",
+            Self::Campaign => "campaign",
             Self::Release => "release",
         }
     }
 }
 
-/// Builds the programs a user runs and one program of the test member, then runs the latter with
-/// the right to make namespaces.
-fn run(profile: Profile, program: &str, arguments: &[String]) -> Result<(), Failure> {
+/// The campaign program.
+pub(crate) const CAMPAIGN: &str = "oxivirt-campaign";
+
+/// The programs that users run.
+const SHIPPED: [&str; 3] = ["oxivirt-shell", "oxivirt-daemon", "oxivirt-leaseshelper"];
+
+/// Builds the programs that users run and the campaign program, then runs a subcommand of the latter
+/// with the right to make namespaces.
+fn run(profile: Profile, subcommand: &str, arguments: &[String]) -> Result<(), Failure> {
     packages::ensure(Use::Run)?;
     let prefix = privilege::prefix()?;
     ui::line("building");
     build(profile)?;
-    let path = process::program_directory(profile.directory()).join(program);
-    Call::new([path]).arguments(arguments).behind(&prefix).run()
+    campaign(profile, subcommand, arguments).behind(&prefix).run()
+}
+
+/// The campaign program is not linked with LTO, so a benchmark has it from another directory than
+/// the programs that it measures.
+fn campaign(profile: Profile, subcommand: &str, arguments: &[String]) -> Call {
+    let own = if profile == Profile::Release { Profile::Campaign } else { profile };
+    let path = process::program_directory(own.directory()).join(CAMPAIGN);
+    Call::new([path])
+        .argument(subcommand)
+        .arguments(arguments)
+        .environment("OXIVIRT_PROGRAMS", process::program_directory(profile.directory()))
 }
 
 fn build(profile: Profile) -> Result<(), Failure> {
-    let mut call = Call::cargo(&["build", "--quiet", "--locked"]);
-    if profile == Profile::Release {
-        call = call.argument("--release");
+    match profile {
+        Profile::Dev => build_packages(&[], &[&SHIPPED[..], &["oxivirt-tests"]].concat()),
+        Profile::Campaign => {
+            build_packages(&CAMPAIGN_PROFILE, &[&SHIPPED[..], &["oxivirt-tests"]].concat())
+        }
+        Profile::Release => {
+            build_packages(&["--release"], &SHIPPED)?;
+            // The embedded driver looks for the lease helper beside its own program.
+            build_packages(&CAMPAIGN_PROFILE, &["oxivirt-leaseshelper", "oxivirt-tests"])
+        }
     }
-    // All programs of the test member: they start each other.
-    call.arguments([
-        "-p",
-        "oxivirt-shell",
-        "-p",
-        "oxivirt-daemon",
-        "-p",
-        "oxivirt-leaseshelper",
-        "-p",
-        "oxivirt-tests",
-    ])
-    .argument("--bins")
-    .run()
+}
+
+const CAMPAIGN_PROFILE: [&str; 2] = ["--profile", "campaign"];
+
+fn build_packages(profile: &[&str], packages: &[&str]) -> Result<(), Failure> {
+    Call::cargo(&["build", "--quiet", "--locked", "--bins"])
+        .arguments(profile)
+        .arguments(packages.iter().flat_map(|package| ["-p", package]))
+        .run()
 }
 
 /// `cargo xtask try`.
 pub(crate) fn demonstration(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Dev, "oxivirt-try", arguments)
+    run(Profile::Dev, "try", arguments)
 }
 
 /// `cargo xtask crash`: without arguments the long form.
 pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
     let long = ["--all", "--recovery"].map(str::to_owned);
     let arguments = if arguments.is_empty() { &long } else { arguments };
-    run(Profile::Dev, "oxivirt-crash", arguments)
+    run(Profile::Dev, "crash", arguments)
 }
 
 /// `cargo xtask leaks`.
 pub(crate) fn leaks(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Dev, "oxivirt-leaks", arguments)
+    run(Profile::Dev, "leaks", arguments)
 }
 
 /// `cargo xtask packets`.
 pub(crate) fn packets(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Dev, "oxivirt-packets", arguments)
+    run(Profile::Dev, "packets", arguments)
 }
 
-/// `cargo xtask model`: release, for it is many steps.
+/// `cargo xtask model`.
 pub(crate) fn model(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Release, "oxivirt-model", arguments)
+    run(Profile::Campaign, "model", arguments)
 }
 
 /// `cargo xtask soak`.
 pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Release, "oxivirt-soak", arguments)
+    run(Profile::Campaign, "soak", arguments)
 }
 
-/// Benchmarks and their programs.
-const BENCHMARKS: [(&str, &str); 5] = [
-    ("format", "format_bench"),
-    ("rpc", "oxivirt-bench-rpc"),
-    ("scale", "oxivirt-bench-scale"),
-    ("shell", "oxivirt-bench-shell"),
-    ("start", "oxivirt-bench-start"),
-];
+/// Benchmarks.
+const BENCHMARKS: [&str; 5] = ["format", "rpc", "scale", "shell", "start"];
 
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
-    let names = BENCHMARKS.map(|(name, _)| name).join(", ");
+    let names = BENCHMARKS.join(", ");
     let Some((name, rest)) = arguments.split_first() else {
         return Err(Failure::new(format!("which benchmark? there are: {names}")));
     };
-    match BENCHMARKS.into_iter().find(|(known, _)| known == name) {
-        Some((_, program)) => run(Profile::Release, program, rest),
-        None => Err(Failure::new(format!("unknown benchmark '{name}'; there are: {names}"))),
+    match BENCHMARKS.contains(&name.as_str()) {
+        true => run(Profile::Release, &format!("bench-{name}"), rest),
+        false => Err(Failure::new(format!("unknown benchmark '{name}'; there are: {names}"))),
     }
 }
 
 /// `cargo xtask differential`.
 pub(crate) fn differential(arguments: &[String]) -> Result<(), Failure> {
-    run(Profile::Release, "differential", arguments)
+    run(Profile::Campaign, "differential", arguments)
 }
 
 /// `cargo xtask interop`.
 pub(crate) fn interop(arguments: &[String]) -> Result<(), Failure> {
     packages::ensure(Use::Interop)?;
-    run(Profile::Dev, "oxivirt-interop", arguments)
+    run(Profile::Dev, "interop", arguments)
 }
 
-/// `cargo xtask conformance`.
+/// `cargo xtask conformance`: it runs without the right to make namespaces, too.
 pub(crate) fn conformance(arguments: &[String]) -> Result<(), Failure> {
-    // the shell is judged from outside: it has to be there
     build(Profile::Dev)?;
-    member_program("conformance", arguments)
+    campaign(Profile::Dev, "conformance", arguments).run()
 }
 
 /// `cargo xtask fuzz`.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<(), Failure> {
-    member_program("fuzz", arguments)
-}
-
-/// Whether the test member has this program.
-pub(crate) fn has_member_program(program: &str) -> bool {
-    process::workspace().join("tests/src/bin").join(format!("{program}.rs")).is_file()
-}
-
-fn member_program(program: &str, arguments: &[String]) -> Result<(), Failure> {
-    if !has_member_program(program) {
-        return Err(Failure::new(format!(
-            "the workspace has no program tests/src/bin/{program}.rs"
-        )));
-    }
-    Call::cargo(&["run", "--quiet", "--locked", "-p", "oxivirt-tests", "--bin", program, "--"])
+    Call::cargo(&["run", "--quiet", "--locked", "-p", "oxivirt-tests", "--bin", "fuzz", "--"])
         .arguments(arguments)
         .run()
 }

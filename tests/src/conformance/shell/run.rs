@@ -15,6 +15,7 @@ use super::format::{Case, TranscriptFile};
 use super::pty::Terminal;
 use super::server::{Server, ServerKind};
 use crate::error::{Error, Result};
+use crate::host::program;
 use crate::process::{Finished, Run, wait_until};
 use crate::require::Need;
 
@@ -63,9 +64,9 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 impl Subject {
     pub(super) fn new(options: &ShellOptions, kind: ServerKind) -> Self {
-        let beside = std::env::current_exe().unwrap_or_default().with_file_name("oxish");
+        let ours = || program("oxish").unwrap_or_else(|_| "oxish".into());
         Self {
-            program: options.program.clone().unwrap_or(beside),
+            program: options.program.clone().unwrap_or_else(ours),
             daemon: options.daemon.clone().filter(|_| kind == ServerKind::Ours),
             kind,
             server: OnceLock::new(),

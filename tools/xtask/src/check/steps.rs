@@ -134,24 +134,24 @@ impl Check {
     }
 
     pub(super) fn demonstration(&mut self) {
-        self.network_program("try", "oxivirt-try", &[]);
+        self.campaign("try", &[]);
     }
 
     pub(super) fn packets(&mut self) {
-        self.network_program("packets", "oxivirt-packets", &[]);
+        self.campaign("packets", &[]);
     }
 
     /// A third of the kill points; all of them are `cargo xtask crash`.
     pub(super) fn crash(&mut self) {
-        self.network_program("crash", "oxivirt-crash", &["--step", "3"]);
+        self.campaign("crash", &["--step", "3"]);
     }
 
     pub(super) fn model(&mut self) {
-        self.network_program("model", "oxivirt-model", &MODEL);
+        self.campaign("model", &MODEL);
     }
 
     pub(super) fn soak(&mut self) {
-        self.network_program("soak", "oxivirt-soak", &["--networks", "30"]);
+        self.campaign("soak", &["--networks", "30"]);
     }
 
     /// The scenarios once more under a real libvirt, which judges the scenarios.
@@ -172,12 +172,14 @@ impl Check {
         self.command("peer", &call);
     }
 
-    fn network_program(&mut self, name: &str, program: &str, arguments: &[&str]) {
+    /// Runs a subcommand of the campaign program.
+    fn campaign(&mut self, name: &str, arguments: &[&str]) {
         if self.prefix.is_none() {
             return self.skip(name, "netns", "no namespace can be made");
         }
-        let path = self.program(program);
+        let path = self.program(tasks::CAMPAIGN);
         let call = Call::new([path])
+            .argument(name)
             .arguments(arguments)
             .environment("OXIVIRT_SKIPPED", &self.skipped_file)
             .behind(self.prefix.as_deref().unwrap_or_default());
@@ -194,11 +196,12 @@ impl Check {
 
     pub(super) fn conformance(&mut self) {
         let shared = process::workspace().join("../shared/data");
-        if !tasks::has_member_program("conformance") {
-            self.skip("conformance", "conformance", "no such program");
-        } else if shared.is_dir() {
-            let path = self.program("conformance");
-            self.command("conformance", &Call::new([path]).argument(shared));
+        if shared.is_dir() {
+            let path = self.program(tasks::CAMPAIGN);
+            self.command(
+                "conformance",
+                &Call::new([path]).argument("conformance").argument(shared),
+            );
         } else {
             self.skip("conformance", "shared", "../shared/data does not exist");
         }

@@ -57,17 +57,22 @@ fn networks() -> Result<Vec<Traffic>, Box<dyn Error>> {
     Ok(networks)
 }
 
+pub(super) fn run(words: &[String]) -> crate::Result<bool> {
+    let what = words.first().map_or("text", String::as_str);
+    show_or_change(what).map_err(|error| crate::Error::Wrong(error.to_string()))?;
+    Ok(true)
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let what = std::env::args().nth(1).unwrap_or_else(|| "text".to_owned());
+async fn show_or_change(what: &str) -> Result<(), Box<dyn Error>> {
     let networks = networks()?;
-    let nft = match what.as_str() {
+    let nft = match what {
         "load" | "remove" | "verify" => Some(Nftables::open()?),
         _ => None,
     };
     for network in &networks {
         let transaction = nftables::load(network);
-        match (what.as_str(), &nft) {
+        match (what, &nft) {
             ("load", Some(nft)) => nft.apply(Load { transaction, ..Load::default() }).await?,
             ("remove", Some(nft)) => nft.remove(Removal::of(&transaction)).await?,
             ("verify", Some(nft)) => {
@@ -80,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => print!("{}", text::script(&transaction)),
         }
     }
-    if let ("remove", Some(nft)) = (what.as_str(), &nft) {
+    if let ("remove", Some(nft)) = (what, &nft) {
         let (table, is_shared) =
             (nftables::TABLE.to_owned(), nftables::is_shared_chain as fn(&str) -> bool);
         nft.delete_table_if(DeleteTableIf { table, is_shared }).await?;

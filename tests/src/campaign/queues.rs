@@ -1,13 +1,11 @@
 //! Every change of queues that the driver makes, once (`tests/tests/queues.rs`).
 //!
-//! `oxivirt-queues load|clear LINK` carries them out over netlink, or the later ones that take them back,
-//! and prints `done` or `refused` for each; `oxivirt-queues words load|clear LINK` prints what would do
+//! `oxivirt-campaign queues load|clear LINK` carries them out over netlink, or the later ones that take them back,
+//! and prints `done` or `refused` for each; `oxivirt-campaign queues words load|clear LINK` prints what would do
 //! the same behind `tc`.
 
-use std::process::ExitCode;
-
+use crate::error::{Error, Result};
 use oxivirt_netlink::{Class, Handle, Hook, QueueChange};
-use oxivirt_tests::error::{Error, Result};
 use oxivirt_types::mac::MacAddr;
 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0x00, 0x0a, 0xb1, 0x02]);
@@ -49,18 +47,7 @@ fn backwards() -> Vec<QueueChange> {
     ]
 }
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-queues: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<()> {
-    let words: Vec<_> = std::env::args().skip(1).collect();
+pub(super) fn run(words: &[String]) -> Result<bool> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let (is_words, words) = match words.as_slice() {
         ["words", rest @ ..] => (true, rest),
@@ -73,7 +60,7 @@ fn run() -> Result<()> {
     };
     if is_words {
         changes.iter().for_each(|change| println!("{}", change.words(link)));
-        return Ok(());
+        return Ok(true);
     }
     let wrong = |error: &dyn std::fmt::Display| Error::Wrong(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -89,6 +76,6 @@ fn run() -> Result<()> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     })
 }

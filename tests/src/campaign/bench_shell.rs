@@ -1,14 +1,13 @@
-//! How long the shell takes from its start to its first output, next to virsh: `oxivirt-bench-shell [RUNS]`.
+//! How long the shell takes from its start to its first output, next to virsh: `oxivirt-campaign bench-shell [RUNS]`.
 //!
 //! Both list the network in memory, in turns, so that whatever else the machine does meets both. The figure that
 //! counts is the ratio of the medians.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use oxivirt_tests::error::Result;
-use oxivirt_tests::host::program;
-use oxivirt_tests::process::{Run, find};
+use crate::error::Result;
+use crate::host::program;
+use crate::process::{Run, find};
 
 const RUNS: usize = 50;
 
@@ -42,13 +41,7 @@ fn measure(runs: usize) -> Result<()> {
     Ok(())
 }
 
-fn main() -> ExitCode {
-    let runs = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(RUNS);
-    match measure(runs) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    measure(words.first().and_then(|word| word.parse().ok()).unwrap_or(RUNS))?;
+    Ok(true)
 }

@@ -2,29 +2,17 @@
 //! backend, a column for what happens before the destroy, in each cell how many rules, chains, map
 //! elements, links, queues and processes are left.
 //!
-//! `oxivirt-leaks [--step N]` carries out every N-th row.
+//! `oxivirt-campaign leaks [--step N]` carries out every N-th row.
 
 use std::collections::{BTreeMap, btree_map};
-use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use oxivirt_tests::Backend;
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::leaks::{Bench, Disturbance, SCOPES, SECTIONS, Upgrade};
-use oxivirt_tests::require::{self, Need};
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("oxivirt-leaks: FAILED: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
-}
+use crate::Backend;
+use crate::error::{Error, Result};
+use crate::leaks::{Bench, Disturbance, SCOPES, SECTIONS, Upgrade};
+use crate::require::{self, Need};
 
 /// A row of the matrix.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +22,8 @@ struct Row {
     backend: Backend,
 }
 
-fn run() -> Result<bool> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let step = match words.as_slice() {
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let step = match words {
         [] => 1,
         [option, number] if option == "--step" => match number.parse() {
             Ok(number) if number > 0 => number,

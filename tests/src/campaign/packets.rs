@@ -1,35 +1,23 @@
 //! Packet probes through running networks (`cargo xtask packets`).
 //!
-//! `oxivirt-packets [--subject oxivirt|libvirt] [DIRECTORY…]` judges the data sets in the
+//! `oxivirt-campaign packets [--subject oxivirt|libvirt] [DIRECTORY…]` judges the data sets in the
 //! directories; without any, our own one and that of `../shared`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Instant;
 
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::packets::{Verdict, judge};
-use oxivirt_tests::require::{self, Need, shared, workspace};
-use oxivirt_tests::{Backend, Subject};
+use crate::error::{Error, Result};
+use crate::packets::{Verdict, judge};
+use crate::require::{self, Need, shared, workspace};
+use crate::{Backend, Subject};
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("oxivirt-packets: FAILED: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<bool> {
+pub(super) fn run(words: &[String]) -> Result<bool> {
     let mut subject = Subject::Oxivirt;
     let mut directories = Vec::new();
-    let mut words = std::env::args().skip(1);
+    let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--subject" => subject = words.next().unwrap_or_default().parse()?,
+            "--subject" => subject = words.next().map_or("", String::as_str).parse()?,
             option if option.starts_with('-') => {
                 return Err(Error::Wrong(format!("unknown option '{option}'")));
             }

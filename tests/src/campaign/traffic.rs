@@ -1,7 +1,7 @@
 //! Traffic that tells what it lost.
 //!
-//! `oxivirt-traffic serve ADDRESS:PORT` answers TCP streams with what it gets, until its input ends;
-//! `oxivirt-traffic send ADDRESS:PORT` sends an ICMP echo request every 2 ms and a few bytes on a stream
+//! `oxivirt-campaign traffic serve ADDRESS:PORT` answers TCP streams with what it gets, until its input ends;
+//! `oxivirt-campaign traffic send ADDRESS:PORT` sends an ICMP echo request every 2 ms and a few bytes on a stream
 //! as often, until its input ends, and then prints `SENT LOST LONGEST_WAIT_US STREAM`: requests, those without an answer, the
 //! longest wait on the stream, `whole` or why not.
 
@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,23 +26,17 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A stream that stands still for so long is broken.
 const BROKEN: Duration = Duration::from_secs(10);
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = match words.as_slice() {
+pub(super) fn run(words: &[String]) -> crate::Result<bool> {
+    let usage = || Err("usage: oxivirt-campaign traffic serve|send ADDRESS:PORT".into());
+    let done = match words {
         [verb, address] => match (verb.as_str(), address.parse::<SocketAddrV4>()) {
             ("serve", Ok(address)) => serve(address),
             ("send", Ok(address)) => send(address),
-            _ => Err("usage: oxivirt-traffic serve|send ADDRESS:PORT".into()),
+            _ => usage(),
         },
-        _ => Err("usage: oxivirt-traffic serve|send ADDRESS:PORT".into()),
+        _ => usage(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-traffic: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.map(|()| true).map_err(|error| crate::Error::Wrong(error.to_string()))
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

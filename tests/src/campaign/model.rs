@@ -1,36 +1,30 @@
 //! Random histories against a model (`cargo xtask model`).
 //!
-//! `oxivirt-model [--steps N] [--kernel N] [--seed N]` runs N steps on the host that only keeps
+//! `oxivirt-campaign model [--steps N] [--kernel N] [--seed N]` runs N steps on the host that only keeps
 //! books, then N on the real kernel, and prints how often each kind of operation succeeded. The seed is
 //! printed: the same one gives the same histories. `--serve URI` is the process with the driver.
 
-use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
+use crate::error::{Error, Result};
+use crate::model::kernel::{self, Kernel};
+use crate::model::recorder::Recorded;
+use crate::model::{self, Counts};
 use oxivirt::{Connect, OpenOptions, Registry};
 use oxivirt_network::embed::Environment;
-use oxivirt_tests::model::kernel::{self, Kernel};
-use oxivirt_tests::model::recorder::Recorded;
-use oxivirt_tests::model::{self, Counts};
 
-const USAGE: &str = "usage: oxivirt-model [--steps N] [--kernel N] [--seed N] | --serve URI";
+const USAGE: &str =
+    "usage: oxivirt-campaign model [--steps N] [--kernel N] [--seed N] | --serve URI";
 /// Steps unless said otherwise.
 const STEPS: u64 = 150_000;
 const KERNEL_STEPS: u64 = 500;
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = match words.as_slice() {
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let done = match words {
         [flag, uri] if flag == "--serve" => serve(uri),
         words => judge(words),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("oxivirt-model: FAILED: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    done.map(|()| true).map_err(Error::Wrong)
 }
 
 fn judge(words: &[String]) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Times reading and writing of documents here and in libvirt: `format_bench [PYTHON]`.
+//! Times reading and writing of documents here and in libvirt: `oxivirt-campaign bench-format [PYTHON]`.
 //!
 //! Both sides get the same bytes; libvirt through its Python binding on the in-memory driver, the
 //! cost of an empty call subtracted. Prints medians and ratios, and the peak of memory that reading
@@ -7,10 +7,12 @@
 use std::fs;
 use std::hint::black_box;
 use std::io::{self, Read as _, Write as _};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oxivirt_conf::network::{Form, NetworkDef};
+
+use crate::error::{Error, Result};
 
 const SCRIPT: &str = include_str!("../differential/bench.py");
 
@@ -105,7 +107,7 @@ fn memory() -> io::Result<(usize, f64)> {
     Ok((text.len(), used as f64 / text.len() as f64))
 }
 
-fn run(python: &str) -> io::Result<()> {
+fn measure(python: &str) -> io::Result<()> {
     // First, while the peak is still that of the program itself.
     let (size, factor) = memory()?;
     let cases = cases();
@@ -129,13 +131,11 @@ fn run(python: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn main() -> ExitCode {
-    let python = std::env::args().nth(1).unwrap_or_else(|| String::from("/usr/bin/python3"));
-    match run(&python) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cannot compare with libvirt (is python3-libvirt installed?): {error}");
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let python = words.first().map_or("/usr/bin/python3", String::as_str);
+    measure(python).map_err(|error| {
+        let what = "cannot compare with libvirt (is python3-libvirt installed?)";
+        Error::Wrong(format!("{what}: {error}"))
+    })?;
+    Ok(true)
 }

@@ -1,11 +1,10 @@
-//! Compares our reader and writer with libvirt's: `differential [--seed N] [--count N] [--show N]`.
+//! Compares our reader and writer with libvirt's: `oxivirt-campaign differential [--seed N] [--count N] [--show N]`.
 //!
 //! Needs python3-libvirt; the interpreter is `/usr/bin/python3` unless `--python` names another.
 //! The last line is the summary. Fails if anything differs that is not meant to.
 
-use std::process::ExitCode;
-
-use oxivirt_tests::differential::{Answer, Generator, Peer, PeerError, Tally, our_schema, ours};
+use crate::differential::{Answer, Generator, Peer, PeerError, Tally, our_schema, ours};
+use crate::error::{Error, Result};
 
 struct Options {
     seed: u64,
@@ -14,7 +13,7 @@ struct Options {
     python: String,
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+fn options(mut words: impl Iterator<Item = String>) -> std::result::Result<Options, String> {
     let mut options =
         Options { seed: 1, count: 20_000, show: 20, python: String::from("/usr/bin/python3") };
     while let Some(word) = words.next() {
@@ -34,7 +33,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 /// Answers that say nothing about the document: another network is in the way, or the binding is.
 const NO_ANSWER: [i32; 2] = [9, -1];
 
-fn run(options: &Options) -> Result<Tally, PeerError> {
+fn compare(options: &Options) -> std::result::Result<Tally, PeerError> {
     let mut peer = Peer::start(&options.python)?;
     let mut generator = Generator::new(options.seed);
     let mut tally = Tally::default();
@@ -57,23 +56,12 @@ fn run(options: &Options) -> Result<Tally, PeerError> {
     Ok(tally)
 }
 
-fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(tally) => {
-            println!("{tally}");
-            if tally.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            eprintln!("{error}: {}", source.unwrap_or_default());
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let options = options(words.iter().cloned()).map_err(Error::Wrong)?;
+    let tally = compare(&options).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        Error::Wrong(format!("{error}: {}", source.unwrap_or_default()))
+    })?;
+    println!("{tally}");
+    Ok(tally.differences == 0)
 }

@@ -1,4 +1,4 @@
-//! Runs the recorded cases: `conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]`.
+//! Runs the recorded cases: `oxivirt-campaign conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]`.
 //!
 //! `DIR` is `../shared/data` by default. Every difference is named; the last lines are one summary
 //! per suite that has cases. `--shell` names the shell to judge in the place of `oxish` beside this program, `--daemon` the
@@ -6,11 +6,12 @@
 //! directory that was asked for has none at all.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use oxivirt_tests::conformance::{Report, ShellOptions, Suite, Verdict};
+use crate::conformance::{Report, ShellOptions, Suite, Verdict};
+use crate::error::{Error, Result};
 
-const USAGE: &str = "usage: conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]";
+const USAGE: &str =
+    "usage: oxivirt-campaign conformance [--suite NAME]... [--shell PROGRAM] [--daemon URI] [DIR]";
 
 /// Where the cases are unless the command line says otherwise.
 const DEFAULT_DIR: &str = "../shared/data";
@@ -21,7 +22,7 @@ struct Options {
     shell: ShellOptions,
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+fn options(mut words: impl Iterator<Item = String>) -> std::result::Result<Options, String> {
     let mut options = Options { suites: Vec::new(), dir: None, shell: ShellOptions::default() };
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -55,14 +56,9 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     Ok(options)
 }
 
-fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("{message}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let options = options(words.iter().cloned())
+        .map_err(|message| Error::Wrong(format!("{message}\n{USAGE}")))?;
     let dir = options.dir.clone().unwrap_or_else(|| DEFAULT_DIR.into());
     let asked = |suite| options.suites.contains(&suite);
     let mut failed = false;
@@ -89,7 +85,7 @@ fn main() -> ExitCode {
     for summary in summaries {
         println!("{summary}");
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(!failed)
 }
 
 fn print_differences(report: &Report) {

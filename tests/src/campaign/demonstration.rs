@@ -1,19 +1,18 @@
 //! One network, from its XML to a guest that uses it, and back to the host that was there before
 //! (`cargo xtask try`).
 //!
-//! `oxivirt-try [--subject oxivirt|libvirt]`. Everything happens in throw-away namespaces.
+//! `oxivirt-campaign try [--subject oxivirt|libvirt]`. Everything happens in throw-away namespaces.
 
 use std::net::Ipv4Addr;
-use std::process::ExitCode;
 
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::guest::{Guest, Lease, connect, serve};
-use oxivirt_tests::host::{Host, Subject, is_documented_leftover};
-use oxivirt_tests::probe::Outcome;
-use oxivirt_tests::process::Running;
-use oxivirt_tests::report::Report;
-use oxivirt_tests::snapshot::{Change, Section};
-use oxivirt_tests::{Netns, Snapshot};
+use crate::error::{Error, Result};
+use crate::guest::{Guest, Lease, connect, serve};
+use crate::host::{Host, Subject, is_documented_leftover};
+use crate::probe::Outcome;
+use crate::process::Running;
+use crate::report::Report;
+use crate::snapshot::{Change, Section};
+use crate::{Netns, Snapshot};
 
 const NETWORK: &str = include_str!("../../data/networks/default.xml");
 const NAME: &str = "default";
@@ -25,27 +24,15 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const NEW_NAME: &str = "added-later";
 const NEW_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 77);
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(super) fn run(words: &[String]) -> Result<bool> {
     let subject = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(Subject::Oxivirt),
         ["--subject", word] => word.parse(),
-        _ => Err(Error::Wrong("usage: oxivirt-try [--subject oxivirt|libvirt]".into())),
+        _ => Err(Error::Wrong("usage: oxivirt-campaign try [--subject oxivirt|libvirt]".into())),
     };
     let mut report = Report::new();
-    match subject.and_then(|subject| demonstrate(subject, &mut report)) {
-        Ok(()) => {
-            if report.finish() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => {
-            eprintln!("oxivirt-try: FAILED: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+    demonstrate(subject?, &mut report)?;
+    Ok(report.finish())
 }
 
 fn demonstrate(subject: Subject, report: &mut Report) -> Result<()> {

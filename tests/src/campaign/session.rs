@@ -1,6 +1,6 @@
-//! One connection with the embedded driver in this process, see [`oxivirt_tests::session`].
+//! One connection with the embedded driver in this process, see [`crate::session`].
 //!
-//! `oxivirt-session URI [events]` reads lines `VERB NETWORK [ARGUMENT]` and answers each with the
+//! `oxivirt-campaign session URI [events]` reads lines `VERB NETWORK [ARGUMENT]` and answers each with the
 //! nanoseconds that the call took and what it returned, or with `error NUMBER DOMAIN MESSAGE`.
 //!
 //! Beside those of the embedded driver it takes `network:///session?config=DIR&runtime=DIR`, the
@@ -8,7 +8,6 @@
 
 use std::io::BufRead as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,18 +21,20 @@ use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::layout::Layout;
 use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost, embed};
 
+pub(super) fn run(words: &[String]) -> crate::Result<bool> {
+    let usage = "usage: oxivirt-campaign session URI [events]";
+    let uri = words.first().ok_or_else(|| crate::Error::Wrong(usage.to_owned()))?;
+    Ok(answer(uri, words.iter().any(|word| word == "events")))
+}
+
+/// Answers until the input ends; whether the connection could be opened.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let Some(uri) = words.first() else {
-        eprintln!("usage: oxivirt-session URI [events]");
-        return ExitCode::FAILURE;
-    };
-    let session = match Session::open(uri, words.iter().any(|word| word == "events")).await {
+async fn answer(uri: &str, events: bool) -> bool {
+    let session = match Session::open(uri, events).await {
         Ok(session) => session,
         Err(error) => {
             report(&error);
-            return ExitCode::FAILURE;
+            return false;
         }
     };
     println!("ready");
@@ -45,7 +46,7 @@ async fn main() -> ExitCode {
             Err(error) => report(&error),
         }
     }
-    ExitCode::SUCCESS
+    true
 }
 
 fn report(error: &Error) {

@@ -1,6 +1,6 @@
 //! Many networks on one host (`cargo xtask soak`).
 //!
-//! `oxivirt-soak [--networks N] [--peer PATH] [--peer-networks N]` defines, starts, lists, changes and
+//! `oxivirt-campaign soak [--networks N] [--peer PATH] [--peer-networks N]` defines, starts, lists, changes and
 //! destroys N networks with DHCP in namespaces, all at once, and prints what it took; the host has to
 //! be as before. In between the driver is closed and opened again over the running networks: nothing
 //! was lost meanwhile, so `nft monitor` and `ip monitor` have to stay silent. Where PATH names the script that runs a libvirt, both do the same with a smaller number in
@@ -12,19 +12,18 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, Result};
+use crate::host::{Backend, Host, Subject, campaign, is_documented_leftover};
+use crate::monitor::Monitors;
+use crate::snapshot::Section;
 use oxivirt::{
     Connect, DefineFlags, ListFlags, OpenOptions, Registry, Update, UpdateCommand, UpdateFlags,
     UpdateSection,
 };
 use oxivirt_network::embed::Environment;
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::{Backend, Host, Subject, is_documented_leftover, program};
-use oxivirt_tests::monitor::Monitors;
-use oxivirt_tests::snapshot::Section;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -74,22 +73,17 @@ for name, call, times in phases:
         again()
 "#;
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = match words.as_slice() {
-        [flag, uri, count] if flag == "--inside" => inside(uri, count.parse().unwrap_or(0)),
-        words => run(words).map_err(|error| error.chain()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("oxivirt-soak: FAILED: {message}");
-            ExitCode::FAILURE
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    match words {
+        [flag, uri, count] if flag == "--inside" => {
+            inside(uri, count.parse().unwrap_or(0)).map_err(Error::Wrong)?;
         }
+        words => soak(words)?,
     }
+    Ok(true)
 }
 
-fn run(words: &[String]) -> Result<()> {
+fn soak(words: &[String]) -> Result<()> {
     let (mut networks, mut peer, mut peer_networks) = (1000, None, 100);
     let number = |text: &String| {
         let number = text.parse().ok().filter(|number| (1..=10_000).contains(number));
@@ -129,9 +123,7 @@ fn measure(host: &Host, count: usize) -> Result<Times> {
     let run = match subject {
         Subject::Oxivirt => {
             limit_inotify(host)?;
-            let program = program("oxivirt-soak")?;
-            let words = [program.as_os_str(), "--inside".as_ref(), uri.as_ref()];
-            host.netns().run(words).args([&count_word])
+            campaign("soak")?.args(["--inside", &uri, &count_word]).behind(host.netns().prefix())
         }
         Subject::Libvirt => {
             host.netns().run(["/usr/bin/python3", "-c", LIBVIRT, &uri, &count_word])

@@ -6,22 +6,21 @@
 //! All routers are measured in turn, five times, and the medians printed: packets of 64 bytes of one
 //! established flow, and of flows that begin with every packet.
 //!
-//! `oxivirt-bench-scale [--rounds N] [--largest N]`
+//! `oxivirt-campaign bench-scale [--rounds N] [--largest N]`
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::Netns;
+use crate::error::{Error, Result};
+use crate::host::campaign;
+use crate::process::Running;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_network::plan::rules::{self, Firewall, Rules, RulesChange};
 use oxivirt_nft::iptables::{Listing, Rule, Unused, script};
 use oxivirt_nft::kernel::Nftables;
-use oxivirt_tests::Netns;
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::program;
-use oxivirt_tests::process::Running;
 
 /// How long one measurement takes.
 const TIME: Duration = Duration::from_millis(500);
@@ -35,22 +34,15 @@ const GOAL_FLAT: f64 = 0.95;
 /// How many times libvirt's rate ours has to be with the largest number.
 const GOAL_RATIO: f64 = 15.0;
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+pub(super) fn run(words: &[String]) -> Result<bool> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        ["load", count] => load(count),
-        ["sink", address] => sink(address),
-        ["blast", address, flows] => blast(address, *flows == "new"),
-        options => run(options),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-bench-scale: {}", error.chain());
-            ExitCode::FAILURE
-        }
+    match words.as_slice() {
+        ["load", count] => load(count)?,
+        ["sink", address] => sink(address)?,
+        ["blast", address, flows] => blast(address, *flows == "new")?,
+        options => measure(options)?,
     }
+    Ok(true)
 }
 
 fn wrong(error: impl std::fmt::Display) -> Error {
@@ -210,12 +202,11 @@ impl Lab {
             ))?;
         }
         router.sh("echo 1 > /proc/sys/net/ipv4/ip_forward")?;
-        let this = program("oxivirt-bench-scale")?;
         let patience = Duration::from_secs(120);
         match layout {
             Layout::Ours => {
-                let words = [this.as_os_str(), "load".as_ref()];
-                let run = router.run(words).args([count.to_string()]);
+                let run = campaign(NAME)?.args(["load", &count.to_string()]);
+                let run = run.behind(router.prefix());
                 run.deadline(patience).stdout()?;
             }
             Layout::LibvirtNftables => {
@@ -234,17 +225,16 @@ impl Lab {
                 run.deadline(patience).stdout()?;
             }
         }
-        let mut sink = receiver.run([this.as_os_str(), "sink".as_ref()]).args([TARGET]).start()?;
+        let mut sink = campaign(NAME)?.args(["sink", TARGET]).behind(receiver.prefix()).start()?;
         sink.line()?;
         Ok(Self { sender, receiver, _sink: sink, _router: router })
     }
 
     /// Packets that arrive in a second.
     fn rate(&self, flows: &str) -> Result<f64> {
-        let this = program("oxivirt-bench-scale")?;
         let before = self.received()?;
-        let words = [this.as_os_str(), "blast".as_ref()];
-        let time = self.sender.run(words).args([TARGET, flows]).stdout()?;
+        let blast = campaign(NAME)?.args(["blast", TARGET, flows]);
+        let time = blast.behind(self.sender.prefix()).stdout()?;
         let nanoseconds: f64 = time.trim().parse().map_err(wrong)?;
         Ok((self.received()? - before) / nanoseconds * 1e9)
     }
@@ -255,9 +245,11 @@ impl Lab {
     }
 }
 
+/// This subcommand.
+const NAME: &str = "bench-scale";
 const TARGET: &str = "198.51.2.2:9";
 
-fn run(options: &[&str]) -> Result<()> {
+fn measure(options: &[&str]) -> Result<()> {
     let (mut rounds, mut largest) = (ROUNDS, 1000);
     let mut words = options.iter();
     while let Some(word) = words.next() {

@@ -1,22 +1,21 @@
 //! Kills the driver at every state-changing system call of start, destroy and all that happens to a
 //! running network: updates, a switch of the backend, repairs, a take-over (`cargo xtask crash`).
 //!
-//! `oxivirt-crash [--step N] [--jobs N] [--recovery] [--all | FILE…]` tries every N-th kill point for
+//! `oxivirt-campaign crash [--step N] [--jobs N] [--recovery] [--all | FILE…]` tries every N-th kill point for
 //! the networks in the files, with `--all` for every network of the tests, and without either for a
 //! dual-stack NAT network. With `--recovery` the driver is also killed while it recovers from a kill.
 //! The operations on a running network are tried with the dual-stack NAT network only.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use oxivirt_tests::crash::{Bench, Kill, Operation, State};
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::inject::strace::{Counts, count_traced};
-use oxivirt_tests::require::{self, Need};
+use crate::crash::{Bench, Kill, Operation, State};
+use crate::error::{Error, Result};
+use crate::inject::strace::{Counts, count_traced};
+use crate::require::{self, Need};
 
 /// Times that the tracer and strace may see different runs: threads differ a little.
 const COMPARISONS: usize = 5;
@@ -24,15 +23,8 @@ const COMPARISONS: usize = 5;
 /// Of the kill points of an operation, every so many are followed by a kill of the recovery.
 const RECOVERY_STEP: usize = 5;
 
-fn main() -> ExitCode {
-    match Options::read().and_then(|options| run(&options)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("oxivirt-crash: FAILED: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    kill_everywhere(&Options::read(words)?)
 }
 
 struct Options {
@@ -43,13 +35,13 @@ struct Options {
 }
 
 impl Options {
-    fn read() -> Result<Self> {
+    fn read(words: &[String]) -> Result<Self> {
         let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut options = Self { step: 1, jobs: processors, recovery: false, files: Vec::new() };
-        let mut words = std::env::args().skip(1);
+        let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut number = || {
-                let value = words.next().unwrap_or_default();
+                let value = words.next().map_or("", String::as_str);
                 match value.parse() {
                     Ok(number) if number > 0 => Ok(number),
                     _ => Err(Error::Wrong(format!("'{word}' wants a number, not '{value}'"))),
@@ -100,7 +92,7 @@ struct Tally {
     skipped: usize,
 }
 
-fn run(options: &Options) -> Result<bool> {
+fn kill_everywhere(options: &Options) -> Result<bool> {
     let mut tally = Tally::default();
     for file in &options.files {
         let xml = std::fs::read_to_string(file).map_err(Error::file(file))?;

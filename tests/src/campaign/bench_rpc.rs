@@ -1,20 +1,19 @@
 //! How fast calls are answered (`cargo xtask bench rpc`).
 //!
-//! `oxivirt-bench-rpc [--peer PATH]` runs the same load against `oxivirtd` and, where PATH names the script that
+//! `oxivirt-campaign bench-rpc [--peer PATH]` runs the same load against `oxivirtd` and, where PATH names the script that
 //! runs a libvirt, against libvirtd: one client and many, one call at a time and one after another
 //! without waiting, real virsh and each one's own shell with a thousand networks, memory with idle clients.
 //! Rounds alternate.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oxivirt_tests::daemon::{Daemon, PLAIN};
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::{Backend, Host, program};
-use oxivirt_tests::netns::Netns;
-use oxivirt_tests::raw::{self, Raw};
+use crate::daemon::{Daemon, PLAIN};
+use crate::error::{Error, Result};
+use crate::host::{Backend, Host, program};
+use crate::netns::Netns;
+use crate::raw::{self, Raw};
 
 /// How long each load is kept up.
 const TIME: Duration = Duration::from_millis(1500);
@@ -161,8 +160,8 @@ fn lists(
     Ok(())
 }
 
-fn run() -> Result<()> {
-    let mut words = std::env::args().skip(1);
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    let mut words = words.iter().cloned();
     let mut candidates = vec![Candidate::ours()?];
     while let Some(word) = words.next() {
         match (word.as_str(), words.next()) {
@@ -197,15 +196,5 @@ fn run() -> Result<()> {
     candidates.iter().try_for_each(Candidate::define_many)?;
     lists(&candidates, "virsh net-list, 1000 networks", "", |candidate| &candidate.virsh)?;
     lists(&candidates, "own shell, the same", "3", |candidate| &candidate.own)?;
-    Ok(())
-}
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-bench-rpc: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+    Ok(true)
 }

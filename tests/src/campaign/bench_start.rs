@@ -1,16 +1,15 @@
 //! How long a NAT network takes to start and to be destroyed (`cargo xtask bench start`).
 //!
-//! `oxivirt-bench-start [--peer PATH] [--rounds N]` measures the embedded driver through one open
+//! `oxivirt-campaign bench-start [--peer PATH] [--rounds N]` measures the embedded driver through one open
 //! connection and, where PATH names the script that runs a libvirt, libvirt through one open
 //! connection, call by call in turn, so that both see the same machine.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::{Backend, Host, Subject};
-use oxivirt_tests::session::Session;
+use crate::error::{Error, Result};
+use crate::host::{Backend, Host, Subject};
+use crate::session::Session;
 
 const NETWORK: &str = include_str!("../../data/networks/default.xml");
 const NAME: &str = "default";
@@ -21,16 +20,6 @@ const ROUNDS: usize = 30;
 
 /// How much faster than libvirt we mean to be.
 const GOALS: [(&str, f64); 2] = [("start", 6.0), ("destroy", 4.0)];
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-bench-start: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
-}
 
 /// One of the two, with its times of start and of destroy.
 struct Candidate {
@@ -63,10 +52,10 @@ impl Candidate {
     }
 }
 
-fn run() -> Result<()> {
+pub(super) fn run(words: &[String]) -> Result<bool> {
     let mut peer = None;
     let mut rounds = ROUNDS;
-    let mut words = std::env::args().skip(1);
+    let mut words = words.iter().cloned();
     while let Some(word) = words.next() {
         let value = words.next().unwrap_or_default();
         match word.as_str() {
@@ -108,7 +97,7 @@ fn run() -> Result<()> {
             println!("{verb}: {:.1} times faster than libvirt (goal: {goal})", theirs / ours);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The time that `share` per cent of the sorted times stay below.

@@ -5,14 +5,13 @@
 //! to be the same. Our own client is judged by what virsh prints.
 
 use std::path::Path;
-use std::process::ExitCode;
 
-use oxivirt_tests::daemon::{Daemon, PORTS};
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::host::{Backend, Host, program};
-use oxivirt_tests::process::Run;
-use oxivirt_tests::require::{self, Need, peer};
-use oxivirt_tests::{Netns, TempRoot, pki};
+use crate::daemon::{Daemon, PORTS};
+use crate::error::{Error, Result};
+use crate::host::{Backend, Host, program};
+use crate::process::Run;
+use crate::require::{self, Need, peer};
+use crate::{Netns, TempRoot, pki};
 
 /// The tour in Python and in Perl.
 const PYTHON: &str = include_str!("../interop/tour.py");
@@ -126,7 +125,7 @@ fn documents() -> Result<TempRoot> {
     Ok(dir)
 }
 
-fn run() -> Result<bool> {
+pub(super) fn run(_: &[String]) -> Result<bool> {
     if !require::check("interop", &[Need::Netns, Need::Peer])? {
         return Ok(true);
     }
@@ -176,17 +175,6 @@ fn report(title: &str, differences: &[String]) -> bool {
         }
     }
     differences.is_empty()
-}
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("oxivirt-interop: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Both sides of the packet probes, inside the namespaces.
 //!
-//! What runs until its input ends: `oxivirt-probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
+//! What runs until its input ends: `oxivirt-campaign probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
 //! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
 //! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
 //! resolver, `firewalld FILE ZONE… [- POLICY…]` for its firewalld,
@@ -9,27 +9,20 @@
 //! INTERFACE DUID NAME` asks for an address, `arp DEVICE MAC FROM TO` asks through a macvtap.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use oxivirt_tests::error::{Error, Result};
-use oxivirt_tests::probe::{
+use crate::error::{Error, Result};
+use crate::probe::{
     Question, arp, ask, count, dhcp6, firewalld, flood, meter, polkit, resolver, serve, stream,
 };
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxivirt-probe: {}", error.chain());
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(words: &[String]) -> Result<bool> {
+    start(words)?;
+    Ok(true)
 }
 
-fn run() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+fn start(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
         ["serve", ref addresses @ ..] => {

@@ -127,8 +127,7 @@ pub(crate) fn host(error: &HostError) -> Error {
         | HostError::File(_)
         | HostError::Sysctl { .. }
         | HostError::NoLink { .. }
-        | HostError::NoProgram { .. }
-        | HostError::UnknownProgram { .. } => {
+        | HostError::NoProgram { .. } => {
             Error::new(ErrorCode::SYSTEM_ERROR, ErrorDomain::NETWORK, text)
         }
     }

@@ -20,7 +20,9 @@ use crate::plan::{
     FactsQuery, FilterQuery, HostFacts, Provision, RUNNING_PATIENCE, dnsmasq, provision, start,
     stop,
 };
+use crate::plan::{policy, traffic};
 use crate::preview::{self, PreviewStep};
+use crate::registry::Running;
 use crate::registry::{Entry, View};
 
 /// Largest record of a repair that is read, in bytes.
@@ -83,7 +85,7 @@ impl<H: Host> Inner<H> {
         let filters = FilterQuery {
             drops: with_drops,
             user_chains: self.firewall.finds_passages,
-            zones: start::wants_zone(def).then_some(RUNNING_PATIENCE),
+            zones: policy::wants_zone(def).then_some(RUNNING_PATIENCE),
         };
         let query = FactsQuery {
             needs_dnsmasq: dnsmasq::is_needed(def),
@@ -131,7 +133,7 @@ impl<H: Host> Inner<H> {
             return Err(Error::operation_invalid("network is already active"));
         }
         let refused = |error: PlanError| error::plan(&error);
-        let mut def = start::live(def);
+        let mut def = traffic::live(def);
         let mut query = start::query(&def).map_err(refused)?;
         query.backend = Some(self.firewall.backend);
         query.filters.user_chains = query.needs_rules && self.firewall.finds_passages;
@@ -142,7 +144,8 @@ impl<H: Host> Inner<H> {
             def.forward.devices.clone_from(&facts.pool);
         }
         let uuid = def.uuid.unwrap_or_default();
-        let running = Some(Arc::new(NetworkStatus::new(def.clone())));
+        let (running, _) = Running::loaded(NetworkStatus::new(def.clone()));
+        let running = Some(running);
         let started = View { def, running, ports: Arc::default(), ..view.clone() };
         let want = self.provision(&started, &facts);
         // the layers were reserved for the plan only
@@ -157,8 +160,7 @@ impl<H: Host> Inner<H> {
             return Err(Error::operation_invalid(detail));
         }
         let facts = self.facts_of_running(def, false).await?;
-        let removal = view.status().removal;
-        let mut rules = self.saved_rules(def, removal.as_ref());
+        let mut rules = self.saved_rules(def, view.removal());
         rules.extend(stop::zone(def, facts.firewalld.zones()));
         let keep = if view.is_persistent() { stop::Keep::Leases } else { stop::Keep::Nothing };
         let plan = stop::plan(def, rules, &self.layout, keep);

@@ -41,6 +41,8 @@ use crate::plan::stop::{self, Keep};
 use crate::plan::{
     FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, Step, Undo, provision,
 };
+use crate::plan::{SavedRemoval, policy, traffic};
+use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::store::{self, StoreError};
 
@@ -59,7 +61,7 @@ impl<H: Host> Inner<H> {
         def.uuid.get_or_insert_with(Uuid::new_v4);
         // Asking for all links is only worth it if a name has to be found.
         let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));
-        let links = if is_template && def.forward.mode.owns_bridge() {
+        let links = if is_template && policy::owns_bridge(&def) {
             self.host.link_names().await.map_err(|error| error::host(&error))?
         } else {
             std::collections::BTreeSet::new()
@@ -204,7 +206,7 @@ impl<H: Host> Inner<H> {
         if let Err(error) = file::remove_dir(&self.layout.ports_dir(&view.def.name)) {
             tracing::warn!(error = chain::text(&error), "ports of an earlier life stay");
         }
-        let mut def = start::live(&view.def);
+        let mut def = traffic::live(&view.def);
         let started = async {
             self.run_hook(&def, HookOperation::Start).await?;
             let planned = self.plan_start(&mut def, view).await?;
@@ -244,7 +246,7 @@ impl<H: Host> Inner<H> {
             def.forward.devices.clone_from(&facts.pool);
         }
         let uuid = def.uuid.unwrap_or_default();
-        let subnets = start::translated(def);
+        let subnets = traffic::translated(def);
         if self.reserved().reserve(uuid, &subnets).is_none() {
             let subnet = subnets.first().copied().unwrap_or_default();
             return Err(planned(PlanError::TooManyLayers { subnet }));
@@ -252,14 +254,15 @@ impl<H: Host> Inner<H> {
         if query.needs_dnsmasq {
             self.reserved().reserve_watch(uuid, facts.inotify_limit);
         }
-        let running = Some(Arc::new(NetworkStatus::new(def.clone())));
+        let (running, _) = Running::loaded(NetworkStatus::new(def.clone()));
+        let running = Some(running);
         let view = View { def: def.clone(), running, ports: Arc::default(), ..view.clone() };
         let view = if self.hooks.exist() { view.tainted() } else { view };
         let want = self.provision(&view, &facts)?;
         let plan = provision::difference(&Provision::default(), &want, &[]);
         let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let mut rules: Vec<_> = removal.iter().flat_map(stop::rules).collect();
+        let mut rules: Vec<_> = removal.iter().flat_map(SavedRemoval::undo).collect();
         rules.extend(stop::zone(def, facts.firewalld.zones()));
         let undo = stop::plan(def, rules, &self.layout, keep);
         self.note_settings(uuid, &want.forwarding, &facts).await?;
@@ -270,7 +273,7 @@ impl<H: Host> Inner<H> {
     async fn apply_start(&self, planned: &Planned) -> Result<()> {
         let Planned { view, plan, undo } = planned;
         let def = &view.def;
-        let status = view.status();
+        let status = view.status_with_removal();
         let entry = Self::journal_entry(Operation::Start, def, undo.clone());
         // The disk works while dnsmasq starts.
         let (layout, staged) = (self.layout.clone(), status.clone());
@@ -326,9 +329,8 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn stop(&self, entry: &Entry, view: &View) {
         let uuid = view.reference().uuid;
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
-        let removal = view.status().removal;
-        let mut rules = self.saved_rules(&view.def, removal.as_ref());
-        let zones = start::wants_zone(&view.def).then_some(RUNNING_PATIENCE);
+        let mut rules = self.saved_rules(&view.def, view.removal());
+        let zones = policy::wants_zone(&view.def).then_some(RUNNING_PATIENCE);
         let filters = FilterQuery { zones, ..FilterQuery::default() };
         let query = FactsQuery { filters, ..FactsQuery::default() };
         match self.host.facts(&query).await {
@@ -413,8 +415,7 @@ impl<H: Host> Inner<H> {
         paths.push(self.layout.old_leases(&def.name));
         paths.push(self.layout.dnsmasq_pid(&def.name));
         paths.push(self.layout.status_file(&def.name));
-        if let Some(bridge) = def.bridge.name.as_deref().filter(|_| def.forward.mode.owns_bridge())
-        {
+        if let Some(bridge) = def.bridge.name.as_deref().filter(|_| policy::owns_bridge(def)) {
             paths.push(self.layout.leases(bridge));
             paths.push(self.layout.macs(bridge));
         }

@@ -162,7 +162,7 @@ impl<H: Host> Inner<H> {
         let is_new = view.is_active() && !view.is_tainted();
         if self.hooks.exist() && is_new {
             let tainted = view.tainted();
-            let removal = tainted.status().removal;
+            let removal = tainted.removal().cloned();
             if let Err(error) = self.save(entry, &tainted, removal) {
                 log_error(&view.def.name, &error, "mark not written");
             }

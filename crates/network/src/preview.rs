@@ -11,6 +11,7 @@ use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_nft::Passage;
+use oxivirt_nft::iptables::{self, Rule};
 use oxivirt_nft::text::script;
 use oxivirt_sys::{chain, file};
 use oxivirt_types::mac::MacAddr;
@@ -29,6 +30,7 @@ use crate::plan::{
     FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules,
     RulesChange, Step, Undo, start,
 };
+use crate::plan::{SavedRemoval, policy, traffic};
 use crate::store;
 
 /// The host and the directories that are looked at.
@@ -129,7 +131,7 @@ impl Place {
         firewall: config::Firewall,
         layer: Layer,
     ) -> Result<Provision> {
-        let layers = vec![layer; start::translated(def).len()];
+        let layers = vec![layer; traffic::translated(def).len()];
         let around = Surroundings {
             layout: &self.layout,
             lease_helper: &self.lease_helper,
@@ -183,7 +185,7 @@ pub async fn start(
     place: Option<&Place>,
     environment: &Environment,
 ) -> Result<Vec<PreviewStep>> {
-    let def = start::live(&parse(xml)?);
+    let def = traffic::live(&parse(xml)?);
     let planned = |error| error::plan(&error);
     let (facts, firewall) = match place {
         None => (assumed_facts(), ASSUMED),
@@ -223,7 +225,7 @@ pub async fn destroy(
     let want = place.provision(&def, &assumed_facts(), firewall, 0)?;
     let removal = want.rules.as_ref().map(Rules::removal);
     let keep = if is_persistent { Keep::Leases } else { Keep::Nothing };
-    let rules = removal.iter().flat_map(stop::rules).collect();
+    let rules = removal.iter().flat_map(SavedRemoval::undo).collect();
     let plan: Plan<Undo> = stop::plan(&def, rules, &place.layout, keep);
     Ok(plan.steps().map(undo).collect())
 }
@@ -237,7 +239,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let host = open(place)?;
     let firewall = place.settings(&host).await?;
     let finds_passages = firewall.finds_passages;
-    let zones = start::wants_zone(&def).then_some(RUNNING_PATIENCE);
+    let zones = policy::wants_zone(&def).then_some(RUNNING_PATIENCE);
     let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
     let needs_dnsmasq = crate::plan::dnsmasq::is_needed(&def);
     let backend = Some(firewall.backend);
@@ -259,7 +261,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
         if is_found || best.is_none() {
             best = Some((have, want));
         }
-        if is_found || start::translated(&def).is_empty() {
+        if is_found || traffic::translated(&def).is_empty() {
             break;
         }
     }
@@ -332,18 +334,20 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
                 continue;
             }
         };
-        let def = start::live(&status.def);
+        let def = traffic::live(&status.def);
         let want = place.provision(&def, &facts, firewall, 0)?;
         let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = have.into_iter().next().unwrap_or_default();
-        if status.removal != want.rules.as_ref().map(Rules::removal) {
+        // What cannot be read is logged when a driver loads it.
+        let saved = status.removal.as_ref().map(|removal| SavedRemoval::parse(removal).0);
+        if saved != want.rules.as_ref().map(Rules::removal) {
             have.rules = None;
         }
-        let known = stop::known_rules(&def, status.removal.as_ref());
+        let known = stop::known_rules(&def, saved.as_ref());
         let plan = provision::difference(&have, &want, &known);
         let loads = |step: &Step| matches!(step, Step::LoadRules(RulesChange::Nftables(_)));
         // It goes in the transaction in which ours come.
-        let in_the_same = |undo: &&Undo| matches!(undo, Undo::RemoveLibvirtRules { .. });
+        let in_the_same = |undo: &&Undo| matches!(undo, Undo::RemoveLibvirtRules(_));
         let libvirts = known.iter().filter(in_the_same).filter(|_| plan.steps().any(loads));
         let steps = libvirts.map(undo).chain(plan.steps().map(step)).collect();
         found.push(TakeOver { network: def.name, steps });
@@ -404,15 +408,10 @@ pub(crate) fn undo(undo: &Undo) -> PreviewStep {
     let (kind, lines) = match undo {
         Undo::StopDnsmasq { .. } => ("process", Vec::new()),
         Undo::DeleteBridge { .. } => ("link", Vec::new()),
-        Undo::RemoveRules { words } => ("rules", changes(words)),
-        Undo::RemoveIptables { commands } => {
-            let line = |command: &crate::plan::RemovalCommand| {
-                format!("{} {}", command.program, command.arguments.join(" "))
-            };
-            ("rules", commands.iter().map(line).collect())
-        }
-        Undo::RemovePassage { words } => ("rules", vec![words.join(" ")]),
-        Undo::RemoveLibvirtRules { .. } | Undo::RunRemoval { .. } => ("rules", Vec::new()),
+        Undo::RemoveRules(removal) => ("rules", changes(&removal.words())),
+        Undo::RemoveIptables(rules) => ("rules", rules.iter().map(deletion).collect()),
+        Undo::RemoveUserChainJump(target) => ("rules", vec![target.words().join(" ")]),
+        Undo::RemoveLibvirtRules(_) | Undo::RunRemoval(_) => ("rules", Vec::new()),
         Undo::ClearShaping { .. } => ("queue", Vec::new()),
         Undo::LeaveZone { .. } => ("zone", Vec::new()),
         Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
@@ -420,6 +419,10 @@ pub(crate) fn undo(undo: &Undo) -> PreviewStep {
         }
     };
     PreviewStep { kind, text: undo.to_string(), lines }
+}
+
+fn deletion(rule: &Rule) -> String {
+    format!("{} {}", iptables::program(rule.family), rule.deletion().join(" "))
 }
 
 /// The changes of one `nft` call, a line each. A `;` between braces belongs to its change.

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use oxivirt::{Lifetime, Result};
+use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
-use oxivirt_conf::network::{ForwardMode, NetworkDef};
-use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
+use oxivirt_conf::status::NetworkStatus;
 use oxivirt_engine::{Journal, JournalEntry, JournalError, Operation, operation};
-use oxivirt_nft::{Key, Removal};
+use oxivirt_nft::Key;
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
 use oxivirt_types::mac::MacAddr;
@@ -21,8 +21,11 @@ use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::nftables::{self, Layer};
+use crate::plan::policy::Attachment;
 use crate::plan::port::Ports;
-use crate::plan::{FactsQuery, Undo, provision, stop};
+use crate::plan::{FactsQuery, Undo, provision};
+use crate::plan::{ModePolicy, SavedRemoval};
+use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::repair::{Candidate, Outcome};
 use crate::store;
@@ -141,7 +144,13 @@ impl<H: Host> Inner<H> {
         let mut def = status.def.clone();
         let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
         let uuid = def.uuid.unwrap_or_default();
-        self.reserved().adopt(uuid, saved_layers(status.removal.as_ref()));
+        let (running, errors) = Running::loaded(status);
+        let file = self.layout.status_file(&def.name);
+        for error in &errors {
+            let (file, error) = (file.display(), chain::text(error));
+            tracing::error!(%file, error, "ignoring a damaged removal command of a status file");
+        }
+        self.reserved().adopt(uuid, saved_layers(running.removal.as_ref()));
         // Before any network is found to have stopped, whose end could take the settings back.
         let settings = provision::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
         self.reserved().need_settings(uuid, settings);
@@ -152,7 +161,7 @@ impl<H: Host> Inner<H> {
                 Err(error) => tracing::warn!(error = chain::text(&error), "port not loaded"),
             }
         }
-        let (running, ports) = (Some(Arc::new(status)), Arc::new(ports));
+        let (running, ports) = (Some(running), Arc::new(ports));
         let view = View { running, ports, ..View::inactive(def, Lifetime::Transient) };
         drop(self.networks.insert(view));
     }
@@ -240,10 +249,12 @@ impl<H: Host> Inner<H> {
     }
 
     async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {
-        let needs_bridge =
-            def.forward.mode.owns_bridge() || def.forward.mode == ForwardMode::Bridge;
-        let Some(bridge) = def.bridge.name.as_deref().filter(|_| needs_bridge) else {
-            return Ok(!def.forward.mode.owns_bridge());
+        let bridge = def.bridge.name.as_deref();
+        let bridge = match (ModePolicy::of_network(def).attachment, bridge) {
+            (Attachment::OwnBridge | Attachment::HostBridge, Some(bridge)) => bridge,
+            (Attachment::OwnBridge, None) => return Ok(false),
+            (Attachment::HostBridge, None)
+            | (Attachment::Macvtap(_) | Attachment::PciFunction, _) => return Ok(true),
         };
         let Ok(bridge) = bridge.parse() else { return Ok(false) };
         let query = FactsQuery { bridge: Some(bridge), ..Default::default() };
@@ -267,12 +278,11 @@ impl<H: Host> Inner<H> {
     }
 }
 
-/// The layers that a saved removal tells.
-fn saved_layers(removal: Option<&FirewallRemoval>) -> Vec<(ipnet::IpNet, Layer)> {
+/// The layers that a saved removal names.
+fn saved_layers(removal: Option<&SavedRemoval>) -> Vec<(ipnet::IpNet, Layer)> {
     let mut layers = BTreeMap::new();
-    for step in removal.into_iter().flat_map(stop::rules) {
-        let Undo::RemoveRules { words } = step else { continue };
-        let Ok(removal) = Removal::parse(&words) else { continue };
+    for step in removal.into_iter().flat_map(SavedRemoval::undo) {
+        let Undo::RemoveRules(removal) = step else { continue };
         for element in removal.elements {
             if let (Key::Prefix(net), Some(layer)) =
                 (element.key, nftables::layer_of_map(&element.map))

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use oxivirt::{Activity, Autostart, Lifetime, NetworkRef, NetworkState};
 use oxivirt_conf::network::{Counters, NetworkDef};
-use oxivirt_conf::status::{FirewallRemoval, NetworkStatus, Taint};
+use oxivirt_conf::status::{NetworkStatus, Taint};
 use uuid::Uuid;
 
+use crate::plan::SavedRemoval;
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::{self, Ports};
+use crate::plan::removal::RemovalError;
 
 /// A network as it is at one moment.
 #[derive(Debug, Clone)]
@@ -32,7 +34,23 @@ pub(crate) struct View {
 }
 
 /// State of a running network: everything its status file holds, but the definition.
-pub(crate) type Running = Arc<NetworkStatus>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// The status, without the removal.
+    pub(crate) status: Arc<NetworkStatus>,
+    /// What removes its firewall rules; `None` if it has none or libvirt forgot them.
+    pub(crate) removal: Option<SavedRemoval>,
+}
+
+impl Running {
+    /// A status as it was loaded, and what of its removal cannot be read.
+    #[must_use]
+    pub(crate) fn loaded(mut status: NetworkStatus) -> (Self, Vec<RemovalError>) {
+        let removal = status.removal.take().map(|removal| SavedRemoval::parse(&removal));
+        let (removal, errors) = removal.unzip();
+        (Self { status: Arc::new(status), removal }, errors.unwrap_or_default())
+    }
+}
 
 impl View {
     /// A network that does not run.
@@ -73,15 +91,15 @@ impl View {
         self.new_def.as_ref().unwrap_or(&self.def)
     }
 
-    /// The status document of a running network.
+    /// The status of a running network, without the removal.
     ///
     /// What the ports need is counted, whatever a file said: nothing else knows it better.
     #[must_use]
     pub(crate) fn status(&self) -> NetworkStatus {
         let floors = port::floors(&self.ports);
         let def = self.def.clone();
-        let base = match self.running.as_deref() {
-            Some(saved) => NetworkStatus { def, ..saved.clone() },
+        let base = match &self.running {
+            Some(saved) => NetworkStatus { def, ..(*saved.status).clone() },
             None => NetworkStatus::new(def),
         };
         NetworkStatus {
@@ -91,10 +109,22 @@ impl View {
         }
     }
 
+    /// What removes the firewall rules of a running network, as it is saved.
+    #[must_use]
+    pub(crate) fn removal(&self) -> Option<&SavedRemoval> {
+        self.running.as_ref()?.removal.as_ref()
+    }
+
+    /// The status document of a running network, with the removal.
+    #[must_use]
+    pub(crate) fn status_with_removal(&self) -> NetworkStatus {
+        NetworkStatus { removal: self.removal().map(SavedRemoval::print), ..self.status() }
+    }
+
     /// As it is, with another saved removal.
     #[must_use]
-    pub(crate) fn with_removal(&self, removal: Option<FirewallRemoval>) -> Self {
-        let running = Some(Arc::new(NetworkStatus { removal, ..self.status() }));
+    pub(crate) fn with_removal(&self, removal: Option<SavedRemoval>) -> Self {
+        let running = Some(Running { status: Arc::new(self.status()), removal });
         Self { running, ..self.clone() }
     }
 
@@ -103,13 +133,16 @@ impl View {
     pub(crate) fn tainted(&self) -> Self {
         let mut status = self.status();
         status.taint.insert(Taint::HookScript);
-        Self { running: Some(Arc::new(status)), ..self.clone() }
+        let removal = self.removal().cloned();
+        Self { running: Some(Running { status: Arc::new(status), removal }), ..self.clone() }
     }
 
     /// Whether it has the mark that a hook script ran.
     #[must_use]
     pub(crate) fn is_tainted(&self) -> bool {
-        self.running.as_ref().is_some_and(|status| status.taint.contains(&Taint::HookScript))
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.status.taint.contains(&Taint::HookScript))
     }
 
     /// How many ports there are.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use oxivirt::{Error, Result};
-use oxivirt_conf::status::{FirewallRemoval, NetworkStatus};
 
 use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
+use crate::plan::policy;
 use crate::plan::{
-    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, RulesChange, Step, Undo,
-    provision, rules, start,
+    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, RulesChange, SavedRemoval,
+    Step, Undo, provision, rules,
 };
 use crate::registry::{Entry, View};
 
@@ -45,9 +45,9 @@ struct Repair {
     number: usize,
     view: Arc<View>,
     plan: Plan<Step>,
-    saved: Option<FirewallRemoval>,
-    removal: Option<FirewallRemoval>,
-    untold: Plan<Undo>,
+    saved: Option<SavedRemoval>,
+    removal: Option<SavedRemoval>,
+    unrecorded: Plan<Undo>,
     was_interrupted: bool,
     /// Somebody deleted its status file.
     lacks_status: bool,
@@ -116,7 +116,7 @@ impl<H: Host> Inner<H> {
         let needs_dnsmasq =
             |candidate: &Candidate| crate::plan::dnsmasq::is_needed(&candidate.entry.view().def);
         let has_zones =
-            candidates.iter().any(|candidate| start::wants_zone(&candidate.entry.view().def));
+            candidates.iter().any(|candidate| policy::wants_zone(&candidate.entry.view().def));
         let query = FactsQuery {
             needs_dnsmasq: candidates.iter().any(needs_dnsmasq),
             backend: Some(self.firewall.backend),
@@ -180,7 +180,7 @@ impl<H: Host> Inner<H> {
         mut have: Provision,
         was_interrupted: bool,
     ) -> Option<Repair> {
-        let saved = view.running.as_ref().and_then(|status| status.removal.clone());
+        let saved = view.removal().cloned();
         let removal = want.rules.as_ref().map(Rules::removal);
         if saved != removal {
             // Rules of another version or program, or more than there should be.
@@ -192,7 +192,7 @@ impl<H: Host> Inner<H> {
             have.shaping = None;
         }
         let status = view.status();
-        if view.running.as_ref().is_some_and(|saved| saved.class_ids != status.class_ids) {
+        if view.running.as_ref().is_some_and(|saved| saved.status.class_ids != status.class_ids) {
             // Classes of ports that are not there, or the other way round.
             have.shaping = None;
         }
@@ -202,8 +202,7 @@ impl<H: Host> Inner<H> {
         }
         let known = self.saved_rules(&view.def, saved.as_ref());
         let plan = provision::difference(&have, want, &known);
-        let is_same =
-            view.running.as_deref() == Some(&NetworkStatus { removal: saved.clone(), ..status });
+        let is_same = view.running.as_ref().is_some_and(|saved| *saved.status == status);
         let lacks_status = !self.layout.status_file(&view.def.name).exists();
         if plan.stages.is_empty() && is_same && saved == removal && !lacks_status {
             if was_interrupted {
@@ -211,7 +210,7 @@ impl<H: Host> Inner<H> {
             }
             return None;
         }
-        let untold = rules::untold(saved.as_ref(), removal.as_ref());
+        let unrecorded = rules::unrecorded_removal(saved.as_ref(), removal.as_ref());
         let failure = None;
         Some(Repair {
             number,
@@ -219,7 +218,7 @@ impl<H: Host> Inner<H> {
             plan,
             saved,
             removal,
-            untold,
+            unrecorded,
             was_interrupted,
             lacks_status,
             failure,
@@ -228,8 +227,8 @@ impl<H: Host> Inner<H> {
 
     /// Puts on disk what removes that which is about to come, beside that which is there.
     fn announce(&self, entry: &Entry, repair: &Repair) -> Result<()> {
-        if !repair.untold.stages.is_empty() {
-            self.write_update_journal(&repair.view.def, repair.untold.clone(), Vec::new())?;
+        if !repair.unrecorded.stages.is_empty() {
+            self.write_update_journal(&repair.view.def, repair.unrecorded.clone(), Vec::new())?;
         }
         if repair.saved != repair.removal {
             let both = rules::union(repair.saved.as_ref(), repair.removal.as_ref());
@@ -267,7 +266,7 @@ impl<H: Host> Inner<H> {
         let plan = repair.plan.clone().filtered(is_left);
         apply::run(&*self.host, &plan).await.map_err(|error| error::stopped(&error))?;
         self.save(entry, &repair.view, repair.removal.clone())?;
-        if repair.was_interrupted || !repair.untold.stages.is_empty() {
+        if repair.was_interrupted || !repair.unrecorded.stages.is_empty() {
             self.remove_journal(repair.view.reference().uuid);
         }
         Ok(())

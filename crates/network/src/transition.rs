@@ -7,7 +7,6 @@
 
 use oxivirt::Result;
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::FirewallRemoval;
 use oxivirt_engine::{Document, Operation, Replacement};
 use oxivirt_sys::chain;
 
@@ -17,8 +16,9 @@ use crate::error;
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::{
     FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules, Undo,
-    port, rules, start, stop,
+    port, rules, stop,
 };
+use crate::plan::{SavedRemoval, policy, traffic};
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -27,7 +27,7 @@ impl<H: Host> Inner<H> {
     pub(crate) fn provision(&self, view: &View, facts: &HostFacts) -> Result<Provision> {
         let def = &view.def;
         let uuid = def.uuid.unwrap_or_default();
-        let subnets = start::translated(def);
+        let subnets = traffic::translated(def);
         let (layers, upstream) = {
             let mut reserved = self.reserved();
             let layers = reserved.of(uuid, &subnets).or_else(|| reserved.reserve(uuid, &subnets));
@@ -56,7 +56,7 @@ impl<H: Host> Inner<H> {
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
         let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
         let backend = Some(self.firewall.backend);
-        let zones = start::wants_zone(def).then_some(RUNNING_PATIENCE);
+        let zones = policy::wants_zone(def).then_some(RUNNING_PATIENCE);
         let filters =
             FilterQuery { drops: false, user_chains: self.firewall.finds_passages, zones };
         let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
@@ -77,20 +77,20 @@ impl<H: Host> Inner<H> {
         let facts = self.facts(&new.def).await?;
         let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
         let have = self.known(&had).await?;
-        let saved = old.status().removal;
+        let saved = old.removal().cloned();
         let plan = provision::difference(&have, &want, &self.saved_rules(&old.def, saved.as_ref()));
         let removal = want.rules.as_ref().map(Rules::removal);
         if plan.stages.is_empty() && replacements.is_empty() {
             // One file is replaced as a whole anyway.
             return self.save(entry, &new, removal);
         }
-        let untold = rules::untold(saved.as_ref(), removal.as_ref());
+        let unrecorded = rules::unrecorded_removal(saved.as_ref(), removal.as_ref());
         // An old removal of others stays the truth until the rules have changed.
         let both = rules::union(saved.as_ref(), removal.as_ref());
         let mut documents: Vec<_> =
             replacements.iter().map(|replacement| replacement.after.clone()).collect();
         documents.push(self.status_document(&new.with_removal(both.clone())));
-        self.write_update_journal(&new.def, untold.clone(), documents)?;
+        self.write_update_journal(&new.def, unrecorded.clone(), documents)?;
         let done = match self.put(replacements.iter().map(|replacement| &replacement.after)) {
             Ok(()) => match self.save(entry, &new, both.clone()) {
                 Ok(()) => {
@@ -103,7 +103,7 @@ impl<H: Host> Inner<H> {
         if let Err(error) = done {
             tracing::debug!(network = old.def.name, %error, "change failed, taking it back");
             let restored = View { running: new.with_removal(both).running, ..old.clone() };
-            self.restore(entry, &restored, &had, saved, &replacements, untold).await;
+            self.restore(entry, &restored, &had, saved, &replacements, unrecorded).await;
             return Err(error);
         }
         if both != removal {
@@ -140,16 +140,16 @@ impl<H: Host> Inner<H> {
         entry: &Entry,
         old: &View,
         want: &Provision,
-        saved: Option<FirewallRemoval>,
+        saved: Option<SavedRemoval>,
         replacements: &[Replacement],
-        untold: Plan<Undo>,
+        unrecorded: Plan<Undo>,
     ) {
         let name = &old.def.name;
-        let both = old.status().removal;
+        let both = old.removal().cloned();
         let mut documents: Vec<_> =
             replacements.iter().map(|replacement| replacement.before.clone()).collect();
         documents.push(self.status_document(old));
-        if let Err(error) = self.write_update_journal(&old.def, untold.clone(), documents) {
+        if let Err(error) = self.write_update_journal(&old.def, unrecorded.clone(), documents) {
             log_error(name, &error, "a crash now would complete the change that failed");
         }
         let back = async {
@@ -169,22 +169,18 @@ impl<H: Host> Inner<H> {
         }
         if is_back {
             self.remove_journal(old.reference().uuid);
-        } else if let Err(error) = self.write_update_journal(&old.def, untold, Vec::new()) {
+        } else if let Err(error) = self.write_update_journal(&old.def, unrecorded, Vec::new()) {
             log_error(name, &error, "the next driver will not look twice");
         }
     }
 
     fn status_document(&self, view: &View) -> Document {
-        store::status_document(&self.layout, &view.status(), &view.counters())
+        store::status_document(&self.layout, &view.status_with_removal(), &view.counters())
     }
 
     /// What removes the rules of a network, by its status file and the journal of an operation that
     /// has not ended.
-    pub(crate) fn saved_rules(
-        &self,
-        def: &NetworkDef,
-        saved: Option<&FirewallRemoval>,
-    ) -> Vec<Undo> {
+    pub(crate) fn saved_rules(&self, def: &NetworkDef, saved: Option<&SavedRemoval>) -> Vec<Undo> {
         let mut steps = stop::known_rules(def, saved);
         let uuid = def.uuid.unwrap_or_default();
         match self.journal.read(uuid) {
@@ -205,7 +201,7 @@ impl<H: Host> Inner<H> {
         &self,
         entry: &Entry,
         view: &View,
-        removal: Option<FirewallRemoval>,
+        removal: Option<SavedRemoval>,
     ) -> Result<()> {
         let view = view.with_removal(removal);
         let document = self.status_document(&view);

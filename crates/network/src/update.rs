@@ -14,7 +14,7 @@ use crate::apply::Host;
 use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
-use crate::plan::start;
+use crate::plan::traffic;
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -39,7 +39,7 @@ impl<H: Host> Inner<H> {
         };
         let live = if flags.contains(UpdateFlags::LIVE) {
             let counters = view.counters();
-            Some(start::live(&changed(&view.def, &request, Form::Live(&counters))?))
+            Some(traffic::live(&changed(&view.def, &request, Form::Live(&counters))?))
         } else {
             None
         };

@@ -44,7 +44,7 @@ pub struct Element {
 }
 
 /// Why words are no saved removal of this form.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseRemovalError {
     /// A command that no removal of ours contains.
@@ -274,7 +274,7 @@ fn parse_prefix(word: &str) -> Option<IpNet> {
 ///
 /// It fails, and changes nothing, as long as an element of a network does.
 #[must_use]
-pub fn closing_words(table: &str, chain: &str) -> Vec<String> {
+pub fn teardown_words(table: &str, chain: &str) -> Vec<String> {
     let changes = vec![Change::DeleteChain { name: chain.to_owned() }, Change::DeleteTable];
     text::words(&Transaction { table: table.to_owned(), changes })
 }

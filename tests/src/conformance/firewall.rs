@@ -5,7 +5,7 @@
 use oxivirt_conf::network::{Counters, NetworkDef};
 use oxivirt_conf::status::{FirewallBackend, NetworkStatus};
 use oxivirt_network::plan::rules::{self, Firewall, Rules};
-use oxivirt_network::plan::start;
+use oxivirt_network::plan::traffic;
 use oxivirt_nft::iptables::{Listing, SHARED_CHAINS, Unused, program, script};
 
 use super::cases::{CasesFile, Compared, Refused, Row, RowResult};
@@ -18,7 +18,7 @@ pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
     // The driver completes what is defined before anything else.
     let firewall =
         Firewall { backend: FirewallBackend::Iptables, has_checksum: true, ..Firewall::default() };
-    let layers = vec![0; start::translated(&def).len()];
+    let layers = vec![0; traffic::translated(&def).len()];
     let found = rules::wanted(&def, &layers, firewall).map_err(|error| Refused {
         code: INTERNAL_ERROR,
         domain: 0,
@@ -68,7 +68,7 @@ fn command(program: &str, arguments: &[String]) -> String {
 
 /// The `<firewall>` element of a status document, as the data hold it.
 fn removal(def: &NetworkDef, rules: Option<&Rules>) -> String {
-    let removal = rules.map(Rules::removal);
+    let removal = rules.map(|rules| rules.removal().print());
     let document = NetworkStatus { removal, ..NetworkStatus::new(def.clone()) };
     let document = document.format(Counters::NONE);
     let lines = document.lines().skip_while(|line| !line.starts_with("  <firewall"));

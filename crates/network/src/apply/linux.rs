@@ -18,11 +18,12 @@ use oxivirt_engine::Executor;
 use oxivirt_netlink::sriov::Sysfs;
 use oxivirt_netlink::{Handle, LinkKind, Route};
 use oxivirt_nft::counters::RuleCount;
+use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::kernel::{DeleteTableIf, Load, NftError, Nftables, TableState};
 use oxivirt_nft::libvirt::{self, NetworkRules};
 use oxivirt_nft::passage::DroppingChain;
 use oxivirt_nft::xtables::{Xtables, XtablesError};
-use oxivirt_nft::{Family, Passage, Removal, Transaction};
+use oxivirt_nft::{Family, Removal, Transaction};
 use oxivirt_sys::command::{self, Command};
 use oxivirt_sys::resolved::{self, ResolvedError};
 use oxivirt_sys::{chain, file, pidfile};
@@ -32,10 +33,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{End, Host, HostError, HostEvent, firewalld, watch};
 use crate::plan::provision::{Registration, RouteState};
+use crate::plan::removal::{ForeignRemoval, JumpTarget};
 use crate::plan::shaping::{self, OnFailure, ShapeCommand};
 use crate::plan::{
     Collision, FactsQuery, FileImage, Firewalld, HostFacts, IfMissing, PoolQuery, Provision,
-    RemovalCommand, RulesChange, Step, Sysctl, Undo, nftables,
+    RulesChange, Step, Sysctl, Undo, nftables,
 };
 
 /// How long a dnsmasq may take to end before it is killed.
@@ -278,23 +280,25 @@ impl LinuxHost {
         }
     }
 
-    async fn remove_iptables(&self, commands: &[RemovalCommand]) -> Result<(), HostError> {
-        let rules: Vec<_> = commands.iter().filter_map(RemovalCommand::rule).collect();
-        match self.xtables.replace(&rules, &[]).await {
+    async fn remove_iptables(&self, rules: &[Rule]) -> Result<(), HostError> {
+        match self.xtables.replace(rules, &[]).await {
             Err(XtablesError::Absent { program }) => {
-                tracing::info!(program, "not installed, so its rules cannot be looked for");
+                tracing::info!(program, "not removing rules: the program is not installed");
                 Ok(())
             }
             other => Ok(other?),
         }
     }
 
-    async fn delete_bridge(&self, name: &str, address: Option<[u8; 6]>) -> Result<(), HostError> {
-        let Ok(name) = LinkName::new(name) else { return Ok(()) };
-        let Some(link) = self.links.link(&name).await? else { return Ok(()) };
+    async fn delete_bridge(
+        &self,
+        name: &LinkName,
+        address: Option<[u8; 6]>,
+    ) -> Result<(), HostError> {
+        let Some(link) = self.links.link(name).await? else { return Ok(()) };
         let is_ours = address.is_none_or(|address| link.address == address);
         if link.kind != LinkKind::Bridge || !is_ours {
-            tracing::warn!(%name, "a link of another owner has the name of our bridge, left alone");
+            tracing::warn!(%name, "not deleting link: it is no bridge of ours (kind or MAC address differs)");
             return Ok(());
         }
         match self.links.delete_link(link.index).await {
@@ -304,27 +308,34 @@ impl LinuxHost {
         }
     }
 
-    async fn remove_rules(&self, words: &[String]) -> Result<(), HostError> {
-        let Ok(removal) = Removal::parse(words) else {
-            return self.run_removal("nft", words).await;
-        };
+    async fn remove_rules(&self, removal: &Removal) -> Result<(), HostError> {
         let nft = self.nft()?;
         let table = removal.table.clone();
-        nft.remove(removal).await?;
+        nft.remove(removal.clone()).await?;
         nft.delete_table_if(DeleteTableIf { table, is_shared: nftables::is_shared_chain }).await?;
         Ok(())
     }
 
-    /// Runs a removal command that somebody else saved; it may well have nothing to remove.
-    async fn run_removal(&self, program: &str, arguments: &[String]) -> Result<(), HostError> {
-        if !["nft", "tc", "iptables", "ip6tables", "ebtables"].contains(&program) {
-            return Err(HostError::UnknownProgram { program: program.to_owned() });
-        }
+    async fn remove_libvirt_rules(&self, network: &NetworkRules) -> Result<(), HostError> {
+        let transaction = Transaction { table: nftables::TABLE.to_owned(), changes: Vec::new() };
+        let load = Load { transaction, supersedes: vec![network.clone()], ..Load::default() };
+        Ok(self.nft()?.apply(load).await?)
+    }
+
+    /// Runs a removal command that another program saved; it may well have nothing to remove.
+    async fn run_removal(&self, command: &ForeignRemoval) -> Result<(), HostError> {
+        let program = command.program.name();
         let path = command::find_in_path(program, &self.search_path)
             .ok_or_else(|| HostError::NoProgram { program: program.to_owned() })?;
+        let lock = command.program.lock_option().map(str::to_owned);
+        let arguments = lock.into_iter().chain(command.args.iter().cloned());
         let output = Command::new(path).args(arguments).run().await?;
         if !output.status.success() {
-            tracing::debug!(program, complaint = output.complaint(), "removal command failed");
+            tracing::debug!(
+                program,
+                complaint = output.complaint(),
+                "saved removal command failed"
+            );
         }
         Ok(())
     }
@@ -517,30 +528,19 @@ impl Executor<Step> for LinuxHost {
         match undo {
             Undo::StopDnsmasq { conf_file, pid_file } => stop_dnsmasq(conf_file, pid_file).await,
             Undo::DeleteBridge { name, address } => self.delete_bridge(name, *address).await,
-            Undo::RemoveRules { words } => self.remove_rules(words).await,
-            Undo::RemoveLibvirtRules { bridge, subnets } => {
-                let Ok(bridge) = LinkName::new(bridge) else { return Ok(()) };
-                let subnets = subnets.iter().filter_map(|net| net.parse().ok()).collect();
-                let transaction =
-                    Transaction { table: nftables::TABLE.to_owned(), changes: Vec::new() };
-                let supersedes = vec![NetworkRules { bridge, subnets }];
-                let load = Load { transaction, supersedes, ..Load::default() };
-                Ok(self.nft()?.apply(load).await?)
+            Undo::RemoveRules(removal) => self.remove_rules(removal).await,
+            Undo::RemoveLibvirtRules(network) => self.remove_libvirt_rules(network).await,
+            Undo::RemoveUserChainJump(JumpTarget { family, bridge }) => {
+                Ok(self.nft()?.remove_passage(*family, bridge.clone()).await?)
             }
-            Undo::RemovePassage { words } => match Passage::of_removal(words) {
-                Some((family, bridge)) => Ok(self.nft()?.remove_passage(family, bridge).await?),
+            Undo::RemoveIptables(rules) => self.remove_iptables(rules).await,
+            Undo::RunRemoval(command) => self.run_removal(command).await,
+            Undo::ClearShaping { link } => match self.links.link(link).await? {
+                Some(_) => self.shape(link, &shaping::clear_all()).await,
                 None => Ok(()),
             },
-            Undo::RemoveIptables { commands } => self.remove_iptables(commands).await,
-            Undo::RunRemoval { program, arguments } => self.run_removal(program, arguments).await,
-            Undo::ClearShaping { link } => match LinkName::new(link) {
-                Ok(name) if self.links.link(&name).await?.is_some() => {
-                    self.shape(&name, &shaping::clear_all()).await
-                }
-                _ => Ok(()),
-            },
             Undo::LeaveZone { link } => {
-                self.firewalld.leave(link).await;
+                self.firewalld.leave(link.as_str()).await;
                 Ok(())
             }
             Undo::RemoveDir { path } => {

@@ -183,12 +183,6 @@ pub enum HostError {
         /// Its name.
         link: String,
     },
-    /// A saved removal command names a program that is not known.
-    #[error("'{program}' is no firewall program")]
-    UnknownProgram {
-        /// The program.
-        program: String,
-    },
     /// A program that was needed is not installed.
     #[error("cannot find '{program}' in path")]
     NoProgram {

@@ -24,8 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
 use crate::plan::{
-    FactsQuery, FileImage, HostFacts, Provision, RemovalCommand, Rules, RulesChange, Step, Sysctl,
-    Undo,
+    FactsQuery, FileImage, HostFacts, Provision, Rules, RulesChange, Step, Sysctl, Undo,
 };
 
 /// What a recorder holds.
@@ -343,30 +342,28 @@ impl State {
                 self.dnsmasq.remove(conf_file);
             }
             Undo::DeleteBridge { name, address } => {
-                if address.is_none() || self.bridges.get(name) == address.as_ref() {
-                    self.bridges.remove(name);
-                    self.links.remove(name);
+                if address.is_none() || self.bridges.get(name.as_str()) == address.as_ref() {
+                    self.bridges.remove(name.as_str());
+                    self.links.remove(name.as_str());
                 }
             }
-            Undo::RemoveRules { words } => {
-                if let Ok(removal) = Removal::parse(words) {
-                    self.chains.retain(|chain| !removal.chains.contains(chain));
-                }
+            Undo::RemoveRules(removal) => {
+                self.chains.retain(|chain| !removal.chains.contains(chain));
             }
-            Undo::RemoveIptables { commands } => {
-                for rule in commands.iter().filter_map(RemovalCommand::rule) {
-                    self.iptables.remove(&deletion(&rule));
+            Undo::RemoveIptables(rules) => {
+                for rule in rules {
+                    self.iptables.remove(&deletion(rule));
                 }
             }
             Undo::ClearShaping { link } => {
-                if let Some(books) = self.links.get_mut(link) {
+                if let Some(books) = self.links.get_mut(link.as_str()) {
                     books.classes.clear();
                     books.hook = None;
                 }
                 self.links.retain(|_, books| *books != LinkBooks::default());
             }
             Undo::LeaveZone { link } => {
-                self.zones.remove(link);
+                self.zones.remove(link.as_str());
             }
             // Of the driver's own files some are real.
             Undo::RemoveDir { path } => oxivirt_sys::file::remove_dir(path)?,
@@ -382,9 +379,7 @@ impl State {
                     oxivirt_sys::file::remove(path)?;
                 }
             }
-            Undo::RunRemoval { .. }
-            | Undo::RemoveLibvirtRules { .. }
-            | Undo::RemovePassage { .. } => {}
+            Undo::RunRemoval(_) | Undo::RemoveLibvirtRules(_) | Undo::RemoveUserChainJump(_) => {}
         }
         Ok(())
     }

@@ -11,11 +11,12 @@ use std::fmt::{self, Display, Write as _};
 use std::net::IpAddr;
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{
-    DhcpHost, Dns, ForwardMode, HostMac, IpDef, Lease, NetworkDef, SrvRecord,
-};
+use oxivirt_conf::network::{DhcpHost, Dns, HostMac, IpDef, Lease, NetworkDef, SrvRecord};
 use oxivirt_types::ip::{Address, Family};
 use oxivirt_xml as xml;
+
+use super::ModePolicy;
+use super::policy::Reach;
 
 /// Where the files of a network are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +217,7 @@ fn write_head(lines: &mut Lines<'_>, paths: Paths<'_>) -> Result<()> {
     }
     let bridge = lines.value(lines.bridge())?;
     lines.line(format_args!("except-interface=lo\nbind-dynamic\ninterface={bridge}"));
-    if def.forward.mode == ForwardMode::None {
+    if ModePolicy::of_network(def).reach == Reach::Isolated {
         // No default route, no name resolved elsewhere, no router advertised as one.
         lines.line("dhcp-option=3\nno-resolv\nra-param=*,0,0");
     }

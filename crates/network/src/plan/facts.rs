@@ -124,6 +124,20 @@ pub struct Zones {
     pub policies: Vec<String>,
 }
 
+impl Zones {
+    /// Whether there is a zone of this name.
+    #[must_use]
+    pub fn has_zone(&self, name: &str) -> bool {
+        self.zones.iter().any(|known| known == name)
+    }
+
+    /// Whether there is a policy of this name.
+    #[must_use]
+    pub fn has_policy(&self, name: &str) -> bool {
+        self.policies.iter().any(|known| known == name)
+    }
+}
+
 /// A route of the host that overlaps with what a network brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collision {

@@ -7,20 +7,26 @@
 pub mod dnsmasq;
 pub mod facts;
 pub mod iptables;
+mod journal;
 pub mod lint;
 pub mod nftables;
+pub mod policy;
 pub mod port;
 pub mod provision;
+pub mod removal;
 pub mod rules;
 pub mod shaping;
 pub mod start;
 mod step;
 pub mod stop;
+pub mod traffic;
 
 pub use facts::{
     Collision, FactsQuery, FilterQuery, Firewalld, HostFacts, PoolQuery, RUNNING_PATIENCE,
 };
 pub use oxivirt_engine::{Plan, Stage};
+pub use policy::ModePolicy;
 pub use provision::Provision;
+pub use removal::SavedRemoval;
 pub use rules::{Firewall, Rules, RulesChange};
-pub use step::{FileImage, IfMissing, RemovalCommand, Step, Sysctl, Undo};
+pub use step::{FileImage, IfMissing, Step, Sysctl, Undo};

@@ -36,7 +36,7 @@ pub const TABLE: &str = "oxivirt_network";
 const FORWARD: &str = "forward";
 /// A map that no packet is looked up in, and the empty chain that its elements name: one for each
 /// network. While there is one, the chain cannot be deleted, and so neither can the table, by the words
-/// of [`closing`].
+/// of [`table_teardown`].
 const PRESENT: &str = "present";
 const CROSS: &str = "cross";
 const GUEST_IN: &str = "gin";
@@ -103,8 +103,8 @@ pub fn is_shared_chain(name: &str) -> bool {
 /// The arguments of one `nft` call that takes the table away if no network is left in it, for programs
 /// that know no more than to run saved commands.
 #[must_use]
-pub fn closing() -> Vec<String> {
-    removal::closing_words(TABLE, PRESENT)
+pub fn table_teardown() -> Vec<String> {
+    removal::teardown_words(TABLE, PRESENT)
 }
 
 /// Whether a change is about what all networks share.

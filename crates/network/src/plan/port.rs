@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use oxivirt_conf::YesNo;
 use oxivirt_conf::bandwidth::{Bandwidth, Rate};
-use oxivirt_conf::network::{Counters, ForwardDevice, ForwardMode, NetworkDef, PortGroup};
+use oxivirt_conf::network::{Counters, ForwardDevice, NetworkDef, PortGroup};
 use oxivirt_conf::pci::PciAddress;
 use oxivirt_conf::port::{BridgePlug, MacvlanMode, NetworkPortDef, Plug};
 use oxivirt_conf::status::ClassIds;
@@ -17,6 +17,7 @@ use oxivirt_conf::virtualport::{VirtualPort, VirtualPortError, VirtualPortType};
 use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
+use super::policy::{self, Attachment, ModePolicy};
 use super::shaping::{FIRST_CLASS, Floor, Floors};
 
 /// The ports of a network.
@@ -303,8 +304,8 @@ impl Pool<'_> {
             bridge: name.to_owned(),
             mac_table_manager: def.bridge.mac_table_manager,
         };
-        match (def.forward.mode, &def.bridge.name) {
-            (ForwardMode::Hostdev, _) => {
+        match (ModePolicy::of_network(def).attachment, &def.bridge.name) {
+            (Attachment::PciFunction, _) => {
                 self.check_pool("hostdev")?;
                 let what = "an SR-IOV Virtual Function via PCI passthrough";
                 let device = self.exclusive();
@@ -318,31 +319,30 @@ impl Pool<'_> {
                     address: *address,
                 })
             }
-            (mode, Some(name)) if mode.owns_bridge() => {
+            (Attachment::OwnBridge, Some(name)) => {
                 self.check_association(port, &[], "IP forwarding")?;
                 Ok(Plug::Network(bridge(name)))
             }
-            (ForwardMode::Bridge, Some(name)) => {
+            (Attachment::HostBridge, Some(name)) => {
                 self.check_association(port, &[OpenVSwitch], "a bridge device")?;
                 Ok(Plug::Bridge(bridge(name)))
             }
-            (forward, _) => {
-                let mode = match forward {
-                    ForwardMode::Private => MacvlanMode::Private,
-                    ForwardMode::Vepa => MacvlanMode::Vepa,
-                    ForwardMode::Passthrough => MacvlanMode::Passthrough,
-                    _ => MacvlanMode::Bridge,
-                };
-                self.check_association(port, &[Qbg, Qbh], "a macvtap device")?;
-                self.check_pool("direct")?;
-                let device =
-                    if self.is_exclusive(port) { self.exclusive()? } else { self.least_used() };
-                let Some(ForwardDevice::Interface(dev)) = device else {
-                    return Err(PortPlanError::Exhausted { network: def.name.clone() });
-                };
-                Ok(Plug::Direct { dev: dev.clone(), mode })
+            (Attachment::Macvtap(mode), _) => self.macvtap(port, mode),
+            (Attachment::OwnBridge | Attachment::HostBridge, None) => {
+                self.macvtap(port, MacvlanMode::Bridge)
             }
         }
+    }
+
+    fn macvtap(&self, port: &NetworkPortDef, mode: MacvlanMode) -> Result<Plug> {
+        use VirtualPortType::{Qbg, Qbh};
+        self.check_association(port, &[Qbg, Qbh], "a macvtap device")?;
+        self.check_pool("direct")?;
+        let device = if self.is_exclusive(port) { self.exclusive()? } else { self.least_used() };
+        let Some(ForwardDevice::Interface(dev)) = device else {
+            return Err(PortPlanError::Exhausted { network: self.def.name.clone() });
+        };
+        Ok(Plug::Direct { dev: dev.clone(), mode })
     }
 
     fn check_association(
@@ -370,10 +370,12 @@ impl Pool<'_> {
     fn is_exclusive(&self, port: &NetworkPortDef) -> bool {
         let is_qbh =
             port.virtual_port.as_ref().and_then(|port| port.kind) == Some(VirtualPortType::Qbh);
-        match self.def.forward.mode {
-            ForwardMode::Passthrough | ForwardMode::Hostdev => true,
-            ForwardMode::Private => is_qbh,
-            _ => false,
+        match ModePolicy::of_network(self.def).attachment {
+            Attachment::Macvtap(MacvlanMode::Passthrough) | Attachment::PciFunction => true,
+            Attachment::Macvtap(MacvlanMode::Private) => is_qbh,
+            Attachment::Macvtap(MacvlanMode::Vepa | MacvlanMode::Bridge)
+            | Attachment::OwnBridge
+            | Attachment::HostBridge => false,
         }
     }
 
@@ -423,7 +425,7 @@ impl Pool<'_> {
             return Ok(false);
         }
         let (def, mac) = (self.def, port.mac);
-        if !def.forward.mode.owns_bridge() {
+        if !policy::owns_bridge(def) {
             return Err(PortPlanError::FloorMode { mac });
         }
         let network = def.name.clone();

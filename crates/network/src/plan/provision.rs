@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::policy;
 use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
@@ -21,7 +22,7 @@ use super::facts::Zones;
 use super::nftables::Layer;
 use super::rules::{self, Firewall, Rules};
 use super::shaping::{self, Floors, Shaping};
-use super::start::{self, PlanError};
+use super::start::PlanError;
 use super::{FileImage, IfMissing, Plan, Step, Sysctl, Undo, dnsmasq};
 use crate::layout::Layout;
 
@@ -128,7 +129,7 @@ pub struct Surroundings<'a> {
     pub firewall: Firewall<'a>,
     /// What firewalld knows, if one runs.
     pub firewalld: Option<&'a Zones>,
-    /// Layer of each translated subnet, in the order of [`start::translated`].
+    /// Layer of each translated subnet, in the order of [`traffic::translated`].
     pub layers: &'a [Layer],
     /// Rates guaranteed to ports.
     pub floors: &'a Floors,
@@ -141,9 +142,8 @@ type Result<T> = std::result::Result<T, PlanError>;
 /// # Errors
 /// [`PlanError`] if it cannot be had: a name that no link can have, no dnsmasq and so on.
 pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provision> {
-    let mode = def.forward.mode;
     let shaping = shaping::wanted(def, around.floors, around.firewall)?;
-    if !mode.owns_bridge() {
+    if !policy::owns_bridge(def) {
         // Bridge and devices belong to the host; nothing else is checked, as in libvirt.
         let vlan_filtering = is_managed(def);
         let link = match &def.bridge.name {
@@ -161,7 +161,7 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
         };
         return Ok(Provision { link, shaping, ..Provision::default() });
     }
-    let bridge = start::bridge_name(def)?;
+    let bridge = policy::bridge_name(def)?;
     Ok(Provision {
         link: Some(link(def, &bridge)?),
         rules: rules::wanted(def, around.layers, around.firewall)?,
@@ -171,7 +171,7 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
         shaping,
         domain: registration(def),
         // A firewalld that is not there is a reason not to start, not one to leave the rest broken.
-        zone: start::zone(def, around.firewalld).ok().flatten(),
+        zone: policy::zone(def, around.firewalld).ok().flatten(),
     })
 }
 
@@ -224,7 +224,7 @@ fn route(route: &RouteDef) -> Option<RouteState> {
 pub fn forwarding(def: &NetworkDef) -> Vec<Sysctl> {
     let keys =
         [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")];
-    let wanted = keys.into_iter().filter(|(family, _)| start::forwards(def, *family));
+    let wanted = keys.into_iter().filter(|(family, _)| policy::forwards(def, *family));
     let sysctl =
         |key: &str| Sysctl { key: key.to_owned(), value: "1", if_missing: IfMissing::Fail };
     wanted.map(|(_, key)| sysctl(key)).collect()

@@ -1,9 +1,7 @@
 //! The firewall rules of a network, for whichever backend they are, and what takes them away.
 
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::{
-    Errors, FirewallBackend, FirewallLayer, FirewallRemoval, RemovalAction, RemovalGroup,
-};
+use oxivirt_conf::status::{Errors, FirewallBackend, FirewallLayer};
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::passage::{Passage, UserChain};
 use oxivirt_nft::{Change, Family, Removal, Transaction};
@@ -13,8 +11,9 @@ use oxivirt_types::link_name::LinkName;
 
 use super::iptables::Services;
 use super::nftables::{self, Layer};
-use super::start::{self, PlanError};
-use super::{Plan, Step, Undo, iptables, stop};
+use super::removal::{JumpTarget, Removes, SavedAction, SavedGroup};
+use super::start::PlanError;
+use super::{Plan, SavedRemoval, Step, Undo, iptables, policy, traffic};
 
 /// The rules of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub fn wanted(
     layers: &[Layer],
     firewall: Firewall<'_>,
 ) -> Result<Option<Rules>, PlanError> {
-    let Some(traffic) = start::traffic(def, layers)? else { return Ok(None) };
+    let Some(traffic) = traffic::traffic(def, layers)? else { return Ok(None) };
     Ok(Some(match firewall.backend {
         FirewallBackend::None => return Err(PlanError::NoFirewall),
         FirewallBackend::Nftables => Rules::Nftables(Load {
@@ -76,7 +75,7 @@ pub fn wanted(
 /// The ways through the filters of others that the forwarded packets of a network take.
 fn passages(def: &NetworkDef, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<Passage> {
     let families = [Family::Ipv4, Family::Ipv6].into_iter();
-    let passages = families.filter(|family| start::forwards(def, *family)).map(|family| {
+    let passages = families.filter(|family| policy::forwards(def, *family)).map(|family| {
         let of_family = user_chains.iter().filter(|chain| chain.family == family);
         let from = of_family.map(|chain| chain.name.clone()).collect();
         Passage { family, from, bridge: bridge.clone() }
@@ -85,36 +84,44 @@ fn passages(def: &NetworkDef, bridge: &LinkName, user_chains: &[UserChain]) -> V
 }
 
 impl Rules {
-    /// What removes the rules, as libvirt's status files hold it.
+    /// What removes the rules.
     #[must_use]
-    pub fn removal(&self) -> FirewallRemoval {
+    pub fn removal(&self) -> SavedRemoval {
         match self {
             Self::Nftables(load) => {
-                let words = Removal::of(&load.transaction).words();
-                let mut actions = vec![words, nftables::closing()];
-                actions.extend(load.passages.iter().map(Passage::removal));
-                let actions = actions.into_iter().map(|words| action(FirewallLayer::Ipv4, words));
+                let mut removes =
+                    vec![Removes::Rules(Removal::of(&load.transaction)), Removes::UnusedTable];
+                removes.extend(load.passages.iter().map(|passage| {
+                    let (family, bridge) = (passage.family, passage.bridge.clone());
+                    Removes::UserChainJump(JumpTarget { family, bridge })
+                }));
+                let actions = removes.into_iter().map(|what| action(FirewallLayer::Ipv4, what));
                 let group = group(actions);
-                FirewallRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
+                SavedRemoval { backend: FirewallBackend::Nftables, groups: vec![group] }
             }
             Self::Iptables(rules) => {
                 let (optional, needed): (Vec<_>, Vec<_>) =
                     rules.iter().rev().partition(|rule| rule.is_optional);
                 let groups = [optional, needed].into_iter().filter(|rules| !rules.is_empty());
-                let deletion = |rule: &Rule| action(layer(rule.family), rule.deletion());
                 let groups = groups.map(|rules| group(rules.into_iter().map(deletion)));
-                FirewallRemoval { backend: FirewallBackend::Iptables, groups: groups.collect() }
+                SavedRemoval { backend: FirewallBackend::Iptables, groups: groups.collect() }
             }
         }
     }
 }
 
-fn group(actions: impl IntoIterator<Item = RemovalAction>) -> RemovalGroup {
-    RemovalGroup { errors: Errors::Ignore, actions: actions.into_iter().collect() }
+fn group(actions: impl IntoIterator<Item = SavedAction>) -> SavedGroup {
+    SavedGroup { errors: Errors::Ignore, actions: actions.into_iter().collect() }
 }
 
-fn action(layer: FirewallLayer, args: Vec<String>) -> RemovalAction {
-    RemovalAction { layer, errors: Errors::Report, args }
+fn action(layer: FirewallLayer, removes: Removes) -> SavedAction {
+    SavedAction { layer, errors: Errors::Report, removes }
+}
+
+/// Whether a rule may fail to be added is no part of its removal.
+fn deletion(rule: &Rule) -> SavedAction {
+    let removed = Rule { is_optional: false, ..rule.clone() };
+    action(layer(rule.family), Removes::Iptables(removed))
 }
 
 const fn layer(family: Family) -> FirewallLayer {
@@ -124,14 +131,14 @@ const fn layer(family: Family) -> FirewallLayer {
     }
 }
 
-/// What removes rules that are about to come, as far as the status file cannot tell it beside `old`.
+/// What removes rules that are about to be loaded, if the status file cannot hold it beside `old`.
 #[must_use]
-pub fn untold(old: Option<&FirewallRemoval>, new: Option<&FirewallRemoval>) -> Plan<Undo> {
+pub fn unrecorded_removal(old: Option<&SavedRemoval>, new: Option<&SavedRemoval>) -> Plan<Undo> {
     let mut plan = Plan::default();
     if let (Some(old), Some(new)) = (old, new)
         && old.backend != new.backend
     {
-        plan.then(stop::rules(new));
+        plan.then(new.undo());
     }
     plan
 }
@@ -140,16 +147,13 @@ pub fn untold(old: Option<&FirewallRemoval>, new: Option<&FirewallRemoval>) -> P
 ///
 /// Removals of different backends cannot be in one element; the old one is what is there.
 #[must_use]
-pub fn union(
-    old: Option<&FirewallRemoval>,
-    new: Option<&FirewallRemoval>,
-) -> Option<FirewallRemoval> {
+pub fn union(old: Option<&SavedRemoval>, new: Option<&SavedRemoval>) -> Option<SavedRemoval> {
     match (old, new) {
         (None, other) | (other, None) => other.cloned(),
         (Some(old), Some(new)) if old == new || old.backend != new.backend => Some(old.clone()),
         (Some(old), Some(new)) => {
             let groups = old.groups.iter().chain(&new.groups).cloned().collect();
-            Some(FirewallRemoval { backend: old.backend, groups })
+            Some(SavedRemoval { backend: old.backend, groups })
         }
     }
 }
@@ -217,7 +221,7 @@ impl RulesChange {
             Self::Nftables(load) => Rules::Nftables(load.clone()),
             Self::Iptables { add, .. } => Rules::Iptables(add.clone()),
         };
-        stop::rules(&rules.removal())
+        rules.removal().undo()
     }
 }
 
@@ -249,15 +253,15 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
         Some(Rules::Nftables(wanted)) => {
             let mut ours = Vec::new();
             for undo in saved {
-                match removal_of(&undo) {
-                    Some(removal) if removal.table == wanted.transaction.table => {
+                match undo {
+                    Undo::RemoveRules(removal) if removal.table == wanted.transaction.table => {
                         ours.push(removal);
                     }
                     // It stays, and the transaction completes it.
-                    _ if wanted.passages.iter().any(|passage| is_of(&undo, passage)) => {}
+                    Undo::RemoveUserChainJump(target) if is_wanted(&target, wanted) => {}
                     // They go in the transaction in any case.
-                    _ if matches!(undo, Undo::RemoveLibvirtRules { .. }) => {}
-                    _ => others.push(undo),
+                    Undo::RemoveLibvirtRules(_) => {}
+                    other => others.push(other),
                 }
             }
             let transaction = replacement(&ours, wanted.transaction.clone());
@@ -268,9 +272,7 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
             let mut remove = Vec::new();
             for undo in saved {
                 match undo {
-                    Undo::RemoveIptables { commands } => {
-                        remove.extend(commands.iter().filter_map(|command| command.rule()));
-                    }
+                    Undo::RemoveIptables(rules) => remove.extend(rules),
                     other => others.push(other),
                 }
             }
@@ -286,20 +288,15 @@ pub(super) fn steps(have: Option<&Rules>, want: Option<&Rules>, saved: &[Undo]) 
     steps
 }
 
-/// Whether an undo takes a passage away.
-fn is_of(undo: &Undo, passage: &Passage) -> bool {
-    matches!(undo, Undo::RemovePassage { words } if *words == passage.removal())
+/// Whether the rules that are wanted have a chain for a family's packets too.
+fn is_wanted(target: &JumpTarget, wanted: &Load) -> bool {
+    let is_same =
+        |passage: &Passage| passage.family == target.family && passage.bridge == target.bridge;
+    wanted.passages.iter().any(is_same)
 }
 
 fn is_among(rules: &[Rule], rule: &Rule) -> bool {
     rules.iter().any(|other| other.family == rule.family && other.deletion() == rule.deletion())
-}
-
-fn removal_of(undo: &Undo) -> Option<Removal> {
-    match undo {
-        Undo::RemoveRules { words } => Removal::parse(words).ok(),
-        _ => None,
-    }
 }
 
 /// The transaction that removes what is saved and loads what is wanted.

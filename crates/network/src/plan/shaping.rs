@@ -21,8 +21,9 @@ use oxivirt_types::mac::MacAddr;
 
 use super::Step;
 use super::iptables::{Served, Services};
+use super::policy;
 use super::rules::Firewall;
-use super::start::{self, PlanError};
+use super::start::PlanError;
 
 /// Guarantees by class id.
 pub type Floors = BTreeMap<u32, Floor>;
@@ -122,7 +123,7 @@ pub fn wanted(
     let outbound = bandwidth.and_then(|bandwidth| bandwidth.outbound);
     // For iptables it is one of the rules.
     let fills_checksums = firewall.backend == FirewallBackend::Nftables
-        && start::has_rules(def)
+        && policy::has_rules(def)
         && Services::of(def, firewall.has_checksum).checksum == Served::Yes;
     let Some(bridge) = &def.bridge.name else { return Ok(None) };
     if inbound.is_none() && outbound.is_none() && !fills_checksums {
@@ -130,7 +131,7 @@ pub fn wanted(
     }
     Ok(Some(Shaping {
         link: LinkName::new(bridge)?,
-        is_of_host: !def.forward.mode.owns_bridge(),
+        is_of_host: !policy::owns_bridge(def),
         inbound,
         outbound,
         floors: floors.clone(),

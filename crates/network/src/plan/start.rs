@@ -5,25 +5,17 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef, RouteDef};
+use oxivirt_conf::network::{NetworkDef, RouteDef};
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_nft::Family;
 use oxivirt_nft::passage::{self, DroppingChain};
-use oxivirt_nft::{Family, PortRange};
 use oxivirt_types::link_name::{LinkName, LinkNameError};
 
 use super::dnsmasq::{self, DnsmasqError};
-use super::facts::{FilterQuery, Firewalld, START_PATIENCE, Zones};
-use super::nftables::{Layer, Outside, Subnet, Traffic};
-use super::{FactsQuery, HostFacts, PoolQuery, provision};
-
-/// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
-const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
-/// firewalld's zones for bridges, and the policy without which the second is of no use, as libvirt's packages
-/// bring them.
-const LIBVIRT_ZONE: &str = "libvirt";
-const ROUTED_ZONE: &str = "libvirt-routed";
-const ROUTED_POLICY: &str = "libvirt-routed-out";
+use super::facts::{FilterQuery, Firewalld, START_PATIENCE};
+use super::policy::Attachment;
+use super::traffic::subnet;
+use super::{FactsQuery, HostFacts, ModePolicy, PoolQuery, policy, provision};
 
 /// Why a network cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -150,13 +142,15 @@ type Result<T> = std::result::Result<T, PlanError>;
 /// # Errors
 /// [`PlanError`] if the definition alone shows that the network cannot be started.
 pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
-    if !def.forward.mode.owns_bridge() {
+    if !policy::owns_bridge(def) {
         let pf = def.forward.pf.clone().filter(|_| def.forward.devices.is_empty());
-        let pool =
-            pf.map(|pf| PoolQuery { pf, is_hostdev: def.forward.mode == ForwardMode::Hostdev });
+        let pool = pf.map(|pf| PoolQuery {
+            pf,
+            is_hostdev: ModePolicy::of_network(def).attachment == Attachment::PciFunction,
+        });
         return Ok(FactsQuery { pool, ..FactsQuery::default() });
     }
-    let bridge = bridge_name(def)?;
+    let bridge = policy::bridge_name(def)?;
     let mut destinations = Vec::new();
     for ip in &def.ips {
         destinations.push(subnet(ip, &bridge)?);
@@ -165,10 +159,10 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
     Ok(FactsQuery {
         bridge: Some(bridge),
         destinations,
-        forwards_ipv6: forwards(def, Family::Ipv6),
-        needs_rules: has_rules(def),
+        forwards_ipv6: policy::forwards(def, Family::Ipv6),
+        needs_rules: policy::has_rules(def),
         filters: FilterQuery {
-            zones: wants_zone(def).then_some(START_PATIENCE),
+            zones: policy::wants_zone(def).then_some(START_PATIENCE),
             ..FilterQuery::default()
         },
         needs_dnsmasq: dnsmasq::is_needed(def),
@@ -177,41 +171,22 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
     })
 }
 
-/// The subnets whose traffic is translated, in the order of the definition.
-#[must_use]
-pub fn translated(def: &NetworkDef) -> Vec<IpNet> {
-    def.ips.iter().filter(|ip| is_translated(def, ip)).filter_map(IpDef::subnet).collect()
-}
-
-/// The definition as it is shown while the network runs: a translating network names its ports.
-///
-/// libvirt writes them when it makes the rules, so they are in the dump and in the status file.
-#[must_use]
-pub fn live(def: &NetworkDef) -> NetworkDef {
-    let mut live = def.clone();
-    let unset = live.forward.nat.ports.is_none_or(|ports| ports.start == 0 && ports.end == 0);
-    if !translated(def).is_empty() && unset {
-        live.forward.nat.ports = Some(NAT_PORTS);
-    }
-    live
-}
-
 /// Whether a network can be started on this host; what is odd, but no reason to refuse.
 ///
 /// # Errors
 /// [`PlanError`] if it cannot.
 pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
     check_supported(def, facts)?;
-    if !def.forward.mode.owns_bridge() {
+    if !policy::owns_bridge(def) {
         return Ok(Vec::new());
     }
-    let bridge = bridge_name(def)?;
+    let bridge = policy::bridge_name(def)?;
     let mut warnings = Vec::new();
     check_routes(def, facts, &bridge, &mut warnings)?;
     if facts.bridge.is_some() {
         return Err(PlanError::BridgeExists { bridge });
     }
-    if forwards(def, Family::Ipv6) && !facts.ra_links.is_empty() {
+    if policy::forwards(def, Family::Ipv6) && !facts.ra_links.is_empty() {
         return Err(PlanError::RaRoutes { links: facts.ra_links.join(", ") });
     }
     warnings.extend(dropped(def, facts));
@@ -223,7 +198,7 @@ pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
 fn dropped<'a>(def: &'a NetworkDef, facts: &'a HostFacts) -> impl Iterator<Item = String> + 'a {
     let concerns = |chain: &&DroppingChain| {
         let families = [(Family::Ipv4, "ip"), (Family::Ipv6, "ip6")].into_iter();
-        let forwarded = families.filter(|(family, _)| forwards(def, *family));
+        let forwarded = families.filter(|(family, _)| policy::forwards(def, *family));
         let mut seen = forwarded.filter(|(_, word)| [*word, "inet"].contains(&chain.family));
         // Where there is a passage, it is not dropped.
         let has_passage = |family| {
@@ -251,17 +226,17 @@ pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -
     }
     Err(match facts.is_privileged {
         true => PlanError::NoFirewall,
-        false => PlanError::NotPermitted { bridge: bridge_name(def)? },
+        false => PlanError::NotPermitted { bridge: policy::bridge_name(def)? },
     })
 }
 
 /// What this host or this version cannot do, and is refused rather than left out silently.
 fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
     match &facts.firewalld {
-        Firewalld::Mute(reason) if wants_zone(def) => {
+        Firewalld::Mute(reason) if policy::wants_zone(def) => {
             return Err(PlanError::MuteFirewalld { reason: reason.clone() });
         }
-        other => drop(zone(def, other.zones())?),
+        other => drop(policy::zone(def, other.zones())?),
     }
     if def.bandwidth.is_some() && !facts.is_privileged {
         return Err(PlanError::UnprivilegedBandwidth);
@@ -273,77 +248,6 @@ fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
         return Err(PlanError::NoVirtualFunctions { pf: pf.clone() });
     }
     Ok(())
-}
-
-/// firewalld's zone for a network's bridge; `None` if none is wanted, or no firewalld runs.
-///
-/// # Errors
-/// [`PlanError::Zone`] if one is named and no firewalld runs, [`PlanError::NoLibvirtZone`] if the zone for
-/// networks is missing; whether one that is named exists is for firewalld to say.
-///
-/// libvirt 11.3.0: `networkSetBridgeZone`, src/network/bridge_driver_linux.c
-pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Result<Option<String>> {
-    if !wants_zone(def) {
-        return Ok(None);
-    }
-    match (&def.bridge.zone, firewalld) {
-        (Some(zone), None) => {
-            Err(PlanError::Zone { zone: zone.clone(), network: def.name.clone() })
-        }
-        (Some(zone), Some(_)) => Ok(Some(zone.clone())),
-        (None, None) => Ok(None),
-        (None, Some(known)) => {
-            let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
-            let is_routed = def.forward.mode == ForwardMode::Route
-                && has(&known.policies, ROUTED_POLICY)
-                && has(&known.zones, ROUTED_ZONE);
-            match is_routed {
-                true => Ok(Some(ROUTED_ZONE.to_owned())),
-                false if has(&known.zones, LIBVIRT_ZONE) => Ok(Some(LIBVIRT_ZONE.to_owned())),
-                false => Err(PlanError::NoLibvirtZone),
-            }
-        }
-    }
-}
-
-/// Whether a network's bridge belongs into a zone, if a firewalld runs.
-#[must_use]
-pub fn wants_zone(def: &NetworkDef) -> bool {
-    has_rules(def) || (def.forward.mode.owns_bridge() && def.bridge.zone.is_some())
-}
-
-/// The name of the bridge that a network makes.
-///
-/// # Errors
-/// [`PlanError`] if it has none, or an impossible one.
-pub fn bridge_name(def: &NetworkDef) -> Result<LinkName> {
-    let name = def.bridge.name.as_deref();
-    let name = name.ok_or_else(|| PlanError::NoBridgeName { network: def.name.clone() })?;
-    Ok(LinkName::new(name)?)
-}
-
-fn subnet(ip: &IpDef, bridge: &LinkName) -> Result<IpNet> {
-    ip.subnet().ok_or_else(|| PlanError::Prefix { bridge: bridge.clone() })
-}
-
-pub(super) fn has_family(def: &NetworkDef, family: Family) -> bool {
-    def.ips.iter().any(|ip| ip.family() == family)
-}
-
-/// Whether the host shall forward packets of a family for this network.
-pub(super) fn forwards(def: &NetworkDef, family: Family) -> bool {
-    def.forward.mode != ForwardMode::None && has_family(def, family)
-}
-
-/// Whether the network has firewall rules: all that own a bridge, but for open ones.
-#[must_use]
-pub fn has_rules(def: &NetworkDef) -> bool {
-    def.forward.mode.owns_bridge() && def.forward.mode != ForwardMode::Open
-}
-
-fn is_translated(def: &NetworkDef, ip: &IpDef) -> bool {
-    let wanted = ip.family() == Family::Ipv4 || def.forward.nat.ipv6 == Some(YesNo::Yes);
-    def.forward.mode == ForwardMode::Nat && wanted
 }
 
 /// Refuses a subnet that equals a route of the host, warns of other overlaps.
@@ -375,46 +279,4 @@ fn check_routes(
         ));
     }
     Ok(())
-}
-
-/// What the network lets pass; `None` if it has no rules.
-///
-/// # Errors
-/// [`PlanError`] for an unusable address or port range, or a missing layer.
-pub fn traffic(def: &NetworkDef, layers: &[Layer]) -> Result<Option<Traffic>> {
-    if !has_rules(def) {
-        return Ok(None);
-    }
-    let bridge = bridge_name(def)?;
-    let nat = &live(def).forward.nat;
-    let ports = nat.ports.unwrap_or(NAT_PORTS);
-    let mut layers = layers.iter();
-    let mut subnets = Vec::new();
-    for ip in &def.ips {
-        let net = subnet(ip, &bridge)?;
-        let outside = match def.forward.mode {
-            ForwardMode::None => Outside::None,
-            _ if is_translated(def, ip) => {
-                if ports.start >= ports.end {
-                    return Err(PlanError::PortRange { start: ports.start, end: ports.end });
-                }
-                let is_ipv4 = ip.family() == Family::Ipv4;
-                let addresses = nat.addresses.as_ref().filter(|_| is_ipv4);
-                Outside::Translated {
-                    addresses: addresses.map(|range| (range.start.into(), range.end.into())),
-                    ports: PortRange { start: ports.start, end: ports.end },
-                    layer: *layers.next().ok_or(PlanError::TooManyLayers { subnet: net })?,
-                }
-            }
-            _ => Outside::Routed,
-        };
-        subnets.push(Subnet { net, outside });
-    }
-    Ok(Some(Traffic {
-        uuid: def.uuid.unwrap_or_default(),
-        uplink: def.forward.dev().map(LinkName::new).transpose()?,
-        regulates_ipv6: def.ipv6 || has_family(def, Family::Ipv6),
-        bridge,
-        subnets,
-    }))
 }

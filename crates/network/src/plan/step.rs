@@ -6,13 +6,16 @@ use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_engine::OnFailure;
 use oxivirt_netlink::Bridge;
-use oxivirt_nft::Family;
+use oxivirt_nft::Removal;
 use oxivirt_nft::iptables::Rule;
+use oxivirt_nft::libvirt::NetworkRules;
 use oxivirt_sys::file::Durability;
 use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 
+use super::journal::Form;
 use super::provision::{Registration, RouteState};
+use super::removal::{ForeignRemoval, JumpTarget};
 use super::rules::RulesChange;
 use super::shaping::ShapeCommand;
 
@@ -148,10 +151,10 @@ pub enum IfMissing {
     Fail,
 }
 
-/// One change that takes a [`Step`] back. Succeeds if there is nothing to take back, so that it can
-/// be repeated after a crash.
+/// One change that reverts a [`Step`]. Succeeds if there is nothing to revert, so that it can be
+/// repeated after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "Form", into = "Form")]
 #[non_exhaustive]
 pub enum Undo {
     /// Stop the dnsmasq with this configuration file, wait for its end, remove its pid file.
@@ -161,53 +164,34 @@ pub enum Undo {
         /// Where it wrote its pid.
         pid_file: PathBuf,
     },
-    /// Delete the bridge with this name and hardware address; any other link is left alone.
+    /// Delete the bridge with this name and hardware address; another link of that name stays.
     DeleteBridge {
         /// Its name.
-        name: String,
+        name: LinkName,
         /// Its hardware address; `None` accepts any bridge of that name.
         address: Option<[u8; 6]>,
     },
-    /// Remove firewall rules by name, given as the words of the saved removal; then the table if no
-    /// network has rules in it any more.
-    RemoveRules {
-        /// The arguments of one `nft` call.
-        words: Vec<String>,
-    },
-    /// Remove what libvirt's nftables backend has for a network, whatever its numbers are by now.
-    RemoveLibvirtRules {
-        /// Its bridge, which must not be deleted before.
-        bridge: String,
-        /// Its subnets.
-        subnets: Vec<String>,
-    },
-    /// Remove a network's way through the filters of other programs.
-    RemovePassage {
-        /// The arguments of the `nft` call that takes its rules away.
-        words: Vec<String>,
-    },
-    /// Remove those of these iptables rules that are there, as one transaction for each family; then
-    /// the shared chains, if nobody uses them any more.
-    RemoveIptables {
-        /// The deletions, as they are saved.
-        commands: Vec<RemovalCommand>,
-    },
-    /// Run a removal command that somebody else saved, whatever its exit status.
-    RunRemoval {
-        /// `nft`, `tc`, `iptables`, `ip6tables` or `ebtables`.
-        program: String,
-        /// Its arguments.
-        arguments: Vec<String>,
-    },
-    /// Take the queues of a bridge of the host away.
+    /// Remove firewall rules by name; then the table if no network has rules in it any more.
+    RemoveRules(Removal),
+    /// Remove what libvirt's nftables backend has for a network, by the bridge's index, which must not
+    /// be deleted before.
+    RemoveLibvirtRules(NetworkRules),
+    /// Empty the chain to which chains of other programs jump.
+    RemoveUserChainJump(JumpTarget),
+    /// Remove those of these iptables rules that exist, as one transaction for each family; then the
+    /// shared chains, if no network uses them any more.
+    RemoveIptables(Vec<Rule>),
+    /// Run a removal command that another program saved, whatever its exit status.
+    RunRemoval(ForeignRemoval),
+    /// Remove the qdiscs of a bridge of the host.
     ClearShaping {
         /// The bridge.
-        link: String,
+        link: LinkName,
     },
     /// Take a bridge out of firewalld's zone.
     LeaveZone {
         /// The bridge.
-        link: String,
+        link: LinkName,
     },
     /// Remove a directory with everything in it.
     RemoveDir {
@@ -226,28 +210,6 @@ pub enum Undo {
     },
 }
 
-/// A saved command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemovalCommand {
-    /// `iptables` or `ip6tables`.
-    pub program: String,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-}
-
-impl RemovalCommand {
-    /// The rule that the command deletes, if it is of the form that libvirt and we write.
-    #[must_use]
-    pub fn rule(&self) -> Option<Rule> {
-        let family = match self.program.as_str() {
-            "iptables" => Family::Ipv4,
-            "ip6tables" => Family::Ipv6,
-            _ => return None,
-        };
-        Rule::from_deletion(family, &self.arguments)
-    }
-}
-
 impl oxivirt_engine::Undo for Undo {}
 
 impl oxivirt_engine::Step for Step {
@@ -260,7 +222,7 @@ impl oxivirt_engine::Step for Step {
     fn undo(&self) -> Vec<Undo> {
         match self {
             Self::CreateBridge(bridge) => vec![Undo::DeleteBridge {
-                name: bridge.name.to_string(),
+                name: bridge.name.clone(),
                 address: Some(bridge.address),
             }],
             Self::LoadRules(change) => change.undo(),
@@ -269,9 +231,9 @@ impl oxivirt_engine::Step for Step {
                 conf_file: launch.conf_file.clone(),
                 pid_file: pid_file.clone(),
             }],
-            Self::JoinZone { link, .. } => vec![Undo::LeaveZone { link: link.to_string() }],
+            Self::JoinZone { link, .. } => vec![Undo::LeaveZone { link: link.clone() }],
             Self::Shape { link, is_of_host: true, .. } => {
-                vec![Undo::ClearShaping { link: link.to_string() }]
+                vec![Undo::ClearShaping { link: link.clone() }]
             }
             Self::SetMtu { .. }
             | Self::Sysctl(_)
@@ -362,18 +324,16 @@ impl std::fmt::Display for Undo {
                 write!(f, "stop dnsmasq with {}", conf_file.display())
             }
             Self::DeleteBridge { name, .. } => write!(f, "delete bridge {name}"),
-            Self::RemoveRules { .. } => write!(f, "remove the network's firewall rules"),
-            Self::RemoveLibvirtRules { bridge, .. } => {
+            Self::RemoveRules(_) => write!(f, "remove the network's firewall rules"),
+            Self::RemoveLibvirtRules(NetworkRules { bridge, .. }) => {
                 write!(f, "remove libvirt's nftables rules for {bridge}")
             }
-            Self::RemovePassage { .. } => {
-                write!(f, "remove the network's way through filters of others")
+            Self::RemoveUserChainJump(JumpTarget { family, bridge }) => {
+                write!(f, "remove the {family} chain that accepts packets of {bridge}")
             }
-            Self::RemoveIptables { commands } => {
-                write!(f, "remove {} iptables rules", commands.len())
-            }
-            Self::RunRemoval { program, arguments } => {
-                write!(f, "run '{program} {}'", arguments.join(" "))
+            Self::RemoveIptables(rules) => write!(f, "remove {} iptables rules", rules.len()),
+            Self::RunRemoval(ForeignRemoval { program, args }) => {
+                write!(f, "run '{} {}'", program.name(), args.join(" "))
             }
             Self::ClearShaping { link } => write!(f, "clear queues of {link}"),
             Self::LeaveZone { link } => write!(f, "take {link} out of firewalld's zone"),

@@ -2,6 +2,7 @@ use oxivirt_netlink::LinkKind;
 
 use super::*;
 use crate::plan::{Collision, HostFacts, lint, stop};
+use crate::plan::{SavedRemoval, start, traffic};
 
 const NAT: &str = "<network><name>n</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
   <forward mode='nat'/><bridge name='virbr0'/><mac address='52:54:00:00:00:01'/>
@@ -17,7 +18,7 @@ fn facts() -> HostFacts {
 }
 
 fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
-    let layers = vec![0; start::translated(def).len()];
+    let layers = vec![0; traffic::translated(def).len()];
     let around = Surroundings {
         layout: &Layout::below("/r"),
         lease_helper: Path::new("/helper"),
@@ -53,7 +54,7 @@ fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
     );
     lint::check(&plan, &undo).unwrap();
     assert_eq!(
-        difference(&want, &want, &removal.iter().flat_map(stop::rules).collect::<Vec<_>>()),
+        difference(&want, &want, &removal.iter().flat_map(SavedRemoval::undo).collect::<Vec<_>>()),
         Plan::default()
     );
     Ok(StartPlan { plan, warnings })
@@ -202,13 +203,13 @@ fn an_overlap_that_is_not_equal_is_only_a_warning() {
 
 #[test]
 fn live_definition_names_the_ports() {
-    let def = start::live(&NetworkDef::parse(NAT).unwrap());
+    let def = traffic::live(&NetworkDef::parse(NAT).unwrap());
     assert_eq!(
         def.forward.nat.ports,
         Some(oxivirt_conf::network::NatPorts { start: 1024, end: 65535 })
     );
     let routed = NetworkDef::parse(&NAT.replace("'nat'", "'route'")).unwrap();
-    assert_eq!(start::live(&routed), routed);
+    assert_eq!(traffic::live(&routed), routed);
 }
 
 #[track_caller]

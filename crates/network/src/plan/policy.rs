@@ -1,0 +1,252 @@
+//! What each forward mode means: the one table, and the questions that are answered from it.
+//!
+//! A new mode is a new arm of [`ModePolicy::of`], which the compiler asks for; no question compares modes
+//! itself.
+
+use oxivirt_conf::YesNo;
+use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef};
+use oxivirt_conf::port::MacvlanMode;
+use oxivirt_nft::Family;
+use oxivirt_types::link_name::LinkName;
+
+use super::facts::Zones;
+use super::start::PlanError;
+
+/// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
+pub(super) const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
+/// firewalld's zones for bridges, and the policy without which the second is of no use, as libvirt's
+/// packages install them.
+const LIBVIRT_ZONE: &str = "libvirt";
+const ROUTED_ZONE: &str = "libvirt-routed";
+const ROUTED_POLICY: &str = "libvirt-routed-out";
+
+/// What a forward mode means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModePolicy {
+    /// How guests are connected.
+    pub attachment: Attachment,
+    /// How the host forwards guests' packets; [`Reach::Unmanaged`] if the network does not create
+    /// the bridge.
+    pub reach: Reach,
+    /// Whether the network loads firewall rules.
+    pub rules: Rules,
+    /// firewalld's default zone for the bridge.
+    pub zone: DefaultZone,
+}
+
+/// How guests are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// To a bridge that the network creates and deletes.
+    OwnBridge,
+    /// To a bridge of the host if one is named, else by macvtap.
+    HostBridge,
+    /// By macvtap.
+    Macvtap(MacvlanMode),
+    /// By a PCI function of their own.
+    PciFunction,
+}
+
+/// How the host forwards guests' packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Not at all.
+    Isolated,
+    /// As they are.
+    Routed,
+    /// IPv4, and IPv6 if the definition says so, behind an address of the host.
+    Translated,
+    /// As another owner of the bridge or device decides.
+    Unmanaged,
+}
+
+/// Whether a network loads firewall rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// It does.
+    Loaded,
+    /// It does not.
+    None,
+}
+
+/// firewalld's default zone for a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultZone {
+    /// `libvirt`
+    Libvirt,
+    /// `libvirt-routed`, if it and its policy exist, else `libvirt`.
+    LibvirtRouted,
+    /// None: only a zone that the definition names.
+    None,
+}
+
+impl ModePolicy {
+    /// The policy of a mode.
+    ///
+    /// libvirt 11.3.0: `networkStartNetwork`, `networkSetBridgeZone`, `networkAllocatePort`,
+    /// src/network/bridge_driver.c
+    #[must_use]
+    pub const fn of(mode: ForwardMode) -> Self {
+        let own = Self {
+            attachment: Attachment::OwnBridge,
+            reach: Reach::Isolated,
+            rules: Rules::Loaded,
+            zone: DefaultZone::Libvirt,
+        };
+        let unmanaged = Self {
+            attachment: Attachment::HostBridge,
+            reach: Reach::Unmanaged,
+            rules: Rules::None,
+            zone: DefaultZone::None,
+        };
+        match mode {
+            ForwardMode::None => own,
+            ForwardMode::Nat => Self { reach: Reach::Translated, ..own },
+            ForwardMode::Route => {
+                Self { reach: Reach::Routed, zone: DefaultZone::LibvirtRouted, ..own }
+            }
+            ForwardMode::Open => {
+                Self { reach: Reach::Routed, rules: Rules::None, zone: DefaultZone::None, ..own }
+            }
+            ForwardMode::Bridge => unmanaged,
+            ForwardMode::Private => {
+                Self { attachment: Attachment::Macvtap(MacvlanMode::Private), ..unmanaged }
+            }
+            ForwardMode::Vepa => {
+                Self { attachment: Attachment::Macvtap(MacvlanMode::Vepa), ..unmanaged }
+            }
+            ForwardMode::Passthrough => {
+                Self { attachment: Attachment::Macvtap(MacvlanMode::Passthrough), ..unmanaged }
+            }
+            ForwardMode::Hostdev => Self { attachment: Attachment::PciFunction, ..unmanaged },
+        }
+    }
+
+    /// The policy of a definition's mode.
+    #[must_use]
+    pub const fn of_network(def: &NetworkDef) -> Self {
+        Self::of(def.forward.mode)
+    }
+
+    /// Whether the network creates its bridge.
+    #[must_use]
+    pub const fn owns_bridge(self) -> bool {
+        matches!(self.attachment, Attachment::OwnBridge)
+    }
+
+    /// Whether the network loads firewall rules.
+    #[must_use]
+    pub const fn has_rules(self) -> bool {
+        matches!(self.rules, Rules::Loaded)
+    }
+
+    /// Whether the host forwards guests' packets for the network.
+    #[must_use]
+    pub const fn forwards(self) -> bool {
+        match self.reach {
+            Reach::Routed | Reach::Translated => true,
+            Reach::Isolated | Reach::Unmanaged => false,
+        }
+    }
+}
+
+/// Whether a network creates its bridge.
+#[must_use]
+pub const fn owns_bridge(def: &NetworkDef) -> bool {
+    ModePolicy::of_network(def).owns_bridge()
+}
+
+/// Whether a network loads firewall rules.
+#[must_use]
+pub const fn has_rules(def: &NetworkDef) -> bool {
+    ModePolicy::of_network(def).has_rules()
+}
+
+/// Whether the host forwards packets of a family for a network.
+#[must_use]
+pub fn forwards(def: &NetworkDef, family: Family) -> bool {
+    ModePolicy::of_network(def).forwards() && has_family(def, family)
+}
+
+pub(super) fn has_family(def: &NetworkDef, family: Family) -> bool {
+    def.ips.iter().any(|ip| ip.family() == family)
+}
+
+/// Whether the traffic of a subnet is translated.
+pub(super) fn is_translated(def: &NetworkDef, ip: &IpDef) -> bool {
+    let wanted = ip.family() == Family::Ipv4 || def.forward.nat.ipv6 == Some(YesNo::Yes);
+    ModePolicy::of_network(def).reach == Reach::Translated && wanted
+}
+
+/// The name of the bridge that a network creates.
+///
+/// # Errors
+/// [`PlanError`] if it has none, or an impossible one.
+pub fn bridge_name(def: &NetworkDef) -> Result<LinkName, PlanError> {
+    let name = def.bridge.name.as_deref();
+    let name = name.ok_or_else(|| PlanError::NoBridgeName { network: def.name.clone() })?;
+    Ok(LinkName::new(name)?)
+}
+
+/// The bridge that a network creates; `None` if it creates none, or names what no link can be named.
+#[must_use]
+pub fn own_bridge(def: &NetworkDef) -> Option<LinkName> {
+    bridge_name(def).ok().filter(|_| owns_bridge(def))
+}
+
+/// Whether a network's bridge belongs into a zone, if a firewalld runs.
+#[must_use]
+pub fn wants_zone(def: &NetworkDef) -> bool {
+    let policy = ModePolicy::of_network(def);
+    policy.zone != DefaultZone::None || (policy.owns_bridge() && def.bridge.zone.is_some())
+}
+
+/// firewalld's zone for a network's bridge; `None` if none is wanted, or no firewalld runs.
+///
+/// # Errors
+/// [`PlanError::Zone`] if one is named and no firewalld runs, [`PlanError::NoLibvirtZone`] if the zone
+/// for networks is missing; whether one that is named exists is checked by firewalld.
+///
+/// libvirt 11.3.0: `networkSetBridgeZone`, src/network/bridge_driver_linux.c
+pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Result<Option<String>, PlanError> {
+    if !wants_zone(def) {
+        return Ok(None);
+    }
+    let known = match (&def.bridge.zone, firewalld) {
+        (Some(zone), None) => {
+            return Err(PlanError::Zone { zone: zone.clone(), network: def.name.clone() });
+        }
+        (Some(zone), Some(_)) => return Ok(Some(zone.clone())),
+        (None, None) => return Ok(None),
+        (None, Some(known)) => known,
+    };
+    let is_routed = ModePolicy::of_network(def).zone == DefaultZone::LibvirtRouted
+        && known.has_policy(ROUTED_POLICY)
+        && known.has_zone(ROUTED_ZONE);
+    match is_routed {
+        true => Ok(Some(ROUTED_ZONE.to_owned())),
+        false if known.has_zone(LIBVIRT_ZONE) => Ok(Some(LIBVIRT_ZONE.to_owned())),
+        false => Err(PlanError::NoLibvirtZone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_modes() {
+        use ForwardMode::{Bridge, Hostdev, Nat, None, Open, Passthrough, Private, Route, Vepa};
+        let all = [None, Nat, Route, Open, Bridge, Private, Vepa, Passthrough, Hostdev];
+        let having = |has: fn(ModePolicy) -> bool| -> Vec<_> {
+            all.into_iter().filter(|mode| has(ModePolicy::of(*mode))).collect()
+        };
+        assert_eq!(having(ModePolicy::owns_bridge), [None, Nat, Route, Open]);
+        assert_eq!(having(ModePolicy::has_rules), [None, Nat, Route]);
+        assert_eq!(having(ModePolicy::forwards), [Nat, Route, Open]);
+        for mode in all {
+            // Documents are checked by the same notion.
+            assert_eq!(ModePolicy::of(mode).owns_bridge(), mode.owns_bridge(), "{mode:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a network's firewall rules let pass.
+
+use ipnet::IpNet;
+use oxivirt_conf::network::{IpDef, NetworkDef};
+use oxivirt_nft::{Family, PortRange};
+use oxivirt_types::link_name::LinkName;
+
+use super::ModePolicy;
+use super::nftables::{Layer, Outside, Subnet, Traffic};
+use super::policy::{self, NAT_PORTS, Reach};
+use super::start::PlanError;
+
+type Result<T> = std::result::Result<T, PlanError>;
+
+/// The subnets whose traffic is translated, in the order of the definition.
+#[must_use]
+pub fn translated(def: &NetworkDef) -> Vec<IpNet> {
+    def.ips.iter().filter(|ip| policy::is_translated(def, ip)).filter_map(IpDef::subnet).collect()
+}
+
+/// The definition as it is shown while the network runs: a translating network names its ports.
+///
+/// libvirt writes them when it makes the rules, so they are in the dump and in the status file.
+#[must_use]
+pub fn live(def: &NetworkDef) -> NetworkDef {
+    let mut live = def.clone();
+    let unset = live.forward.nat.ports.is_none_or(|ports| ports.start == 0 && ports.end == 0);
+    if !translated(def).is_empty() && unset {
+        live.forward.nat.ports = Some(NAT_PORTS);
+    }
+    live
+}
+
+/// A subnet, without host bits.
+pub(super) fn subnet(ip: &IpDef, bridge: &LinkName) -> Result<IpNet> {
+    ip.subnet().ok_or_else(|| PlanError::Prefix { bridge: bridge.clone() })
+}
+
+/// What the network lets pass; `None` if it has no rules.
+///
+/// # Errors
+/// [`PlanError`] for an unusable address or port range, or a missing layer.
+pub fn traffic(def: &NetworkDef, layers: &[Layer]) -> Result<Option<Traffic>> {
+    if !policy::has_rules(def) {
+        return Ok(None);
+    }
+    let bridge = policy::bridge_name(def)?;
+    let nat = &live(def).forward.nat;
+    let ports = nat.ports.unwrap_or(NAT_PORTS);
+    let mut layers = layers.iter();
+    let mut subnets = Vec::new();
+    for ip in &def.ips {
+        let net = subnet(ip, &bridge)?;
+        let outside = match ModePolicy::of_network(def).reach {
+            Reach::Isolated | Reach::Unmanaged => Outside::None,
+            Reach::Translated if policy::is_translated(def, ip) => {
+                if ports.start >= ports.end {
+                    return Err(PlanError::PortRange { start: ports.start, end: ports.end });
+                }
+                let is_ipv4 = ip.family() == Family::Ipv4;
+                let addresses = nat.addresses.as_ref().filter(|_| is_ipv4);
+                Outside::Translated {
+                    addresses: addresses.map(|range| (range.start.into(), range.end.into())),
+                    ports: PortRange { start: ports.start, end: ports.end },
+                    layer: *layers.next().ok_or(PlanError::TooManyLayers { subnet: net })?,
+                }
+            }
+            Reach::Routed | Reach::Translated => Outside::Routed,
+        };
+        subnets.push(Subnet { net, outside });
+    }
+    Ok(Some(Traffic {
+        uuid: def.uuid.unwrap_or_default(),
+        uplink: def.forward.dev().map(LinkName::new).transpose()?,
+        regulates_ipv6: def.ipv6 || policy::has_family(def, Family::Ipv6),
+        bridge,
+        subnets,
+    }))
+}

@@ -13,6 +13,7 @@
 //! assert_eq!(ErrorDomain::NETWORK.0, 19);
 //! ```
 
+pub mod domain;
 pub mod error;
 pub mod ip;
 pub mod link_name;

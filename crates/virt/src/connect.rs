@@ -5,6 +5,7 @@
 //! uses it too, so local and remote clients meet the same checks. Calls about the host and calls that
 //! find networks are in a file each below; [`Network`](crate::Network) has the calls of one network.
 
+mod domain;
 mod host;
 mod network;
 

@@ -2,7 +2,7 @@
 //! driver per object family.
 //!
 //! A driver implements [`Connection`] and hands out the driver traits of the families it has
-//! ([`HostDriver`], [`NetworkDriver`]). The other families of libvirt (domains, storage, secrets,
+//! ([`DomainDriver`], [`HostDriver`], [`NetworkDriver`]). The other families of libvirt (storage, secrets,
 //! node devices, interfaces, network filters) get a trait beside these in [`driver`](crate::driver)
 //! and a method beside [`Connection::networks`] with their first implementation; a method with the
 //! default `None` changes no existing driver.
@@ -11,7 +11,9 @@ use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{CloseReason, Error, ErrorDomain, HostDriver, NetworkDriver, Result, Version};
+use crate::{
+    CloseReason, DomainDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result, Version,
+};
 
 /// Called when a connection ends without having been closed on this side.
 pub type CloseCallback = Box<dyn Fn(CloseReason) + Send + Sync>;
@@ -92,6 +94,11 @@ pub trait Connection: Send + Sync + Debug {
         None
     }
 
+    /// Calls about domains; `None` if the driver has none.
+    fn domains(&self) -> Option<&dyn DomainDriver> {
+        None
+    }
+
     /// Calls about networks and their ports; `None` if the driver has none.
     fn networks(&self) -> Option<&dyn NetworkDriver> {
         None
@@ -107,6 +114,15 @@ impl dyn Connection + '_ {
     pub fn host_driver(&self, api: &str) -> Result<&dyn HostDriver> {
         // libvirt keeps host calls in its hypervisor driver
         self.host().ok_or_else(|| Error::unsupported(ErrorDomain::DOMAIN, api))
+    }
+
+    /// The domain driver, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if the
+    /// connection has no domain driver.
+    pub fn domain_driver(&self, api: &str) -> Result<&dyn DomainDriver> {
+        self.domains().ok_or_else(|| Error::unsupported(ErrorDomain::DOMAIN, api))
     }
 
     /// The network driver, for a call of the function `api`.

@@ -8,8 +8,13 @@
 //! Drivers do not check whether the connection is read-only and do not check what is the same for
 //! every driver; [`Connect`](crate::Connect) does both before it calls them.
 
+mod domain;
 mod host;
 mod network;
 
+pub use domain::{
+    DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef, DomainStatus,
+    DomainStream, InterfaceAddress,
+};
 pub use host::HostDriver;
 pub use network::{MetadataChange, NetworkDriver, NetworkIdentity, Update};

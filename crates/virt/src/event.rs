@@ -5,7 +5,11 @@
 //! functions, called on the thread that emits. No lock is held while functions run: they may
 //! register and deregister.
 
-use crate::{DhcpLease, LifecycleEvent, MetadataType, NetworkEventId, NetworkRef, UpdateSection};
+use oxivirt_types::domain::{DomainEventId, DomainLifecycleEvent};
+
+use crate::{
+    DhcpLease, DomainRef, LifecycleEvent, MetadataType, NetworkEventId, NetworkRef, UpdateSection,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -17,8 +21,16 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// Of a domain.
+    Domain(DomainEvent),
     /// Of a network.
     Network(NetworkEvent),
+}
+
+impl From<DomainEvent> for Event {
+    fn from(event: DomainEvent) -> Self {
+        Self::Domain(event)
+    }
 }
 
 impl From<NetworkEvent> for Event {
@@ -37,6 +49,160 @@ pub trait FamilyEvent {
 
     /// UUID of the object that the event is about.
     fn object(&self) -> Uuid;
+}
+
+/// An event of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DomainEvent {
+    /// It was defined, started, stopped and so on.
+    Lifecycle {
+        /// The domain.
+        domain: DomainRef,
+        /// What happened.
+        event: DomainLifecycleEvent,
+        /// Number of the detail, whose meaning depends on the event
+        /// (`virDomainEventDefinedDetailType` and its like).
+        detail: i32,
+    },
+    /// The guest was reset.
+    Reboot {
+        /// The domain.
+        domain: DomainRef,
+    },
+    /// The guest changed its clock.
+    RtcChange {
+        /// The domain.
+        domain: DomainRef,
+        /// The guest's clock minus the host's, in seconds.
+        offset: i64,
+    },
+    /// The watchdog fired.
+    Watchdog {
+        /// The domain.
+        domain: DomainRef,
+        /// Number of what was done (`virDomainEventWatchdogAction`).
+        action: i32,
+    },
+    /// A disk failed.
+    IoError {
+        /// The domain.
+        domain: DomainRef,
+        /// Path of the image.
+        path: String,
+        /// Alias of the disk.
+        alias: String,
+        /// Number of what was done (`virDomainEventIOErrorAction`).
+        action: i32,
+    },
+    /// A disk failed; follows [`DomainEvent::IoError`].
+    IoErrorReason {
+        /// The domain.
+        domain: DomainRef,
+        /// Path of the image.
+        path: String,
+        /// Alias of the disk.
+        alias: String,
+        /// Number of what was done (`virDomainEventIOErrorAction`).
+        action: i32,
+        /// Word for the reason, `enospc` for example; empty if it is not known.
+        reason: String,
+    },
+    /// The balloon changed the guest's memory.
+    BalloonChange {
+        /// The domain.
+        domain: DomainRef,
+        /// The guest's memory in KiB.
+        actual_kib: u64,
+    },
+    /// A device was added.
+    DeviceAdded {
+        /// The domain.
+        domain: DomainRef,
+        /// Alias of the device.
+        alias: String,
+    },
+    /// A device was removed.
+    DeviceRemoved {
+        /// The domain.
+        domain: DomainRef,
+        /// Alias of the device.
+        alias: String,
+    },
+    /// The tray of a drive moved.
+    TrayChange {
+        /// The domain.
+        domain: DomainRef,
+        /// Alias of the drive.
+        alias: String,
+        /// 0 for opened, 1 for closed (`virDomainEventTrayChangeReason`).
+        reason: i32,
+    },
+    /// The guest agent connected or disconnected.
+    AgentLifecycle {
+        /// The domain.
+        domain: DomainRef,
+        /// 1 for connected, 2 for disconnected
+        /// (`virConnectDomainEventAgentLifecycleState`).
+        state: i32,
+        /// Number of the reason (`virConnectDomainEventAgentLifecycleReason`).
+        reason: i32,
+    },
+    /// Its title, description or custom metadata changed.
+    MetadataChange {
+        /// The domain.
+        domain: DomainRef,
+        /// What changed.
+        kind: MetadataType,
+        /// Namespace of the changed element.
+        uri: Option<String>,
+    },
+}
+
+impl DomainEvent {
+    /// The domain it is about.
+    #[must_use]
+    pub fn domain(&self) -> &DomainRef {
+        match self {
+            Self::Lifecycle { domain, .. }
+            | Self::Reboot { domain }
+            | Self::RtcChange { domain, .. }
+            | Self::Watchdog { domain, .. }
+            | Self::IoError { domain, .. }
+            | Self::IoErrorReason { domain, .. }
+            | Self::BalloonChange { domain, .. }
+            | Self::DeviceAdded { domain, .. }
+            | Self::DeviceRemoved { domain, .. }
+            | Self::TrayChange { domain, .. }
+            | Self::AgentLifecycle { domain, .. }
+            | Self::MetadataChange { domain, .. } => domain,
+        }
+    }
+}
+
+impl FamilyEvent for DomainEvent {
+    type Id = DomainEventId;
+
+    fn id(&self) -> DomainEventId {
+        match self {
+            Self::Lifecycle { .. } => DomainEventId::Lifecycle,
+            Self::Reboot { .. } => DomainEventId::Reboot,
+            Self::RtcChange { .. } => DomainEventId::RtcChange,
+            Self::Watchdog { .. } => DomainEventId::Watchdog,
+            Self::IoError { .. } => DomainEventId::IoError,
+            Self::IoErrorReason { .. } => DomainEventId::IoErrorReason,
+            Self::BalloonChange { .. } => DomainEventId::BalloonChange,
+            Self::DeviceAdded { .. } => DomainEventId::DeviceAdded,
+            Self::DeviceRemoved { .. } => DomainEventId::DeviceRemoved,
+            Self::TrayChange { .. } => DomainEventId::TrayChange,
+            Self::AgentLifecycle { .. } => DomainEventId::AgentLifecycle,
+            Self::MetadataChange { .. } => DomainEventId::MetadataChange,
+        }
+    }
+
+    fn object(&self) -> Uuid {
+        self.domain().uuid
+    }
 }
 
 /// An event of a network.
@@ -156,6 +322,9 @@ pub type Callback<E> = Box<dyn Fn(&E) + Send + Sync>;
 
 /// A [`Callback`] that may run while it is deregistered.
 type Shared<E> = Arc<dyn Fn(&E) + Send + Sync>;
+
+/// Called once per event of a domain.
+pub type DomainEventCallback = Callback<DomainEvent>;
 
 /// Called once per event of a network.
 pub type NetworkEventCallback = Callback<NetworkEvent>;

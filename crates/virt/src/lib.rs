@@ -25,6 +25,7 @@
 
 pub mod connect;
 pub mod connection;
+pub mod domain;
 pub mod driver;
 pub mod error;
 pub mod event;
@@ -40,11 +41,16 @@ pub mod uri;
 
 pub use connect::{Connect, ConnectBuilder};
 pub use connection::{CloseCallback, Connection};
+pub use domain::Domain;
+pub use driver::{
+    DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef, DomainStatus,
+    DomainStream, InterfaceAddress,
+};
 pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
 pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
 pub use event::{
-    Callback, CallbackId, Callbacks, Event, FamilyEvent, LeaseChange, NetworkEvent,
-    NetworkEventCallback,
+    Callback, CallbackId, Callbacks, DomainEvent, DomainEventCallback, Event, FamilyEvent,
+    LeaseChange, NetworkEvent, NetworkEventCallback,
 };
 pub use event_stream::EventStream;
 pub use flags::{

@@ -14,6 +14,7 @@ pub mod monitor;
 mod qdisc;
 mod route;
 pub mod sriov;
+pub mod tap;
 mod tc;
 
 use std::fmt;

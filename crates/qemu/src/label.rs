@@ -169,7 +169,8 @@ impl LabeledFile {
     /// # Errors
     /// [`LabelError::Attribute`].
     pub fn users(&self) -> Result<u32, LabelError> {
-        let is_current = self.get(BOOT_TIME)?.is_some_and(|time| time == self.boot_time.to_string());
+        let is_current =
+            self.get(BOOT_TIME)?.is_some_and(|time| time == self.boot_time.to_string());
         if !is_current {
             return Ok(0);
         }

@@ -68,5 +68,5 @@ fn the_driver_does_need_them() {
 fn the_lock_file_stays_small() {
     let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
-    assert!(packages < 250, "{packages} packages");
+    assert!(packages < 275, "{packages} packages");
 }

@@ -82,7 +82,7 @@ fn words_are_completed() {
     for kind in ["xterm", "dumb"] {
         let place = Place::new().with("TERM", kind);
         let mut terminal = place.open(&[]);
-        terminal.wait_for("virsh # ").unwrap();
+        terminal.wait_for("oxish # ").unwrap();
         // a command, an option, a live name
         type_until(&mut terminal, "net-in\t--ne\tde\t\r", "Bridge:         virbr0");
         // several candidates are listed by the second TAB
@@ -98,7 +98,7 @@ fn names_of_files_are_completed() {
     let place = Place::new();
     place.file("laboratory.xml", "<network><name>lab</name></network>", 0o644);
     let mut terminal = place.open(&[]);
-    terminal.wait_for("virsh # ").unwrap();
+    terminal.wait_for("oxish # ").unwrap();
     type_until(&mut terminal, "net-define labo\t\r", "Network lab defined from laboratory.xml");
     type_until(&mut terminal, "net-start \t\t", "lab");
 }
@@ -107,14 +107,14 @@ fn names_of_files_are_completed() {
 fn lines_come_back() {
     let place = Place::new();
     let mut terminal = place.open(&[]);
-    terminal.wait_for("virsh # ").unwrap();
+    terminal.wait_for("oxish # ").unwrap();
     type_until(&mut terminal, "echo first\r", "first");
     type_until(&mut terminal, "echo second\r", "second");
     // every line is kept at once, not when the shell ends
     assert_eq!(place.history(), "echo first\necho second\n");
     drop(terminal);
     let mut terminal = place.open(&[]);
-    terminal.wait_for("virsh # ").unwrap();
+    terminal.wait_for("oxish # ").unwrap();
     type_until(&mut terminal, "\u{1b}[A\u{1b}[A\r", "first");
     assert_eq!(place.history(), "echo first\necho second\necho first\n");
 }
@@ -124,8 +124,8 @@ fn an_interrupt_clears_the_line() {
     for kind in ["xterm", "dumb"] {
         let place = Place::new().with("TERM", kind);
         let mut terminal = place.open(&[]);
-        terminal.wait_for("virsh # ").unwrap();
-        type_until(&mut terminal, "net-undefine \u{3}", "virsh # ");
+        terminal.wait_for("oxish # ").unwrap();
+        type_until(&mut terminal, "net-undefine \u{3}", "oxish # ");
         type_until(&mut terminal, "uri\r", "test:///default");
         assert_eq!(place.history(), "uri\n", "{kind}");
         terminal.type_keys("\u{4}").unwrap();
@@ -191,7 +191,7 @@ fn a_watch_follows_the_size_of_the_terminal() {
 fn an_interrupt_ends_a_wait_and_not_the_shell() {
     let place = Place::new();
     let mut terminal = place.open(&[]);
-    terminal.wait_for("virsh # ").unwrap();
+    terminal.wait_for("oxish # ").unwrap();
     terminal.type_keys("net-event --event lifecycle\r").unwrap();
     type_until(&mut terminal, "\u{3}", "events received: 0");
     type_until(&mut terminal, "uri\r", "test:///default");

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bandwidth;
+mod choices;
 mod class_ids;
 mod driver_config;
 mod error;
@@ -39,6 +40,7 @@ mod uuid;
 pub mod virtualport;
 pub mod vlan;
 
+pub use choices::attribute_words;
 pub use driver_config::{Coexist, DriverConfig, DriverConfigError, Heal};
 pub use error::{ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};

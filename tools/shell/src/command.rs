@@ -316,7 +316,7 @@ impl CommandDef {
         self
     }
 
-    pub(crate) const fn unconnected(mut self) -> Self {
+    pub(crate) const fn without_connection(mut self) -> Self {
         self.connection = ConnectionUse::Forbidden;
         self
     }

@@ -1,7 +1,7 @@
 //! Scripts for the completion of bash, zsh and fish, from the command table.
 //!
-//! Names of commands and options are in the script; values that only a driver knows are asked from
-//! `complete`, so a script needs no change when networks do.
+//! Names of commands and options are in the script; values that only a driver knows come from command `complete`,
+//! whose candidates have their blanks escaped.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::commands;
 use crate::i18n::text;
 use crate::options::global_options;
 
-/// Shells there is a script for.
+/// The shells with a script.
 pub(crate) const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 
 /// The script for `shell`.
@@ -105,7 +105,7 @@ _{program}() {{
     found=("${{(@f)$(${{words[1]}} -q $options complete{values} -- "${{line[@]}}" 2>/dev/null)}}")
     found=("${{(@)found:#}}")
     if ((${{#found}})); then
-        compadd -- "${{found[@]}}"
+        compadd -Q -- "${{found[@]}}"
     else
         _files
     fi
@@ -140,7 +140,7 @@ function __{program}_complete
                 break
         end
     end
-    {program} -q $options complete{values} -- $words 2>/dev/null
+    {program} -q $options complete{values} -- $words 2>/dev/null | string replace -a '\\ ' ' '
 end
 complete -c {program} -a '(__{program}_complete)'
 "#,

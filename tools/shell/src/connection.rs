@@ -12,6 +12,8 @@ use oxivirt::{
     OpenOptions,
 };
 
+use nix::libc::{ECONNREFUSED, ENOENT};
+
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::i18n::tr;
@@ -110,7 +112,10 @@ impl Shell {
     fn open_with_context(&mut self, line: impl FnOnce() -> String) -> Result<Connect, Failure> {
         match self.try_open() {
             Ok(connect) => Ok(connect),
-            Err(Failure::Driver(error)) => Err(Failure::Context(line(), error)),
+            Err(Failure::Driver(error)) => {
+                let hint = connection_hint(&error);
+                Err(Failure::Context(line(), error).hint(hint))
+            }
             Err(other) => Err(other),
         }
     }
@@ -201,6 +206,18 @@ impl Shell {
             self.connection.access = access_before;
         })
     }
+}
+
+/// How to get a connection if no daemon listens on the socket.
+fn connection_hint(error: &Error) -> Option<String> {
+    let is_absent = error.code() == ErrorCode::SYSTEM_ERROR
+        && error.domain() == ErrorDomain::RPC
+        && matches!(error.parts().int1, ENOENT | ECONNREFUSED);
+    is_absent.then(|| {
+        tr!(
+            "no daemon is listening: start oxivirtd, or run the driver inside the shell with -c 'network:///embed?root=/'"
+        )
+    })
 }
 
 /// Answers a driver's questions by asking the user.

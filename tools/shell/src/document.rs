@@ -9,8 +9,9 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const XPATH: OptionDef =
-    OptionDef::text("xpath", mark!("only the nodes that this expression selects"));
-pub(crate) const WRAP: OptionDef = OptionDef::flag("wrap", mark!("all nodes inside one element"));
+    OptionDef::text("xpath", mark!("print only the nodes that this XPath expression selects"));
+pub(crate) const WRAP: OptionDef =
+    OptionDef::flag("wrap", mark!("wrap the selected nodes in one element"));
 
 /// Prints a document, or the nodes that `--xpath` selects in it.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn print_xml(shell: &mut Shell, args: &Args, xml: &str) -> Result<(),
     };
     let form = if args.flag("wrap") { Form::Wrapped } else { Form::Lines };
     let selected = xpath::select(xml, &expression, form)
-        .map_err(|error| Failure::Message(tr!("cannot read the XML: {error}", error = error)))?;
+        .map_err(|error| Failure::Message(tr!("cannot parse the XML: {error}", error = error)))?;
     match selected {
         Ok(text) => {
             shell.ui.print(text)?;
@@ -42,7 +43,7 @@ fn xpath_message(expression: &str, error: &XPathError) -> String {
             at = at + 1
         ),
         XPathError::Unknown { what: _, name } => tr!(
-            "XPath expression '{expression}' uses '{name}', which is not known",
+            "XPath expression '{expression}' uses the unknown name '{name}'",
             expression = expression,
             name = name
         ),

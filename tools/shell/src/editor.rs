@@ -100,8 +100,8 @@ fn again(
     let question = tr!("{message} Try again? [y,n,f,?]: ", message = message);
     let help: [(char, &str); 4] = [
         ('y', mark!("yes, start the editor again")),
-        ('n', mark!("no, throw away what was changed")),
-        ('f', mark!("yes, try to store the text as it is")),
+        ('n', mark!("no, discard the changes")),
+        ('f', mark!("yes, submit the text again without editing")),
         ('?', mark!("print this help")),
     ];
     match ask(shell, &question, &help)? {
@@ -160,8 +160,8 @@ pub(crate) fn show_difference(shell: &mut Shell, old: &str, new: &str) -> Result
         return Ok(true);
     }
     let keys = [
-        ('y', mark!("yes, store it")),
-        ('n', mark!("no, throw away what was changed")),
+        ('y', mark!("yes, store the changes")),
+        ('n', mark!("no, discard the changes")),
         ('?', mark!("print this help")),
     ];
     let question = tr!("Store this? [y,n,?]: ");

@@ -1,7 +1,10 @@
 //! How a command fails, as the lines on stderr.
 
-use oxivirt::Error;
 use std::io;
+
+use oxivirt::Error;
+
+use crate::xml_hint;
 
 /// Why a command failed.
 ///
@@ -15,10 +18,31 @@ pub(crate) enum Failure {
     Driver(Error),
     /// The command's own line, then the driver's message.
     Context(String, Error),
+    /// A failure with a hint below its messages.
+    Hinted(Box<Self>, String),
     /// The messages have been printed.
     Reported,
     /// stdout cannot be written.
     Output(io::Error),
+}
+
+impl Failure {
+    /// Adds a hint.
+    pub(crate) fn hint(self, hint: impl Into<Option<String>>) -> Self {
+        match hint.into() {
+            Some(hint) => Self::Hinted(Box::new(self), hint),
+            None => self,
+        }
+    }
+
+    /// Adds the valid values if the driver rejected an enumerated attribute of the document `xml`.
+    pub(crate) fn hint_for_document(self, xml: &str) -> Self {
+        let hint = match &self {
+            Self::Driver(error) | Self::Context(_, error) => xml_hint::for_document(xml, error),
+            _ => None,
+        };
+        self.hint(hint)
+    }
 }
 
 impl From<Error> for Failure {

@@ -1,9 +1,10 @@
-//! Results for programs: JSON, YAML, CSV and bare names.
+//! Machine-readable results: JSON, YAML, CSV and bare names.
 //!
-//! Keys and values are never translated and stay what they are from release to release; times are RFC
-//! 3339 in UTC. What is not known is `null`.
+//! Keys and values are never translated and are stable from release to release. Times are RFC 3339 in UTC, an
+//! unknown value is `null`.
 
 use oxivirt::NetworkEvent;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -11,31 +12,33 @@ use crate::command::{Completer, OptionDef};
 use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::suggest::valid_values;
 
-/// The words of `--format` on listings.
+/// The formats of listings.
 pub(crate) const FORMATS: &[&str] = &["table", "json", "yaml", "csv", "name"];
 
-/// The words of `--format` where there is one thing and no list.
+/// The formats of a single object.
 pub(crate) const OBJECT_FORMATS: &[&str] = &["json", "yaml"];
 
-/// The words of `--format` for events.
+/// The formats of events.
 pub(crate) const EVENT_FORMATS: &[&str] = &["text", "json"];
 
 /// Option `format` of listings.
 pub(crate) const FORMAT: OptionDef =
-    OptionDef::text("format", mark!("table, json, yaml, csv or name"))
+    OptionDef::text("format", mark!("output format: table, json, yaml, csv or name"))
         .complete(Completer::Words(FORMATS))
         .ours();
 
 /// Option `format` of commands with one object as result.
-pub(crate) const OBJECT_FORMAT: OptionDef = OptionDef::text("format", mark!("json or yaml"))
-    .complete(Completer::Words(OBJECT_FORMATS))
-    .ours();
+pub(crate) const OBJECT_FORMAT: OptionDef =
+    OptionDef::text("format", mark!("output format: json or yaml"))
+        .complete(Completer::Words(OBJECT_FORMATS))
+        .ours();
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// As for people.
+    /// Text for people.
     Text,
     /// One JSON value.
     Json,
@@ -43,23 +46,23 @@ pub(crate) enum Format {
     Yaml,
     /// RFC 4180, with a header.
     Csv,
-    /// What each record is called, a line each.
+    /// The name of each record, one per line.
     Name,
 }
 
 impl Format {
-    /// What option `format` of a listing asks for; nothing for a table.
+    /// The value of option `format` of a listing; `None` for a table.
     ///
     /// # Errors
-    /// If it is no format.
+    /// If it is not one of [`FORMATS`].
     pub(crate) fn of(args: &Args) -> Result<Option<Self>, Failure> {
         Self::among(args, FORMATS)
     }
 
-    /// The same where there is one object.
+    /// The same for a single object.
     ///
     /// # Errors
-    /// If it is no format.
+    /// If it is not one of [`OBJECT_FORMATS`].
     pub(crate) fn of_object(args: &Args) -> Result<Option<Self>, Failure> {
         Self::among(args, OBJECT_FORMATS)
     }
@@ -67,7 +70,7 @@ impl Format {
     /// The same for events.
     ///
     /// # Errors
-    /// If it is no format.
+    /// If it is not one of [`EVENT_FORMATS`].
     pub(crate) fn of_events(args: &Args) -> Result<Self, Failure> {
         Ok(Self::among(args, EVENT_FORMATS)?.unwrap_or(Self::Text))
     }
@@ -78,14 +81,7 @@ impl Format {
         }
         let Some(word) = args.text("format")? else { return Ok(None) };
         match word.as_str() {
-            word if !known.contains(&word) => {
-                let known = known.join(", ");
-                Err(Failure::Message(tr!(
-                    "unknown format '{format}', there are: {known}",
-                    format = word,
-                    known = known
-                )))
-            }
+            word if !known.contains(&word) => Err(unknown_format(word, known)),
             "json" => Ok(Some(Self::Json)),
             "yaml" => Ok(Some(Self::Yaml)),
             "csv" => Ok(Some(Self::Csv)),
@@ -95,61 +91,39 @@ impl Format {
     }
 }
 
-/// Records with the same keys.
-#[derive(Debug)]
-pub(crate) struct Records {
-    keys: &'static [&'static str],
-    /// The key that a record is called by.
-    name: &'static str,
-    rows: Vec<Map<String, Value>>,
+/// The failure for a format that is none of `valid`.
+pub(crate) fn unknown_format(word: &str, valid: &[&str]) -> Failure {
+    let message = Failure::Message(tr!("unknown format '{format}'", format = word));
+    message.hint(valid_values(word, valid))
 }
 
-impl Records {
-    pub(crate) fn new(keys: &'static [&'static str], name: &'static str) -> Self {
-        Self { keys, name, rows: Vec::new() }
-    }
+/// One row of a listing: a struct whose fields are the keys, in the order of the columns.
+pub(crate) trait Record: Serialize {
+    /// The names of the fields, for the header of an empty CSV listing as well.
+    const KEYS: &'static [&'static str];
 
-    /// Adds a record, its values in the order of the keys.
-    pub(crate) fn push(&mut self, values: impl IntoIterator<Item = Value>) {
-        let keys = self.keys.iter().map(|key| (*key).to_owned());
-        self.rows.push(keys.zip(values).collect());
-    }
+    /// The row in format `name`.
+    fn name(&self) -> String;
+}
 
-    /// The text in a format.
-    pub(crate) fn render(&self, format: Format) -> String {
-        match format {
-            Format::Json | Format::Text => {
-                let rows = self.rows.iter().cloned().map(Value::Object).collect();
-                json_text(&Value::Array(rows))
-            }
-            Format::Yaml => {
-                yaml_text(&Value::Array(self.rows.iter().cloned().map(Value::Object).collect()))
-            }
-            Format::Csv => self.csv(),
-            Format::Name => {
-                let names = self.rows.iter().filter_map(|row| row.get(self.name));
-                names.map(|name| format!("{}\n", plain(name))).collect()
-            }
-        }
-    }
+/// Prints a listing.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(crate) fn print_records<R: Record>(
+    shell: &mut Shell,
+    format: Format,
+    records: &[R],
+) -> Result<(), Failure> {
+    shell.ui.data(render_records(format, records)?)?;
+    Ok(())
+}
 
-    /// Prints the records.
-    ///
-    /// # Errors
-    /// If stdout cannot be written.
-    pub(crate) fn print(&self, shell: &mut Shell, format: Format) -> Result<(), Failure> {
-        shell.ui.data(self.render(format))?;
-        Ok(())
-    }
-
-    fn csv(&self) -> String {
-        let mut text = self.keys.join(",") + "\r\n";
-        for row in &self.rows {
-            let cells = self.keys.iter().map(|key| csv_cell(row.get(*key)));
-            text.push_str(&cells.collect::<Vec<_>>().join(","));
-            text.push_str("\r\n");
-        }
-        text
+fn render_records<R: Record>(format: Format, records: &[R]) -> Result<String, Failure> {
+    match format {
+        Format::Csv => csv_text(records),
+        Format::Name => Ok(records.iter().map(|record| record.name() + "\n").collect()),
+        Format::Json | Format::Text | Format::Yaml => render(format, &records),
     }
 }
 
@@ -157,119 +131,53 @@ impl Records {
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub(crate) fn print_value(shell: &mut Shell, format: Format, value: &Value) -> Result<(), Failure> {
-    let text = if format == Format::Yaml { yaml_text(value) } else { json_text(value) };
-    shell.ui.data(text)?;
+pub(crate) fn print_value(
+    shell: &mut Shell,
+    format: Format,
+    value: &impl Serialize,
+) -> Result<(), Failure> {
+    shell.ui.data(render(format, value)?)?;
     Ok(())
 }
 
-fn json_text(value: &Value) -> String {
-    // a value made of strings and numbers always has a text
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+fn render(format: Format, value: &impl Serialize) -> Result<String, Failure> {
+    if format == Format::Yaml {
+        // one line per value, so that the text can be searched
+        let options = serde_saphyr::ser_options! {
+            prefer_block_scalars: false,
+            compact_list_indent: false,
+        };
+        return serde_saphyr::to_string_with_options(value, options).map_err(unprintable);
     }
+    Ok(serde_json::to_string_pretty(value).map_err(unprintable)? + "\n")
 }
 
-fn csv_cell(value: Option<&Value>) -> String {
-    let text = value.map(plain).unwrap_or_default();
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
+fn csv_text<R: Record>(records: &[R]) -> Result<String, Failure> {
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    writer.write_record(R::KEYS).map_err(unprintable)?;
+    for record in records {
+        writer.serialize(record).map_err(unprintable)?;
     }
+    let bytes = writer.into_inner().map_err(|error| unprintable(error.into_error()))?;
+    String::from_utf8(bytes).map_err(unprintable)
 }
 
-/// YAML of a value: block style, strings quoted as JSON does, which every YAML reader takes.
-pub(crate) fn yaml_text(value: &Value) -> String {
-    let mut text = String::new();
-    push_yaml(&mut text, value, 0);
-    text
+/// Records of strings, numbers and booleans can always be printed; a failure is a mistake in the record.
+fn unprintable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::Output(std::io::Error::other(error))
 }
 
-fn push_yaml(text: &mut String, value: &Value, level: usize) {
-    match value {
-        Value::Array(items) if !items.is_empty() => {
-            for item in items {
-                push_indent(text, level);
-                text.push_str("- ");
-                push_inline(text, item, level + 1);
-            }
-        }
-        Value::Object(members) if !members.is_empty() => {
-            for (index, (key, member)) in members.iter().enumerate() {
-                // the first key of a list's item stands behind its dash
-                if index > 0 || !text.ends_with("- ") {
-                    push_indent(text, level);
-                }
-                text.push_str(&yaml_scalar(key));
-                text.push(':');
-                match member {
-                    Value::Array(items) if !items.is_empty() => {
-                        text.push('\n');
-                        push_yaml(text, member, level + 1);
-                    }
-                    Value::Object(members) if !members.is_empty() => {
-                        text.push('\n');
-                        push_yaml(text, member, level + 1);
-                    }
-                    scalar => {
-                        text.push(' ');
-                        text.push_str(&yaml_value(scalar));
-                        text.push('\n');
-                    }
-                }
-            }
-        }
-        scalar => {
-            text.push_str(&yaml_value(scalar));
-            text.push('\n');
-        }
-    }
+/// Seconds since 1970 as RFC 3339 in UTC, `None` if out of range.
+pub(crate) fn time(seconds: i64) -> Option<String> {
+    jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
 }
 
-fn push_inline(text: &mut String, item: &Value, level: usize) {
-    match item {
-        Value::Array(items) if !items.is_empty() => {
-            text.push('\n');
-            push_yaml(text, item, level);
-        }
-        _ => push_yaml(text, item, level),
-    }
-}
-
-fn push_indent(text: &mut String, level: usize) {
-    text.extend(std::iter::repeat_n("  ", level));
-}
-
-fn yaml_value(value: &Value) -> String {
-    match value {
-        Value::String(text) => yaml_scalar(text),
-        other => other.to_string(),
-    }
-}
-
-/// A word that no YAML reader takes for anything else stays bare.
-fn yaml_scalar(text: &str) -> String {
-    const WORDS: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"];
-    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
-        && !matches!(text.to_ascii_lowercase().as_str(), "inf" | "nan");
-    if is_word { text.to_owned() } else { Value::from(text).to_string() }
-}
-
-/// Seconds since 1970 as RFC 3339 in UTC.
-pub(crate) fn time(seconds: i64) -> Value {
-    match jiff::Timestamp::from_second(seconds) {
-        Ok(time) => Value::from(time.to_string()),
-        Err(_) => Value::Null,
-    }
+/// The end of a lease; a lease without an end has expiry time 0.
+pub(crate) fn expiry(seconds: i64) -> Option<String> {
+    if seconds == 0 { None } else { time(seconds) }
 }
 
 /// An event as a JSON object.
@@ -315,34 +223,52 @@ pub(crate) fn event_object(event: &NetworkEvent, time: jiff::Timestamp) -> Value
 mod tests {
     use super::*;
 
-    fn records() -> Records {
-        let mut records = Records::new(&["name", "active", "title"], "name");
-        records.push(["lab".into(), true.into(), Value::Null]);
-        records.push(["a,\"b\"".into(), false.into(), "two words: x".into()]);
-        records
+    #[derive(Serialize)]
+    struct Row {
+        name: &'static str,
+        active: bool,
+        title: Option<&'static str>,
+    }
+
+    impl Record for Row {
+        const KEYS: &'static [&'static str] = &["name", "active", "title"];
+
+        fn name(&self) -> String {
+            self.name.to_owned()
+        }
+    }
+
+    #[track_caller]
+    fn check(format: Format, expect: &str) {
+        let records = [
+            Row { name: "lab", active: true, title: None },
+            Row { name: "a,\"b\"", active: false, title: Some("two words: x") },
+        ];
+        assert_eq!(render_records(format, &records).unwrap(), expect);
     }
 
     #[test]
-    fn formats() {
-        let records = records();
-        assert_eq!(records.render(Format::Name), "lab\na,\"b\"\n");
-        assert_eq!(
-            records.render(Format::Csv),
-            "name,active,title\r\nlab,true,\r\n\"a,\"\"b\"\"\",false,two words: x\r\n"
+    fn listings() {
+        check(Format::Name, "lab\na,\"b\"\n");
+        check(
+            Format::Csv,
+            "name,active,title\r\nlab,true,\r\n\"a,\"\"b\"\"\",false,two words: x\r\n",
         );
-        assert_eq!(
-            records.render(Format::Yaml),
-            "- name: lab\n  active: true\n  title: null\n- name: \"a,\\\"b\\\"\"\n  active: false\n  title: \"two words: x\"\n"
+        check(
+            Format::Yaml,
+            "- name: lab\n  active: true\n  title: null\n- name: a,\"b\"\n  active: false\n  title: \"two words: x\"\n",
         );
-        let json: Value = serde_json::from_str(&records.render(Format::Json)).unwrap();
-        assert_eq!(json[1]["title"], "two words: x");
-        assert_eq!(Records::new(&["a"], "a").render(Format::Json), "[]\n");
+        assert_eq!(render_records::<Row>(Format::Json, &[]).unwrap(), "[]\n");
+        assert_eq!(render_records::<Row>(Format::Csv, &[]).unwrap(), "name,active,title\r\n");
     }
 
     #[test]
-    fn yaml_nests() {
-        let value = json!({"a": {"b": [1, "no", {"c": [], "d": {}}]}, "e": [[1, 2]]});
-        let expect = "a:\n  b:\n    - 1\n    - \"no\"\n    - c: []\n      d: {}\ne:\n  - \n    - 1\n    - 2\n";
-        assert_eq!(yaml_text(&value), expect);
+    fn yaml_values_are_read_back_as_strings() {
+        // YAML 1.1 takes the first for a number in base 60, the rest for booleans, numbers and null
+        let value =
+            json!({"mac": "52:54:00:12:34:56", "stp": "on", "n": "12", "x": "null", "l": "a\nb"});
+        let expect =
+            "mac: \"52:54:00:12:34:56\"\nstp: \"on\"\n\"n\": \"12\"\nx: \"null\"\nl: \"a\\nb\"\n";
+        assert_eq!(render(Format::Yaml, &value).unwrap(), expect);
     }
 }

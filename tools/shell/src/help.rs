@@ -43,15 +43,32 @@ pub(crate) fn usage(program: &str, dialect: Dialect) -> String {
     out
 }
 
+/// Oxivirt's own version.
+const OXIVIRT: &str = env!("CARGO_PKG_VERSION");
+
+/// The line for `-v`: virsh prints the bare libvirt version, which scripts read.
+pub(crate) fn short_version(dialect: Dialect) -> String {
+    let libvirt = Version::LIBVIRT;
+    match dialect {
+        Dialect::Virsh => format!("{libvirt}\n"),
+        Dialect::Oxish => format!("oxish {OXIVIRT} (libvirt {libvirt})\n"),
+    }
+}
+
 /// The text for `-V`.
-pub(crate) fn long_version() -> String {
-    format!(
-        "Virsh command line tool of libvirt {libvirt}\nSee web site at https://libvirt.org/\n\n\
-         Compiled with support for:\n Hypervisors: Test\n Networking: Remote Network Bridging\n Storage:\n \
-         Miscellaneous: Nftables\n Oxivirt {own}\n",
-        libvirt = Version::LIBVIRT,
-        own = env!("CARGO_PKG_VERSION"),
-    )
+pub(crate) fn long_version(dialect: Dialect) -> String {
+    let libvirt = Version::LIBVIRT;
+    let features = "Compiled with support for:\n Hypervisors: Test\n \
+         Networking: Remote Network Bridging\n Storage:\n Miscellaneous: Nftables\n";
+    match dialect {
+        Dialect::Virsh => format!(
+            "Virsh command line tool of libvirt {libvirt}\nSee web site at https://libvirt.org/\n\n\
+             {features} Oxivirt {OXIVIRT}\n"
+        ),
+        Dialect::Oxish => format!(
+            "oxish, the shell of Oxivirt {OXIVIRT}\nCompatible with virsh of libvirt {libvirt}\n\n{features}"
+        ),
+    }
 }
 
 /// What greets whoever starts the shell without a command.

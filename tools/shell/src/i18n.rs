@@ -1,9 +1,9 @@
-//! Texts a person reads.
+//! Texts shown to the user, and their translation.
 //!
-//! Every such text is written as [`tr!`] where it is used, or as [`mark!`] in a table whose user
-//! calls [`text`]. The English text is its own key; values are named, so that a translation can
-//! put them in another order. What machines read — XML, names, formats of `--format` — never
-//! goes through here.
+//! Such a text is written as [`tr!`] where it is used, as [`trn!`] if it depends on a count, or as [`mark!`] in a
+//! table whose reader calls [`text`]. The English text is the key of the catalogues; values are named, so that a
+//! translation can reorder them. Machine-readable output (XML, names, the formats of `--format`) is never
+//! translated.
 
 use std::fmt::{Display, Write as _};
 use std::sync::OnceLock;
@@ -20,47 +20,97 @@ macro_rules! tr {
     };
 }
 
-/// Names a text for translation without translating it yet.
+/// The text for a count, which replaces `{count}`: `one` or `many` in English, the form that the language's
+/// plural rule selects in a translation.
+macro_rules! trn {
+    ($one:literal, $many:literal, count = $count:expr $(, $name:ident = $value:expr)* $(,)?) => {{
+        let count: u128 = $count;
+        $crate::i18n::fill(
+            $crate::i18n::counted($one, $many, count),
+            &[("count", &count as &dyn ::std::fmt::Display)
+                $(, (stringify!($name), &$value as &dyn ::std::fmt::Display))*],
+        )
+    }};
+}
+
+/// Marks a text for translation without translating it yet.
 macro_rules! mark {
     ($id:literal) => {
         $id
     };
 }
 
-pub(crate) use {mark, tr};
+pub(crate) use {mark, tr, trn};
 
-/// Language tags with their texts, sorted, and translations.
-type Catalogues = &'static [(&'static str, &'static [(&'static str, &'static str)])];
+/// The texts of one language.
+#[derive(Debug)]
+struct Catalogue {
+    /// Its tag, such as `pt_BR`.
+    language: &'static str,
+    rule: PluralRule,
+    /// English texts with their translations, one per plural form; sorted by the English text.
+    texts: &'static [(&'static str, &'static [&'static str])],
+}
 
-/// Made from `po/` by the build script.
-const CATALOGUES: Catalogues = include!(concat!(env!("OUT_DIR"), "/catalogues.rs"));
+/// Which plural form a count takes, after gettext's `Plural-Forms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PluralRule {
+    /// One form.
+    Single,
+    /// `n != 1`
+    NotOne,
+    /// `n > 1`
+    AboveOne,
+    /// Three forms by the last digits, as in Russian.
+    EastSlavic,
+}
 
-/// The user's language; English until it is chosen.
-static CHOSEN: OnceLock<&'static [(&'static str, &'static str)]> = OnceLock::new();
+impl PluralRule {
+    /// Index of the form for `n`.
+    fn form(self, n: u128) -> usize {
+        match self {
+            Self::Single => 0,
+            Self::NotOne => usize::from(n != 1),
+            Self::AboveOne => usize::from(n > 1),
+            Self::EastSlavic => match (n % 10, n % 100) {
+                (1, tens) if tens != 11 => 0,
+                (2..=4, tens) if !(12..=14).contains(&tens) => 1,
+                _ => 2,
+            },
+        }
+    }
+}
 
-/// Chooses the language that the environment asks for, once for the process.
+/// Generated from `po/` by the build script.
+const CATALOGUES: &[Catalogue] = include!(concat!(env!("OUT_DIR"), "/catalogues.rs"));
+
+/// The user's language; English until one is chosen.
+static CHOSEN: OnceLock<&'static Catalogue> = OnceLock::new();
+
+/// Chooses the language that the environment asks for, once per process.
 pub(crate) fn choose(environment: &Environment) {
     if let Some(catalogue) = wanted(&|name| environment.text(name)).and_then(catalogue) {
-        // chosen before: whoever was first is right
+        // a second call has no effect
         let _first = CHOSEN.set(catalogue);
     }
 }
 
-/// The texts in one language, by its tag.
-fn catalogue(tag: &str) -> Option<&'static [(&'static str, &'static str)]> {
+/// The catalogue for a language tag.
+fn catalogue(tag: &str) -> Option<&'static Catalogue> {
     let tag = tag.split(['.', '@']).next().unwrap_or(tag);
-    let find = |tag: &str| CATALOGUES.iter().find(|(language, _)| *language == tag);
-    // zh_SG is read as zh_CN, de_AT as de
     let language = tag.split('_').next().unwrap_or(tag);
-    let related = || CATALOGUES.iter().find(|(known, _)| known.split('_').next() == Some(language));
-    let found = find(tag).or_else(|| find(language)).or_else(related);
-    found.map(|(_, texts)| *texts)
+    let find = |tag: &str| CATALOGUES.iter().find(|known| known.language == tag);
+    // zh_SG is served by zh_CN, de_AT by de
+    let mut related = CATALOGUES.iter();
+    find(tag)
+        .or_else(|| find(language))
+        .or_else(|| related.find(|known| known.language.split('_').next() == Some(language)))
 }
 
-/// The first language of the environment that there are texts for.
+/// The first language of the environment with a catalogue.
 ///
-/// gettext(3), "Locale Environment Variables": `LANGUAGE` is a list, and does not count where the
-/// locale is the C locale. `OXIVIRT_LANG` chooses for us alone.
+/// gettext(3), "Locale Environment Variables": `LANGUAGE` is a list, ignored in the C locale.
+/// `OXIVIRT_LANG` selects the language of this program only.
 fn wanted<'e>(variable: &dyn Fn(&str) -> Option<&'e str>) -> Option<&'e str> {
     let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(own) = filled("OXIVIRT_LANG") {
@@ -72,7 +122,7 @@ fn wanted<'e>(variable: &dyn Fn(&str) -> Option<&'e str>) -> Option<&'e str> {
     }
     let list = filled("LANGUAGE").unwrap_or_default().split(':');
     let mut known = list.chain([locale]).filter(|tag| !tag.is_empty());
-    // English in the list means: no further
+    // English in the list ends it
     known
         .find(|tag| catalogue(tag).is_some() || tag.starts_with("en"))
         .filter(|tag| !tag.starts_with("en"))
@@ -84,12 +134,24 @@ fn is_c(locale: &str) -> bool {
 
 /// The text for `id` in the user's language.
 pub(crate) fn text(id: &'static str) -> &'static str {
-    CHOSEN.get().map_or(id, |catalogue| lookup(catalogue, id))
+    CHOSEN.get().and_then(|catalogue| catalogue.translation(id, 0)).unwrap_or(id)
 }
 
-fn lookup(catalogue: &[(&'static str, &'static str)], id: &'static str) -> &'static str {
-    let found = catalogue.binary_search_by(|(known, _)| (*known).cmp(id));
-    found.ok().and_then(|index| catalogue.get(index)).map_or(id, |(_, text)| text)
+/// The form of a counted text for `count` in the user's language.
+pub(crate) fn counted(one: &'static str, many: &'static str, count: u128) -> &'static str {
+    let english = if count == 1 { one } else { many };
+    let chosen = CHOSEN.get();
+    chosen
+        .and_then(|catalogue| catalogue.translation(one, catalogue.rule.form(count)))
+        .unwrap_or(english)
+}
+
+impl Catalogue {
+    fn translation(&self, id: &str, form: usize) -> Option<&'static str> {
+        let index = self.texts.binary_search_by(|(known, _)| (*known).cmp(id)).ok()?;
+        let (_, forms) = self.texts.get(index)?;
+        forms.get(form).copied()
+    }
 }
 
 /// Puts values into a text; a name without a value stays as it is.

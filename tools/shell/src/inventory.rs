@@ -2,14 +2,14 @@
 
 use oxivirt::{DhcpLease, Network, XmlFlags};
 use oxivirt_xml::{self as xml, Blanks, Element};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::format;
 use crate::shell::Shell;
 
 /// A network with what belongs to it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) uuid: String,
@@ -25,7 +25,7 @@ pub(crate) struct Node {
 }
 
 /// A port, a lease, or both if they have the same MAC address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Guest {
     /// UUID of the port.
     pub(crate) port: Option<String>,
@@ -148,42 +148,6 @@ fn add_leases(guests: &mut Vec<Guest>, leases: Vec<DhcpLease>) {
     }
 }
 
-/// The nodes for a program.
-pub(crate) fn value(nodes: &[Node]) -> Value {
-    let guest = |guest: &Guest| {
-        json!({
-            "port": guest.port, "owner": guest.owner, "mac": guest.mac,
-            "addresses": guest.addresses, "hostname": guest.hostname, "link": guest.link,
-        })
-    };
-    let nodes = nodes.iter().map(|node| {
-        json!({
-            "name": node.name, "uuid": node.uuid, "active": node.active, "mode": node.mode,
-            "bridge": node.bridge, "uplinks": node.uplinks, "addresses": node.addresses,
-            "guests": node.guests.iter().map(guest).collect::<Vec<_>>(),
-        })
-    });
-    Value::Array(nodes.collect())
-}
-
-/// How many addresses the network of a document hands out, and how many leases there are for them.
-pub(crate) fn dhcp_size(text: &str) -> u128 {
-    let Ok(root) = xml::parse(text, Blanks::Drop) else { return 0 };
-    let dhcp = root.children("ip").filter_map(|ip| ip.child("dhcp"));
-    let ranges = dhcp.flat_map(|dhcp| dhcp.children("range"));
-    ranges.filter_map(range_size).fold(0, u128::saturating_add)
-}
-
-fn range_size(range: &Element<'_>) -> Option<u128> {
-    let number = |name| -> Option<u128> {
-        Some(match range.attribute(name)?.parse::<std::net::IpAddr>().ok()? {
-            std::net::IpAddr::V4(address) => u32::from(address).into(),
-            std::net::IpAddr::V6(address) => address.into(),
-        })
-    };
-    Some(number("end")?.checked_sub(number("start")?)?.saturating_add(1))
-}
-
 /// Bytes and packets that a bridge of this host has passed on, inwards and outwards.
 pub(crate) fn counters(bridge: &str) -> Option<[u64; 4]> {
     // the kernel's name for a link holds no slash
@@ -192,16 +156,28 @@ pub(crate) fn counters(bridge: &str) -> Option<[u64; 4]> {
     Some([read("rx_bytes")?, read("tx_bytes")?, read("rx_packets")?, read("tx_packets")?])
 }
 
-/// A lease for a program.
-pub(crate) fn lease_value(network: &str, lease: &DhcpLease) -> Value {
-    json!({
-        "network": network,
-        "mac": lease.mac,
-        "address": lease.ipaddr,
-        "prefix": lease.prefix,
-        "hostname": lease.hostname,
-        "expiry": if lease.expiry_time == 0 { Value::Null } else { format::time(lease.expiry_time) },
-    })
+/// A lease in the result of `net-lease-wait`.
+#[derive(Debug, Serialize)]
+pub(crate) struct LeaseRecord<'l> {
+    network: &'l str,
+    mac: Option<&'l str>,
+    address: &'l str,
+    prefix: u32,
+    hostname: Option<&'l str>,
+    expiry: Option<String>,
+}
+
+impl<'l> LeaseRecord<'l> {
+    pub(crate) fn new(network: &'l str, lease: &'l DhcpLease) -> Self {
+        Self {
+            network,
+            mac: lease.mac.as_deref(),
+            address: &lease.ipaddr,
+            prefix: lease.prefix,
+            hostname: lease.hostname.as_deref(),
+            expiry: format::expiry(lease.expiry_time),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -243,13 +219,5 @@ mod tests {
         assert_eq!(guests.len(), 2);
         assert_eq!(guests[0].details(), "52:54:00:aa:00:01  10.0.0.2/24  web");
         assert_eq!(guests[1].label(), "web");
-    }
-
-    #[test]
-    fn sizes() {
-        let xml = "<network><ip><dhcp><range start='10.0.0.2' end='10.0.0.9'/></dhcp></ip>\
-            <ip><dhcp><range start='fd00::1' end='fd00::f'/></dhcp></ip></network>";
-        assert_eq!(dhcp_size(xml), 8 + 15);
-        assert_eq!(dhcp_size("<network/>"), 0);
     }
 }

@@ -10,8 +10,8 @@ mod commands;
 mod complete;
 mod completion_script;
 mod connection;
+mod dhcp_pool;
 mod document;
-mod dry_run;
 mod editor;
 mod environment;
 mod failure;
@@ -19,6 +19,7 @@ mod format;
 mod grammar;
 mod graph;
 mod help;
+mod host_preview;
 mod i18n;
 mod interactive;
 mod inventory;
@@ -26,14 +27,17 @@ mod json;
 mod log;
 mod man;
 mod options;
+mod plan_output;
 #[cfg(test)]
 mod po;
 mod quote;
 mod shell;
 mod startup;
+mod suggest;
 mod table;
 mod terminal;
 mod ui;
+mod xml_hint;
 
 use std::process::ExitCode;
 

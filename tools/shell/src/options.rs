@@ -6,6 +6,7 @@
 //! virsh: `virshParseArgv`, tools/virsh.c; getopt(3)
 
 use crate::i18n::{mark, tr};
+use crate::suggest;
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
@@ -45,6 +46,17 @@ impl OptionError {
     }
 }
 
+impl OptionError {
+    /// What may have been meant.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let Self::Unsupported(option) = self else { return None };
+        let word = option.strip_prefix("--")?.split('=').next()?;
+        let names = OPTIONS.iter().map(|option| option.long).filter(|name| !name.is_empty());
+        let name = suggest::closest(word, names)?;
+        Some(suggest::did_you_mean(&format!("--{name}")))
+    }
+}
+
 /// Whether an option has an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Argument {
@@ -73,26 +85,26 @@ const OPTIONS: &[Known] = &[
         'd',
         "debug",
         Argument::Required,
-        mark!("follow what the shell does, from 0 (everything) to 4 (errors)"),
+        mark!("debug level, from 0 (everything) to 4 (errors)"),
     ),
-    known('e', "escape", Argument::Required, mark!("escape character of consoles, unused")),
+    known('e', "escape", Argument::Required, mark!("escape character of consoles (unused)")),
     known('h', "help", Argument::None, mark!("print this help")),
     known(
         'k',
         "keepalive-interval",
         Argument::Required,
-        mark!("seconds between signs of life, 0 for none"),
+        mark!("keepalive interval in seconds, 0 to disable"),
     ),
     known(
         'K',
         "keepalive-count",
         Argument::Required,
-        mark!("unanswered signs of life before giving up"),
+        mark!("unanswered keepalive messages before disconnecting"),
     ),
-    known('l', "log", Argument::Required, mark!("append a log to this file")),
-    known('q', "quiet", Argument::None, mark!("results only")),
-    known('r', "readonly", Argument::None, mark!("connect for reading only")),
-    known('t', "timing", Argument::None, mark!("tell how long each command took")),
+    known('l', "log", Argument::Required, mark!("append log messages to this file")),
+    known('q', "quiet", Argument::None, mark!("print results only")),
+    known('r', "readonly", Argument::None, mark!("open a read-only connection")),
+    known('t', "timing", Argument::None, mark!("print how long each command takes")),
     known('v', "version", Argument::Optional, mark!("print the version, short or long")),
     // has no long form; the empty name is no prefix of anything typed
     known('V', "", Argument::None, mark!("print the long version")),

@@ -1,25 +1,35 @@
-//! Message catalogues: taking texts out of the sources, reading and writing `.po` files.
+//! Message catalogues: extraction of texts from the sources, and catalogues in gettext's `.po` format.
 //!
-//! Uses the standard library only: the build script, the tests and `cargo xtask po` all include this file.
+//! The build script, the tests and `cargo xtask po` all include this file; it uses `polib` and the standard
+//! library only.
 //!
-//! The format is gettext's, of which single messages and comments are used:
 //! <https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html>
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::io::BufWriter;
 
-/// Texts of a catalogue with their translations; the header is the translation of the empty text.
-pub(crate) type Catalogue = BTreeMap<String, String>;
+use polib::catalog::Catalog;
+use polib::message::Message;
+use polib::metadata::CatalogMetadata;
 
-/// Texts that sources mark, with the files they are in.
-pub(crate) type Marked = BTreeMap<String, BTreeSet<String>>;
+/// A text that the sources mark for translation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// The English text for other counts than one, `None` if there is no count.
+    pub(crate) plural: Option<String>,
+    /// The files that use it.
+    pub(crate) files: BTreeSet<String>,
+}
 
-/// Adds the texts that are marked in a source file: the literals behind `tr!(` and `mark!(`.
+/// All marked texts by their English text, for counted ones that of one.
+pub(crate) type MarkedTexts = BTreeMap<String, Marked>;
+
+/// Adds the texts marked in a source file: the literals after `tr!(` and `mark!(`, and the two after `trn!(`.
 ///
 /// # Errors
-/// The line of a mark that has no literal.
-pub(crate) fn extract(file: &str, source: &str, marked: &mut Marked) -> Result<(), String> {
-    for macro_name in ["tr!", "mark!"] {
+/// The line of a mark whose literal is malformed.
+pub(crate) fn extract(file: &str, source: &str, texts: &mut MarkedTexts) -> Result<(), String> {
+    for macro_name in ["tr!", "trn!", "mark!"] {
         let mut rest = source;
         while let Some((before, after)) = rest.split_once(macro_name) {
             rest = after;
@@ -29,21 +39,26 @@ pub(crate) fn extract(file: &str, source: &str, marked: &mut Marked) -> Result<(
             }
             let line = source.len() - after.len();
             let line = source.get(..line).unwrap_or_default().lines().count();
-            // the definition of the macro itself, or prose about it
+            // the definition of the macro, or prose about it
             let Some(literal) = after.strip_prefix('(').map(str::trim_start) else { continue };
             if !literal.starts_with('"') {
                 continue;
             }
-            let Some((text, _)) = literal_at(literal) else {
-                return Err(format!("{file}:{line}: unfinished text"));
-            };
-            marked.entry(text).or_default().insert(file.to_owned());
+            let malformed = || format!("{file}:{line}: malformed text");
+            let (text, after) = literal_at(literal).ok_or_else(malformed)?;
+            let marked = texts.entry(text).or_default();
+            marked.files.insert(file.to_owned());
+            if macro_name == "trn!" {
+                let literal = after.trim_start().strip_prefix(',').map(str::trim_start);
+                let (plural, _) = literal.and_then(literal_at).ok_or_else(malformed)?;
+                marked.plural = Some(plural);
+            }
         }
     }
     Ok(())
 }
 
-/// The value of the string literal at the beginning of `text`, and what follows it.
+/// The value of the string literal at the start of `text`, and the rest.
 fn literal_at(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.strip_prefix('"')?.chars();
@@ -55,7 +70,7 @@ fn literal_at(text: &str) -> Option<(String, &str)> {
                 't' => value.push('\t'),
                 'r' => value.push('\r'),
                 '\n' => {
-                    // the line goes on at its first word
+                    // the literal continues at the first word of the next line
                     chars = chars.as_str().trim_start().chars();
                 }
                 'u' => {
@@ -71,102 +86,64 @@ fn literal_at(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Reads a `.po` file. Entries that are marked as fuzzy or are not translated have no translation.
+/// Reads a `.po` file.
 ///
 /// # Errors
-/// The line that cannot be read, or the text that is there twice.
-pub(crate) fn parse(text: &str) -> Result<Catalogue, String> {
-    let mut catalogue = Catalogue::new();
-    let mut entry = Entry::default();
-    for (index, line) in text.lines().enumerate() {
-        let failed = |what: &str| Err(format!("line {}: {what}", index + 1));
-        let line = line.trim();
-        if let Some(comment) = line.strip_prefix('#') {
-            if entry.id.is_some() && entry.translation.is_some() {
-                entry.finish(&mut catalogue)?;
-            }
-            entry.is_fuzzy |= comment.starts_with(',') && comment.contains("fuzzy");
-        } else if let Some(literal) = line.strip_prefix("msgid ") {
-            entry.finish(&mut catalogue)?;
-            let Some((text, "")) = literal_at(literal) else { return failed("no text") };
-            entry.id = Some(text);
-        } else if let Some(literal) = line.strip_prefix("msgstr ") {
-            let Some((text, "")) = literal_at(literal) else { return failed("no text") };
-            entry.translation = Some(text);
-        } else if line.starts_with('"') {
-            let Some((text, "")) = literal_at(line) else { return failed("no text") };
-            match (&mut entry.translation, &mut entry.id) {
-                (Some(translation), _) => translation.push_str(&text),
-                (None, Some(id)) => id.push_str(&text),
-                (None, None) => return failed("a text that belongs to nothing"),
-            }
-        } else if !line.is_empty() {
-            return failed("neither a comment nor a message");
-        }
-    }
-    entry.finish(&mut catalogue)?;
-    Ok(catalogue)
+/// What is malformed.
+pub(crate) fn parse(text: &str) -> Result<Catalog, String> {
+    polib::po_file::parse_from_reader(text.as_bytes()).map_err(|error| error.to_string())
 }
 
-#[derive(Default)]
-struct Entry {
-    id: Option<String>,
-    translation: Option<String>,
-    is_fuzzy: bool,
+/// The translations of a message, one per plural form; empty if it is untranslated or fuzzy.
+pub(crate) fn translations(catalog: &Catalog, id: &str, plural: Option<&str>) -> Vec<String> {
+    let found = catalog.find_message(None, id, plural);
+    let Some(message) = found.filter(|message| !message.is_fuzzy()) else { return Vec::new() };
+    let forms = match message.msgstr_plural() {
+        Ok(forms) => forms.clone(),
+        Err(_) => message.msgstr().map(|text| vec![text.to_owned()]).unwrap_or_default(),
+    };
+    if forms.iter().any(String::is_empty) { Vec::new() } else { forms }
 }
 
-impl Entry {
-    fn finish(&mut self, catalogue: &mut Catalogue) -> Result<(), String> {
-        let done = std::mem::take(self);
-        let (Some(id), translation) = (done.id, done.translation.unwrap_or_default()) else {
-            self.is_fuzzy = done.is_fuzzy;
-            return Ok(());
+/// A catalogue of all marked texts, with the translations that `known` has.
+pub(crate) fn merge(metadata: &CatalogMetadata, texts: &MarkedTexts, known: &Catalog) -> Catalog {
+    let mut merged = Catalog::new(metadata.clone());
+    for (id, marked) in texts {
+        let files: Vec<&str> = marked.files.iter().map(String::as_str).collect();
+        let source = files.join("\n");
+        let mut forms = translations(known, id, marked.plural.as_deref());
+        let message = match &marked.plural {
+            Some(plural) => {
+                forms.resize(metadata.plural_rules.nplurals, String::new());
+                Message::build_plural()
+                    .with_source(source)
+                    .with_msgid(id.clone())
+                    .with_msgid_plural(plural.clone())
+                    .with_msgstr_plural(forms)
+                    .done()
+            }
+            None => Message::build_singular()
+                .with_source(source)
+                .with_msgid(id.clone())
+                .with_msgstr(forms.pop().unwrap_or_default())
+                .done(),
         };
-        let translation = if done.is_fuzzy { String::new() } else { translation };
-        match catalogue.insert(id.clone(), translation) {
-            None => Ok(()),
-            Some(_) => Err(format!("twice: {id:?}")),
-        }
+        merged.append_or_update(message);
     }
+    merged
 }
 
-/// A `.po` file with every marked text, its translation where `known` has one.
-pub(crate) fn format(header: &str, marked: &Marked, known: &Catalogue) -> String {
-    let mut out = String::new();
-    push_entry(&mut out, "", header);
-    for (id, files) in marked {
-        out.push('\n');
-        for file in files {
-            // writing to a String cannot fail
-            let _infallible = writeln!(out, "#: {file}");
-        }
-        push_entry(&mut out, id, known.get(id).map(String::as_str).unwrap_or_default());
-    }
-    out
-}
-
-fn push_entry(out: &mut String, id: &str, translation: &str) {
-    push_text(out, "msgid", id);
-    push_text(out, "msgstr", translation);
-}
-
-/// A line of the file for each line of the text, as gettext's tools write it.
-fn push_text(out: &mut String, keyword: &str, text: &str) {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    out.push_str(keyword);
-    if lines.len() > 1 {
-        out.push_str(" \"\"\n");
-    } else {
-        out.push(' ');
-    }
-    if lines.is_empty() {
-        out.push_str("\"\"\n");
-    }
-    for line in lines {
-        let line = line.replace('\\', "\\\\").replace('"', "\\\"");
-        let line = line.replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r");
-        let _infallible = writeln!(out, "\"{line}\"");
-    }
+/// The text of a `.po` file.
+///
+/// # Errors
+/// If a text cannot be written.
+pub(crate) fn format(catalog: &Catalog) -> std::io::Result<String> {
+    let mut writer = BufWriter::new(Vec::new());
+    polib::po_file::write(catalog, &mut writer)?;
+    let bytes = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    let text = String::from_utf8(bytes).map_err(std::io::Error::other)?;
+    // one line end at the end of the file
+    Ok(text.trim_end_matches('\n').to_owned() + "\n")
 }
 
 /// The names of values in a text, sorted.
@@ -185,6 +162,24 @@ pub(crate) fn placeholders(text: &str) -> Vec<&str> {
     }
     found.sort_unstable();
     found
+}
+
+/// The variant of `i18n::PluralRule` for a catalogue's `Plural-Forms`.
+///
+/// # Errors
+/// If the shell does not implement the rule.
+pub(crate) fn plural_rule(metadata: &CatalogMetadata) -> Result<&'static str, String> {
+    let rules = &metadata.plural_rules;
+    match (rules.nplurals, rules.expr.as_str()) {
+        (1, "0") => Ok("Single"),
+        (2, "(n != 1)") => Ok("NotOne"),
+        (2, "(n > 1)") => Ok("AboveOne"),
+        (
+            3,
+            "(n%10==1 && n%100!=11 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2)",
+        ) => Ok("EastSlavic"),
+        _ => Err(format!("unsupported plural rule: {}", rules.dump())),
+    }
 }
 
 /// The languages of a `LINGUAS` file.

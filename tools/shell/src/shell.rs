@@ -8,12 +8,15 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::Args;
 use crate::command::{Action, ConnectionUse, Dialect};
+use crate::commands;
 use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::grammar::parse::Command;
+use crate::grammar::parse::{Command, ParseError};
+use crate::host_preview::HostPreview;
 use crate::i18n::tr;
 use crate::log::Level;
+use crate::suggest;
 use crate::ui::Ui;
 
 /// Result of a command string.
@@ -35,8 +38,7 @@ pub(crate) struct Shell {
     pub(crate) dialect: Dialect,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
-    /// For looking at the host behind a local connection.
-    pub(crate) surroundings: oxivirt_network::embed::Environment,
+    pub(crate) host: HostPreview,
     runtime: Runtime,
 }
 
@@ -53,8 +55,8 @@ impl Shell {
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
-        let surroundings = oxivirt_network::embed::Environment::of_process();
-        Ok(Self { ui, environment, dialect, registry, connection, surroundings, runtime })
+        let host = HostPreview::of_process();
+        Ok(Self { ui, environment, dialect, registry, connection, host, runtime })
     }
 
     /// Moves connections to a background thread, so that keepalive pings are answered and events arrive while the
@@ -74,9 +76,11 @@ impl Shell {
 
     /// The prompt of interactive mode.
     pub(crate) fn prompt(&self) -> &'static str {
-        match self.connection.access {
-            Access::ReadWrite => "virsh # ",
-            Access::ReadOnly => "virsh > ",
+        match (self.dialect, self.connection.access) {
+            (Dialect::Virsh, Access::ReadWrite) => "virsh # ",
+            (Dialect::Virsh, Access::ReadOnly) => "virsh > ",
+            (Dialect::Oxish, Access::ReadWrite) => "oxish # ",
+            (Dialect::Oxish, Access::ReadOnly) => "oxish > ",
         }
     }
 
@@ -119,8 +123,40 @@ impl Shell {
                 self.ui.error(&line)?;
                 self.ui.error(error.message())
             }
+            Failure::Hinted(failure, hint) => {
+                self.report(*failure)?;
+                self.ui.hint(&hint)
+            }
             Failure::Reported => Ok(()),
             Failure::Output(error) => Err(error),
+        }
+    }
+
+    /// Prints the message of a mistake in a command string, and what may have been meant.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn report_parse_error(&mut self, error: &ParseError) -> io::Result<()> {
+        self.ui.error(&error.message())?;
+        let suggestion = match error {
+            ParseError::UnknownCommand { word } => {
+                commands::suggest(self.dialect, &String::from_utf8_lossy(word))
+            }
+            ParseError::UnknownOption { command, option } => {
+                let def = commands::all(self.dialect).find(|def| def.name == *command);
+                let names: Vec<&str> = def
+                    .into_iter()
+                    .flat_map(|def| def.listed(self.dialect))
+                    .map(|(_, option)| option.name)
+                    .collect();
+                let word = String::from_utf8_lossy(option).into_owned();
+                suggest::closest(&word, names).map(|name| format!("--{name}"))
+            }
+            _ => None,
+        };
+        match suggestion {
+            Some(suggestion) => self.ui.hint(&suggest::did_you_mean(&suggestion)),
+            None => Ok(()),
         }
     }
 

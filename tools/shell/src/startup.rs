@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use oxivirt::{Access, Registry, Version};
+use oxivirt::{Access, Registry};
 
 use crate::args::Value;
 use crate::command::{ConnectionUse, Dialect, Kind};
@@ -24,7 +24,7 @@ use crate::log::{Level, Log};
 use crate::options::{GlobalOption, Scanner};
 use crate::shell::{Outcome, Shell};
 use crate::terminal;
-use crate::ui::{Colors, Progress, Timing, Ui, Verbosity};
+use crate::ui::{Colors, Hints, Progress, Timing, Ui, Verbosity};
 
 /// The shell ends at once, with this status.
 struct Exit(ExitCode);
@@ -61,8 +61,11 @@ pub(crate) fn run(
     {
         shell.ui.colors = Colors::Shown;
     }
-    if dialect == Dialect::Oxish && io::stderr().is_terminal() {
-        shell.ui.progress = Progress::Shown;
+    if dialect == Dialect::Oxish {
+        shell.ui.hints = Hints::Shown;
+        if io::stderr().is_terminal() {
+            shell.ui.progress = Progress::Shown;
+        }
     }
     let status = go(&mut shell, &program, words).unwrap_or_else(|Exit(status)| status);
     shell.disconnect();
@@ -82,7 +85,13 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
         match scanner.next() {
             Ok(None) => break,
             Ok(Some(option)) => connect_now |= apply(shell, program, &option)?,
-            Err(error) => return fail(shell, &error.message()),
+            Err(error) => {
+                shell.ui.error(&error.message())?;
+                if let Some(hint) = error.hint() {
+                    shell.ui.hint(&hint)?;
+                }
+                return Err(Exit(ExitCode::FAILURE));
+            }
         }
     }
     let words: Vec<Vec<u8>> = scanner.into_rest().into_iter().map(OsString::into_vec).collect();
@@ -100,7 +109,10 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     };
     let commands = match commands.transpose() {
         Ok(commands) => commands,
-        Err(error) => return fail(shell, &error.message()),
+        Err(error) => {
+            shell.report_parse_error(&error)?;
+            return Err(Exit(ExitCode::FAILURE));
+        }
     };
     match &commands {
         Some(commands) => trace(shell, commands)?,
@@ -186,7 +198,7 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
         'v' if text == "long" => return long_version(shell),
         'V' => return long_version(shell),
         _ => {
-            shell.ui.print(format!("{}\n", Version::LIBVIRT))?;
+            shell.ui.print(help::short_version(shell.dialect))?;
             return Err(Exit(ExitCode::SUCCESS));
         }
     }
@@ -194,7 +206,7 @@ fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool
 }
 
 fn long_version(shell: &mut Shell) -> Result<bool, Exit> {
-    shell.ui.print(help::long_version())?;
+    shell.ui.print(help::long_version(shell.dialect))?;
     Err(Exit(ExitCode::SUCCESS))
 }
 

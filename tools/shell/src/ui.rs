@@ -57,6 +57,15 @@ pub(crate) enum Colors {
     Shown,
 }
 
+/// Whether hints are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hints {
+    /// As virsh, which prints none.
+    #[default]
+    Hidden,
+    Shown,
+}
+
 /// Whether a command ends with an empty line, or the time it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Trailer {
@@ -92,6 +101,7 @@ pub(crate) struct Ui {
     pub(crate) timing: Timing,
     pub(crate) colors: Colors,
     pub(crate) progress: Progress,
+    pub(crate) hints: Hints,
     trailer: Trailer,
     pub(crate) log: Log,
 }
@@ -100,8 +110,8 @@ impl Ui {
     pub(crate) fn new(out: Box<dyn Write>, err: Box<dyn Write>, log: Log) -> Self {
         let (verbosity, timing) = (Verbosity::Normal, Timing::Off);
         let (colors, trailer) = (Colors::Never, Trailer::Wanted);
-        let (buffer, progress) = (Vec::new(), Progress::Hidden);
-        Self { out, err, buffer, verbosity, timing, colors, progress, trailer, log }
+        let (buffer, progress, hints) = (Vec::new(), Progress::Hidden, Hints::Hidden);
+        Self { out, err, buffer, verbosity, timing, colors, progress, hints, trailer, log }
     }
 
     /// Shows no messages until [`Ui::restore_errors`].
@@ -207,6 +217,20 @@ impl Ui {
         Ok(())
     }
 
+    /// Advice below a message, where hints are shown.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub(crate) fn hint(&mut self, text: &str) -> io::Result<()> {
+        if self.hints == Hints::Hidden {
+            return Ok(());
+        }
+        self.flush()?;
+        let line = tr!("hint: {text}", text = text);
+        self.write_err(format!("{line}\n").as_bytes());
+        Ok(())
+    }
+
     /// A message for whoever follows what the shell does (`-d`, `-l`).
     ///
     /// # Errors
@@ -297,6 +321,16 @@ mod tests {
         assert_eq!(both.text(), "a\nerror: b\n");
         ui.flush().unwrap();
         assert_eq!(both.text(), "a\nerror: b\nc\n\n");
+    }
+
+    #[test]
+    fn hints_are_printed_only_where_they_are_shown() {
+        let err = Capture::default();
+        let mut ui = Ui::new(Box::new(Capture::default()), Box::new(err.clone()), Log::default());
+        ui.hint("a").unwrap();
+        ui.hints = Hints::Shown;
+        ui.hint("b").unwrap();
+        assert_eq!(err.text(), "hint: b\n");
     }
 
     #[test]

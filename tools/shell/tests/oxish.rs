@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::ffi::OsStr;
+
 /// Runs `oxish` with `words`; stdout, stderr, exit status.
 fn run(words: &[&str]) -> (String, String, Option<i32>) {
+    run_program(OsStr::new(env!("CARGO_BIN_EXE_oxish")), words)
+}
+
+fn run_program(program: &OsStr, words: &[&str]) -> (String, String, Option<i32>) {
     #[expect(clippy::disallowed_methods, reason = "the program under test is waited for by hand")]
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oxish"));
+    let mut command = std::process::Command::new(program);
     let output = command.args(words).env_clear().env("TZ", "UTC").output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(output.stderr), output.status.code())
@@ -54,7 +60,7 @@ fn only_the_last_command_counts() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_done() {
+fn mistakes_are_reported_before_any_command_runs() {
     let (stdout, stderr, status) = run(&["-c", "nowhere:///", "net-start default --frob"]);
     assert_eq!((stdout.as_str(), status), ("", Some(1)));
     assert_eq!(stderr, "error: command 'net-start' doesn't support option --frob\n");
@@ -87,4 +93,114 @@ fn partial_changes() {
          error: Operation not supported: can't update 'bridge' section of network 'default'\n",
         1,
     );
+}
+
+/// A link to the shell called `virsh`.
+fn virsh(dir: &tempfile::TempDir) -> std::path::PathBuf {
+    let link = dir.path().join("virsh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_oxish"), &link).unwrap();
+    link
+}
+
+#[test]
+fn the_version_names_both_projects() {
+    let version = format!("oxish {} (libvirt 11.3.0)\n", env!("CARGO_PKG_VERSION"));
+    for option in ["-v", "--version", "--version=short"] {
+        assert_eq!(run(&[option]), (version.clone(), String::new(), Some(0)), "{option}");
+    }
+    let (long, ..) = run(&["-V"]);
+    assert!(long.starts_with("oxish, the shell of Oxivirt "), "{long}");
+    let dir = tempfile::tempdir().unwrap();
+    let (short, _, status) = run_program(virsh(&dir).as_os_str(), &["--version"]);
+    assert_eq!((short.as_str(), status), ("11.3.0\n", Some(0)));
+}
+
+#[track_caller]
+fn check_hint(words: &[&str], message: &str, hint: &str) {
+    let (_, stderr, status) = run(words);
+    assert_eq!(status, Some(1), "{words:?}");
+    assert!(stderr.ends_with(&format!("error: {message}\nhint: {hint}\n")), "{words:?}: {stderr}");
+    let dir = tempfile::tempdir().unwrap();
+    let (_, stderr, _) = run_program(virsh(&dir).as_os_str(), words);
+    assert!(!stderr.contains("hint:"), "virsh prints no hints: {stderr}");
+}
+
+#[test]
+fn mistyped_words_get_a_suggestion() {
+    check_hint(&["net-lst"], "unknown command: 'net-lst'", "did you mean 'net-list'?");
+    check_hint(&["start lab"], "unknown command: 'start'", "did you mean 'net-start'?");
+    let message = "command 'net-list' doesn't support option --al";
+    check_hint(&["net-list --al"], message, "did you mean '--all'?");
+    let message = "unsupported option '--conect=x'. See --help.";
+    check_hint(&["--conect=x", "uri"], message, "did you mean '--connect'?");
+}
+
+#[test]
+fn wrong_values_list_the_valid_ones() {
+    let test = ["-c", "test:///default"];
+    let with = |command| [test[0], test[1], command];
+    check_hint(
+        &with("net-update default ad dns-txt x"),
+        "unrecognized command name 'ad'",
+        "did you mean 'add'? Valid values: add, modify, delete, add-last, add-first",
+    );
+    check_hint(
+        &with("net-event --event life"),
+        "unknown event type life",
+        "did you mean 'lifecycle'? Valid values: lifecycle, metadata-change",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.xml");
+    let xml = "<network><name>x</name><forward mode='routed'/></network>";
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), xml.as_bytes()).unwrap();
+    check_hint(
+        &["-c", "test:///default", "net-define", &file.display().to_string()],
+        "unsupported configuration: unknown forwarding type 'routed'",
+        "did you mean 'route'? Valid values: none, nat, route, open, bridge, private, vepa, passthrough, hostdev",
+    );
+}
+
+#[test]
+fn formats_that_do_not_exist_are_oxish_only() {
+    let (_, stderr, status) = run(&["-c", "test:///default", "net-list --format jsn"]);
+    let expect = "error: unknown format 'jsn'\n\
+        hint: did you mean 'json'? Valid values: table, json, yaml, csv, name\n";
+    assert_eq!((stderr.as_str(), status), (expect, Some(1)));
+}
+
+#[test]
+fn a_missing_daemon_is_named() {
+    let (_, stderr, status) = run(&["-c", "network:///system?socket=/nonexistent/s", "uri"]);
+    assert_eq!(status, Some(1));
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines[0], "error: failed to connect to the hypervisor");
+    let message = "error: Failed to connect socket to '/nonexistent/s': No such file or directory";
+    assert_eq!(lines[1], message);
+    assert!(lines[2].starts_with("hint: no daemon is listening: start oxivirtd"), "{stderr}");
+    assert!(lines[2].contains("network:///embed?root=/"), "{stderr}");
+}
+
+#[test]
+fn completions_escape_blanks() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("guest.xml");
+    let xml = "<network><name>guest lan</name><bridge name='b'/></network>";
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), xml.as_bytes()).unwrap();
+    let define = format!("net-define {}", file.display());
+    for (complete, expect) in [
+        ("complete -- net-info g", "guest\\ lan\n"),
+        ("complete --values -- net-info 'guest\\ l'", "guest\\ lan\n"),
+        // as in virsh, the escaped word has no completion
+        ("complete -- net-info 'guest\\ l'", ""),
+    ] {
+        let commands = format!("{define}; {complete}");
+        let (stdout, ..) = run(&["-q", "-c", "test:///default", &commands]);
+        assert_eq!(stdout, expect, "{complete}");
+    }
+}
+
+#[test]
+fn takeover_plans_count_networks() {
+    let (stdout, _, status) = run(&["net-takeover", "--plan", "--root", "/nonexistent"]);
+    assert_eq!((stdout.as_str(), status), ("0 networks, nothing was changed\n\n", Some(0)));
 }

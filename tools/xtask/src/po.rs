@@ -3,56 +3,73 @@
 //! `po/oxivirt.pot` is written anew. Each catalogue of `po/LINGUAS` keeps its translations, gets an empty
 //! entry for a new text and loses what is not marked any more.
 
+#[expect(dead_code, reason = "the shell's build script uses the rest")]
 #[path = "../../shell/src/po.rs"]
 mod catalogue;
 
 use std::fs;
 use std::path::Path;
 
+use polib::catalog::Catalog;
+use polib::metadata::CatalogMetadata;
+
 use crate::process;
 use crate::ui::{self, Failure};
-use catalogue::{Catalogue, Marked};
-
-const TEMPLATE_HEADER: &str = "Project-Id-Version: oxivirt\nMIME-Version: 1.0\n\
-    Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n";
+use catalogue::MarkedTexts;
 
 /// Runs the task.
 pub(crate) fn run() -> Result<(), Failure> {
     let workspace = process::workspace();
-    let mut marked = Marked::new();
-    collect(&workspace, &workspace.join("tools/shell/src"), &mut marked)?;
+    let mut texts = MarkedTexts::new();
+    collect(&workspace, &workspace.join("tools/shell/src"), &mut texts)?;
     let dir = workspace.join("po");
-    let template = catalogue::format(TEMPLATE_HEADER, &marked, &Catalogue::new());
-    write(&dir.join("oxivirt.pot"), &template)?;
-    ui::line(format!("oxivirt.pot: {} texts", marked.len()));
+    let none = Catalog::new(metadata(""));
+    save(&dir.join("oxivirt.pot"), &catalogue::merge(&none.metadata, &texts, &none))?;
+    ui::line(format!("oxivirt.pot: {} texts", texts.len()));
     let linguas = read(&dir.join("LINGUAS"))?;
     for language in catalogue::languages(&linguas) {
         let path = dir.join(format!("{language}.po"));
         let known = if path.is_file() {
-            let text = read(&path)?;
-            catalogue::parse(&text)
+            catalogue::parse(&read(&path)?)
                 .map_err(|error| Failure::new(format!("{language}.po: {error}")))?
         } else {
-            Catalogue::new()
+            Catalog::new(metadata(language))
         };
-        let fresh = format!("{TEMPLATE_HEADER}Language: {language}\n");
-        let header = known.get("").cloned().unwrap_or(fresh);
-        write(&path, &catalogue::format(&header, &marked, &known))?;
-        let missing =
-            marked.keys().filter(|id| known.get(*id).is_none_or(String::is_empty)).count();
-        ui::line(format!("{language}.po: {missing} texts to translate"));
-        for (id, translation) in known.iter().filter(|(id, _)| marked.contains_key(*id)) {
-            if !translation.is_empty()
-                && catalogue::placeholders(id) != catalogue::placeholders(translation)
-            {
-                return Err(Failure::new(format!("{language}.po: other values than in {id:?}")));
+        let merged = catalogue::merge(&known.metadata, &texts, &known);
+        save(&path, &merged)?;
+        let mut missing = 0;
+        for (id, marked) in &texts {
+            let forms = catalogue::translations(&merged, id, marked.plural.as_deref());
+            missing += usize::from(forms.is_empty());
+            let expected = catalogue::placeholders(marked.plural.as_deref().unwrap_or(id));
+            if forms.iter().any(|form| catalogue::placeholders(form) != expected) {
+                let what = format!("{language}.po: the placeholders differ from those of {id:?}");
+                return Err(Failure::new(what));
             }
         }
+        ui::line(format!("{language}.po: {missing} texts to translate"));
     }
     Ok(())
 }
 
-fn collect(workspace: &Path, dir: &Path, marked: &mut Marked) -> Result<(), Failure> {
+fn metadata(language: &str) -> CatalogMetadata {
+    CatalogMetadata {
+        project_id_version: "oxivirt".to_owned(),
+        mime_version: "1.0".to_owned(),
+        content_type: "text/plain; charset=UTF-8".to_owned(),
+        content_transfer_encoding: "8bit".to_owned(),
+        language: language.to_owned(),
+        ..CatalogMetadata::default()
+    }
+}
+
+fn save(path: &Path, catalog: &Catalog) -> Result<(), Failure> {
+    let text = catalogue::format(catalog)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    write(path, &text)
+}
+
+fn collect(workspace: &Path, dir: &Path, texts: &mut MarkedTexts) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", dir.display()));
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
@@ -61,10 +78,10 @@ fn collect(workspace: &Path, dir: &Path, marked: &mut Marked) -> Result<(), Fail
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            collect(workspace, &path, marked)?;
+            collect(workspace, &path, texts)?;
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let name = path.strip_prefix(workspace).unwrap_or(&path).display().to_string();
-            catalogue::extract(&name, &read(&path)?, marked).map_err(Failure::new)?;
+            catalogue::extract(&name, &read(&path)?, texts).map_err(Failure::new)?;
         }
     }
     Ok(())

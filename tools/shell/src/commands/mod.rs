@@ -7,9 +7,10 @@ mod host;
 mod network;
 mod shell;
 
-use crate::command::{CommandDef, Dialect, Group, Origin};
+use crate::command::{CommandDef, Dialect, Group, Origin, Visibility};
 use crate::grammar::parse::Commands;
 use crate::i18n::mark;
+use crate::suggest;
 
 /// All commands, in the order of listings.
 pub(crate) const GROUPS: &[Group] = &[
@@ -99,6 +100,17 @@ pub(crate) fn groups(dialect: Dialect) -> impl Iterator<Item = &'static Group> {
 /// The commands of a dialect.
 pub(crate) fn all(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef> {
     groups(dialect).flat_map(|group| group.commands.iter().copied())
+}
+
+/// The command closest to `word`; the prefix `net-` may be missing.
+pub(crate) fn suggest(dialect: Dialect, word: &str) -> Option<String> {
+    let shown = || all(dialect).filter(|def| def.visibility == Visibility::Shown);
+    let full = suggest::closest(word, shown().map(|def| def.name));
+    let prefixed = || {
+        let short = shown().filter_map(|def| def.name.strip_prefix("net-"));
+        suggest::closest(word, short).map(|name| format!("net-{name}"))
+    };
+    full.map(str::to_owned).or_else(prefixed)
 }
 
 /// The command table of one dialect, for the parser.

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::po::{self, Catalogue, Marked};
+use polib::catalog::Catalog;
+
+use crate::po::{self, MarkedTexts};
 
 #[track_caller]
 fn check(text: &str, expect: &str) {
@@ -54,54 +56,65 @@ fn a_language_is_found_by_its_nearest_tag() {
         ("ja_JP.eucJP", "はい"),
         ("es_MX", "sí"),
     ] {
-        assert_eq!(lookup(catalogue(tag).unwrap(), "yes"), text, "{tag}");
+        assert_eq!(catalogue(tag).unwrap().translation("yes", 0), Some(text), "{tag}");
     }
     assert!(catalogue("xx").is_none());
-    assert_eq!(lookup(catalogue("de").unwrap(), "no such text"), "no such text");
+    assert_eq!(catalogue("de").unwrap().translation("no such text", 0), None);
+}
+
+#[test]
+fn plural_forms_follow_gettext() {
+    let forms = |rule: PluralRule| [0, 1, 2, 5, 11, 21, 22, 112].map(|n| rule.form(n));
+    assert_eq!(forms(PluralRule::Single), [0; 8]);
+    assert_eq!(forms(PluralRule::NotOne), [1, 0, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(forms(PluralRule::AboveOne), [0, 0, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(forms(PluralRule::EastSlavic), [2, 0, 1, 2, 2, 0, 1, 2]);
+    assert_eq!(counted("{count} a", "{count} b", 1), "{count} a");
+    assert_eq!(counted("{count} a", "{count} b", 2), "{count} b");
 }
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn marked() -> Marked {
-    let mut marked = Marked::new();
-    collect(&workspace().join("tools/shell/src"), &mut marked);
-    marked
+fn marked() -> MarkedTexts {
+    let mut texts = MarkedTexts::new();
+    collect(&workspace().join("tools/shell/src"), &mut texts);
+    texts
 }
 
-fn collect(dir: &Path, marked: &mut Marked) {
+fn collect(dir: &Path, texts: &mut MarkedTexts) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, marked);
+            collect(&path, texts);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let name = path.strip_prefix(workspace()).unwrap().display().to_string();
-            po::extract(&name, &std::fs::read_to_string(&path).unwrap(), marked).unwrap();
+            po::extract(&name, &std::fs::read_to_string(&path).unwrap(), texts).unwrap();
         }
     }
 }
 
-fn read(name: &str) -> Catalogue {
+fn read(name: &str) -> Catalog {
     let text = std::fs::read_to_string(workspace().join("po").join(name)).unwrap();
     po::parse(&text).unwrap()
 }
 
-fn ids(catalogue: &Catalogue) -> BTreeSet<&str> {
-    catalogue.keys().map(String::as_str).filter(|id| !id.is_empty()).collect()
+fn ids(catalog: &Catalog) -> BTreeSet<&str> {
+    catalog.messages().map(|message| message.msgid()).collect()
 }
 
 const HINT: &str = "run `cargo xtask po`, then translate what is new";
 
 #[test]
 fn the_template_has_every_text_and_no_other() {
-    let (marked, template) = (marked(), read("oxivirt.pot"));
-    let expected: BTreeSet<&str> = marked.keys().map(String::as_str).collect();
+    let (texts, template) = (marked(), read("oxivirt.pot"));
+    let expected: BTreeSet<&str> = texts.keys().map(String::as_str).collect();
     assert_eq!(ids(&template), expected, "{HINT}");
     assert!(expected.len() > 300, "only {} texts are marked", expected.len());
 }
 
-/// Texts which are the same in a language: proper names, and what has no words.
+/// Texts that are the same in a language: proper names, and texts without words.
 const SAME: &[(&str, &[&str])] = &[
     ("de", &["Name", "Name:"]),
     ("es", &["error: {message}", "no"]),
@@ -111,55 +124,67 @@ const SAME: &[(&str, &[&str])] = &[
 
 #[test]
 fn every_catalogue_is_complete() {
-    let template = read("oxivirt.pot");
+    let texts = marked();
     let linguas = std::fs::read_to_string(workspace().join("po/LINGUAS")).unwrap();
     let languages = po::languages(&linguas);
     for needed in ["de", "es", "fr", "ja", "pt_BR", "ru", "zh_CN"] {
         assert!(languages.contains(&needed), "{needed}");
     }
     for language in languages {
-        let catalogue = read(&format!("{language}.po"));
-        assert_eq!(ids(&catalogue), ids(&template), "{language}: {HINT}");
-        for (id, translation) in catalogue.iter().filter(|(id, _)| !id.is_empty()) {
-            assert!(!translation.is_empty(), "{language}: {id:?} is not translated");
-            assert_eq!(po::placeholders(id), po::placeholders(translation), "{language}: {id:?}");
-            let ends =
-                |text: &str| (text.starts_with('\n'), text.ends_with('\n'), text.ends_with(' '));
-            assert_eq!(ends(id), ends(translation), "{language}: blanks around {id:?}");
-            let may_be_same = SAME.iter().any(|(tag, texts)| {
-                (*tag == "*" || *tag == language) && texts.contains(&id.as_str())
-            });
-            // what is left without values and signs is no text
-            let has_words =
-                id.split(['{', '}']).step_by(2).any(|part| part.contains(char::is_alphabetic));
-            assert!(
-                translation != id || may_be_same || !has_words,
-                "{language}: {id:?} is translated by itself"
-            );
+        let catalog = read(&format!("{language}.po"));
+        let n_forms = catalog.metadata.plural_rules.nplurals;
+        assert_eq!(ids(&catalog), texts.keys().map(String::as_str).collect(), "{language}: {HINT}");
+        for (id, marked) in &texts {
+            let forms = po::translations(&catalog, id, marked.plural.as_deref());
+            let expected = if marked.plural.is_some() { n_forms } else { 1 };
+            assert_eq!(forms.len(), expected, "{language}: {id:?} is not translated");
+            for form in &forms {
+                check_translation(language, marked.plural.as_deref().unwrap_or(id), form);
+            }
         }
     }
 }
 
+#[track_caller]
+fn check_translation(language: &str, id: &str, translation: &str) {
+    assert_eq!(po::placeholders(id), po::placeholders(translation), "{language}: {id:?}");
+    let ends = |text: &str| (text.starts_with('\n'), text.ends_with('\n'), text.ends_with(' '));
+    assert_eq!(ends(id), ends(translation), "{language}: blanks around {id:?}");
+    let may_be_same =
+        SAME.iter().any(|(tag, texts)| (*tag == "*" || *tag == language) && texts.contains(&id));
+    // the parts outside placeholders
+    let has_words = id.split(['{', '}']).step_by(2).any(|part| part.contains(char::is_alphabetic));
+    assert!(
+        translation != id || may_be_same || !has_words,
+        "{language}: the translation of {id:?} equals it"
+    );
+}
+
 #[test]
-fn catalogues_are_read_as_they_are_written() {
-    let mut marked = Marked::new();
-    po::extract(
-        "a.rs",
-        "tr!(\n \"one {x}\\n two \\\"q\\\"\", x = 1); mark!(\"a \\\n   b\"); str!(\"no\"); `tr!(…)`",
-        &mut marked,
-    )
-    .unwrap();
-    let ids: Vec<_> = marked.keys().cloned().collect();
-    assert_eq!(ids, ["a b", "one {x}\n two \"q\""]);
-    let known = Catalogue::from([("a b".to_owned(), "ä\n\tß \\".to_owned())]);
-    let text = po::format("Language: de\n", &marked, &known);
+fn catalogues_survive_writing_and_reading() {
+    let mut texts = MarkedTexts::new();
+    let source =
+        "tr!(\n \"one {x}\\n two \\\"q\\\"\", x = 1); mark!(\"a \\\n   b\"); str!(\"no\"); `tr!(…)`
+        trn!(\"{count} a\", \"{count} b\", count = n)";
+    po::extract("a.rs", source, &mut texts).unwrap();
+    let ids: Vec<_> = texts.keys().cloned().collect();
+    assert_eq!(ids, ["a b", "one {x}\n two \"q\"", "{count} a"]);
+    assert_eq!(texts["{count} a"].plural.as_deref(), Some("{count} b"));
+    let german = "msgid \"\"\nmsgstr \"\"\n\"Language: de\\n\"\n\"Plural-Forms: nplurals=2; plural=(n != 1);\\n\"\n\n\
+        msgid \"a b\"\nmsgstr \"ä\\n\\tß \\\\\"\n\n\
+        #, fuzzy\nmsgid \"old\"\nmsgstr \"alt\"\n\n\
+        msgid \"{count} a\"\nmsgid_plural \"{count} b\"\nmsgstr[0] \"{count} c\"\nmsgstr[1] \"{count} d\"\n";
+    let known = po::parse(german).unwrap();
+    assert_eq!(po::translations(&known, "old", None), Vec::<String>::new());
+    let text = po::format(&po::merge(&known.metadata, &texts, &known)).unwrap();
     let read = po::parse(&text).unwrap();
-    assert_eq!(read["a b"], "ä\n\tß \\");
-    assert_eq!(read["one {x}\n two \"q\""], "");
-    assert_eq!(read[""], "Language: de\n");
-    let fuzzy = po::parse("#, fuzzy\nmsgid \"a\"\nmsgstr \"b\"\n").unwrap();
-    assert_eq!(fuzzy["a"], "");
-    assert!(po::parse("msgid \"a\"\nmsgstr \"b\"\nmsgid \"a\"\nmsgstr \"c\"\n").is_err());
-    assert!(po::parse("nonsense").is_err());
+    assert_eq!(po::translations(&read, "a b", None), ["ä\n\tß \\"]);
+    assert!(po::translations(&read, "one {x}\n two \"q\"", None).is_empty());
+    let counted = po::translations(&read, "{count} a", Some("{count} b"));
+    assert_eq!(counted, ["{count} c", "{count} d"]);
+    assert_eq!(read.metadata.language, "de");
+    assert_eq!(po::plural_rule(&read.metadata).unwrap(), "NotOne");
+    let header = "msgid \"\"\nmsgstr \"Plural-Forms: nonsense\\n\"\n";
+    assert!(po::parse(header).is_err());
     assert_eq!(po::placeholders("{b} {a} {not so} {"), ["a", "b"]);
 }

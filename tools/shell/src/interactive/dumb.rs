@@ -1,4 +1,4 @@
-//! A line editor for terminals that can only print: no cursor movement, but completion.
+//! A line editor for terminals without cursor movement; it has completion.
 
 use std::io::{self, Read as _};
 
@@ -20,7 +20,7 @@ const ESCAPE: u8 = 0x1b;
 /// # Errors
 /// If the terminal cannot be read or written.
 pub(super) fn read(shell: &mut Shell, prompt: &str) -> io::Result<Input> {
-    // First, so that who sees the prompt may press any key.
+    // before the prompt, so that no key typed after it is echoed by the terminal
     let _modes = terminal::keys();
     shell.ui.print(prompt)?;
     shell.ui.flush()?;
@@ -55,7 +55,7 @@ pub(super) fn read(shell: &mut Shell, prompt: &str) -> io::Result<Input> {
                 )?;
             }
             b'\t' => tab(shell, &mut line, prompt, tabs)?,
-            // a key that moves: what it stands for cannot be shown
+            // cursor movement is not supported
             ESCAPE => skip_sequence()?,
             key if key < 0x20 => {}
             key => {
@@ -91,7 +91,7 @@ impl Line {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// Takes the last `count` characters away.
+    /// Erases the last `count` characters.
     fn erase(&mut self, shell: &mut Shell, count: usize) -> io::Result<()> {
         let text = self.text();
         let gone: Vec<char> = text.chars().rev().take(count).collect();
@@ -107,7 +107,7 @@ impl Line {
     }
 }
 
-/// The first TAB goes as far as there is no choice, the second one lists the choices.
+/// The first TAB inserts the common prefix, the second one lists the candidates.
 fn tab(shell: &mut Shell, line: &mut Line, prompt: &str, tabs: usize) -> io::Result<()> {
     let text = line.text();
     let candidates = complete(shell, &text);
@@ -115,14 +115,13 @@ fn tab(shell: &mut Shell, line: &mut Line, prompt: &str, tabs: usize) -> io::Res
     let common = common_prefix(&candidates.words);
     match common.strip_prefix(typed) {
         Some(rest) if candidates.words.len() == 1 => {
-            let blank = if common.ends_with('/') { "" } else { " " };
-            line.add(shell, &format!("{rest}{blank}"))
+            line.add(shell, &format!("{rest}{}", candidates.ending()))
         }
         Some(rest) if !rest.is_empty() => line.add(shell, rest),
         _ if tabs < 2 || candidates.words.is_empty() => shell.ui.print("\u{7}"),
         _ => {
             shell.ui.print("\n")?;
-            for word in &candidates.words {
+            for word in candidates.listed() {
                 shell.ui.print(format!("{word}\n"))?;
             }
             shell.ui.print(format!("{prompt}{text}"))

@@ -73,7 +73,7 @@ pub(crate) fn run(shell: &mut Shell, program: &str) -> io::Result<ExitCode> {
         };
         history.add(&line);
         match parse_string(line.as_bytes(), &Table::of(shell.dialect)) {
-            Err(error) => shell.ui.error(&error.message())?,
+            Err(error) => shell.report_parse_error(&error)?,
             Ok(commands) => {
                 startup::trace(shell, &commands)?;
                 if shell.run_all(&commands)? == Outcome::Quit {

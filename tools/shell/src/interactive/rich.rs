@@ -46,7 +46,7 @@ pub(super) fn read(shell: &mut Shell, prompt: &str, history: &History) -> io::Re
     }
 }
 
-/// What the editor asks the shell.
+/// Gives rustyline the shell's completion.
 struct LineHelper<'s> {
     shell: RefCell<&'s mut Shell>,
 }
@@ -62,11 +62,10 @@ impl Completer for LineHelper<'_> {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let line = line.get(..cursor).unwrap_or(line);
         let found = complete(&mut self.shell.borrow_mut(), line);
-        let single = found.words.len() == 1;
-        let pairs = found.words.into_iter().map(|display| {
-            let blank = if single && !display.ends_with('/') { " " } else { "" };
-            let replacement = format!("{display}{blank}");
-            Pair { display, replacement }
+        let ending = found.ending();
+        let pairs = found.words.iter().zip(found.listed()).map(|(word, listed)| Pair {
+            display: listed.to_owned(),
+            replacement: format!("{word}{ending}"),
         });
         Ok((found.start, pairs.collect()))
     }

@@ -1,20 +1,41 @@
-//! The word at the cursor, and what it can become.
+//! The word at the cursor and its completions.
 
 use std::path::Path;
 
 use crate::complete::{CompletionMode, candidates, takes_file};
 use crate::shell::Shell;
 
-/// What can stand in the place of the word at the end of a line.
+/// Completions of the word at the end of a line.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    /// Where the word begins, in bytes.
+    /// Byte offset of the word.
     pub(super) start: usize,
-    /// As they would be typed.
+    /// As they would be typed, without a closing quote.
     pub(super) words: Vec<String>,
+    /// The quote that is open before the word.
+    quote: Option<char>,
 }
 
-/// What the word at the end of `line` can become.
+impl Candidates {
+    /// What follows the only candidate: the closing quote and a blank, nothing after a directory.
+    pub(super) fn ending(&self) -> String {
+        match self.words.as_slice() {
+            [word] if word.ends_with('/') => String::new(),
+            [_] => self.quote.map(String::from).unwrap_or_default() + " ",
+            _ => String::new(),
+        }
+    }
+
+    /// The candidates as a list shows them, without the open quote.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| match self.quote {
+            Some(quote) => word.strip_prefix(quote).unwrap_or(word),
+            None => word.as_str(),
+        })
+    }
+}
+
+/// Completes the word at the end of `line`.
 pub(super) fn complete(shell: &mut Shell, line: &str) -> Candidates {
     let word = Word::at_end(line);
     let errors = shell.ui.silence_errors();
@@ -25,10 +46,10 @@ pub(super) fn complete(shell: &mut Shell, line: &str) -> Candidates {
         found = files(&word.text);
     }
     let words = found.iter().map(|candidate| word.spell(candidate)).collect();
-    Candidates { start: word.start, words }
+    Candidates { start: word.start, words, quote: word.quote }
 }
 
-/// What all candidates begin with.
+/// The longest common prefix.
 pub(super) fn common_prefix(words: &[String]) -> &str {
     let Some((first, rest)) = words.split_first() else { return "" };
     let mut length = first.len();
@@ -51,7 +72,7 @@ struct Word {
 }
 
 impl Word {
-    /// readline's word breaks; what is quoted or escaped breaks no word.
+    /// Splits at readline's word breaks, except inside quotes and after a backslash.
     fn at_end(line: &str) -> Self {
         const BREAKS: &str = " \t\n`@$><=;|&{(";
         let mut word = Self { start: 0, text: String::new(), quote: None };
@@ -74,7 +95,7 @@ impl Word {
         word
     }
 
-    /// A candidate as it would be typed here.
+    /// A candidate as it would be typed at this place.
     fn spell(&self, candidate: &str) -> String {
         match self.quote {
             Some(quote) => format!("{quote}{candidate}"),
@@ -123,6 +144,21 @@ mod tests {
         check("net-info a\\ b", 9, "a b", "a\\ b");
         check("uri; net", 5, "net", "a\\ b");
         check("net-info \"x\\\"y", 9, "x\"y", "\"a b");
+    }
+
+    #[test]
+    fn a_single_candidate_closes_its_quote() {
+        let candidates = |words: &[&str], quote| Candidates {
+            start: 0,
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            quote,
+        };
+        assert_eq!(candidates(&["'guest lan"], Some('\'')).ending(), "' ");
+        assert_eq!(candidates(&["guest\\ lan"], None).ending(), " ");
+        assert_eq!(candidates(&["dir/"], None).ending(), "");
+        let two = candidates(&["\"a", "\"b"], Some('"'));
+        assert_eq!(two.ending(), "");
+        assert_eq!(two.listed().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("capabilities", mark!("print what the host can do as XML"), run)
-        .about(mark!("Prints what the host and its driver can do, as XML."))
+    CommandDef::new("capabilities", mark!("print the capabilities of the host as XML"), run)
+        .about(mark!("Prints the capabilities of the host and the driver as XML."))
         .options(&[XPATH, WRAP]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {

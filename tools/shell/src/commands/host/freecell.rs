@@ -9,8 +9,8 @@ use crate::shell::Shell;
 pub(crate) const COMMAND: CommandDef = CommandDef::new("freecell", mark!("show free memory"), run)
     .about(mark!("Shows the free memory of the host, or of its NUMA cells."))
     .options(&[
-        OptionDef::number("cellno", mark!("only this NUMA cell")).accepted(),
-        OptionDef::flag("all", mark!("every NUMA cell")),
+        OptionDef::number("cellno", mark!("number of a NUMA cell")).accepted(),
+        OptionDef::flag("all", mark!("show all NUMA cells")),
     ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {

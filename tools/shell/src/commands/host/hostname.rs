@@ -7,7 +7,7 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("hostname", mark!("print the name of the host"), run);
+    CommandDef::new("hostname", mark!("print the host name"), run);
 
 fn run(shell: &mut Shell, _: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;

@@ -7,9 +7,9 @@ use crate::i18n::mark;
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("maxvcpus", mark!("print how many processors a guest may have"), run)
-        .about(mark!("Prints the largest number of virtual processors of one guest."))
-        .options(&[OptionDef::text("type", mark!("kind of guest")).accepted()]);
+    CommandDef::new("maxvcpus", mark!("print the maximum number of virtual CPUs of a guest"), run)
+        .about(mark!("Prints how many virtual CPUs a guest can have at most."))
+        .options(&[OptionDef::text("type", mark!("domain type")).accepted()]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let kind = args.text("type")?;

@@ -8,9 +8,12 @@ use crate::shell::Shell;
 use crate::table::print_fields;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("nodecpumap", mark!("show which processors run"), run)
-        .about(mark!("Shows which processors of the host are present and which are online."))
-        .options(&[OptionDef::flag("pretty", mark!("ranges of numbers instead of a map"))]);
+    CommandDef::new("nodecpumap", mark!("show the CPU map of the host"), run)
+        .about(mark!("Shows which CPUs of the host are present and which are online."))
+        .options(&[OptionDef::flag(
+            "pretty",
+            mark!("print ranges of CPU numbers instead of a map"),
+        )]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;

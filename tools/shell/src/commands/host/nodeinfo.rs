@@ -8,8 +8,8 @@ use crate::shell::Shell;
 use crate::table::print_fields;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("nodeinfo", mark!("show processors and memory of the host"), run)
-        .about(mark!("Shows processors and memory of the host."));
+    CommandDef::new("nodeinfo", mark!("show CPUs and memory of the host"), run)
+        .about(mark!("Shows the CPUs and the memory of the host."));
 
 fn run(shell: &mut Shell, _: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;

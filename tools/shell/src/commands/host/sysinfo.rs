@@ -7,8 +7,8 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("sysinfo", mark!("print the firmware's tables as XML"), run)
-        .about(mark!("Prints what the firmware of the host says about it, as XML."));
+    CommandDef::new("sysinfo", mark!("print the SMBIOS tables of the host as XML"), run)
+        .about(mark!("Prints the SMBIOS tables of the host as XML."));
 
 fn run(shell: &mut Shell, _: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;

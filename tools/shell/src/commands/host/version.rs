@@ -9,8 +9,8 @@ use crate::i18n::{mark, tr};
 use crate::shell::{Shell, is_unsupported};
 
 pub(crate) const COMMAND: CommandDef = CommandDef::new("version", mark!("show versions"), run)
-    .about(mark!("Shows the versions of the library, of the driver and of the other side."))
-    .options(&[OptionDef::flag("daemon", mark!("the version of the daemon too"))]);
+    .about(mark!("Shows the versions of the library, the driver and the hypervisor."))
+    .options(&[OptionDef::flag("daemon", mark!("also show the version of the daemon"))]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;

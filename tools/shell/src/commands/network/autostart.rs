@@ -10,11 +10,11 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-autostart", mark!("start a network at boot, or stop doing so"), run)
-        .about(mark!("Marks a stored network to be started with the host."))
+    CommandDef::new("net-autostart", mark!("enable or disable autostart of a network"), run)
+        .about(mark!("Marks a persistent network to be started at boot."))
         .options(&[
             network_option(ListFlags::PERSISTENT),
-            OptionDef::flag("disable", mark!("do not start it with the host")),
+            OptionDef::flag("disable", mark!("disable autostart")),
         ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {

@@ -10,8 +10,8 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-create", mark!("start a temporary network from XML"), run)
-        .about(mark!("Starts a network that is forgotten when it stops."))
+    CommandDef::new("net-create", mark!("create a transient network from an XML file"), run)
+        .about(mark!("Starts a transient network, which has no stored definition."))
         .options(&[file_option(), VALIDATE]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
@@ -20,7 +20,8 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let flags = if args.flag("validate") { CreateFlags::VALIDATE } else { CreateFlags::NONE };
     let network = shell
         .wait(connect.network_create_xml(&xml, flags))
-        .context(|| tr!("Failed to create network from {file}", file = file))?;
+        .context(|| tr!("Failed to create network from {file}", file = file))
+        .map_err(|failure| failure.hint_for_document(&xml))?;
     let name = network.name();
     shell.ui.extra(tr!("Network {name} created from {file}\n", name = name, file = file))?;
     Ok(())

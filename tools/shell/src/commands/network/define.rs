@@ -10,7 +10,7 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-define", mark!("store a network from XML"), run)
+    CommandDef::new("net-define", mark!("define a persistent network from an XML file"), run)
         .about(mark!(
             "Stores a network definition, or replaces the one with the same UUID and name."
         ))
@@ -22,7 +22,8 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let flags = if args.flag("validate") { DefineFlags::VALIDATE } else { DefineFlags::NONE };
     let network = shell
         .wait(connect.network_define_xml(&xml, flags))
-        .context(|| tr!("Failed to define network from {file}", file = file))?;
+        .context(|| tr!("Failed to define network from {file}", file = file))
+        .map_err(|failure| failure.hint_for_document(&xml))?;
     let name = network.name();
     shell.ui.extra(tr!("Network {name} defined from {file}\n", name = name, file = file))?;
     Ok(())

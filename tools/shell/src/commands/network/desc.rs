@@ -12,13 +12,15 @@ use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-desc", mark!("show or change title or description"), run)
-        .about(mark!("Shows the description of a network, or replaces it by the words given."))
+        .about(mark!(
+            "Shows the description or title of a network, or replaces it with the given words."
+        ))
         .options(&[
             network_option(ListFlags::NONE),
             LIVE,
             CONFIG,
             CURRENT,
-            OptionDef::flag("title", mark!("the title, not the description")),
+            OptionDef::flag("title", mark!("use the title instead of the description")),
             OptionDef::flag("edit", mark!("change the text in an editor")),
             OptionDef::list("new-desc", mark!("the new text")).positional().may_be_empty(),
         ]);

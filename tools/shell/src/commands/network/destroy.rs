@@ -1,22 +1,21 @@
 //! `net-destroy`: stop a network.
 
 use oxivirt::{ListFlags, XmlFlags};
-use oxivirt_network::preview::{self, Place};
 
 use super::network_option;
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
-use crate::dry_run;
 use crate::failure::{ErrorContext as _, Failure};
 use crate::format::{Format, OBJECT_FORMAT};
 use crate::i18n::{mark, tr};
+use crate::plan_output;
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef = CommandDef::new("net-destroy", mark!("stop a network"), run)
-    .about(mark!("Stops a running network; a stored one stays defined."))
+    .about(mark!("Stops an active network; a persistent one stays defined."))
     .options(&[
         network_option(ListFlags::ACTIVE),
-        OptionDef::flag("dry-run", mark!("show what would be done")).ours(),
+        OptionDef::flag("dry-run", mark!("print the steps without carrying them out")).ours(),
         OBJECT_FORMAT,
     ]);
 
@@ -29,10 +28,9 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
         let persistent = shell.wait(network.is_persistent())?;
         let uri = shell.wait(network.connect().uri())?;
-        let place = Place::of_uri(&uri, &shell.surroundings);
-        let plan = preview::destroy(&xml, persistent, place.as_ref(), &shell.surroundings);
-        let steps = shell.wait(plan).context(line)?;
-        return dry_run::print(shell, format, network.name(), &steps);
+        let plan =
+            shell.wait(shell.host.destroy(network.name(), &xml, persistent, &uri)).context(line)?;
+        return plan_output::print(shell, format, &plan);
     }
     shell.wait(network.destroy()).context(line)?;
     shell.ui.extra(tr!("Network {name} destroyed\n", name = name))?;

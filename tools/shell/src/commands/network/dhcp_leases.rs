@@ -1,23 +1,23 @@
 //! `net-dhcp-leases`: list DHCP leases.
 
 use oxivirt::{DhcpLease, IpAddrType, ListFlags};
-use serde_json::Value;
+use serde::Serialize;
 
 use super::network_option;
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, OptionDef};
 use crate::failure::{ErrorContext as _, Failure};
-use crate::format::{self, FORMAT, Format, Records};
+use crate::format::{self, FORMAT, Format, Record, print_records};
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 use crate::table::{Table, print_table};
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-dhcp-leases", mark!("list DHCP leases"), run)
-        .about(mark!("Lists the addresses that guests of a network have now."))
+        .about(mark!("Lists the current DHCP leases of a network."))
         .options(&[
             network_option(ListFlags::ACTIVE),
-            OptionDef::text("mac", mark!("only the guest with this MAC address"))
+            OptionDef::text("mac", mark!("list only the leases of this MAC address"))
                 .accepted()
                 .complete(Completer::Mac),
             FORMAT,
@@ -33,7 +33,9 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         .context(|| tr!("Failed to get leases info for {name}", name = name))?;
     leases.sort_by_key(|lease| lease.mac.clone().unwrap_or_default().to_ascii_lowercase());
     if let Some(format) = format {
-        return records(network.name(), leases).print(shell, format);
+        let records: Vec<_> =
+            leases.into_iter().map(|lease| LeaseRecord::new(network.name(), lease)).collect();
+        return print_records(shell, format, &records);
     }
     let mut table = Table::new([
         tr!("Expiry Time"),
@@ -49,8 +51,22 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     print_table(shell, &table)
 }
 
-fn records(network: &str, leases: Vec<DhcpLease>) -> Records {
-    const KEYS: &[&str] = &[
+/// A lease in machine-readable listings.
+#[derive(Debug, Serialize)]
+struct LeaseRecord {
+    network: String,
+    expiry: Option<String>,
+    mac: Option<String>,
+    iaid: Option<String>,
+    protocol: &'static str,
+    address: String,
+    prefix: u32,
+    hostname: Option<String>,
+    client_id: Option<String>,
+}
+
+impl Record for LeaseRecord {
+    const KEYS: &'static [&'static str] = &[
         "network",
         "expiry",
         "mac",
@@ -61,26 +77,26 @@ fn records(network: &str, leases: Vec<DhcpLease>) -> Records {
         "hostname",
         "client_id",
     ];
-    let mut records = Records::new(KEYS, "address");
-    for lease in leases {
-        // a lease without an end
-        let expiry = match lease.expiry_time {
-            0 => Value::Null,
-            seconds => format::time(seconds),
-        };
-        records.push([
-            network.into(),
-            expiry,
-            lease.mac.into(),
-            lease.iaid.into(),
-            protocol(lease.addr_type).into(),
-            lease.ipaddr.into(),
-            lease.prefix.into(),
-            lease.hostname.into(),
-            lease.client_id.into(),
-        ]);
+
+    fn name(&self) -> String {
+        self.address.clone()
     }
-    records
+}
+
+impl LeaseRecord {
+    fn new(network: &str, lease: DhcpLease) -> Self {
+        Self {
+            network: network.to_owned(),
+            expiry: format::expiry(lease.expiry_time),
+            mac: lease.mac,
+            iaid: lease.iaid,
+            protocol: protocol(lease.addr_type),
+            address: lease.ipaddr,
+            prefix: lease.prefix,
+            hostname: lease.hostname,
+            client_id: lease.client_id,
+        }
+    }
 }
 
 fn protocol(addr_type: IpAddrType) -> &'static str {

@@ -17,10 +17,7 @@ pub(crate) const COMMAND: CommandDef =
         .about(mark!("Prints the definition of a network as XML."))
         .options(&[
             network_option(ListFlags::NONE),
-            OptionDef::flag(
-                "inactive",
-                mark!("the definition that takes effect at the next start"),
-            ),
+            OptionDef::flag("inactive", mark!("print the definition used at the next start")),
             XPATH,
             WRAP,
             OBJECT_FORMAT,
@@ -33,7 +30,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let xml = shell.wait(network.xml_desc(flags))?;
     if let Some(format) = format {
         let value = json::of_document(&xml).map_err(|error| {
-            Failure::Message(tr!("cannot read the XML: {error}", error = error))
+            Failure::Message(tr!("cannot parse the XML: {error}", error = error))
         })?;
         return print_value(shell, format, &value);
     }

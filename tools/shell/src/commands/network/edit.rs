@@ -18,7 +18,7 @@ pub(crate) const COMMAND: CommandDef =
         ))
         .options(&[
             network_option(ListFlags::NONE),
-            OptionDef::flag("diff", mark!("show what changes and ask before it is stored")).ours(),
+            OptionDef::flag("diff", mark!("show the changes and ask before storing them")).ours(),
         ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
@@ -26,7 +26,8 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let connect = shell.connect()?;
     let fetch = |shell: &mut Shell| stored_xml(shell, &network);
     let apply = |shell: &mut Shell, text: &str| {
-        shell.wait(connect.network_define_xml(text, DefineFlags::NONE)).map_err(Into::into)
+        let defined = shell.wait(connect.network_define_xml(text, DefineFlags::NONE));
+        defined.map_err(|error| Failure::Driver(error).hint_for_document(text))
     };
     let preview: Option<&editor::Preview<'_>> = if args.flag("diff") {
         Some(&editor::show_difference)

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::format::{EVENT_FORMATS, Format};
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::suggest::valid_values;
 
 const EVENTS: &[&str] = &["lifecycle", "metadata-change"];
 
@@ -19,21 +20,29 @@ const LONGEST_TIMEOUT: u32 = 2_147_483;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-event", mark!("wait for network events"), run)
-        .about(mark!("Waits for an event and prints it, or prints all until it is stopped."))
+        .about(mark!(
+            "Waits for an event and prints it, or with --loop prints all events until interrupted."
+        ))
         .options(&[
             OptionDef::text("network", mark!("only events of this network"))
                 .accepted()
                 .complete(Completer::Network(ListFlags::NONE.bits())),
-            OptionDef::text("event", mark!("kind of event"))
+            OptionDef::text("event", mark!("event type"))
                 .accepted()
                 .complete(Completer::Words(EVENTS)),
-            OptionDef::flag("loop", mark!("until the timeout or ^C, not only the first event")),
-            OptionDef::number("timeout", mark!("seconds to wait")).accepted(),
-            OptionDef::flag("list", mark!("list the kinds of events")),
-            OptionDef::flag("timestamp", mark!("the time in front of each event")),
-            OptionDef::text("format", mark!("json: an object a line"))
-                .complete(Completer::Words(EVENT_FORMATS))
-                .ours(),
+            OptionDef::flag(
+                "loop",
+                mark!("print events until the timeout or ^C, not only the first one"),
+            ),
+            OptionDef::number("timeout", mark!("timeout in seconds")).accepted(),
+            OptionDef::flag("list", mark!("list the event types")),
+            OptionDef::flag("timestamp", mark!("print the time before each event")),
+            OptionDef::text(
+                "format",
+                mark!("output format: text, or json with one object per line"),
+            )
+            .complete(Completer::Words(EVENT_FORMATS))
+            .ours(),
         ]);
 
 /// What ended the wait.
@@ -55,7 +64,8 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         return Err(Failure::Message(tr!("either --list or --event <type> is required")));
     };
     if !EVENTS.contains(&word.as_str()) {
-        return Err(Failure::Message(tr!("unknown event type {event}", event = word)));
+        let failure = Failure::Message(tr!("unknown event type {event}", event = word));
+        return Err(failure.hint(valid_values(&word, EVENTS)));
     }
     let id = NetworkEventId::from_word(&word).unwrap_or(NetworkEventId::Lifecycle);
     let timeout = timeout(args)?;

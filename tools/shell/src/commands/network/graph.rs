@@ -5,6 +5,7 @@ use oxivirt::ListFlags;
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, OptionDef};
 use crate::failure::{ErrorContext as _, Failure};
+use crate::format::unknown_format;
 use crate::graph;
 use crate::i18n::{mark, tr};
 use crate::inventory;
@@ -13,28 +14,23 @@ use crate::shell::Shell;
 const FORMATS: &[&str] = &["text", "dot", "svg", "json"];
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-graph", mark!("show networks and their guests as a picture"), run)
+    CommandDef::new("net-graph", mark!("draw networks and their guests"), run)
         .about(mark!(
-            "Shows networks with their bridges, uplinks, ports and leases: as a tree, for Graphviz, or as an SVG picture."
+            "Draws networks with their bridges, uplinks, ports and leases, as a text tree, a Graphviz graph or an SVG picture."
         ))
         .options(&[
             OptionDef::text("network", mark!("only this network"))
                 .positional()
                 .complete(Completer::Network(ListFlags::NONE.bits())),
-            OptionDef::flag("all", mark!("networks that do not run, too")),
-            OptionDef::text("format", mark!("text, dot, svg or json"))
+            OptionDef::flag("all", mark!("include inactive networks")),
+            OptionDef::text("format", mark!("output format: text, dot, svg or json"))
                 .complete(Completer::Words(FORMATS)),
         ]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let format = args.text("format")?.unwrap_or_else(|| "text".to_owned());
     if !FORMATS.contains(&format.as_str()) {
-        let known = FORMATS.join(", ");
-        return Err(Failure::Message(tr!(
-            "unknown format '{format}', there are: {known}",
-            format = format,
-            known = known
-        )));
+        return Err(unknown_format(&format, FORMATS));
     }
     let networks = if args.has_named("network") {
         vec![shell.network(args)?]
@@ -56,7 +52,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         "svg" => shell.ui.data(graph::svg(&nodes))?,
         "json" => {
             let format = crate::format::Format::Json;
-            crate::format::print_value(shell, format, &inventory::value(&nodes))?;
+            crate::format::print_value(shell, format, &nodes)?;
         }
         _ => {
             let text = graph::tree(&shell.ui, &nodes);

@@ -1,7 +1,7 @@
 //! `net-info`: show a network's state.
 
-use oxivirt::{Autostart, ListFlags};
-use serde_json::json;
+use oxivirt::{Autostart, ListFlags, Uuid};
+use serde::Serialize;
 
 use super::network_option;
 use crate::args::Args;
@@ -14,22 +14,34 @@ use crate::table::print_fields;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-info", mark!("show a network's state"), run)
-        .about(mark!("Shows what is known of a network."))
+        .about(mark!("Shows the state of a network."))
         .options(&[network_option(ListFlags::NONE), OBJECT_FORMAT]);
+
+/// The machine-readable result.
+#[derive(Debug, Serialize)]
+struct InfoRecord {
+    name: String,
+    uuid: Uuid,
+    active: Option<bool>,
+    persistent: Option<bool>,
+    autostart: Option<bool>,
+    bridge: Option<String>,
+}
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let format = Format::of_object(args)?;
     let network = shell.network(args)?;
     if let Some(format) = format {
-        let value = json!({
-            "name": network.name(),
-            "uuid": network.uuid().to_string(),
-            "active": shell.wait(network.is_active()).ok(),
-            "persistent": shell.wait(network.is_persistent()).ok(),
-            "autostart": shell.wait(network.autostart()).ok().map(|found| found == Autostart::Enabled),
-            "bridge": shell.wait(network.bridge_name()).ok(),
-        });
-        return print_value(shell, format, &value);
+        let autostart = shell.wait(network.autostart()).ok();
+        let record = InfoRecord {
+            name: network.name().to_owned(),
+            uuid: network.uuid(),
+            active: shell.wait(network.is_active()).ok(),
+            persistent: shell.wait(network.is_persistent()).ok(),
+            autostart: autostart.map(|autostart| autostart == Autostart::Enabled),
+            bridge: shell.wait(network.bridge_name()).ok(),
+        };
+        return print_value(shell, format, &record);
     }
     let yes_no = |yes| if yes { tr!("yes") } else { tr!("no") };
     let mut lines =

@@ -10,23 +10,23 @@ use crate::command::{CommandDef, Completer, OptionDef};
 use crate::failure::{ErrorContext as _, Failure};
 use crate::format::{Format, OBJECT_FORMAT, print_value};
 use crate::i18n::{mark, tr};
-use crate::inventory;
+use crate::inventory::LeaseRecord;
 use crate::shell::Shell;
 
 /// A driver without lease events is asked this often.
 const AGAIN: Duration = Duration::from_millis(250);
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-lease-wait", mark!("wait until a guest has an address"), run)
+    CommandDef::new("net-lease-wait", mark!("wait for the DHCP lease of a guest"), run)
         .about(mark!(
-            "Waits until the guest with a MAC address has a DHCP lease, and prints its addresses, one a line."
+            "Waits for a DHCP lease of a MAC address and prints the leased addresses, one per line."
         ))
         .options(&[
             OptionDef::text("mac", mark!("MAC address of the guest")).positional().required(),
             OptionDef::text("network", mark!("only this network"))
                 .accepted()
                 .complete(Completer::Network(ListFlags::ACTIVE.bits())),
-            OptionDef::number("timeout", mark!("seconds to wait")),
+            OptionDef::number("timeout", mark!("timeout in seconds")),
             OBJECT_FORMAT,
         ]);
 
@@ -49,7 +49,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
             return print(shell, format, &found);
         }
         if end.is_some_and(|end| Instant::now() >= end) {
-            return Err(Failure::Message(tr!("no lease for {mac} in time", mac = mac)));
+            return Err(Failure::Message(tr!("timed out waiting for a lease of {mac}", mac = mac)));
         }
         shell.ui.flush()?;
         let interrupted = shell.wait(async {
@@ -86,8 +86,9 @@ fn print(
     found: &[(String, DhcpLease)],
 ) -> Result<(), Failure> {
     if let Some(format) = format {
-        let values = found.iter().map(|(network, lease)| inventory::lease_value(network, lease));
-        return print_value(shell, format, &values.collect::<Vec<_>>().into());
+        let records: Vec<_> =
+            found.iter().map(|(network, lease)| LeaseRecord::new(network, lease)).collect();
+        return print_value(shell, format, &records);
     }
     for (_, lease) in found {
         shell.ui.print(format!("{}\n", lease.ipaddr))?;

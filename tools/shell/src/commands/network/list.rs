@@ -3,28 +3,29 @@
 use std::collections::BTreeSet;
 
 use oxivirt::{Connect, ListFlags, Network, Uuid};
+use serde::Serialize;
 
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
 use crate::failure::{ErrorContext as _, Failure};
-use crate::format::{FORMAT, Format, Records};
+use crate::format::{FORMAT, Format, Record, print_records};
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 use crate::table::{Table, print_table};
 
 pub(crate) const COMMAND: CommandDef = CommandDef::new("net-list", mark!("list networks"), run)
-    .about(mark!("Lists running networks, or those that the options choose."))
+    .about(mark!("Lists active networks, or those selected by the options."))
     .options(&[
-        OptionDef::flag("inactive", mark!("networks that do not run")),
-        OptionDef::flag("all", mark!("all networks")),
-        OptionDef::flag("persistent", mark!("networks with a stored definition")),
-        OptionDef::flag("transient", mark!("networks without a stored definition")),
-        OptionDef::flag("autostart", mark!("networks that start with the host")),
-        OptionDef::flag("no-autostart", mark!("networks that do not start with the host")),
+        OptionDef::flag("inactive", mark!("list inactive networks")),
+        OptionDef::flag("all", mark!("list active and inactive networks")),
+        OptionDef::flag("persistent", mark!("list persistent networks")),
+        OptionDef::flag("transient", mark!("list transient networks")),
+        OptionDef::flag("autostart", mark!("list networks with autostart")),
+        OptionDef::flag("no-autostart", mark!("list networks without autostart")),
         OptionDef::flag("uuid", mark!("UUIDs only")),
         OptionDef::flag("name", mark!("names only")),
         OptionDef::flag("table", mark!("a table (default)")),
-        OptionDef::flag("title", mark!("the title of each network in the table")),
+        OptionDef::flag("title", mark!("show the title of each network")),
         FORMAT,
     ]);
 
@@ -77,7 +78,14 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     rows.sort_by_key(|row| row.network.name().to_ascii_lowercase());
     let with_title = args.flag("title");
     match format {
-        Some(format) => records(rows, with_title).print(shell, format),
+        Some(format) if with_title => {
+            let records: Vec<TitledRecord> = rows.into_iter().map(Into::into).collect();
+            print_records(shell, format, &records)
+        }
+        Some(format) => {
+            let records: Vec<NetworkRecord> = rows.into_iter().map(Into::into).collect();
+            print_records(shell, format, &records)
+        }
         None => print_table(shell, &table(rows, with_title)),
     }
 }
@@ -135,19 +143,56 @@ fn table(rows: Vec<Row>, with_title: bool) -> Table {
     table
 }
 
-fn records(rows: Vec<Row>, with_title: bool) -> Records {
-    const KEYS: &[&str] = &["name", "uuid", "active", "persistent", "autostart", "title"];
-    let keys = if with_title { KEYS } else { KEYS.get(..5).unwrap_or(KEYS) };
-    let mut records = Records::new(keys, "name");
-    for row in rows {
-        records.push([
-            row.network.name().into(),
-            row.network.uuid().to_string().into(),
-            row.active.into(),
-            row.persistent.into(),
-            row.autostart.into(),
-            row.title.into(),
-        ]);
+/// A network in machine-readable listings.
+#[derive(Debug, Serialize)]
+struct NetworkRecord {
+    name: String,
+    uuid: Uuid,
+    active: bool,
+    persistent: bool,
+    autostart: bool,
+}
+
+/// The same with `--title`.
+#[derive(Debug, Serialize)]
+struct TitledRecord {
+    name: String,
+    uuid: Uuid,
+    active: bool,
+    persistent: bool,
+    autostart: bool,
+    title: Option<String>,
+}
+
+impl Record for NetworkRecord {
+    const KEYS: &'static [&'static str] = &["name", "uuid", "active", "persistent", "autostart"];
+
+    fn name(&self) -> String {
+        self.name.clone()
     }
-    records
+}
+
+impl Record for TitledRecord {
+    const KEYS: &'static [&'static str] =
+        &["name", "uuid", "active", "persistent", "autostart", "title"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl From<Row> for NetworkRecord {
+    fn from(row: Row) -> Self {
+        let Row { network, active, persistent, autostart, title: _ } = row;
+        let name = network.name().to_owned();
+        Self { name, uuid: network.uuid(), active, persistent, autostart }
+    }
+}
+
+impl From<Row> for TitledRecord {
+    fn from(row: Row) -> Self {
+        let Row { network, active, persistent, autostart, title } = row;
+        let name = network.name().to_owned();
+        Self { name, uuid: network.uuid(), active, persistent, autostart, title }
+    }
 }

@@ -10,22 +10,25 @@ use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
-pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-metadata", mark!("show or change custom XML"), run)
-        .about(mark!(
-            "Shows the element that a program keeps in the metadata of a network, or changes it."
-        ))
-        .options(&[
-            network_option(ListFlags::NONE),
-            OptionDef::text("uri", mark!("namespace of the element")).positional().required(),
-            LIVE,
-            CONFIG,
-            CURRENT,
-            OptionDef::flag("edit", mark!("change the element in an editor")),
-            OptionDef::text("key", mark!("prefix of the namespace in the XML")).accepted(),
-            OptionDef::text("set", mark!("the new element")).accepted(),
-            OptionDef::flag("remove", mark!("remove the element")),
-        ]);
+pub(crate) const COMMAND: CommandDef = CommandDef::new(
+    "net-metadata",
+    mark!("show or change custom XML"),
+    run,
+)
+.about(mark!(
+    "Shows or changes the custom XML that an application keeps in the metadata of a network."
+))
+.options(&[
+    network_option(ListFlags::NONE),
+    OptionDef::text("uri", mark!("namespace of the element")).positional().required(),
+    LIVE,
+    CONFIG,
+    CURRENT,
+    OptionDef::flag("edit", mark!("change the element in an editor")),
+    OptionDef::text("key", mark!("prefix of the namespace in the XML")).accepted(),
+    OptionDef::text("set", mark!("the new element")).accepted(),
+    OptionDef::flag("remove", mark!("remove the element")),
+]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     for (first, second) in [

@@ -51,11 +51,13 @@ const fn file_option() -> OptionDef {
         .complete(Completer::Path)
 }
 
-const VALIDATE: OptionDef = OptionDef::flag("validate", mark!("check the XML against the schema"));
+const VALIDATE: OptionDef =
+    OptionDef::flag("validate", mark!("validate the XML against the schema"));
 
-const LIVE: OptionDef = OptionDef::flag("live", mark!("the running network"));
-const CONFIG: OptionDef = OptionDef::flag("config", mark!("the stored definition"));
-const CURRENT: OptionDef = OptionDef::flag("current", mark!("whatever is in effect"));
+const LIVE: OptionDef = OptionDef::flag("live", mark!("affect the running network"));
+const CONFIG: OptionDef = OptionDef::flag("config", mark!("affect the stored definition"));
+const CURRENT: OptionDef =
+    OptionDef::flag("current", mark!("affect the current state of the network"));
 
 /// The scope that `--live` and `--config` select; neither is the current state.
 fn scope(args: &Args) -> UpdateFlags {

@@ -9,8 +9,9 @@ use crate::failure::Failure;
 use crate::i18n::mark;
 use crate::shell::{Lookup, Shell};
 
-pub(crate) const COMMAND: CommandDef = CommandDef::new("net-name", mark!("UUID to name"), run)
-    .options(&[network_option(ListFlags::NONE).complete(Completer::NetworkUuid)]);
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("net-name", mark!("convert a network UUID to the name"), run)
+        .options(&[network_option(ListFlags::NONE).complete(Completer::NetworkUuid)]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let network = shell.lookup(args, Lookup::Uuid)?;

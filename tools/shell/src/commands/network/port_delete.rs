@@ -10,8 +10,8 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-port-delete", mark!("remove a port"), run)
-        .about(mark!("Removes a port of a running network."))
+    CommandDef::new("net-port-delete", mark!("delete a network port"), run)
+        .about(mark!("Deletes a port of an active network."))
         .options(&[network_option(ListFlags::ACTIVE), port_option()]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-port-dumpxml", mark!("print a port's XML"), run)
-        .about(mark!("Prints what is known of a port as XML."))
+        .about(mark!("Prints the description of a port as XML."))
         .options(&[network_option(ListFlags::ACTIVE), port_option(), XPATH, WRAP]);
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {

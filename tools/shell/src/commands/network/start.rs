@@ -1,32 +1,32 @@
 //! `net-start`: start a stored network.
 
 use oxivirt::{ListFlags, Network};
-use oxivirt_network::preview::{self, Place};
 use tokio::task::JoinSet;
 
 use super::edit::stored_xml;
 use super::network_option;
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
-use crate::dry_run;
 use crate::failure::{ErrorContext as _, Failure};
 use crate::format::{Format, OBJECT_FORMAT};
-use crate::i18n::{mark, tr};
+use crate::i18n::{mark, tr, trn};
+use crate::plan_output;
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-start", mark!("start a stored network"), run)
-        .about(mark!("Starts a network that was defined before."))
+    CommandDef::new("net-start", mark!("start an inactive network"), run)
+        .about(mark!("Starts an inactive persistent network."))
         .options(&[
             network_option(ListFlags::INACTIVE).waived_by(&["all", "autostarted"]),
-            OptionDef::flag("all", mark!("every network that does not run")).ours(),
-            OptionDef::flag("autostarted", mark!("every network that starts with the host")).ours(),
-            OptionDef::flag("dry-run", mark!("show what would be done")).ours(),
+            OptionDef::flag("all", mark!("start all inactive networks")).ours(),
+            OptionDef::flag("autostarted", mark!("start all inactive networks with autostart"))
+                .ours(),
+            OptionDef::flag("dry-run", mark!("print the steps without carrying them out")).ours(),
             OBJECT_FORMAT,
         ]);
 
 /// Networks that start at the same time.
-const AT_ONCE: usize = 8;
+const PARALLEL_STARTS: usize = 8;
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let format = Format::of_object(args)?;
@@ -65,23 +65,22 @@ fn show(shell: &mut Shell, format: Option<Format>, network: &Network) -> Result<
     let name = network.name();
     let xml = stored_xml(shell, network)?;
     let uri = shell.wait(network.connect().uri())?;
-    let place = Place::of_uri(&uri, &shell.surroundings);
-    let steps = shell
-        .wait(preview::start(&xml, place.as_ref(), &shell.surroundings))
+    let plan = shell
+        .wait(shell.host.start(name, &xml, &uri))
         .context(|| tr!("Failed to start network {name}", name = name))?;
-    dry_run::print(shell, format, name, &steps)
+    plan_output::print(shell, format, &plan)
 }
 
 /// Starts all of them, some at the same time; a failure does not stop the others.
 fn start_many(shell: &mut Shell, networks: Vec<Network>) -> Result<(), Failure> {
-    let total = networks.len();
+    let total = plan_output::count(&networks);
     let mut waiting = networks.into_iter();
     let mut running = JoinSet::new();
-    let mut done = 0;
+    let mut done: u128 = 0;
     let mut failed = 0;
     loop {
         let next = shell.wait(async {
-            while running.len() < AT_ONCE
+            while running.len() < PARALLEL_STARTS
                 && let Some(network) = waiting.next()
             {
                 running.spawn(async move { (network.create().await, network) });
@@ -105,7 +104,13 @@ fn start_many(shell: &mut Shell, networks: Vec<Network>) -> Result<(), Failure> 
             Err(_) => failed += 1,
         }
         if done < total {
-            shell.ui.progress(&tr!("{done} of {total} networks", done = done, total = total))?;
+            let text = trn!(
+                "{done} of {count} network",
+                "{done} of {count} networks",
+                count = total,
+                done = done
+            );
+            shell.ui.progress(&text)?;
         }
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Reported) }

@@ -1,18 +1,18 @@
-//! `net-status`: whether a network is healthy.
+//! `net-status`: health and address usage of a network.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use oxivirt::{ListFlags, Network, XmlFlags};
-use oxivirt_network::preview::{self, Health, LastHeal, Place};
-use serde_json::json;
+use oxivirt::report::{HealRecord, HealthPart, NetworkHealth, PartKind};
+use oxivirt::{ListFlags, Network, Uuid, XmlFlags};
+use serde::Serialize;
 
 use super::network_option;
 use crate::args::Args;
 use crate::command::CommandDef;
+use crate::dhcp_pool;
 use crate::failure::Failure;
 use crate::format::{Format, OBJECT_FORMAT, print_value};
-use crate::i18n::{mark, tr};
-use crate::inventory;
+use crate::i18n::{mark, tr, trn};
 use crate::shell::Shell;
 use crate::table::print_fields;
 use crate::ui::Style;
@@ -20,123 +20,148 @@ use crate::ui::Style;
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-status", mark!("show whether a network is healthy"), run)
         .about(mark!(
-            "Shows whether everything that a running network needs is in place: bridge, addresses, rules, routes, DHCP and DNS; how many addresses are left; and which rules of others may drop its traffic. The status is 1 if something is missing."
+            "Shows whether everything that a running network needs is in place on the driver's host: bridge, addresses, rules, routes, DHCP and DNS; how many DHCP addresses are in use; and which chains of other programs may drop its packets. The exit status is 1 if something is missing."
         ))
         .options(&[network_option(ListFlags::NONE), OBJECT_FORMAT]);
 
-/// What was found.
+/// Everything the command shows.
 struct Status {
-    active: bool,
-    health: Option<Health>,
+    health: NetworkHealth,
+    /// Whether the host of the running network was examined.
+    examined: bool,
     leases: Option<usize>,
     addresses: u128,
 }
 
-impl Status {
-    fn is_well(&self) -> bool {
-        let all_there = |health: &Health| health.parts.iter().all(|part| part.missing.is_empty());
-        !self.active || self.health.as_ref().is_none_or(all_there)
-    }
+/// The machine-readable result.
+#[derive(Debug, Serialize)]
+struct StatusRecord<'s> {
+    name: &'s str,
+    uuid: Uuid,
+    active: bool,
+    healthy: Option<bool>,
+    parts: Option<Vec<PartRecord<'s>>>,
+    leases_used: Option<usize>,
+    addresses: u64,
+    last_heal: Option<HealOutput<'s>>,
+    foreign_drops: Option<&'s [String]>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartRecord<'s> {
+    part: &'s PartKind,
+    ok: bool,
+    missing: &'s [String],
+}
+
+#[derive(Debug, Serialize)]
+struct HealOutput<'s> {
+    /// RFC 3339.
+    time: String,
+    steps: &'s [String],
 }
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let format = Format::of_object(args)?;
     let network = shell.network(args)?;
-    let status = look(shell, &network)?;
+    let status = gather(shell, &network)?;
     match format {
-        Some(format) => print_value(shell, format, &value(&network, &status))?,
+        Some(format) => print_value(shell, format, &record(&network, &status))?,
         None => print(shell, &network, &status)?,
     }
-    if status.is_well() { Ok(()) } else { Err(Failure::Reported) }
+    if status.health.is_healthy() { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn look(shell: &mut Shell, network: &Network) -> Result<Status, Failure> {
+fn gather(shell: &mut Shell, network: &Network) -> Result<Status, Failure> {
     let active = shell.wait(network.is_active())?;
     let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
     let uri = shell.wait(network.connect().uri())?;
-    let place = Place::of_uri(&uri, &shell.surroundings).filter(|_| active);
-    let health = match place {
-        Some(place) => Some(shell.wait(preview::health(&xml, &place))?),
-        None => None,
-    };
+    let health = if active { shell.wait(shell.host.health(&xml, &uri))? } else { None };
+    let examined = health.is_some();
+    let health = health.unwrap_or_else(|| NetworkHealth { active, ..NetworkHealth::default() });
     let leases = shell.wait(network.dhcp_leases(None)).ok().map(|leases| leases.len());
-    Ok(Status { active, health, leases, addresses: inventory::dhcp_size(&xml) })
+    Ok(Status { health, examined, leases, addresses: dhcp_pool::size(&xml) })
 }
 
-fn value(network: &Network, status: &Status) -> serde_json::Value {
-    let parts = status.health.as_ref().map(|health| {
-        let parts = health.parts.iter().map(|part| {
-            json!({"part": part.kind, "ok": part.missing.is_empty(), "missing": part.missing})
-        });
-        parts.collect::<Vec<_>>()
-    });
-    json!({
-        "name": network.name(),
-        "uuid": network.uuid().to_string(),
-        "active": status.active,
-        "healthy": status.health.as_ref().map(|_| status.is_well()),
-        "parts": parts,
-        "leases_used": status.leases,
-        "addresses": u64::try_from(status.addresses).unwrap_or(u64::MAX),
-        "last_heal": status.health.as_ref().and_then(|health| {
-            let heal = health.last_heal.as_ref()?;
-            Some(json!({"time": time_of(heal).to_string(), "steps": heal.steps}))
-        }),
-        "foreign_drops": status.health.as_ref().map(|health| health.foreign.clone()),
-    })
+fn record<'s>(network: &'s Network, status: &'s Status) -> StatusRecord<'s> {
+    let Status { health, examined, leases, addresses } = status;
+    let part = |part: &'s HealthPart| PartRecord {
+        part: &part.part,
+        ok: part.is_ok(),
+        missing: &part.missing,
+    };
+    StatusRecord {
+        name: network.name(),
+        uuid: network.uuid(),
+        active: health.active,
+        healthy: examined.then(|| health.is_healthy()),
+        parts: examined.then(|| health.parts.iter().map(part).collect()),
+        leases_used: *leases,
+        addresses: u64::try_from(*addresses).unwrap_or(u64::MAX),
+        last_heal: health
+            .last_heal
+            .as_ref()
+            .map(|heal| HealOutput { time: time_of(heal).to_string(), steps: &heal.steps }),
+        foreign_drops: examined.then_some(&health.foreign_drops),
+    }
 }
 
 fn print(shell: &mut Shell, network: &Network, status: &Status) -> Result<(), Failure> {
-    let well = |shell: &Shell, yes: bool| {
-        if yes {
+    let health = &status.health;
+    let active = if health.active { tr!("yes") } else { tr!("no") };
+    let mut fields = vec![(tr!("Name:"), network.name().to_owned()), (tr!("Active:"), active)];
+    for part in &health.parts {
+        let state = if part.is_ok() {
             shell.ui.styled(Style::Added, &tr!("ok"))
         } else {
             shell.ui.styled(Style::Removed, &tr!("missing"))
-        }
-    };
-    let yes_no = |yes| if yes { tr!("yes") } else { tr!("no") };
-    let mut fields =
-        vec![(tr!("Name:"), network.name().to_owned()), (tr!("Active:"), yes_no(status.active))];
-    for part in status.health.iter().flat_map(|health| &health.parts) {
-        fields.push((label(part.kind), well(shell, part.missing.is_empty())));
+        };
+        fields.push((label(&part.part), state));
         fields.extend(part.missing.iter().map(|step| (String::new(), step.clone())));
     }
     if let Some(used) = status.leases {
-        let (used, total) = (used, status.addresses);
-        fields
-            .push((tr!("Leases:"), tr!("{used} of {total} addresses", used = used, total = total)));
+        let usage = trn!(
+            "{used} of {count} address",
+            "{used} of {count} addresses",
+            count = status.addresses,
+            used = used
+        );
+        fields.push((tr!("Leases:"), usage));
     }
-    if let Some(heal) = status.health.as_ref().and_then(|health| health.last_heal.as_ref()) {
+    if let Some(heal) = &health.last_heal {
         let time = time_of(heal).to_zoned(TimeZone::system());
         fields.push((tr!("Last repair:"), time.strftime("%Y-%m-%d %H:%M:%S").to_string()));
         fields.extend(heal.steps.iter().map(|step| (String::new(), step.clone())));
     }
-    if status.active && status.health.is_none() {
-        fields.push((tr!("Host:"), tr!("not looked at: the network is not on this host")));
+    if health.active && !status.examined {
+        fields.push((tr!("Host:"), tr!("not examined: the network is not on this host")));
     }
-    for chain in status.health.iter().flat_map(|health| &health.foreign) {
+    for chain in &health.foreign_drops {
         fields.push((
-            shell.ui.styled(Style::Notice, &tr!("Beware:")),
-            tr!("chain {chain} drops what it does not accept", chain = chain),
+            shell.ui.styled(Style::Notice, &tr!("Warning:")),
+            tr!("chain {chain} drops packets that it does not accept", chain = chain),
         ));
     }
     print_fields(shell, 15, &fields)
 }
 
-fn time_of(heal: &LastHeal) -> Timestamp {
+fn time_of(heal: &HealRecord) -> Timestamp {
     let seconds = i64::try_from(heal.time).ok();
     seconds.and_then(|time| Timestamp::from_second(time).ok()).unwrap_or_default()
 }
 
-fn label(kind: &str) -> String {
-    match kind {
-        "link" => tr!("Bridge:"),
-        "address" => tr!("Addresses:"),
-        "setting" => tr!("Settings:"),
-        "rules" => tr!("Rules:"),
-        "route" => tr!("Routes:"),
-        "queue" => tr!("Rate limits:"),
-        "zone" => tr!("Zone:"),
-        _ => tr!("DHCP and DNS:"),
+fn label(part: &PartKind) -> String {
+    match part {
+        PartKind::Link => tr!("Bridge:"),
+        PartKind::Address => tr!("Addresses:"),
+        PartKind::Setting => tr!("Settings:"),
+        PartKind::Rules => tr!("Rules:"),
+        PartKind::Route => tr!("Routes:"),
+        PartKind::Queue => tr!("Rate limits:"),
+        PartKind::Zone => tr!("Zone:"),
+        PartKind::Process => tr!("DHCP and DNS:"),
+        PartKind::File => tr!("Files:"),
+        PartKind::Resolver => tr!("Resolver:"),
+        other => format!("{other}:"),
     }
 }

@@ -10,7 +10,7 @@ use crate::i18n::{mark, tr};
 use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-undefine", mark!("forget a stored network"), run)
+    CommandDef::new("net-undefine", mark!("undefine a persistent network"), run)
         .about(mark!("Removes the stored definition of a network."))
         .options(&[network_option(ListFlags::PERSISTENT)]);
 

@@ -19,16 +19,16 @@ use crate::terminal;
 use crate::ui::Style;
 
 pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("net-watch", mark!("show networks as they change"), run)
+    CommandDef::new("net-watch", mark!("monitor networks"), run)
         .about(mark!(
-            "Shows networks, their guests, leases and traffic, and the last events, until it is stopped by ^C. Without a terminal every update is printed below the last one."
+            "Shows networks with their guests, leases and traffic, and recent events, until interrupted by ^C. Without a terminal each update is printed below the previous one."
         ))
         .options(&[
             OptionDef::text("network", mark!("only this network"))
                 .positional()
                 .complete(Completer::Network(ListFlags::NONE.bits())),
             OptionDef::number("interval", mark!("seconds between updates (default 2)")),
-            OptionDef::number("count", mark!("end after this many updates")),
+            OptionDef::number("count", mark!("exit after this number of updates")),
         ]);
 
 /// Events that are remembered.

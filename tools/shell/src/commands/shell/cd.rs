@@ -9,13 +9,14 @@ use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::{Shell, errno_text};
 
-pub(crate) const COMMAND: CommandDef = CommandDef::new("cd", mark!("go to another directory"), run)
-    .about(mark!("File names of later commands are relative to it."))
-    .options(&[OptionDef::text("dir", mark!("the directory, your home without it"))
-        .positional()
-        .may_be_empty()
-        .complete(Completer::Path)])
-    .offline();
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("cd", mark!("change the current directory"), run)
+        .about(mark!("Changes the directory that relative file names refer to."))
+        .options(&[OptionDef::text("dir", mark!("the directory (default: home directory)"))
+            .positional()
+            .may_be_empty()
+            .complete(Completer::Path)])
+        .offline();
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let given = args.path("dir")?.filter(|path| !path.as_os_str().is_empty());

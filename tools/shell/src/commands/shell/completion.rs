@@ -6,25 +6,27 @@ use crate::completion_script;
 use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::suggest::valid_values;
 
-pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("completion", mark!("print a script that completes command lines"), run)
-        .about(mark!("Prints a script for bash, zsh or fish, to be read at their start."))
-        .options(&[OptionDef::text("shell", mark!("bash, zsh or fish"))
-            .positional()
-            .required()
-            .complete(Completer::Words(completion_script::SHELLS))])
-        .offline();
+pub(crate) const COMMAND: CommandDef = CommandDef::new(
+    "completion",
+    mark!("print a completion script for another shell"),
+    run,
+)
+.about(mark!(
+    "Prints a completion script for bash, zsh or fish, to be sourced when that shell starts."
+))
+.options(&[OptionDef::text("shell", mark!("bash, zsh or fish"))
+    .positional()
+    .required()
+    .complete(Completer::Words(completion_script::SHELLS))])
+.offline();
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let name = args.required("shell")?;
     let Some(script) = completion_script::of(&name, shell.dialect) else {
-        let known = completion_script::SHELLS.join(", ");
-        return Err(Failure::Message(tr!(
-            "unknown shell '{name}', there are: {known}",
-            name = name,
-            known = known
-        )));
+        let failure = Failure::Message(tr!("no completion script for shell '{name}'", name = name));
+        return Err(failure.hint(valid_values(&name, completion_script::SHELLS)));
     };
     shell.ui.data(script)?;
     Ok(())

@@ -8,16 +8,15 @@ use crate::failure::Failure;
 use crate::i18n::mark;
 use crate::shell::Shell;
 
-pub(crate) const COMMAND: CommandDef =
-    CommandDef::new("connect", mark!("open another connection"), run)
-        .about(mark!("Connects to a URI, or once more to the last one."))
-        .options(&[
-            OptionDef::text("name", mark!("the URI, or an alias of libvirt.conf"))
-                .positional()
-                .may_be_empty(),
-            OptionDef::flag("readonly", mark!("for reading only")),
-        ])
-        .offline();
+pub(crate) const COMMAND: CommandDef = CommandDef::new("connect", mark!("connect to a URI"), run)
+    .about(mark!("Connects to a URI, or reconnects to the current one."))
+    .options(&[
+        OptionDef::text("name", mark!("the URI, or an alias from libvirt.conf"))
+            .positional()
+            .may_be_empty(),
+        OptionDef::flag("readonly", mark!("open a read-only connection")),
+    ])
+    .offline();
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let uri = args.text("name")?;

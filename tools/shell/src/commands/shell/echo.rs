@@ -9,15 +9,15 @@ use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("echo", mark!("print words, with optional quoting"), run)
-        .about(mark!("Prints its words, joined by blanks."))
+        .about(mark!("Prints the words, separated by blanks."))
         .options(&[
             OptionDef::flag("shell", mark!("quote for a shell")),
             OptionDef::flag("xml", mark!("quote for XML")),
-            OptionDef::flag("split", mark!("a line for each part between commas")),
-            OptionDef::flag("err", mark!("print as an error")),
+            OptionDef::flag("split", mark!("print each comma-separated part on a line of its own")),
+            OptionDef::flag("err", mark!("print as an error message")),
             OptionDef::alias("str", "string", None),
             OptionDef::alias("hi", "string", Some("hello")),
-            OptionDef::text("prefix", mark!("a text before the words")),
+            OptionDef::text("prefix", mark!("text to print before the words")),
             OptionDef::list("string", mark!("the words")).positional().may_be_empty(),
         ])
         .offline();

@@ -2,15 +2,16 @@
 
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, Dialect, OptionDef};
-use crate::commands::{Table, groups};
+use crate::commands::{self, Table, groups};
 use crate::failure::Failure;
 use crate::grammar::parse::Commands as _;
 use crate::help;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::suggest::did_you_mean;
 
-pub(crate) const COMMAND: CommandDef = CommandDef::new("help", mark!("explain commands"), run)
-    .about(mark!("Lists all commands, those of a group, or explains one."))
+pub(crate) const COMMAND: CommandDef = CommandDef::new("help", mark!("describe commands"), run)
+    .about(mark!("Lists all commands or those of a group, or describes one command."))
     .options(&[OptionDef::text("command", mark!("a command, or the keyword of a group"))
         .positional()
         .may_be_empty()
@@ -27,7 +28,9 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
                 (None, None) => {
                     let message =
                         tr!("command or command group '{name}' doesn't exist", name = word);
-                    return Err(Failure::Message(message));
+                    let suggestion = commands::suggest(shell.dialect, &word);
+                    let hint = suggestion.map(|name| did_you_mean(&name));
+                    return Err(Failure::Message(message).hint(hint));
                 }
             }
         }

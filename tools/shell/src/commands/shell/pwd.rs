@@ -6,9 +6,10 @@ use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::{Shell, errno_text};
 
-pub(crate) const COMMAND: CommandDef = CommandDef::new("pwd", mark!("show the directory"), run)
-    .about(mark!("Shows the directory that file names are relative to."))
-    .offline();
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("pwd", mark!("print the current directory"), run)
+        .about(mark!("Prints the directory that relative file names refer to."))
+        .offline();
 
 fn run(shell: &mut Shell, _: &Args) -> Result<(), Failure> {
     let dir = std::env::current_dir().map_err(|error| {

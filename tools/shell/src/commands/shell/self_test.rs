@@ -12,10 +12,10 @@ use crate::shell::Shell;
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("self-test", mark!("check the command table"), run)
-        .about(mark!("Checks that every command and option can be used and is explained."))
+        .about(mark!("Checks the definitions of all commands and options."))
         .options(&[
-            OptionDef::flag("completers-missing", mark!("list options that nothing completes")),
-            OptionDef::flag("dump-help", mark!("print the page of every command")),
+            OptionDef::flag("completers-missing", mark!("list options without completion")),
+            OptionDef::flag("dump-help", mark!("print the help page of every command")),
             OptionDef::flag("man", mark!("print the manual page")).ours(),
         ])
         .offline()
@@ -60,11 +60,11 @@ fn problem(command: &CommandDef) -> Option<String> {
     for option in command.options {
         let name = option.name;
         if !names.insert(name) {
-            return Some(tr!("option --{name} twice", name = name));
+            return Some(tr!("option --{name} is defined twice", name = name));
         }
         if let Kind::Alias { of, .. } = option.kind {
             if command.option(of.as_bytes()).is_none() {
-                return Some(tr!("option --{name} stands for nothing", name = name));
+                return Some(tr!("option --{name} is an alias of an unknown option", name = name));
             }
             continue;
         }
@@ -73,12 +73,12 @@ fn problem(command: &CommandDef) -> Option<String> {
         }
         let required = option.presence == Presence::Required;
         if option.place != Place::Named && required && optional_seen {
-            return Some(tr!("option --{name} is required behind an optional one", name = name));
+            return Some(tr!("required option --{name} follows an optional one", name = name));
         }
         optional_seen |= option.place == Place::Positional && !required;
     }
     let lists = command.options.iter().filter(|option| option.kind == Kind::List).count();
-    (lists > 1).then(|| tr!("more than one list"))
+    (lists > 1).then(|| tr!("more than one list option"))
 }
 
 #[cfg(test)]
@@ -97,8 +97,8 @@ mod tests {
     fn mistakes_are_found() {
         const TWICE: CommandDef =
             COMMAND.options(&[OptionDef::flag("a", "x"), OptionDef::flag("a", "x")]);
-        assert_eq!(problem(&TWICE).as_deref(), Some("option --a twice"));
+        assert_eq!(problem(&TWICE).as_deref(), Some("option --a is defined twice"));
         const ALIAS: CommandDef = COMMAND.options(&[OptionDef::alias("a", "b", None)]);
-        assert_eq!(problem(&ALIAS).as_deref(), Some("option --a stands for nothing"));
+        assert_eq!(problem(&ALIAS).as_deref(), Some("option --a is an alias of an unknown option"));
     }
 }

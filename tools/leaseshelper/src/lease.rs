@@ -1,7 +1,7 @@
 //! The lease database of one bridge: a JSON array, in memory.
 //!
-//! Bytes in, bytes out. What an entry says beyond the keys below is kept as it is and where it
-//! is, so files written by libvirt's helper, older or newer, pass through unharmed.
+//! Bytes in, bytes out. Other keys of an entry keep their value and position, so files written by any version of
+//! libvirt's helper are preserved.
 //!
 //! libvirt: `virLeaseReadCustomLeaseFile`, `virLeasePrintLeases`, src/util/virlease.c
 
@@ -16,8 +16,8 @@ const CLIENT_ID: &str = "client-id";
 const SERVER_DUID: &str = "server-duid";
 const EXPIRY_TIME: &str = "expiry-time";
 
-/// Why a database cannot be used. A file which is no JSON at all counts as empty instead: it is
-/// the rest of a crash, while a document of another shape is somebody's data.
+/// A database of the wrong shape. A file that is not JSON counts as empty instead: it is the remnant of a crash,
+/// while JSON of another shape is data of another program.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum LeaseError {
@@ -27,7 +27,7 @@ pub(crate) enum LeaseError {
     Incomplete(usize),
 }
 
-/// One lease as dnsmasq reports it.
+/// A lease as dnsmasq reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) iaid: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Lease {
     pub(crate) mac: String,
     pub(crate) hostname: Option<String>,
     pub(crate) client_id: Option<String>,
-    /// Seconds since 1970; 0 is never.
+    /// Seconds since 1970; 0 for an infinite lease.
     pub(crate) expiry: i64,
 }
 
@@ -64,9 +64,8 @@ impl Entry {
 }
 
 impl Database {
-    /// Reads a database; no bytes are no leases. `server_duid` is what dnsmasq says its identity
-    /// is; without one the first entry which knows it decides. IPv6 entries from before the key
-    /// existed get it here, since dnsmasq refuses a database without.
+    /// Parses a database; an empty file has no leases. `server_duid` is dnsmasq's identity; without it, that of the
+    /// first IPv6 entry is used. IPv6 entries without the key get it, since dnsmasq rejects a database without it.
     ///
     /// # Errors
     /// [`LeaseError`] for JSON of another shape.
@@ -100,13 +99,13 @@ impl Database {
         }
     }
 
-    /// Forgets the leases of `ip`.
+    /// Removes the leases of `ip`.
     pub(crate) fn remove(&mut self, ip: &str) {
         self.entries.retain(|entry| entry.ip != ip);
     }
 
-    /// Remembers `lease` in place of whatever was known about its address. `server_duid` is
-    /// written into it if given, for dnsmasq gives it with IPv6 leases only.
+    /// Stores `lease` in place of earlier ones of its address, with `server_duid` if dnsmasq passed one, which it
+    /// does for IPv6 leases.
     pub(crate) fn store(&mut self, lease: Lease, server_duid: Option<String>) {
         self.remove(&lease.ip);
         let mut map = Map::new();
@@ -125,8 +124,8 @@ impl Database {
         self.entries.push(Entry { map, ip: lease.ip, expiry: lease.expiry });
     }
 
-    /// The file, laid out as json-c does it for libvirt: two blanks per level, a line per value,
-    /// and brackets on lines of their own when there is nothing between them.
+    /// The file in the layout of json-c, which libvirt uses: two blanks per level, one line per value, and the
+    /// brackets of an empty array on separate lines.
     pub(crate) fn to_json(&self) -> String {
         if self.entries.is_empty() {
             return "[\n]\n".to_owned();
@@ -135,11 +134,10 @@ impl Database {
         format!("{:#}\n", Value::Array(array))
     }
 
-    /// The leases in the form dnsmasq keeps them itself and reads them at its start: first IPv4,
-    /// then the server's identity and IPv6.
+    /// The leases in dnsmasq's own format, which it reads at its start: IPv4 leases, the server's identity, IPv6
+    /// leases.
     ///
-    /// A lease without what such a line must have is left out, since dnsmasq would take the next
-    /// word for it.
+    /// A lease without a mandatory field is omitted, since dnsmasq would read the next word in its place.
     ///
     /// dnsmasq: `lease_init`, src/lease.c
     pub(crate) fn to_dnsmasq(&self) -> String {

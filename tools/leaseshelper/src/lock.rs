@@ -1,17 +1,16 @@
-//! Who may write which database.
+//! Locks that serialise writers of a lease database.
 //!
-//! libvirt's helper locks byte 0 of one file for all networks of a host, removes the file when it
-//! is done, and so makes the DHCP of every network wait for every other. We keep the file, so that
-//! both helpers exclude each other, but share byte 0 among ourselves and exclude each other per
-//! bridge on a byte far behind it:
+//! libvirt's helper locks byte 0 of one file for all networks of a host and removes the file afterwards, so the
+//! DHCP servers of all networks wait for each other. Ours uses the same file, so that both helpers exclude each
+//! other, but shares byte 0 between its own processes and locks another byte per bridge exclusively:
 //!
-//! | who | byte 0 | byte of the bridge |
+//! | helper | byte 0 | byte of the bridge |
 //! |---|---|---|
 //! | libvirt's helper | exclusive | – |
 //! | ours, any bridge | shared | exclusive |
 //!
-//! Two bridges can have the same byte; then they wait for each other, nothing worse. Reading
-//! takes no lock at all: databases are replaced, never written in place.
+//! Two bridges with the same byte wait for each other, which is harmless. Reading takes no lock: databases are
+//! replaced, never written in place.
 //!
 //! libvirt: `virPidFileAcquirePath`, src/util/virpidfile.c; fcntl(2), "Open file description locks"
 
@@ -49,7 +48,7 @@ impl WriteLock {
                 .mode(0o644)
                 .open(path)?;
             lock(&file, libc::F_RDLCK, 0, Wait::Yes)?;
-            // whoever had the file before may have removed it while we waited
+            // the previous holder may have removed the file during the wait
             let (ours, named) = (file.metadata()?, fs::metadata(path));
             match named {
                 Ok(named) if named.ino() == ours.ino() && named.dev() == ours.dev() => {
@@ -65,11 +64,11 @@ impl WriteLock {
 }
 
 impl Drop for WriteLock {
-    /// Removes the file, as libvirt does, unless somebody shares it: byte 0 can only be had for
-    /// oneself when nobody else has it.
+    /// Removes the file, as libvirt does, unless another process shares it: an exclusive lock on byte 0 succeeds
+    /// only without one.
     fn drop(&mut self) {
         if lock(&self.file, libc::F_WRLCK, 0, Wait::No).is_ok() {
-            // left behind, it is an empty file and the next one removes it
+            // a remaining empty file is removed by the next call
             let _removed = fs::remove_file(&self.path);
         }
     }
@@ -107,7 +106,7 @@ fn constant<T: TryInto<i16>>(value: T) -> i16 {
     value.try_into().unwrap_or_default()
 }
 
-/// A byte behind byte 0, the same in every process (FNV-1a, 32 bits).
+/// The byte of a bridge, after byte 0, the same in every process (FNV-1a, 32 bits).
 fn byte_of(bridge: &LinkName) -> i64 {
     let mut hash = 0x811c_9dc5_u32;
     for byte in bridge.as_str().bytes() {
@@ -131,7 +130,7 @@ mod tests {
         let path = path.to_owned();
         thread::spawn(move || {
             drop(WriteLock::acquire(&path, &bridge(name)).unwrap());
-            // who asked may have stopped waiting
+            // the receiver may have timed out
             sender.send(()).ok()
         });
         receiver.recv_timeout(time).is_ok()

@@ -1,13 +1,12 @@
 //! dnsmasq's lease script: keeps the lease file of a bridge in libvirt's format.
 //!
-//! dnsmasq runs without a lease file of its own and starts this program for every lease it gives
-//! (`add`), renews (`old`) or takes back (`del`), and once when it starts (`init`), to be told
-//! what it knew before. The file is public interface: the driver, the name-service modules of
-//! the host and other people's scripts read it.
+//! dnsmasq runs without a lease file of its own and starts this program for every lease it grants
+//! (`add`), renews (`old`) or revokes (`del`), and once when it starts (`init`), to read the leases
+//! back. The file is a public interface: the driver, the host's name-service modules and scripts read it.
 //!
-//! Every network start waits for `init`, so this program does as little as it can. [`request`]
-//! understands the call, [`lease`] changes the database in memory, [`lock`] keeps writers
-//! apart; this file does the input and output. It knows nothing of networks.
+//! Every network start waits for `init`, so the program does as little as possible. [`request`] parses
+//! the call, [`lease`] changes the database in memory, [`lock`] serialises writers; this file does the
+//! input and output. The program knows no networks.
 
 mod lease;
 mod lock;
@@ -28,9 +27,9 @@ use std::{
     process::ExitCode,
 };
 
-/// Directory all paths are below, for a driver which runs in one.
+/// Root directory of all paths, set by a driver that runs below one.
 const ROOT_VARIABLE: &str = "OXIVIRT_ROOT";
-/// Larger databases are nobody's leases (libvirt: `VIR_NETWORK_DHCP_LEASE_FILE_SIZE_MAX`).
+/// Limit on the size of a database (libvirt: `VIR_NETWORK_DHCP_LEASE_FILE_SIZE_MAX`).
 const SIZE_LIMIT: u64 = 32 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line on stderr with the whole chain of causes.
+/// Prints the error and its causes in one line on stderr.
 fn report(error: &HelperError) {
     let mut line = format!("oxivirt_leaseshelper: {error}");
     let mut cause = error.source();
@@ -96,12 +95,12 @@ fn report(error: &HelperError) {
         cause = error.source();
     }
     line.push('\n');
-    // with stderr gone there is nobody left to tell
-    let _told = io::stderr().write_all(line.as_bytes());
+    // a failure of stderr cannot be reported
+    let _ignored = io::stderr().write_all(line.as_bytes());
 }
 
 fn run() -> Result<(), HelperError> {
-    // what is not UTF-8 would make the whole database unreadable, so it does not get in
+    // invalid UTF-8 would make the JSON database unreadable, so it is replaced
     let text = |word: OsString| word.to_string_lossy().into_owned();
     let args: Vec<String> = env::args_os().skip(1).map(text).collect();
     let request = Request::parse(&args, |name| env::var_os(name).map(text))?;
@@ -139,7 +138,7 @@ fn change(root: &Path, paths: &Paths, request: Request) -> Result<(), HelperErro
     Ok(())
 }
 
-/// Makes an empty database if there is none, so that readers find one as soon as dnsmasq runs.
+/// Creates an empty database if there is none, so that readers find one as soon as dnsmasq runs.
 fn create(path: &Path) -> Result<(), HelperError> {
     let mut options = OpenOptions::new();
     let opened = options.append(true).create(true).mode(0o644).open(path);

@@ -1,4 +1,4 @@
-//! What dnsmasq asks for, read from its arguments and variables.
+//! The request of dnsmasq, parsed from arguments and environment variables.
 //!
 //! dnsmasq(8), `--dhcp-script`; libvirt: src/network/leaseshelper.c
 
@@ -34,22 +34,22 @@ pub(crate) struct Request {
 /// What to do with the database.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Remember a lease.
+    /// Store a lease.
     Store(Lease),
-    /// Write the database again without a change: a DHCPv6 lease of a client without known MAC
-    /// address is not kept, since nobody could find it by its guest.
+    /// Write the database unchanged: a DHCPv6 lease without a known MAC address is not stored, since it could not
+    /// be associated with a guest.
     Rewrite,
-    /// Forget the lease of this address.
+    /// Remove the lease of this address.
     Remove {
         /// The address.
         ip: String,
     },
-    /// Print all leases for dnsmasq to begin with.
+    /// Print all leases, at the start of dnsmasq.
     Print,
 }
 
 impl Request {
-    /// Reads a call. `args` are the words after the program name.
+    /// Parses a call. `args` are the arguments after the program name.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -90,12 +90,12 @@ fn lease(
     variable: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Lease>, RequestError> {
     let expiry = match variable("DNSMASQ_LEASE_EXPIRES") {
-        // some versions of dnsmasq leave a blank behind the number
+        // some versions of dnsmasq append a blank to the number
         Some(text) => text.trim_end().parse().map_err(|_| RequestError::Expiry(text.clone()))?,
         None => 0,
     };
     let iaid = variable("DNSMASQ_IAID");
-    // with an IAID this is DHCPv6, where clients are told apart by their DUID
+    // with an IAID this is DHCPv6, where a DUID identifies the client
     let (mac, client_id) = match iaid {
         Some(_) => (variable("DNSMASQ_MAC"), Some(identity.to_owned())),
         None => (Some(identity.to_owned()), variable("DNSMASQ_CLIENT_ID")),

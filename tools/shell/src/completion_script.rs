@@ -30,7 +30,7 @@ fn shown(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef> {
     commands::all(dialect).filter(|command| command.visibility == Visibility::Shown)
 }
 
-/// Words of global options, as they are typed.
+/// Spellings of the global options.
 fn global_words() -> String {
     let mut words = Vec::new();
     for option in global_options() {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bash_and_zsh_have_to_skip() {
+    fn bash_and_zsh_skip_option_values() {
         for shell in ["bash", "zsh"] {
             let script = of(shell, Dialect::Oxish).unwrap();
             assert!(script.contains("-d|--debug"), "{script}");

@@ -1,4 +1,4 @@
-//! The connection of the shell: which URI, opened when, kept alive, and opened again when it is lost.
+//! The connection of the shell: URI, opening, keepalive, and reconnection after a loss.
 //!
 //! virsh: `virshConnect`, `virshReconnect`, tools/virsh.c; `virConnectGetDefaultURI`, src/libvirt.c
 
@@ -20,14 +20,14 @@ use crate::i18n::tr;
 use crate::log::Level;
 use crate::shell::Shell;
 
-/// Signs of life, as the user asked for them.
+/// Keepalive parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keepalive {
-    /// Zero for none.
+    /// Zero disables keepalive.
     pub(crate) interval: Duration,
-    /// Unanswered ones before the connection counts as lost.
+    /// Unanswered messages before the connection counts as lost.
     pub(crate) count: u32,
-    /// Whether a connection which cannot send any is refused.
+    /// Whether the user set them: then a connection without keepalive is an error.
     pub(crate) explicit: bool,
 }
 
@@ -37,10 +37,10 @@ impl Default for Keepalive {
     }
 }
 
-/// What is known of the connection.
+/// State of the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    /// What the user asked to connect to; empty for the default.
+    /// The URI or alias the user named, `None` for the default.
     pub(crate) uri: Option<String>,
     pub(crate) access: Access,
     pub(crate) keepalive: Keepalive,
@@ -50,12 +50,12 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct Open {
     connect: Connect,
-    /// Set when the connection has ended by itself.
+    /// Set when the peer or the network ended the connection.
     lost: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// What a connection is opened with: asked by option or variable, else the user's default.
+    /// The URI to open: from option or variable, else the user's default.
     fn uri(&self, environment: &Environment) -> oxivirt::Result<String> {
         let named = self.uri.as_deref().or_else(|| environment.text("VIRSH_DEFAULT_CONNECT_URI"));
         oxivirt_remote::config::uri(named, &environment.of_client())
@@ -63,7 +63,7 @@ impl Connection {
 }
 
 impl Shell {
-    /// Connects before any command, because the user named a URI.
+    /// Connects before the first command, for `-c`.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -77,10 +77,10 @@ impl Shell {
         }
     }
 
-    /// The connection, opened if there is none or the last one was lost.
+    /// The connection, opened if there is none or it was lost.
     ///
     /// # Errors
-    /// Both lines of a failed connection.
+    /// If it cannot be opened.
     pub(crate) fn connect(&mut self) -> Result<Connect, Failure> {
         let Some(open) = &self.connection.open else { return self.open() };
         if !open.lost.load(Ordering::Acquire) {
@@ -92,12 +92,12 @@ impl Shell {
         Ok(connect)
     }
 
-    /// Whether the connection ended by itself.
+    /// Whether the peer or the network ended the connection.
     pub(crate) fn is_lost(&self) -> bool {
         self.connection.open.as_ref().is_some_and(|open| open.lost.load(Ordering::Acquire))
     }
 
-    /// Marks the connection as lost if it cannot be used any more.
+    /// Marks the connection as lost if the driver reports it dead.
     pub(crate) fn check_alive(&mut self) {
         let Some(open) = &self.connection.open else { return };
         if !self.wait(open.connect.is_alive()).unwrap_or(false) {
@@ -125,7 +125,7 @@ impl Shell {
         let authenticator: Arc<dyn oxivirt::Authenticator> = Arc::new(TerminalAuthenticator);
         let access = self.connection.access;
         let options = OpenOptions { access, authenticator: Some(authenticator), deadline: None };
-        // a question of the driver stands behind what was printed so far
+        // an authentication prompt must follow the output so far
         self.ui.flush()?;
         let connect = self.wait(Connect::open(&uri, &self.registry, &options))?;
         self.keep_alive(&connect)?;
@@ -150,10 +150,10 @@ impl Shell {
         Ok(())
     }
 
-    /// Has the end of the connection told at once, whatever the shell does then.
+    /// Prints a message as soon as the connection is lost, even while a command runs.
     fn watch(&self, connect: &Connect, lost: &Arc<AtomicBool>, uri: String) {
         let lost = Arc::clone(lost);
-        let told = move |reason| {
+        let callback = move |reason| {
             let message = match reason {
                 CloseReason::Client => return,
                 CloseReason::EndOfFile => {
@@ -168,27 +168,27 @@ impl Shell {
             };
             lost.store(true, Ordering::Release);
             let line = format!("{}\n", tr!("error: {message}", message = message));
-            // with stderr gone there is nobody left to tell
-            let _told = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+            // a failure of stderr cannot be reported
+            let _ignored = io::Write::write_all(&mut io::stderr(), line.as_bytes());
         };
-        // connections of this process do not end by themselves
-        let _unsupported = self.wait(connect.register_close_callback(Box::new(told)));
+        // drivers in this process cannot lose the connection and lack the call
+        let _unsupported = self.wait(connect.register_close_callback(Box::new(callback)));
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub(crate) fn disconnect(&mut self) {
         if let Some(open) = self.connection.open.take()
             && let Err(error) = self.wait(open.connect.close())
             && !open.lost.load(Ordering::Acquire)
         {
-            tracing::warn!(%error, "connection not closed");
+            tracing::warn!(%error, "closing the connection failed");
         }
     }
 
-    /// Opens another connection; the old one is closed, its URI and access stay if this fails.
+    /// Closes the connection and opens another; on failure URI and access remain those of the old one.
     ///
     /// # Errors
-    /// Both lines of a failed connection.
+    /// If the new one cannot be opened.
     pub(crate) fn connect_to(
         &mut self,
         uri: Option<String>,
@@ -208,7 +208,7 @@ impl Shell {
     }
 }
 
-/// How to get a connection if no daemon listens on the socket.
+/// The hint for a socket on which no daemon listens.
 fn connection_hint(error: &Error) -> Option<String> {
     let is_absent = error.code() == ErrorCode::SYSTEM_ERROR
         && error.domain() == ErrorDomain::RPC
@@ -220,7 +220,7 @@ fn connection_hint(error: &Error) -> Option<String> {
     })
 }
 
-/// Answers a driver's questions by asking the user.
+/// Answers a driver's authentication prompts from the terminal.
 struct TerminalAuthenticator;
 
 impl oxivirt::Authenticator for TerminalAuthenticator {

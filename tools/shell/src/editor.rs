@@ -1,4 +1,4 @@
-//! A text in the user's editor, and what becomes of it.
+//! Editing of a text in the user's editor.
 //!
 //! virsh: `vshEditWriteToTempFile`, `vshEditFile`, `vshAskReedit`, tools/vsh.c; virsh-edit.c
 
@@ -16,37 +16,37 @@ use crate::quote::quote_for_shell;
 use crate::shell::{Shell, errno_text};
 use crate::terminal;
 
-/// What is edited: where it comes from and where it goes.
+/// An edit: how the text is read and stored.
 pub(crate) struct EditRequest<'a, T> {
-    /// The text as it is now.
+    /// Reads the current text.
     pub(crate) fetch: &'a dyn Fn(&mut Shell) -> Result<String, Failure>,
-    /// Makes the edited text count.
+    /// Stores the edited text.
     pub(crate) apply: &'a dyn Fn(&mut Shell, &str) -> Result<T, Failure>,
-    /// Shown before the edited text counts; says whether it shall.
+    /// Shows the change before it is stored, and may reject it.
     pub(crate) preview: Option<&'a Preview<'a>>,
 }
 
-/// Shows an old and a new text and says whether the new one shall count.
+/// Shows the old and the new text; returns whether to store the new one.
 pub(crate) type Preview<'a> = dyn Fn(&mut Shell, &str, &str) -> Result<bool, Failure> + 'a;
 
-/// How an edit ended.
+/// Result of an edit.
 #[derive(Debug)]
 pub(crate) enum Verdict<T> {
-    /// The text is what it was.
+    /// The text was not changed.
     Unchanged,
-    /// The new text counts.
+    /// The new text was stored.
     Applied(T),
 }
 
-/// Edits a text until it is accepted or the user gives up.
+/// Runs the editor until the text is stored or the user gives up.
 ///
 /// # Errors
-/// What is wrong with the editor, its file, or the text when there is nobody to ask.
+/// If the editor or its file fails, or, without a terminal for questions, if the text is rejected.
 pub(crate) fn edit<T>(
     shell: &mut Shell,
-    asked: &EditRequest<'_, T>,
+    request: &EditRequest<'_, T>,
 ) -> Result<Verdict<T>, Failure> {
-    let mut original = (asked.fetch)(shell)?;
+    let mut original = (request.fetch)(shell)?;
     let file = TempFile::with(shell, &original)?;
     let mut step = Step::Edit;
     let mut edited = String::new();
@@ -58,16 +58,16 @@ pub(crate) fn edit<T>(
                 return Ok(Verdict::Unchanged);
             }
         }
-        let now = (asked.fetch)(shell)?;
+        let now = (request.fetch)(shell)?;
         let refused = if now == original {
-            let wanted = match asked.preview {
+            let wanted = match request.preview {
                 Some(preview) => preview(shell, &original, &edited)?,
                 None => true,
             };
             if !wanted {
                 return Err(Failure::Reported);
             }
-            match (asked.apply)(shell, &edited) {
+            match (request.apply)(shell, &edited) {
                 Ok(done) => return Ok(Verdict::Applied(done)),
                 Err(failure) => (tr!("Failed."), Some(failure)),
             }
@@ -85,7 +85,7 @@ enum Step {
     Apply,
 }
 
-/// Tells why the text was refused and asks what to do now.
+/// Prints why the text was rejected and asks how to continue.
 fn again(
     shell: &mut Shell,
     (message, failure): (String, Option<Failure>),
@@ -111,7 +111,7 @@ fn again(
     }
 }
 
-/// Asks for one of the keys; `?` explains them, an unknown key is asked again.
+/// Prompts for one of the keys; `?` prints their meaning, an unknown key repeats the prompt.
 pub(crate) fn ask(
     shell: &mut Shell,
     question: &str,
@@ -140,17 +140,17 @@ pub(crate) fn ask(
     Ok(answer)
 }
 
-/// One pass through the editor, for texts that nobody refuses.
+/// Runs the editor once, for texts that need no validation.
 ///
 /// # Errors
-/// What is wrong with the editor or its file.
+/// If the editor or its file fails.
 pub(crate) fn edit_once(shell: &mut Shell, original: &str) -> Result<String, Failure> {
     let file = TempFile::with(shell, original)?;
     file.run_editor(shell)?;
     file.read(shell)
 }
 
-/// Shows the lines that change, and on a terminal asks whether they shall.
+/// Prints the changed lines and, on a terminal, asks for confirmation.
 ///
 /// # Errors
 /// If stdout cannot be written.
@@ -168,7 +168,7 @@ pub(crate) fn show_difference(shell: &mut Shell, old: &str, new: &str) -> Result
     Ok(ask(shell, &question, &keys)? == 'y')
 }
 
-/// Shows the lines that change.
+/// Prints the changed lines.
 ///
 /// # Errors
 /// If stdout cannot be written.
@@ -188,7 +188,7 @@ pub(crate) fn show_changes(shell: &mut Shell, old: &str, new: &str) -> Result<()
     Ok(())
 }
 
-/// A file that goes away with its value.
+/// A temporary file, removed when dropped.
 #[derive(Debug)]
 struct TempFile {
     path: PathBuf,
@@ -196,7 +196,7 @@ struct TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // the editor may have removed it
+        // fails if the editor has removed it
         let _gone = std::fs::remove_file(&self.path);
     }
 }
@@ -243,7 +243,7 @@ impl TempFile {
         }
     }
 
-    /// Runs the editor on the file and waits for its end.
+    /// Runs the editor on the file and waits for it.
     fn run_editor(&self, shell: &mut Shell) -> Result<(), Failure> {
         let environment = &shell.environment;
         let editor = environment.variable("VISUAL").or_else(|| environment.variable("EDITOR"));
@@ -267,7 +267,7 @@ impl TempFile {
     }
 }
 
-/// Whether a shell would leave the text as it is.
+/// Whether the text contains no character that is special to a shell.
 fn is_plain(text: &OsStr) -> bool {
     text.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-/_.:@".contains(b))
 }
@@ -288,10 +288,13 @@ fn create(dir: &Path) -> io::Result<(PathBuf, File)> {
     Err(last)
 }
 
-/// Runs a program on this terminal to its end.
+/// Runs a program in the foreground and waits for it.
 fn run(words: &[OsString]) -> Result<(), String> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    #[expect(clippy::disallowed_methods, reason = "an editor has the terminal as long as it likes")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an editor runs in the foreground without a deadline"
+    )]
     let status = std::process::Command::new(program).args(arguments).status();
     let shown = || {
         let quoted = |word: &OsString| quote_for_shell(&word.to_string_lossy());
@@ -321,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_private_and_goes_away() {
+    fn a_temporary_file_is_private_and_removed() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let (path, file) = create(dir.path()).unwrap();
@@ -332,14 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_names_go_past_the_shell() {
+    fn plain_names_need_no_shell() {
         assert!(is_plain(OsStr::new("/usr/bin/vim.tiny")));
         assert!(!is_plain(OsStr::new("vi -n")));
         assert!(!is_plain(OsStr::new("a;b")));
     }
 
     #[test]
-    fn an_editor_that_fails_is_told() {
+    fn a_failing_editor_is_reported() {
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         run(&words(&["true", "/x"])).unwrap();
         let error = run(&words(&["false", "/x"])).unwrap_err();

@@ -1,6 +1,6 @@
-//! What the shell knows of the process it runs in, taken once at the start.
+//! Environment variables and identity of the process, read once at the start.
 //!
-//! Nothing else reads variables or asks who runs the shell, so that a test can say.
+//! No other module reads them, so a test can supply its own.
 
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,19 @@ use std::{
     path::PathBuf,
 };
 
-/// Whether the user may manage the system's networks.
+/// Whether the process runs as root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Privilege {
     Root,
     User,
 }
 
-/// Variables and identity of the process.
+/// Environment variables and identity of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
     variables: BTreeMap<OsString, OsString>,
     pub(crate) privilege: Privilege,
-    /// Home directory of the account, for when `HOME` is not set.
+    /// Home directory of the account, read if `HOME` is not set.
     account_home: Option<PathBuf>,
 }
 
@@ -29,7 +29,7 @@ impl Environment {
     pub(crate) fn of_process() -> Self {
         let uid = nix::unistd::Uid::effective();
         let variables: BTreeMap<_, _> = std::env::vars_os().collect();
-        // the account database may be behind the network: it is asked only when needed
+        // the account database may be remote and slow: it is queried only when needed
         let account_home = match variables.get(OsStr::new("HOME")) {
             Some(_) => None,
             None => nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.dir),
@@ -43,22 +43,22 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// A variable as text; one that is not UTF-8 does not count.
+    /// A variable as text, `None` if it is not UTF-8.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.variable(name)?.to_str()
     }
 
-    /// A variable as text, unless it is empty.
+    /// A variable as text, `None` if it is empty.
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.text(name).filter(|text| !text.is_empty())
     }
 
-    /// Where files are that can be made again.
+    /// The directory for files that can be regenerated.
     pub(crate) fn cache_home(&self) -> Option<PathBuf> {
         self.base("XDG_CACHE_HOME", ".cache")
     }
 
-    /// The same for the client library.
+    /// The environment as the client library takes it.
     pub(crate) fn of_client(&self) -> oxivirt_remote::driver::Environment {
         let mut variables = self.variables.clone();
         if let Some(home) = self.home() {
@@ -68,7 +68,7 @@ impl Environment {
         oxivirt_remote::driver::Environment { variables, is_root }
     }
 
-    /// XDG base directory specification: what is not absolute does not count.
+    /// XDG base directory specification: a relative path is ignored.
     fn base(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let named = self.variable(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         named.or_else(|| Some(self.home()?.join(below_home)))

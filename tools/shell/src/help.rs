@@ -71,7 +71,7 @@ pub(crate) fn long_version(dialect: Dialect) -> String {
     }
 }
 
-/// What greets whoever starts the shell without a command.
+/// The greeting of interactive mode.
 pub(crate) fn banner(program: &str) -> String {
     tr!(
         "Welcome to {program}, the virtualization interactive terminal.\n\nType:  'help' for help with commands\n       'quit' to quit\n\n",
@@ -127,7 +127,7 @@ pub(crate) fn page(command: &CommandDef, dialect: Dialect) -> String {
     out
 }
 
-/// What can stand behind the name of a command.
+/// The options in the synopsis of a command.
 pub(crate) fn synopsis_of(command: &CommandDef, dialect: Dialect) -> String {
     command.listed(dialect).map(|(_, option)| synopsis(option)).collect()
 }

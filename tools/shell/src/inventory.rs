@@ -1,4 +1,4 @@
-//! What there is of a network, gathered through the connection: for graphs, watching and machine formats.
+//! Networks with their guests, gathered through the connection for graphs and `net-watch`.
 
 use oxivirt::{DhcpLease, Network, XmlFlags};
 use oxivirt_xml::{self as xml, Blanks, Element};
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::shell::Shell;
 
-/// A network with what belongs to it.
+/// A network with its guests.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -17,9 +17,9 @@ pub(crate) struct Node {
     /// `nat`, `route`, `open`, `bridge`, … or `isolated`.
     pub(crate) mode: String,
     pub(crate) bridge: Option<String>,
-    /// Links of the host that the network's packets leave by.
+    /// Host links that carry the network's outgoing packets.
     pub(crate) uplinks: Vec<String>,
-    /// With their prefix lengths.
+    /// Addresses with prefix lengths.
     pub(crate) addresses: Vec<String>,
     pub(crate) guests: Vec<Guest>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Node {
 pub(crate) struct Guest {
     /// UUID of the port.
     pub(crate) port: Option<String>,
-    /// Who owns the port.
+    /// Name of the port's owner.
     pub(crate) owner: Option<String>,
     pub(crate) mac: Option<String>,
     pub(crate) addresses: Vec<String>,
@@ -39,13 +39,13 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// What a person calls it.
+    /// The name to show: of the owner or host, else the MAC address or the port.
     pub(crate) fn label(&self) -> String {
         let names = [&self.owner, &self.hostname, &self.mac, &self.port];
         names.into_iter().flatten().next().cloned().unwrap_or_default()
     }
 
-    /// What is known beside its name.
+    /// The properties other than the label.
     pub(crate) fn details(&self) -> String {
         let label = self.label();
         let mac = self.mac.iter().filter(|mac| **mac != label);
@@ -56,10 +56,10 @@ impl Guest {
     }
 }
 
-/// Gathers what there is of a network. What the driver cannot tell is left out.
+/// Gathers the properties of a network; those that the driver does not support are omitted.
 ///
 /// # Errors
-/// If its XML cannot be had.
+/// If state or XML of the network cannot be read.
 pub(crate) fn gather(shell: &Shell, network: &Network) -> Result<Node, Failure> {
     let active = shell.wait(network.is_active())?;
     let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
@@ -111,7 +111,7 @@ fn address(ip: &Element<'_>) -> Option<String> {
             let mask: std::net::Ipv4Addr = mask.parse().ok()?;
             u32::from(mask).count_ones().to_string()
         }
-        // what such an address has by its class is for nobody to read any more
+        // the prefix of an address class is not shown
         (None, None) => return Some(address.to_owned()),
     };
     Some(format!("{address}/{prefix}"))
@@ -148,9 +148,9 @@ fn add_leases(guests: &mut Vec<Guest>, leases: Vec<DhcpLease>) {
     }
 }
 
-/// Bytes and packets that a bridge of this host has passed on, inwards and outwards.
+/// Traffic counters of a bridge on this host: bytes received and sent, packets received and sent.
 pub(crate) fn counters(bridge: &str) -> Option<[u64; 4]> {
-    // the kernel's name for a link holds no slash
+    // link names contain no slash
     let dir = std::path::Path::new("/sys/class/net").join(bridge).join("statistics");
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).ok()?.trim().parse().ok();
     Some([read("rx_bytes")?, read("tx_bytes")?, read("rx_packets")?, read("tx_packets")?])
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_belongs_to_the_port_with_its_address() {
+    fn a_lease_is_merged_with_the_port_of_the_same_mac() {
         let mut guests = vec![guest(
             "u",
             "<networkport><owner><name>vm1</name></owner><mac address='52:54:00:AA:00:01'/></networkport>",

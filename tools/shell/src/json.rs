@@ -1,13 +1,12 @@
-//! A network's XML as a value: attributes and child elements become members, text becomes a string.
+//! Conversion of network XML to JSON: attributes and child elements become members, text becomes a string.
 //!
-//! An element that may be there more than once is always a list, so that a program which reads the value
-//! needs one way to look, not two. All values are strings, as in the XML; `metadata`, which belongs to others,
-//! stays XML.
+//! A repeatable element is always a list, so a reader handles one form only. All values are strings, as in the
+//! XML; the content of `metadata` stays XML.
 
 use oxivirt_xml::{self as xml, Blanks, Element, Node, XmlError};
 use serde_json::{Map, Value};
 
-/// Elements of network documents which may be repeated.
+/// Repeatable elements of network documents.
 const REPEATED: [&str; 14] = [
     "address",
     "forwarder",
@@ -25,10 +24,10 @@ const REPEATED: [&str; 14] = [
     "txt",
 ];
 
-/// The value of a document.
+/// Converts a document.
 ///
 /// # Errors
-/// If `text` is no XML.
+/// If `text` is not well-formed.
 pub(crate) fn of_document(text: &str) -> Result<Value, XmlError> {
     Ok(of_element(&xml::parse(text, Blanks::Drop)?))
 }
@@ -51,7 +50,7 @@ fn of_element(element: &Element<'_>) -> Value {
         let is_repeated = REPEATED.contains(&&*child.name);
         match members.get_mut(&key) {
             Some(Value::Array(list)) => list.push(value),
-            // foreign elements may be repeated as well
+            // an unknown element may be repeated as well
             Some(other) => *other = Value::Array(vec![other.take(), value]),
             None if is_repeated => {
                 members.insert(key, Value::Array(vec![value]));

@@ -1,4 +1,4 @@
-//! The log of the shell itself (`-l`, `-d`), which is not the library's tracing.
+//! The log of the shell (`-l`, `-d`); the libraries log through tracing instead.
 //!
 //! virsh: `vshOutputLogFile`, `vshDebug`, tools/vsh.c
 
@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-/// Weight of a message; the numbers are those of `-d`.
+/// Severity of a message, numbered as for `-d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Debug = 0,
@@ -35,7 +35,7 @@ impl Level {
     fn word(self) -> &'static str {
         match self {
             Self::Debug => "DEBUG",
-            // virsh has no word of its own for a notice
+            // virsh logs a notice as INFO
             Self::Info | Self::Notice => "INFO",
             Self::Warning => "WARNING",
             Self::Error => "ERROR",
@@ -43,7 +43,7 @@ impl Level {
     }
 }
 
-/// Which messages are wanted, and the file they go to.
+/// Minimum severity and log file.
 #[derive(Debug)]
 pub(crate) struct Log {
     program: String,
@@ -58,7 +58,7 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Errors only, to no file.
+    /// Errors only, without a file.
     pub(crate) fn new(program: &str) -> Self {
         Self { program: program.to_owned(), level: Level::Error, file: None }
     }
@@ -67,12 +67,12 @@ impl Log {
         self.level = level;
     }
 
-    /// Writes to the end of `path` from now on.
+    /// Appends to `path` from now on.
     ///
     /// # Errors
     /// If the file cannot be opened.
     pub(crate) fn open(&mut self, path: &Path) -> io::Result<()> {
-        // every line must be on the disk when it is written: the reason to look may be a crash
+        // synchronous, so that the lines before a crash are on disk
         let synchronous = nix::libc::O_SYNC;
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o644).custom_flags(synchronous);
@@ -80,17 +80,17 @@ impl Log {
         Ok(())
     }
 
-    /// Writes to no file any more.
+    /// Closes the file.
     pub(crate) fn stop(&mut self) {
         self.file = None;
     }
 
-    /// Whether a message of this weight is shown.
+    /// Whether messages of this severity are logged.
     pub(crate) fn wants(&self, level: Level) -> bool {
         level >= self.level
     }
 
-    /// Adds a line to the file, if there is one.
+    /// Appends a line to the file, if one is open.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,8 +1,8 @@
 //! `oxish`: a shell for virtual networks whose commands, options, output and exit codes are virsh's.
 //!
-//! Words become a command ([`grammar`]), a table says what its options are ([`command`],
-//! [`commands`]), handlers call the public API and nothing else, printers ([`table`], [`ui`]) write. What
-//! is behind a connection is registered here, and only here.
+//! The parser ([`grammar`]) turns words into commands with the help of the command table ([`command`],
+//! [`commands`]); handlers call the public API only; [`table`], [`format`] and [`ui`] print. Drivers are registered
+//! here and nowhere else.
 
 mod args;
 mod command;
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     startup::run(&program, words.collect(), environment, registry)
 }
 
-/// What the libraries have to say goes to stderr: by default only what went wrong for good.
+/// Logs of the libraries go to stderr, by default errors only.
 fn start_tracing(environment: &Environment) {
     let level = match environment.filled("OXIVIRT_LOG") {
         Some("debug") => tracing::level_filters::LevelFilter::DEBUG,

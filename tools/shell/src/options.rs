@@ -1,7 +1,7 @@
 //! Global options, scanned as `getopt_long` of the C library scans them with a leading `+`.
 //!
-//! Options act in their order, and some end the shell at once, so the scanner hands them out one
-//! by one. It knows their syntax, not what they do.
+//! Options take effect in their order, and some end the shell, so the scanner returns them one by one. It knows
+//! their syntax only.
 //!
 //! virsh: `virshParseArgv`, tools/virsh.c; getopt(3)
 
@@ -16,24 +16,24 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GlobalOption {
     pub(crate) short: char,
-    /// How it was written, for messages: `-k` or `--keepalive-interval`.
+    /// The spelling used, for messages: `-k` or `--keepalive-interval`.
     pub(crate) spelling: String,
     pub(crate) value: Option<OsString>,
 }
 
-/// Why the options cannot be read.
+/// A mistake in the global options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OptionError {
     MissingArgument {
         short: char,
         long: &'static str,
     },
-    /// The option as it is shown.
+    /// The option as messages show it.
     Unsupported(String),
 }
 
 impl OptionError {
-    /// The line a person reads.
+    /// The message.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::MissingArgument { short, long } => {
@@ -47,7 +47,7 @@ impl OptionError {
 }
 
 impl OptionError {
-    /// What may have been meant.
+    /// A suggestion for a mistyped option.
     pub(crate) fn hint(&self) -> Option<String> {
         let Self::Unsupported(option) = self else { return None };
         let word = option.strip_prefix("--")?.split('=').next()?;
@@ -62,7 +62,7 @@ impl OptionError {
 enum Argument {
     None,
     Required,
-    /// Only behind `=` in the long form.
+    /// Only after `=` in the long form.
     Optional,
 }
 
@@ -106,7 +106,7 @@ const OPTIONS: &[Known] = &[
     known('r', "readonly", Argument::None, mark!("open a read-only connection")),
     known('t', "timing", Argument::None, mark!("print how long each command takes")),
     known('v', "version", Argument::Optional, mark!("print the version, short or long")),
-    // has no long form; the empty name is no prefix of anything typed
+    // no long form; the empty name matches no typed option
     known('V', "", Argument::None, mark!("print the long version")),
 ];
 
@@ -114,7 +114,7 @@ const OPTIONS: &[Known] = &[
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GlobalHelp {
     pub(crate) short: char,
-    /// Empty if there is none.
+    /// Empty if the option has no long form.
     pub(crate) long: &'static str,
     pub(crate) takes_value: bool,
     pub(crate) help: &'static str,
@@ -130,7 +130,7 @@ pub(crate) fn global_options() -> impl Iterator<Item = GlobalHelp> {
     })
 }
 
-/// Hands out the options in front of the command.
+/// Iterates over the options before the command.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     words: std::vec::IntoIter<OsString>,
@@ -139,17 +139,17 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    /// `words` are those behind the program's name.
+    /// `words` are the arguments after the program name.
     pub(crate) fn new(words: Vec<OsString>) -> Self {
         Self { words: words.into_iter(), cluster: Vec::new() }
     }
 
-    /// What is left behind the options.
+    /// The arguments after the options.
     pub(crate) fn into_rest(self) -> Vec<OsString> {
         self.words.collect()
     }
 
-    /// The next option; `None` in front of the first word that is none.
+    /// The next option; `None` before the first other argument.
     pub(crate) fn next(&mut self) -> Result<Option<GlobalOption>, OptionError> {
         if self.cluster.is_empty() {
             let Some(word) = self.words.as_slice().first() else { return Ok(None) };

@@ -132,7 +132,7 @@ impl Shell {
         }
     }
 
-    /// Prints the message of a mistake in a command string, and what may have been meant.
+    /// Prints the message of a parse error, and a suggestion.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -163,7 +163,7 @@ impl Shell {
     /// The network that option `network` names, by UUID or name.
     ///
     /// # Errors
-    /// Both lines of a failed lookup.
+    /// If there is no such network, or no connection.
     pub(crate) fn network(&mut self, args: &Args) -> Result<Network, Failure> {
         self.lookup(args, Lookup::Any)
     }
@@ -171,7 +171,7 @@ impl Shell {
     /// The network that option `network` names, looked up as `how` allows.
     ///
     /// # Errors
-    /// Both lines of a failed lookup.
+    /// If there is no such network, or no connection.
     pub(crate) fn lookup(&mut self, args: &Args, how: Lookup) -> Result<Network, Failure> {
         const UUID_TEXT: usize = 36;
         let connect = self.connect()?;
@@ -201,10 +201,10 @@ impl Shell {
         })
     }
 
-    /// The content of the file that option `name` names.
+    /// Name and content of the file that option `name` names.
     ///
     /// # Errors
-    /// The line for a file that cannot be read.
+    /// If the file cannot be read or is larger than 10 MiB.
     pub(crate) fn read_file(&self, args: &Args, name: &str) -> Result<(String, String), Failure> {
         const LIMIT: u64 = 10 << 20;
         let path = args.path(name)?.unwrap_or_else(|| std::path::Path::new("")).to_owned();
@@ -257,7 +257,7 @@ fn read_limited(path: &std::path::Path, limit: u64) -> Result<Vec<u8>, (Verb, io
     Ok(content)
 }
 
-/// The system's text for an error, without the number that Rust adds.
+/// The text of an OS error as strerror(3) prints it.
 pub(crate) fn errno_text(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),

@@ -1,5 +1,4 @@
-//! From the command line to the first command: global options, then one command, a string of
-//! commands, or lines from standard input.
+//! The command line: global options, then one command, a command string, or lines from standard input.
 //!
 //! virsh: `main`, `virshParseArgv`, tools/virsh.c
 
@@ -26,7 +25,7 @@ use crate::shell::{Outcome, Shell};
 use crate::terminal;
 use crate::ui::{Colors, Hints, Progress, Timing, Ui, Verbosity};
 
-/// The shell ends at once, with this status.
+/// The shell exits immediately with this status.
 struct Exit(ExitCode);
 
 impl From<io::Error> for Exit {
@@ -67,17 +66,22 @@ pub(crate) fn run(
             shell.ui.progress = Progress::Shown;
         }
     }
-    let status = go(&mut shell, &program, words).unwrap_or_else(|Exit(status)| status);
+    let status =
+        run_command_line(&mut shell, &program, words).unwrap_or_else(|Exit(status)| status);
     shell.disconnect();
     match shell.ui.flush() {
         Ok(()) => status,
-        // a reader which has seen enough is no failure worth a word
+        // a closed pipe needs no message
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode, Exit> {
-    read_debug_level(shell, Complaint::Told)?;
+fn run_command_line(
+    shell: &mut Shell,
+    program: &str,
+    words: Vec<OsString>,
+) -> Result<ExitCode, Exit> {
+    read_debug_level(shell, BadValue::Report)?;
     read_log_variable(shell)?;
     let mut scanner = Scanner::new(words);
     let mut connect_now = false;
@@ -95,7 +99,7 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
         }
     }
     let words: Vec<Vec<u8>> = scanner.into_rest().into_iter().map(OsString::into_vec).collect();
-    // everything is read before anything is done
+    // everything is parsed before anything runs
     let table = Table::of(shell.dialect);
     let commands = match words.as_slice() {
         [] => None,
@@ -119,7 +123,7 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
         None => shell.use_background_thread()?,
     }
     if !shell.ui.log.wants(Level::Warning) {
-        read_debug_level(shell, Complaint::Kept)?;
+        read_debug_level(shell, BadValue::Ignore)?;
     }
     let may_connect = commands.as_ref().is_none_or(|commands| {
         commands.iter().any(|command| command.def.connection != ConnectionUse::Forbidden)
@@ -136,7 +140,7 @@ fn go(shell: &mut Shell, program: &str, words: Vec<OsString>) -> Result<ExitCode
     }
 }
 
-/// Follows what was understood.
+/// Prints the parsed commands as debug messages.
 pub(crate) fn trace(shell: &mut Shell, commands: &[Command]) -> io::Result<()> {
     if !shell.ui.log.wants(Level::Info) {
         return Ok(());
@@ -169,7 +173,7 @@ fn fail(shell: &mut Shell, message: &str) -> Result<ExitCode, Exit> {
     Err(Exit(ExitCode::FAILURE))
 }
 
-/// Does what an option says; tells whether it was the URI to connect to.
+/// Applies a global option; returns whether it was `-c`.
 fn apply(shell: &mut Shell, program: &str, option: &GlobalOption) -> Result<bool, Exit> {
     let value = option.value.as_deref().unwrap_or_default();
     let text = value.to_string_lossy().into_owned();
@@ -225,7 +229,7 @@ fn set_debug(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Exit> 
     Ok(())
 }
 
-/// The console escape is checked and has no use for networks.
+/// Validates the console escape, which network commands do not use.
 fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Exit> {
     let is_control =
         |c: char| c.is_ascii_lowercase() || "@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_".contains(c);
@@ -262,7 +266,7 @@ fn set_keepalive(shell: &mut Shell, short: char, text: &str, spelling: &str) -> 
     Ok(())
 }
 
-/// A C integer: decimal, `0x…` or, behind a zero, octal.
+/// Parses a C integer: decimal, hexadecimal after `0x`, octal after `0`.
 fn read_c_integer(text: &str) -> Option<i32> {
     let text = text.trim_start();
     let (sign, digits) = match text.strip_prefix('-') {
@@ -278,20 +282,20 @@ fn read_c_integer(text: &str) -> Option<i32> {
     is_digits.then(|| i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()).flatten()
 }
 
-/// How a bad value of `VIRSH_DEBUG` is taken.
+/// Whether a bad value of `VIRSH_DEBUG` is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Complaint {
-    Told,
-    /// It was told before.
-    Kept,
+enum BadValue {
+    Report,
+    /// It has been reported.
+    Ignore,
 }
 
-/// `-d 4` is no more than no `-d`: the variable counts beside it.
-fn read_debug_level(shell: &mut Shell, complaint: Complaint) -> Result<(), Exit> {
+/// The variable applies at level 4, which is also the level without `-d`.
+fn read_debug_level(shell: &mut Shell, on_bad_value: BadValue) -> Result<(), Exit> {
     if let Some(text) = shell.environment.filled("VIRSH_DEBUG").map(str::to_owned) {
         match text.parse().ok().and_then(Level::from_number) {
             Some(level) => shell.ui.log.set_level(level),
-            None if complaint == Complaint::Kept => {}
+            None if on_bad_value == BadValue::Ignore => {}
             None => shell.ui.error(&tr!("VIRSH_DEBUG not set with a valid numeric value"))?,
         }
     }

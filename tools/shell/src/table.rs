@@ -1,4 +1,4 @@
-//! Tables as `net-list` prints them.
+//! Text tables in virsh's layout, and labelled fields.
 //!
 //! virsh: tools/vsh-table.c
 
@@ -26,7 +26,7 @@ impl Cell {
         let mut width = 0;
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            // a backslash that could be read as the start of an escape is escaped itself
+            // a backslash that looks like the start of an escape is escaped
             if is_unprintable(c) || rest.starts_with("\\x") {
                 let mut bytes = [0; 4];
                 for byte in c.encode_utf8(&mut bytes).bytes() {
@@ -44,7 +44,7 @@ impl Cell {
 }
 
 fn is_unprintable(c: char) -> bool {
-    // the C library counts the separators of lines and paragraphs among the controls
+    // the C library classifies line and paragraph separators as control characters
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
@@ -97,7 +97,7 @@ impl Table {
     }
 }
 
-/// Padding goes before a cell, so the last one of a row is never padded.
+/// Padding precedes a cell, so the last cell of a row is not padded.
 fn push_row(text: &mut String, row: &[Cell], widths: &[usize]) {
     let mut padding = 0;
     for (cell, width) in row.iter().zip(widths) {

@@ -1,45 +1,44 @@
-//! The terminal the shell was started on: whether there is one, its modes and its size.
+//! The controlling terminal: detection, modes and size.
 
 use std::io::{IsTerminal as _, stdin, stdout};
 use std::os::fd::AsFd as _;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
-/// Whether a person can answer a question.
+/// Whether stdin is a terminal, so that questions can be answered.
 pub(crate) fn is_interactive() -> bool {
     stdin().is_terminal()
 }
 
-/// Whether a person reads the results.
+/// Whether stdout is a terminal.
 pub(crate) fn shows_results() -> bool {
     stdout().is_terminal()
 }
 
-/// Modes of the terminal as they were; given back when dropped.
+/// Saved terminal modes, restored when dropped.
 #[derive(Debug)]
 pub(crate) struct Modes(Termios);
 
 impl Drop for Modes {
     fn drop(&mut self) {
-        // a terminal that went away needs no modes
+        // fails if the terminal is gone
         let _gone = tcsetattr(stdin().as_fd(), SetArg::TCSADRAIN, &self.0);
     }
 }
 
-/// Every key arrives at once and unchanged, nothing is shown by itself.
+/// Raw mode: keys arrive immediately and unchanged, without echo.
 pub(crate) fn raw() -> Option<Modes> {
     changed(cfmakeraw)
 }
 
-/// Keys arrive at once and are not shown; output is still the terminal's, and so is ^C while
-/// nothing is read.
+/// Keys arrive immediately and without echo or signals; output processing stays on.
 pub(crate) fn keys() -> Option<Modes> {
     changed(|modes| {
         modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
     })
 }
 
-/// What is typed is not shown.
+/// Disables echo.
 pub(crate) fn hide_input() -> Option<Modes> {
     changed(|modes| modes.local_flags.remove(LocalFlags::ECHO))
 }
@@ -53,16 +52,16 @@ fn changed(change: impl FnOnce(&mut Termios)) -> Option<Modes> {
     Some(Modes(before))
 }
 
-/// Columns of the terminal that results go to.
+/// Columns of the terminal.
 pub(crate) fn columns() -> usize {
     use std::io::stderr;
-    // without one, or with one that does not say, what everybody assumes
+    // 80 if there is no terminal or it reports no size
     rustix::termios::tcgetwinsize(stdout())
         .or_else(|_| rustix::termios::tcgetwinsize(stderr()))
         .map_or(80, |size| usize::from(size.ws_col).max(20))
 }
 
-/// Rows of the terminal that results go to.
+/// Rows of the terminal, 24 if unknown.
 pub(crate) fn rows() -> usize {
     rustix::termios::tcgetwinsize(stdout()).map_or(24, |size| usize::from(size.ws_row).max(5))
 }

@@ -1,9 +1,8 @@
-//! Everything a person or a script sees.
+//! Output: results, extra text and messages.
 //!
-//! Results and extra text go to stdout, every message to stderr. stdout is collected and written
-//! whenever the other stream gets something, something is waited for, or the shell ends: so both
-//! streams in one file read in the order in which things happened, and a long listing is one
-//! write.
+//! Results and extra text go to stdout, messages to stderr. stdout is buffered and flushed before stderr is
+//! written, before the shell waits, and at its end: so the streams interleave correctly in one file, and a long
+//! listing is one write.
 //!
 //! virsh: `vshPrint`, `vshPrintExtra`, `vshError`, tools/vsh.c
 
@@ -14,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// Collected output beyond this is written at once.
+/// Buffered output beyond this is flushed.
 const BUFFER_LIMIT: usize = 64 * 1024;
 
-/// Whether there is text beside results.
+/// Whether extra text is printed in addition to results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Verbosity {
     #[default]
@@ -26,7 +25,7 @@ pub(crate) enum Verbosity {
     Quiet,
 }
 
-/// Whether commands say how long they took.
+/// Whether the time of each command is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Timing {
     #[default]
@@ -35,17 +34,17 @@ pub(crate) enum Timing {
     On,
 }
 
-/// How a piece of text looks on a terminal.
+/// Style of text on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
     Bold,
     Faint,
-    /// All is well, or a line that is new.
+    /// A good state, or an added line.
     Added,
-    /// Something is wrong, or a line that goes.
+    /// A bad state, or a removed line.
     Removed,
-    /// Worth a look.
+    /// A warning.
     Notice,
 }
 
@@ -71,11 +70,11 @@ pub(crate) enum Hints {
 enum Trailer {
     #[default]
     Wanted,
-    /// A program reads what was printed.
+    /// The result is machine-readable.
     Unwanted,
 }
 
-/// Whether somebody watches stderr.
+/// Whether progress is printed to stderr.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Progress {
     #[default]
@@ -83,7 +82,7 @@ pub(crate) enum Progress {
     Shown,
 }
 
-/// Where messages go while they are not shown.
+/// The stream for messages while they are suppressed.
 pub(crate) struct SilencedWriter(Box<dyn Write>);
 
 impl std::fmt::Debug for SilencedWriter {
@@ -92,7 +91,7 @@ impl std::fmt::Debug for SilencedWriter {
     }
 }
 
-/// The two streams and what is written to them.
+/// stdout, stderr and the log of the shell.
 pub(crate) struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
@@ -114,17 +113,17 @@ impl Ui {
         Self { out, err, buffer, verbosity, timing, colors, progress, hints, trailer, log }
     }
 
-    /// Shows no messages until [`Ui::restore_errors`].
+    /// Suppresses messages until [`Ui::restore_errors`].
     pub(crate) fn silence_errors(&mut self) -> SilencedWriter {
         SilencedWriter(std::mem::replace(&mut self.err, Box::new(io::sink())))
     }
 
-    /// Shows messages again.
+    /// Prints messages again.
     pub(crate) fn restore_errors(&mut self, muted: SilencedWriter) {
         self.err = muted.0;
     }
 
-    /// A text in a style, where styles are shown.
+    /// Text in a style, if styles are shown.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
         // ECMA-48, SGR
         let code = match (self.colors, style) {
@@ -138,7 +137,7 @@ impl Ui {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Says how far something is, on a terminal only; the next message or result takes its place.
+    /// Prints progress on a terminal; the next message or result replaces it.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -151,14 +150,14 @@ impl Ui {
         Ok(())
     }
 
-    /// Takes away what [`Ui::progress`] wrote.
+    /// Erases the text of [`Ui::progress`].
     pub(crate) fn clear_progress(&mut self) {
         if self.progress == Progress::Shown && !self.is_quiet() {
             self.write_err(b"\r\x1b[K");
         }
     }
 
-    /// A result for a program: nothing follows it.
+    /// Prints a machine-readable result, without a trailer.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -167,12 +166,12 @@ impl Ui {
         self.print(text)
     }
 
-    /// Whether extra text is shown.
+    /// Whether extra text is suppressed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
-    /// A result.
+    /// Prints a result.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -181,7 +180,7 @@ impl Ui {
         if self.buffer.len() >= BUFFER_LIMIT { self.flush() } else { Ok(()) }
     }
 
-    /// Text beside a result, which `-q` leaves out.
+    /// Prints extra text, which `-q` suppresses.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -189,7 +188,7 @@ impl Ui {
         if self.is_quiet() { Ok(()) } else { self.print(text) }
     }
 
-    /// What ends every command: an empty line, or the time it took.
+    /// Prints the trailer of a command: an empty line, or its time.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -204,10 +203,10 @@ impl Ui {
         self.print(tr!("\n(Time: {ms} ms)\n\n", ms = ms))
     }
 
-    /// A message, behind all results so far.
+    /// Prints an error message, after all results so far.
     ///
     /// # Errors
-    /// If stdout cannot be written. A stderr which cannot be written is nobody's to tell.
+    /// If stdout cannot be written. A failure of stderr is ignored.
     pub(crate) fn error(&mut self, message: &str) -> io::Result<()> {
         self.flush()?;
         let mut line = tr!("error: {message}", message = message);
@@ -217,7 +216,7 @@ impl Ui {
         Ok(())
     }
 
-    /// Advice below a message, where hints are shown.
+    /// Prints a hint below a message, if hints are shown.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -231,7 +230,7 @@ impl Ui {
         Ok(())
     }
 
-    /// A message for whoever follows what the shell does (`-d`, `-l`).
+    /// Prints a debug message (`-d`, `-l`).
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -255,14 +254,14 @@ impl Ui {
     }
 
     fn write_err(&mut self, bytes: &[u8]) {
-        // with stderr gone there is nobody left to tell
-        let _told = self.err.write_all(bytes).and_then(|()| self.err.flush());
+        // a failure of stderr cannot be reported
+        let _ignored = self.err.write_all(bytes).and_then(|()| self.err.flush());
     }
 
-    /// Writes what was collected.
+    /// Writes buffered output.
     ///
     /// # Errors
-    /// If stdout cannot be written; what was collected is then dropped.
+    /// If stdout cannot be written; the buffer is then discarded.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -279,12 +278,12 @@ impl std::fmt::Debug for Ui {
     }
 }
 
-/// Two streams in memory, for tests.
+/// Streams in memory, for tests.
 #[cfg(test)]
 pub(crate) mod capture {
     use std::{cell::RefCell, io, rc::Rc};
 
-    /// A stream which can be looked at afterwards.
+    /// A stream that keeps what is written.
     #[derive(Clone, Default)]
     pub(crate) struct Capture(Rc<RefCell<Vec<u8>>>);
 
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_is_told() {
+    fn a_failed_write_is_an_error() {
         struct Full;
         impl Write for Full {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -99,7 +99,7 @@ fn foreign_keys_keep_their_place() {
 }
 
 #[test]
-fn what_is_no_json_counts_as_empty() {
+fn invalid_json_counts_as_empty() {
     for text in ["", " ", "junk", "[", "null", "3", "[] trailing", "[{\"a\":1,}]", "\u{0}"] {
         check_rewrite(text, "[\n]\n");
     }
@@ -134,11 +134,11 @@ fn the_server_identity_is_completed() {
     assert_eq!(database.entries[1].text(SERVER_DUID), None);
     check_init(text, "duid k\n3 1 fe::1 * *\n3 2 fe::2 * *\n");
 
-    let told = Database::parse(text.as_bytes(), Some("z".to_owned())).unwrap();
-    assert_eq!(told.entries[0].text(SERVER_DUID), Some("z"));
-    assert_eq!(told.entries[2].text(SERVER_DUID), Some("k"));
+    let completed = Database::parse(text.as_bytes(), Some("z".to_owned())).unwrap();
+    assert_eq!(completed.entries[0].text(SERVER_DUID), Some("z"));
+    assert_eq!(completed.entries[2].text(SERVER_DUID), Some("k"));
 
-    // nobody knows it: nothing is made up, and dnsmasq cannot take IPv6 leases
+    // an unknown identity is not invented, and dnsmasq gets no IPv6 leases
     check_init(r#"[{"ip-address":"fe::1","iaid":"1","expiry-time":3}]"#, "");
 }
 

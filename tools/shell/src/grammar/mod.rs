@@ -1,8 +1,7 @@
-//! From text to commands with their options. No input or output, no connection.
+//! The grammar of command strings. No input or output, no connection.
 //!
-//! [`token`] cuts a command string into words, [`parse`] gives words their meaning with the help
-//! of the command table. What can be read of an unfinished line is in [`parse::Partial`], for
-//! completion.
+//! [`token`] splits a string into words, [`parse`] turns words into commands with the help of the command table.
+//! [`parse::Partial`] is the result for an unfinished line, for completion.
 
 pub(crate) mod parse;
 pub(crate) mod token;

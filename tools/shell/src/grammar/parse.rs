@@ -1,7 +1,6 @@
-//! From words to commands.
+//! The parser: words to commands.
 //!
-//! A mistake anywhere means that nothing runs, so all commands of a string are read before the
-//! first is handed out.
+//! All commands of a string are parsed before the first runs, so a mistake anywhere runs nothing.
 //!
 //! virsh: `vshCommandParse`, tools/vsh.c
 
@@ -17,14 +16,14 @@ pub(crate) trait Commands {
     /// The command called `name`.
     fn command(&self, name: &[u8]) -> Option<&'static CommandDef>;
 
-    /// Who reads: options of ours are unknown to virsh.
+    /// The dialect, which decides the options.
     fn dialect(&self) -> Dialect;
 }
 
-/// Why words are no commands.
+/// A mistake in a command string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ParseError {
-    /// The words cannot be told apart.
+    /// The string cannot be split into words.
     Token(TokenError),
     UnknownCommand {
         word: Vec<u8>,
@@ -54,7 +53,7 @@ pub(crate) enum ParseError {
 }
 
 impl ParseError {
-    /// The line a person reads.
+    /// The message.
     pub(crate) fn message(&self) -> String {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
@@ -90,14 +89,14 @@ impl ParseError {
     }
 }
 
-/// A command with what was given to it.
+/// A command with its options.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub(crate) def: &'static CommandDef,
     pub(crate) args: Args,
 }
 
-/// Reads a command string.
+/// Parses a command string.
 ///
 /// # Errors
 /// The first mistake.
@@ -108,12 +107,11 @@ pub(crate) fn parse_string(
     parse(Tokenizer::new(text), commands)
 }
 
-/// Reads as much of an unfinished command string as there is: the command at its end, and whether the
-/// last word is quoted.
+/// Parses the command at the end of an unfinished command string.
 pub(crate) fn parse_unfinished(text: &[u8], commands: &impl Commands) -> Option<Partial> {
     let mut state = State::Start;
     for token in Tokenizer::new(text).lenient() {
-        // a mistake ends what is understood, not what is offered
+        // completion works with the part before a mistake
         let read = match token {
             Ok(Token::Separator) => {
                 state = State::Start;
@@ -132,8 +130,7 @@ pub(crate) fn parse_unfinished(text: &[u8], commands: &impl Commands) -> Option<
     }
 }
 
-/// Reads words which are separate already: one command, in which nothing is quoted and nothing
-/// separates.
+/// Parses one command from separate words, in which quotes and separators are data.
 ///
 /// # Errors
 /// The first mistake.
@@ -170,7 +167,7 @@ fn parse(
 enum State {
     /// Before a command.
     Start,
-    /// Behind a word that begins with `#`, up to the next separator.
+    /// After a word that begins with `#`, up to the next separator.
     Comment,
     Inside(Partial),
 }
@@ -190,14 +187,14 @@ impl State {
     }
 }
 
-/// A command whose words are not all read.
+/// A command that is being parsed.
 #[derive(Debug)]
 pub(crate) struct Partial {
     def: &'static CommandDef,
     args: Args,
     /// The option whose value is the next word.
     pending: Option<usize>,
-    /// Behind a `--`.
+    /// After a `--`.
     only_data: bool,
     help: bool,
     dialect: Dialect,
@@ -213,13 +210,12 @@ impl Partial {
         self.def
     }
 
-    /// What was given so far.
+    /// The options so far.
     pub(crate) fn args(&self) -> &Args {
         &self.args
     }
 
-    /// The option that the last word is the value of, with that value; an option whose value is
-    /// still to come has the empty one.
+    /// The option of which the last word is the value, with that value; an empty one if the value is missing.
     pub(crate) fn last(&self) -> Option<(&'static OptionDef, &[u8])> {
         if let Some(index) = self.pending {
             return self.def.options.get(index).map(|option| (option, b"".as_slice()));
@@ -230,7 +226,7 @@ impl Partial {
         })
     }
 
-    /// Whether the option with this index is there already; a list takes more.
+    /// Whether the option with this index is complete; a list never is.
     pub(crate) fn is_given(&self, index: usize) -> bool {
         let is_list = self.def.options.get(index).is_some_and(|option| option.kind == Kind::List);
         !is_list && (self.args.has(index) || self.pending == Some(index))
@@ -240,7 +236,7 @@ impl Partial {
         self.def.option(name).filter(|(_, option)| self.dialect.has(option.origin))
     }
 
-    /// `help` shows what it can, whatever else is said to it.
+    /// `help` ignores surplus words and unknown options.
     fn is_lenient(&self) -> bool {
         self.def.name == "help"
     }
@@ -296,7 +292,7 @@ impl Partial {
             if built_in.is_some() && value.is_some() {
                 return Err(ParseError::ValueForFlag { option: name.to_vec() });
             }
-            // the table is checked by `self-test`: an alias names an option of its command
+            // `self-test` checks that an alias names an option of its command
             let Some(target) = self.def.option(of.as_bytes()) else { return Ok(()) };
             (index, option) = target;
             value = built_in.map(str::as_bytes).or(value);

@@ -1,13 +1,13 @@
-//! From the bytes of a command string to words and separators.
+//! The tokenizer: bytes of a command string to words and separators.
 //!
-//! Words are bytes: names of files and networks need not be UTF-8. Nothing is looked ahead
-//! further than one byte, so a mistake late in a string is found only after the words before it.
+//! Words are bytes, since names of files and networks need not be UTF-8. The lookahead is one byte, so a mistake late
+//! in a string is found after the words before it.
 //!
 //! virsh: `vshCommandStringGetArg`, tools/vsh.c
 
 use crate::i18n::tr;
 
-/// A piece of a command string.
+/// A token of a command string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     /// A word with its quotes removed.
@@ -16,17 +16,17 @@ pub(crate) enum Token {
     Separator,
 }
 
-/// Why a string cannot be cut into words.
+/// A mistake in the quoting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenError {
     /// A double quote is not closed.
     MissingQuote,
-    /// The string ends behind a backslash.
+    /// The string ends after a backslash.
     DanglingBackslash,
 }
 
 impl TokenError {
-    /// The line a person reads.
+    /// The message.
     pub(crate) fn message(self) -> String {
         match self {
             Self::MissingQuote => tr!("missing \""),
@@ -35,7 +35,7 @@ impl TokenError {
     }
 }
 
-/// How a word at the end of a string was left, for completion.
+/// The quotes around the current position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quote {
     /// Outside quotes.
@@ -46,7 +46,7 @@ pub(crate) enum Quote {
     Double,
 }
 
-/// Cuts a command string into tokens.
+/// Splits a command string into tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokenizer<'a> {
     rest: &'a [u8],
@@ -59,7 +59,7 @@ impl<'a> Tokenizer<'a> {
         Self { rest: text, lenient: false }
     }
 
-    /// Takes an open quote or a final backslash as finished, for completion.
+    /// Accepts an open quote and a final backslash, for completion.
     pub(crate) fn lenient(self) -> Self {
         Self { lenient: true, ..self }
     }
@@ -70,7 +70,7 @@ impl<'a> Tokenizer<'a> {
         Some(*first)
     }
 
-    /// Goes to the start of the next word.
+    /// Advances to the next word.
     fn skip_blanks(&mut self) {
         while let [b' ' | b'\t', rest @ ..] | [b'\\', b'\n', rest @ ..] = self.rest {
             self.rest = rest;

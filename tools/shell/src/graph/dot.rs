@@ -1,4 +1,4 @@
-//! Networks in the language of Graphviz.
+//! Networks in Graphviz's DOT language.
 //!
 //! <https://graphviz.org/doc/info/lang.html>
 
@@ -50,7 +50,7 @@ fn id(kind: &str, name: &str) -> String {
     quote(&format!("{kind} {name}"))
 }
 
-/// A quoted string: only the quote itself is escaped, line ends are `\n`.
+/// A quoted string; backslashes, quotes and line ends are escaped.
 fn quote(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{text}\"")

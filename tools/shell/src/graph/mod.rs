@@ -1,4 +1,4 @@
-//! Networks as a picture: a tree for the terminal, DOT for Graphviz, SVG for looking at.
+//! Drawings of networks: a text tree, a Graphviz graph, an SVG picture.
 
 mod dot;
 mod svg;

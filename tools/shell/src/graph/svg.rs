@@ -1,6 +1,6 @@
 //! Networks as an SVG picture: uplinks, networks and guests from left to right.
 //!
-//! The picture needs nothing from outside and is readable on light and dark pages.
+//! The picture refers to no external file and is readable on light and dark backgrounds.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::inventory::Node;
 
-/// Width of a character and height of a line, in pixels, of the monospace font asked for.
+/// Width of a character and height of a line of the monospace font, in pixels.
 const CHARACTER: usize = 8;
 const LINE: usize = 18;
 const PADDING: usize = 10;
-/// Space between boxes, downwards and across.
+/// Vertical and horizontal space between boxes.
 const GAP: usize = 14;
 const ACROSS: usize = 70;
 const MARGIN: usize = 20;
@@ -108,7 +108,7 @@ pub(crate) fn svg(nodes: &[Node]) -> String {
     out
 }
 
-/// Moves uplinks down until none covers another; the end of the last one.
+/// Moves uplinks down until none overlap; returns the lower edge of the last one.
 fn spread(uplinks: &mut BTreeMap<&str, Shape>) -> usize {
     let mut shapes: Vec<&mut Shape> = uplinks.values_mut().collect();
     shapes.sort_by_key(|shape| shape.y);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_picture_too() {
+    fn no_networks_give_an_empty_picture() {
         parse(&svg(&[]), Blanks::Drop).unwrap();
     }
 }

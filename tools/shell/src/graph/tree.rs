@@ -1,10 +1,10 @@
-//! Networks as a tree of text.
+//! Networks as a text tree.
 
 use crate::i18n::tr;
 use crate::inventory::Node;
 use crate::ui::{Style, Ui};
 
-/// The tree, in colours where they are shown.
+/// The tree, in colours if they are shown.
 pub(crate) fn tree(ui: &Ui, nodes: &[Node]) -> String {
     let mut text = String::new();
     for node in nodes {

@@ -1,7 +1,6 @@
-//! Lines of earlier sessions, kept where virsh keeps them.
+//! The history, in virsh's file.
 //!
-//! Every line is added to the file at once, so that a session which is killed, or one beside it, loses
-//! none.
+//! Each line is appended immediately, so a killed session and a parallel one lose none.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -16,17 +15,17 @@ use crate::shell::Shell;
 const DEFAULT_SIZE: usize = 500;
 const MAX_SIZE: usize = 500_000;
 
-/// What was typed, oldest first.
+/// Lines typed so far, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
     lines: Vec<String>,
     size: usize,
-    /// None if nothing is kept.
+    /// `None` if the history is not saved.
     file: Option<PathBuf>,
 }
 
 impl History {
-    /// Reads what was kept; a number of lines that is none is told, and then nothing is kept.
+    /// Reads the saved history. An invalid `VIRSH_HISTSIZE` is reported, and the history is then not saved.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -55,7 +54,7 @@ impl History {
     }
 
     fn in_dir(dir: &Path, size: usize) -> Self {
-        // a history that cannot be kept is not worth a word
+        // without a history file the shell still works
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
         let path = dir.join("history");
         let text = std::fs::read(&path).unwrap_or_default();
@@ -71,12 +70,12 @@ impl History {
         Self { lines, size, file: made.is_ok().then_some(path) }
     }
 
-    /// What was typed, oldest first.
+    /// The lines, oldest first.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// Adds a line, unless it is empty.
+    /// Appends a line unless it is empty.
     pub(super) fn add(&mut self, line: &str) {
         if line.is_empty() || self.size == 0 {
             return;
@@ -88,7 +87,7 @@ impl History {
         if let Some(path) = &self.file {
             let mut options = OpenOptions::new();
             let file = options.append(true).create(true).mode(0o600).open(path);
-            // a full disk must not stop whoever repairs it
+            // a full disk must not prevent working in the shell
             let _kept = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         }
     }
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_kept_at_once_and_no_longer_than_asked() {
+    fn lines_are_saved_immediately_up_to_the_limit() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("a/b");
         let mut history = History::in_dir(&dir, 2);

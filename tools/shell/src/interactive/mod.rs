@@ -1,7 +1,7 @@
-//! Lines from a person or a pipe, until one ends the shell.
+//! Interactive mode: lines from a terminal or a pipe.
 //!
-//! On a capable terminal lines are edited by rustyline; a terminal that can only print gets an editor of
-//! ours, which completes all the same; from a pipe they are shown as a terminal would show them.
+//! On a capable terminal rustyline edits the line; a terminal without cursor movement gets a simple editor of ours
+//! with completion; lines from a pipe are echoed after the prompt, as readline does.
 //!
 //! virsh: `vshReadline`, tools/vsh.c
 
@@ -21,16 +21,16 @@ use crate::startup;
 use crate::terminal;
 use history::History;
 
-/// What came from the user.
+/// Result of reading a line.
 #[derive(Debug)]
 enum Input {
     Line(String),
-    /// ^C: the line does not count.
+    /// ^C: the line is discarded.
     Interrupted,
     End,
 }
 
-/// How lines are read.
+/// Source of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Rich,
@@ -86,7 +86,7 @@ pub(crate) fn run(shell: &mut Shell, program: &str) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line that nobody edits; it is shown behind the prompt.
+/// Reads a line from a pipe and echoes it after the prompt.
 fn piped(shell: &mut Shell, prompt: &str) -> io::Result<Input> {
     shell.ui.print(prompt)?;
     shell.ui.flush()?;

@@ -1,4 +1,4 @@
-//! Lines on a capable terminal, edited by rustyline.
+//! Line editing on a capable terminal, by rustyline.
 
 use std::cell::RefCell;
 use std::io;

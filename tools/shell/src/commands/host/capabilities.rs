@@ -1,4 +1,4 @@
-//! `capabilities`: what the host can do.
+//! `capabilities`: capabilities of the host.
 
 use crate::args::Args;
 use crate::command::CommandDef;

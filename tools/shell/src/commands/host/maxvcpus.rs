@@ -1,4 +1,4 @@
-//! `maxvcpus`: most virtual processors of a guest.
+//! `maxvcpus`: maximum number of virtual CPUs of a guest.
 
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};

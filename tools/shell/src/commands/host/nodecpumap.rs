@@ -1,4 +1,4 @@
-//! `nodecpumap`: which processors are there and which run.
+//! `nodecpumap`: CPU map of the host.
 
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
@@ -32,7 +32,7 @@ fn letters(online: &[bool]) -> String {
     online.iter().map(|&online| if online { 'y' } else { '-' }).collect()
 }
 
-/// Numbers of what is online, neighbours as `first-last`.
+/// Numbers of the CPUs online, consecutive ones as `first-last`.
 fn ranges(online: &[bool]) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for (number, _) in online.iter().enumerate().filter(|(_, online)| **online) {

@@ -1,4 +1,4 @@
-//! `nodeinfo`: processors and memory of the host.
+//! `nodeinfo`: CPUs and memory of the host.
 
 use crate::args::Args;
 use crate::command::CommandDef;

@@ -1,4 +1,4 @@
-//! `sysinfo`: firmware tables of the host.
+//! `sysinfo`: SMBIOS tables of the host.
 
 use crate::args::Args;
 use crate::command::CommandDef;

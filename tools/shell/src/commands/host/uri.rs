@@ -1,4 +1,4 @@
-//! `uri`: what the shell is connected to.
+//! `uri`: URI of the connection.
 
 use crate::args::Args;
 use crate::command::CommandDef;

@@ -1,4 +1,4 @@
-//! `version`: versions of both sides.
+//! `version`: versions of library, driver and hypervisor.
 
 use oxivirt::Version;
 

@@ -1,4 +1,4 @@
-//! `net-autostart`: start a network with the host, or stop doing so.
+//! `net-autostart`: enable or disable autostart of a network.
 
 use oxivirt::{Autostart, ListFlags};
 

@@ -1,4 +1,4 @@
-//! `net-create`: start a temporary network from XML.
+//! `net-create`: create a transient network from XML.
 
 use oxivirt::CreateFlags;
 

@@ -1,4 +1,4 @@
-//! `net-define`: store a network from XML.
+//! `net-define`: define a persistent network from XML.
 
 use oxivirt::DefineFlags;
 

@@ -39,7 +39,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         let stored = stored(shell, &network, kind, flags)?;
         return show(shell, &network, is_title, stored);
     }
-    // A driver refuses to read two texts at once, but not to write them.
+    // a driver rejects reading both scopes at once, but not writing them
     let stored = if flags.contains(UpdateFlags::LIVE | UpdateFlags::CONFIG) {
         stored(shell, &network, kind, UpdateFlags::CONFIG).unwrap_or_default()
     } else {
@@ -79,7 +79,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text that is there.
+/// The stored text, `None` if there is none.
 fn stored(
     shell: &Shell,
     network: &Network,

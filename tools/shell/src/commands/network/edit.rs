@@ -54,7 +54,7 @@ fn show_changes(shell: &mut Shell, old: &str, new: &str) -> Result<bool, Failure
     Ok(true)
 }
 
-/// The definition that takes effect at the next start, or the live one of a driver that has no other.
+/// The definition used at the next start, or the live one if the driver has no other.
 pub(crate) fn stored_xml(shell: &Shell, network: &Network) -> Result<String, Failure> {
     match shell.wait(network.xml_desc(XmlFlags::INACTIVE)) {
         Err(error) if error.code() == ErrorCode::INVALID_ARG => {

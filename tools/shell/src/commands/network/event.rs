@@ -15,7 +15,7 @@ use crate::suggest::valid_values;
 
 const EVENTS: &[&str] = &["lifecycle", "metadata-change"];
 
-/// Seconds; more milliseconds than fit are refused.
+/// In seconds: the largest timeout whose milliseconds fit into an `int`.
 const LONGEST_TIMEOUT: u32 = 2_147_483;
 
 pub(crate) const COMMAND: CommandDef =
@@ -45,7 +45,7 @@ pub(crate) const COMMAND: CommandDef =
             .ours(),
         ]);
 
-/// What ended the wait.
+/// How the wait ended.
 enum End {
     Enough,
     TimedOut,
@@ -73,11 +73,11 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let network = if args.has_named("network") { Some(shell.network(args)?) } else { None };
     let connect = shell.connect()?;
     let (sender, receiver) = mpsc::unbounded_channel();
-    let told = move |event: &NetworkEvent| {
-        // nobody waits any more
+    let callback = move |event: &NetworkEvent| {
+        // fails after the wait has ended
         let _ended = sender.send((jiff::Timestamp::now(), event.clone()));
     };
-    let callback = Box::new(told);
+    let callback = Box::new(callback);
     let registered = shell.wait(connect.network_event_register(network.as_ref(), id, callback))?;
     let print = Print { with_time: args.flag("timestamp"), format };
     let waited = wait(shell, receiver, args.flag("loop"), timeout, &print);
@@ -100,7 +100,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     if count > 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// The time that option `timeout` gives.
+/// The value of option `timeout`.
 pub(crate) fn timeout(args: &Args) -> Result<Option<Duration>, Failure> {
     let Some(seconds) = args.number::<u32>("timeout")? else { return Ok(None) };
     if (1..=LONGEST_TIMEOUT).contains(&seconds) {
@@ -159,7 +159,7 @@ async fn next(
         }
     };
     let gone = async {
-        // the end of a connection is a callback, which cannot wake a command by itself
+        // the close callback cannot wake the command, so the flag is polled
         while !lost() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -189,7 +189,7 @@ impl Print {
     }
 }
 
-/// An event in words.
+/// The text of an event.
 pub(crate) fn event_text(event: &NetworkEvent) -> String {
     let name = event.network();
     match event {

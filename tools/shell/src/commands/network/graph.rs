@@ -1,4 +1,4 @@
-//! `net-graph`: networks as a picture.
+//! `net-graph`: draw networks and their guests.
 
 use oxivirt::ListFlags;
 

@@ -1,4 +1,4 @@
-//! `net-lease-wait`: wait until a guest has an address.
+//! `net-lease-wait`: wait for the DHCP lease of a guest.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use crate::i18n::{mark, tr};
 use crate::inventory::LeaseRecord;
 use crate::shell::Shell;
 
-/// A driver without lease events is asked this often.
-const AGAIN: Duration = Duration::from_millis(250);
+/// Poll interval: lease events do not cross libvirt's protocol.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-lease-wait", mark!("wait for the DHCP lease of a guest"), run)
@@ -55,7 +55,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         let interrupted = shell.wait(async {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => true,
-                () = tokio::time::sleep(AGAIN) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
             }
         });
         if interrupted {

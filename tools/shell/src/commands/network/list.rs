@@ -90,7 +90,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// What a row says of a network.
+/// One row of the listing.
 struct Row {
     network: Network,
     active: bool,
@@ -99,7 +99,7 @@ struct Row {
     title: Option<String>,
 }
 
-/// Everything a row says, by four lists however many networks there are.
+/// The rows, by four list calls independent of the number of networks.
 fn rows(shell: &Shell, connect: &Connect, args: &Args) -> oxivirt::Result<Vec<Row>> {
     let uuids = |flags| -> oxivirt::Result<BTreeSet<Uuid>> {
         let networks = shell.wait(connect.list_all_networks(flags))?;

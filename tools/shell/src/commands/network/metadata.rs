@@ -1,4 +1,4 @@
-//! `net-metadata`: show or change an element of a network's metadata.
+//! `net-metadata`: show or change custom XML in a network's metadata.
 
 use oxivirt::{ErrorCode, ListFlags, MetadataChange, MetadataType, Network, UpdateFlags};
 

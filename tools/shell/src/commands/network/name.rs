@@ -1,4 +1,4 @@
-//! `net-name`: UUID to name.
+//! `net-name`: convert a network UUID to the name.
 
 use oxivirt::ListFlags;
 

@@ -1,4 +1,4 @@
-//! `net-port-create`: make a port from XML.
+//! `net-port-create`: create a network port from XML.
 
 use oxivirt::{ListFlags, PortCreateFlags};
 

@@ -1,4 +1,4 @@
-//! `net-port-delete`: remove a port.
+//! `net-port-delete`: delete a network port.
 
 use oxivirt::ListFlags;
 

@@ -1,4 +1,4 @@
-//! `net-start`: start a stored network.
+//! `net-start`: start an inactive network.
 
 use oxivirt::{ListFlags, Network};
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ pub(crate) const COMMAND: CommandDef =
             OBJECT_FORMAT,
         ]);
 
-/// Networks that start at the same time.
+/// Number of networks started in parallel.
 const PARALLEL_STARTS: usize = 8;
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ fn show(shell: &mut Shell, format: Option<Format>, network: &Network) -> Result<
     plan_output::print(shell, format, &plan)
 }
 
-/// Starts all of them, some at the same time; a failure does not stop the others.
+/// Starts networks in parallel; a failure does not stop the rest.
 fn start_many(shell: &mut Shell, networks: Vec<Network>) -> Result<(), Failure> {
     let total = plan_output::count(&networks);
     let mut waiting = networks.into_iter();
@@ -100,7 +100,7 @@ fn start_many(shell: &mut Shell, networks: Vec<Network>) -> Result<(), Failure> 
                 let line = tr!("Failed to start network {name}", name = network.name());
                 shell.report(Failure::Context(line, error))?;
             }
-            // a task of ours that was stopped has started nothing
+            // a cancelled task has started nothing
             Err(_) => failed += 1,
         }
         if done < total {

@@ -1,4 +1,4 @@
-//! `net-takeover`: what our driver would change of networks that run under another one.
+//! `net-takeover`: what a takeover of running networks would change.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `net-undefine`: forget a stored network.
+//! `net-undefine`: undefine a persistent network.
 
 use oxivirt::ListFlags;
 

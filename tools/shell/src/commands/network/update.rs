@@ -1,4 +1,4 @@
-//! `net-update`: change one part of a network.
+//! `net-update`: update part of a network definition.
 
 use oxivirt::{ListFlags, Update, UpdateCommand, UpdateFlags, UpdateSection};
 

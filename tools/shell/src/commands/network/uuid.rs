@@ -1,4 +1,4 @@
-//! `net-uuid`: name to UUID.
+//! `net-uuid`: convert a network name to the UUID.
 
 use oxivirt::ListFlags;
 

@@ -1,4 +1,4 @@
-//! `net-watch`: networks as they change.
+//! `net-watch`: monitor networks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -31,18 +31,18 @@ pub(crate) const COMMAND: CommandDef =
             OptionDef::number("count", mark!("exit after this number of updates")),
         ]);
 
-/// Events that are remembered.
+/// Number of events kept.
 const EVENTS: usize = 100;
 
-/// ECMA-48 and xterm: another screen, without a cursor, and back.
+/// ECMA-48 and xterm: switch to the alternate screen without a cursor, and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// To the top, and nothing of the last update stays.
+/// Cursor to the top; clear the rest of a line and of the screen.
 const HOME: &str = "\x1b[H";
 const REST_OF_LINE: &str = "\x1b[K";
 const REST_OF_SCREEN: &str = "\x1b[J";
 
-/// What is on the screen.
+/// State of the display.
 struct Watch {
     counters: BTreeMap<String, (Instant, [u64; 4])>,
     events: VecDeque<String>,
@@ -71,7 +71,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     watched
 }
 
-/// Asks for every kind of event that the driver has.
+/// Registers for every kind of event that the driver supports.
 fn listen(
     shell: &Shell,
     connect: &Connect,
@@ -87,12 +87,12 @@ fn listen(
     ];
     let register = |kind| {
         let sender = sender.clone();
-        let told = move |event: &NetworkEvent| {
+        let callback = move |event: &NetworkEvent| {
             let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
-            // nobody watches any more
+            // fails after the command has ended
             let _ended = sender.send(format!("{time}  {}", event_text(event)));
         };
-        shell.wait(connect.network_event_register(None, kind, Box::new(told))).ok()
+        shell.wait(connect.network_event_register(None, kind, Box::new(callback))).ok()
     };
     kinds.into_iter().filter_map(register).collect()
 }
@@ -136,7 +136,7 @@ fn watch(
                     if watch.events.len() > EVENTS {
                         watch.events.pop_front();
                     }
-                    // what the event changed is to be seen at once
+                    // show the change immediately
                     break;
                 }
             }
@@ -158,7 +158,7 @@ fn nodes(shell: &mut Shell, only: Option<&str>) -> Result<Vec<Node>, Failure> {
         .context(|| tr!("Failed to list networks"))?;
     networks.retain(|network| only.is_none_or(|name| network.name() == name));
     networks.sort_by_key(|network| network.name().to_ascii_lowercase());
-    // a network that goes while it is looked at is not there any more
+    // a network that disappears meanwhile is omitted
     Ok(networks.iter().filter_map(|network| inventory::gather(shell, network).ok()).collect())
 }
 
@@ -191,7 +191,7 @@ impl Watch {
         if shell.ui.is_quiet() { table.render_quiet() } else { table.render() }
     }
 
-    /// Bytes received and sent, in all and per second since the last look.
+    /// Bytes received and sent, in total and per second since the last update.
     fn traffic(&mut self, node: &Node) -> [String; 4] {
         let unknown = || "-".to_owned();
         let counters = node.bridge.as_deref().filter(|_| node.active).and_then(inventory::counters);
@@ -238,7 +238,7 @@ impl Watch {
     }
 }
 
-/// As much as the terminal shows: one row stays free for the cursor.
+/// The part that fits on the terminal; one row is left for the cursor.
 fn fit(lines: &[String], columns: usize, rows: usize) -> Vec<String> {
     let cut = |line: &String| {
         if line.starts_with('\x1b') { line.clone() } else { line.chars().take(columns).collect() }
@@ -246,7 +246,7 @@ fn fit(lines: &[String], columns: usize, rows: usize) -> Vec<String> {
     lines.iter().take(rows.saturating_sub(1)).map(cut).collect()
 }
 
-/// A number of bytes that a person takes in at once.
+/// A number of bytes with a binary unit.
 fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut tenths = number.saturating_mul(10);

@@ -1,4 +1,4 @@
-//! `cd`: go to another directory.
+//! `cd`: change the current directory.
 
 use std::io;
 use std::path::PathBuf;

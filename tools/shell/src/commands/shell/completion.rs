@@ -1,4 +1,4 @@
-//! `completion`: a script that completes our command lines in another shell.
+//! `completion`: print a completion script for another shell.
 
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, OptionDef};

@@ -1,4 +1,4 @@
-//! `connect`: open another connection.
+//! `connect`: connect to a URI.
 
 use oxivirt::Access;
 

@@ -38,11 +38,11 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
             word
         }
     };
-    // an empty prefix is complained about and left out
+    // an empty prefix is reported and ignored, as in virsh
     let prefix = match args.text("prefix") {
         Ok(prefix) => prefix,
-        Err(complaint) => {
-            shell.report(complaint)?;
+        Err(failure) => {
+            shell.report(failure)?;
             None
         }
     };
@@ -56,7 +56,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line for each part; two commas are one that does not separate.
+/// Splits at commas into lines; a double comma is a literal one.
 fn split_at_commas(word: &str) -> String {
     let mut out = String::new();
     let mut chars = word.chars().peekable();

@@ -1,4 +1,4 @@
-//! `help`: explain commands.
+//! `help`: describe commands.
 
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, Dialect, OptionDef};

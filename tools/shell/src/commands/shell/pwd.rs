@@ -1,4 +1,4 @@
-//! `pwd`: show the directory.
+//! `pwd`: print the current directory.
 
 use crate::args::Args;
 use crate::command::CommandDef;

@@ -50,7 +50,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is wrong with a command of the table.
+/// The first mistake in the definition of a command.
 fn problem(command: &CommandDef) -> Option<String> {
     if command.help.is_empty() {
         return Some(tr!("no help text"));
@@ -87,7 +87,7 @@ mod tests {
     use crate::command::Dialect;
 
     #[test]
-    fn every_command_is_sound() {
+    fn every_definition_is_valid() {
         for command in crate::commands::all(Dialect::Oxish) {
             assert_eq!(problem(command), None, "{}", command.name);
         }

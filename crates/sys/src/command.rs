@@ -115,10 +115,19 @@ impl Command {
         self
     }
 
-    /// The command as a person would type it, for messages.
+    /// The command with its environment as a shell takes it, for messages.
+    ///
+    /// libvirt 11.3.0: `virCommandToString`, src/util/vircommand.c
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = self.program.display().to_string();
+        let mut line = String::new();
+        for (name, value) in &self.environment {
+            line.push_str(&name.to_string_lossy());
+            line.push('=');
+            line.push_str(&value.to_string_lossy());
+            line.push(' ');
+        }
+        line.push_str(&self.program.to_string_lossy());
         for argument in &self.arguments {
             line.push(' ');
             line.push_str(&argument.to_string_lossy());
@@ -193,6 +202,12 @@ mod tests {
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(output.stdout, b"b\n");
         assert_eq!(output.complaint(), "");
+    }
+
+    #[test]
+    fn the_line_has_the_environment_before_the_program() {
+        let command = Command::new("/bin/true").args(["-a"]).env("B", "c").env("D", "e f");
+        assert_eq!(command.line(), "B=c D=e f /bin/true -a");
     }
 
     #[tokio::test]

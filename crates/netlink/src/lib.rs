@@ -11,6 +11,7 @@ mod addr;
 pub mod attributes;
 mod link;
 pub mod monitor;
+mod port;
 mod qdisc;
 mod route;
 pub mod sriov;
@@ -25,6 +26,7 @@ use netlink_sys::AsyncSocket as _;
 use tokio::sync::Mutex;
 
 pub use link::{Bridge, Link, LinkKind, Stp};
+pub use port::PortSettings;
 pub use qdisc::Queues;
 pub use route::Route;
 pub use tc::{Class, Hook, QueueChange};

@@ -6,7 +6,7 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
 
-use super::{Handle, NetlinkError, refused};
+use super::{Handle, NetlinkError, PortSettings, refused};
 use oxivirt_types::link_name::LinkName;
 
 /// What the kernel says of a link.
@@ -26,6 +26,8 @@ pub struct Link {
     pub mtu: u32,
     /// Index of the bridge or bond that it is a port of.
     pub controller: Option<u32>,
+    /// What is set on it as a port of a bridge, but for VLANs.
+    pub port: PortSettings,
     /// Whether it is a bridge that keeps VLANs apart.
     pub filters_vlans: bool,
 }
@@ -46,6 +48,15 @@ pub enum Stp {
     Off,
     /// The kernel's own.
     On,
+}
+
+impl From<Stp> for BridgeStpState {
+    fn from(stp: Stp) -> Self {
+        match stp {
+            Stp::Off => Self::Disabled,
+            Stp::On => Self::KernelStp,
+        }
+    }
 }
 
 /// A bridge to be created.
@@ -111,16 +122,12 @@ impl Handle {
     /// # Errors
     /// [`NetlinkError::Refused`] with EEXIST, EPERM and so on.
     pub async fn create_bridge(&self, bridge: &Bridge) -> Result<(), NetlinkError> {
-        let stp = match bridge.stp {
-            Stp::Off => BridgeStpState::Disabled,
-            Stp::On => BridgeStpState::KernelStp,
-        };
         // The kernel applies the delay before it turns STP on, so that zero is accepted.
         let message = LinkMessageBuilder::<LinkBridge>::new(bridge.name.as_str())
             .address(bridge.address.to_vec())
             .set_info_data(InfoData::Bridge(vec![
                 InfoBridge::ForwardDelay(bridge.forward_delay),
-                InfoBridge::StpState(stp),
+                InfoBridge::StpState(bridge.stp.into()),
             ]))
             .build();
         let created = self.route.link().add(message).execute().await;
@@ -197,6 +204,7 @@ fn read(message: &LinkMessage) -> Link {
         is_up: message.header.flags.contains(LinkFlags::Up),
         mtu: 0,
         controller: None,
+        port: PortSettings::of_message(message),
         filters_vlans: false,
     };
     for attribute in &message.attributes {

@@ -14,6 +14,7 @@ use netlink_sys::{Socket, SocketAddr};
 use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 
+use super::PortSettings;
 use super::attributes::{Attributes, number, text};
 
 /// `NFNLGRP_NFTABLES`
@@ -43,6 +44,8 @@ pub enum Change {
         name: String,
         /// Index of the bridge that it is a port of.
         controller: Option<u32>,
+        /// What is set on it as a port.
+        port: PortSettings,
     },
     /// A link is gone.
     LinkGone {
@@ -196,9 +199,14 @@ fn link_change((kind, body): (u16, &[u8])) -> Option<Change> {
                 .and_then(|value| value.first_chunk())
                 .map(|bytes| u32::from_ne_bytes(*bytes));
             match (kind, family) {
-                (DELETE_LINK, FAMILY_BRIDGE) => Some(Change::Link { name, controller: None }),
+                (DELETE_LINK, FAMILY_BRIDGE) => {
+                    Some(Change::Link { name, controller: None, port: PortSettings::default() })
+                }
                 (DELETE_LINK, _) => Some(Change::LinkGone { name }),
-                _ => Some(Change::Link { name, controller }),
+                _ => {
+                    let port = PortSettings::of_attributes(attributes);
+                    Some(Change::Link { name, controller, port })
+                }
             }
         }
         _ => None,

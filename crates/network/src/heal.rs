@@ -12,6 +12,7 @@ use futures::{StreamExt as _, stream};
 use oxivirt::NetworkEvent;
 use oxivirt_conf::Heal;
 use oxivirt_engine::reconcile::{self, Pass, Reconciler, Timing};
+use oxivirt_netlink::PortSettings;
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
 use oxivirt_types::link_name::LinkName;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::apply::{Host, HostEvent};
 use crate::driver::Inner;
+use crate::plan::provision::BridgePort;
 use crate::registry::Entry;
 use crate::repair::{Candidate, Outcome};
 
@@ -72,7 +74,7 @@ impl DirtySet {
 }
 
 /// Which links were ports of which bridges, for a bridge that has to be created again.
-pub(crate) type PortsOfBridges = BTreeMap<String, BTreeSet<LinkName>>;
+pub(crate) type PortsOfBridges = BTreeMap<String, BTreeMap<LinkName, PortSettings>>;
 
 /// The loop's state.
 struct Healer<H: Host> {
@@ -190,13 +192,13 @@ impl<H: Host> Healer<H> {
             HostEvent::All => dirty.all = true,
             HostEvent::Network(uuid) => drop(dirty.networks.insert(uuid)),
             HostEvent::Link { name } => drop(dirty.bridges.insert(name)),
-            HostEvent::Port { bridge, port } => {
+            HostEvent::Port { bridge, port, settings } => {
                 let mut ports = inner.bridge_ports();
                 for (_, ports) in ports.iter_mut().filter(|(of, _)| **of != bridge) {
                     ports.remove(&port);
                 }
                 self.detached.retain(|(_, detached)| *detached != port);
-                ports.entry(bridge).or_default().insert(port);
+                ports.entry(bridge).or_default().entry(port).or_default().update(settings);
             }
             HostEvent::NoPort { port } => {
                 self.forget_detached(inner);
@@ -204,7 +206,7 @@ impl<H: Host> Healer<H> {
             }
             HostEvent::LinkGone { name } => {
                 for ports in inner.bridge_ports().values_mut() {
-                    ports.retain(|port| port.as_str() != name);
+                    ports.retain(|port, _| port.as_str() != name);
                 }
                 dirty.bridges.insert(name);
             }
@@ -219,7 +221,7 @@ impl<H: Host> Healer<H> {
         let mut ports = inner.bridge_ports();
         for (bridge, ports) in ports.iter_mut() {
             if inner.host.has_link(bridge) {
-                ports.retain(|port| old.iter().all(|(_, gone)| gone != port));
+                ports.retain(|port, _| old.iter().all(|(_, gone)| gone != port));
             }
         }
     }
@@ -228,6 +230,15 @@ impl<H: Host> Healer<H> {
 impl<H: Host> Inner<H> {
     pub(crate) fn bridge_ports(&self) -> std::sync::MutexGuard<'_, PortsOfBridges> {
         self.ports_of_bridges.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The ports that a bridge had when it was seen last.
+    pub(crate) fn known_ports(&self, bridge: &LinkName) -> Vec<BridgePort> {
+        let ports = self.bridge_ports();
+        let known = ports.get(bridge.as_str()).into_iter().flatten();
+        known
+            .map(|(link, settings)| BridgePort { link: link.clone(), settings: settings.clone() })
+            .collect()
     }
 
     /// Logs and emits the outcome for a network; what stays wrong is reported once.

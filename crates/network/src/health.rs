@@ -48,8 +48,7 @@ impl<H: Host> Inner<H> {
         let facts = self.facts_of_running(&view.def, true).await?;
         let mut want = self.provision(&view, &facts)?;
         if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
-            let ports = self.bridge_ports();
-            link.ports = ports.get(link.name.as_str()).into_iter().flatten().cloned().collect();
+            link.ports = self.known_ports(&link.name);
         }
         let have = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let have = have.into_iter().next().unwrap_or_default();

@@ -252,7 +252,8 @@ impl<H: Host> Inner<H> {
             return Err(planned(PlanError::TooManyLayers { subnet }));
         }
         if query.needs_dnsmasq {
-            self.reserved().reserve_watch(uuid, facts.inotify_limit);
+            let limit = if facts.lacks_resolv_conf { 0 } else { facts.inotify_limit };
+            self.reserved().reserve_watch(uuid, limit);
         }
         let (running, _) = Running::loaded(NetworkStatus::new(def.clone()));
         let running = Some(running);

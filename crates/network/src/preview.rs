@@ -368,7 +368,7 @@ pub(crate) fn step(step: &Step) -> PreviewStep {
         Step::CreateBridge(_)
         | Step::SetMtu { .. }
         | Step::SetUp(_)
-        | Step::AttachPort { .. }
+        | Step::AttachPorts { .. }
         | Step::FilterVlans(_) => ("link", no_lines()),
         Step::Sysctl(_) => ("setting", no_lines()),
         Step::LoadRules(change) => ("rules", rules(change)),

@@ -177,33 +177,34 @@ impl oxivirt_engine::registry::View for View {
 pub(crate) struct Reservations {
     taken: BTreeMap<Uuid, Vec<(IpNet, Layer)>>,
     watching: BTreeSet<Uuid>,
-    told: BTreeSet<Uuid>,
+    fed: BTreeSet<Uuid>,
     settings: BTreeMap<Uuid, Vec<String>>,
 }
 
 impl Reservations {
     /// Chooses how a dnsmasq learns of the host's name servers: by itself as long as all of them
-    /// take no more than half of a user's inotify instances, for the others are not ours.
+    /// take no more than half of a user's inotify instances (`limit`), so that half are left for other
+    /// programs; else from a file that the driver writes.
     pub(crate) fn reserve_watch(&mut self, uuid: Uuid, limit: usize) {
-        self.told.remove(&uuid);
+        self.fed.remove(&uuid);
         self.watching.remove(&uuid);
-        let set = if self.watching.len() < limit / 2 { &mut self.watching } else { &mut self.told };
+        let set = if self.watching.len() < limit / 2 { &mut self.watching } else { &mut self.fed };
         set.insert(uuid);
     }
 
     /// Notes how a dnsmasq that runs already was started.
-    pub(crate) fn adopt_watch(&mut self, uuid: Uuid, is_told: bool) {
-        if is_told {
-            self.told.insert(uuid)
+    pub(crate) fn adopt_watch(&mut self, uuid: Uuid, is_fed: bool) {
+        if is_fed {
+            self.fed.insert(uuid)
         } else {
             self.watching.insert(uuid)
         };
     }
 
-    /// Whether a network's dnsmasq is told the host's name servers.
+    /// Whether the driver writes the host's name servers for a network's dnsmasq.
     #[must_use]
-    pub(crate) fn upstream(&self, uuid: Uuid) -> bool {
-        self.told.contains(&uuid)
+    pub(crate) fn is_fed(&self, uuid: Uuid) -> bool {
+        self.fed.contains(&uuid)
     }
 
     /// Notes which settings of the host a network needs.
@@ -217,10 +218,10 @@ impl Reservations {
         self.settings.values().flatten().any(|needed| needed == key)
     }
 
-    /// The networks whose dnsmasq is told.
+    /// The networks for whose dnsmasq the driver writes the name servers.
     #[must_use]
-    pub(crate) fn told(&self) -> Vec<Uuid> {
-        self.told.iter().copied().collect()
+    pub(crate) fn fed(&self) -> Vec<Uuid> {
+        self.fed.iter().copied().collect()
     }
 
     /// Chooses layers for the subnets of a network; `None` if there are too many.
@@ -254,7 +255,7 @@ impl Reservations {
     /// Gives back all that a network has.
     pub(crate) fn release(&mut self, uuid: Uuid) {
         self.watching.remove(&uuid);
-        self.told.remove(&uuid);
+        self.fed.remove(&uuid);
         self.settings.remove(&uuid);
         self.taken.remove(&uuid);
     }
@@ -289,9 +290,9 @@ mod tests {
         for uuid in uuids {
             reserved.reserve_watch(uuid, 5);
         }
-        assert_eq!(reserved.told(), [uuids[2]]);
+        assert_eq!(reserved.fed(), [uuids[2]]);
         reserved.release(uuids[0]);
         reserved.reserve_watch(uuids[2], 5);
-        assert!(!reserved.upstream(uuids[2]));
+        assert!(!reserved.is_fed(uuids[2]));
     }
 }

@@ -12,6 +12,7 @@ use crate::apply::{self, Host};
 use crate::driver::Inner;
 use crate::error;
 use crate::plan::policy;
+use crate::plan::provision::DnsmasqState;
 use crate::plan::{
     FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, RulesChange, SavedRemoval,
     Step, Undo, provision, rules,
@@ -140,9 +141,7 @@ impl<H: Host> Inner<H> {
             match self.provision(&view, &facts) {
                 Ok(mut want) => {
                     if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
-                        let ports = self.bridge_ports();
-                        let known = ports.get(link.name.as_str());
-                        link.ports = known.into_iter().flatten().cloned().collect();
+                        link.ports = self.known_ports(&link.name);
                     }
                     wanted.push((number, view, want));
                 }
@@ -160,9 +159,16 @@ impl<H: Host> Inner<H> {
         };
         let remakes_table = self.remakes_table.swap(false, Ordering::Relaxed);
         let repairs =
-            wanted.into_iter().zip(found).filter_map(|((number, view, want), mut have)| {
+            wanted.into_iter().zip(found).filter_map(|((number, view, mut want), mut have)| {
                 if remakes_table {
                     have.rules = None;
+                }
+                if let (Some(running), Some(wanted)) = (&have.dnsmasq, &want.dnsmasq)
+                    && running.conf == wanted.conf
+                    && running.launch.servers_file.is_none()
+                {
+                    // It follows the host's name servers by itself and goes on doing so.
+                    want.dnsmasq = want.dnsmasq.map(DnsmasqState::without_name_servers);
                 }
                 let was_interrupted =
                     candidates.get(number).is_some_and(|candidate| candidate.was_interrupted);
@@ -197,8 +203,8 @@ impl<H: Host> Inner<H> {
             have.shaping = None;
         }
         if let Some(service) = &have.dnsmasq {
-            let is_told = service.launch.servers_file.is_some();
-            self.reserved().adopt_watch(view.reference().uuid, is_told);
+            let is_fed = service.launch.servers_file.is_some();
+            self.reserved().adopt_watch(view.reference().uuid, is_fed);
         }
         let known = self.saved_rules(&view.def, saved.as_ref());
         let plan = provision::difference(&have, want, &known);

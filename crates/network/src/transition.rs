@@ -18,7 +18,7 @@ use crate::plan::{
     FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules, Undo,
     port, rules, stop,
 };
-use crate::plan::{SavedRemoval, policy, traffic};
+use crate::plan::{SavedRemoval, dnsmasq, policy, traffic};
 use crate::registry::{Entry, View};
 use crate::store;
 
@@ -28,17 +28,21 @@ impl<H: Host> Inner<H> {
         let def = &view.def;
         let uuid = def.uuid.unwrap_or_default();
         let subnets = traffic::translated(def);
-        let (layers, upstream) = {
+        let (layers, is_fed) = {
             let mut reserved = self.reserved();
             let layers = reserved.of(uuid, &subnets).or_else(|| reserved.reserve(uuid, &subnets));
-            (layers.unwrap_or_default(), reserved.upstream(uuid))
+            if facts.lacks_resolv_conf && !reserved.is_fed(uuid) && dnsmasq::is_resolver(def) {
+                // One that follows the file by itself would not start.
+                reserved.reserve_watch(uuid, 0);
+            }
+            (layers.unwrap_or_default(), reserved.is_fed(uuid))
         };
         let floors = port::floors(&view.ports);
         let around = Surroundings {
             layout: &self.layout,
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
-            servers: upstream.then_some(facts.servers.as_str()),
+            servers: is_fed.then_some(facts.servers.as_str()),
             firewall: Firewall {
                 backend: self.firewall.backend,
                 owns_table: self.firewall.owns_table,
@@ -54,7 +58,7 @@ impl<H: Host> Inner<H> {
 
     /// What a plan for a network that is there depends on.
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
-        let needs_dnsmasq = crate::plan::dnsmasq::is_needed(def);
+        let needs_dnsmasq = dnsmasq::is_needed(def);
         let backend = Some(self.firewall.backend);
         let zones = policy::wants_zone(def).then_some(RUNNING_PATIENCE);
         let filters =

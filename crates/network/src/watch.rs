@@ -121,8 +121,8 @@ impl<H: Host> Inner<H> {
         leases::parse(&content, bridge, prefixes(&view.def), None, now()).ok()
     }
 
-    /// Tells a dnsmasq that does not look for them itself of the host's name servers.
-    async fn tell_name_servers(&self, entry: &Entry) -> oxivirt::Result<()> {
+    /// Writes the host's name servers for a dnsmasq that does not follow them by itself.
+    async fn update_name_servers(&self, entry: &Entry) -> oxivirt::Result<()> {
         let _operation = entry.lock().await;
         let view = entry.view();
         if !view.is_active() {
@@ -151,12 +151,16 @@ async fn watch_name_servers<H: Host>(inner: Weak<Inner<H>>) {
             continue;
         }
         known = now;
-        let told = inner.reserved().told();
-        for uuid in told {
+        let fed = inner.reserved().fed();
+        for uuid in fed {
             let Some(entry) = inner.networks.get(uuid) else { continue };
-            if let Err(error) = inner.tell_name_servers(&entry).await {
+            if let Err(error) = inner.update_name_servers(&entry).await {
                 let network = entry.view().def.name.clone();
-                tracing::warn!(network, error = chain::text(&error), "name servers not told");
+                tracing::warn!(
+                    network,
+                    error = chain::text(&error),
+                    "cannot update name servers: guests go on with the old ones"
+                );
             }
         }
     }

@@ -123,6 +123,49 @@ fn guests_are_attached_to_the_bridge_that_is_made_anew() {
     session.call("destroy", NAME, "").unwrap();
 }
 
+/// Reads a setting of the port of a guest.
+fn port_setting(host: &Host, name: &str) -> String {
+    host.netns().sh(&format!("cat /sys/class/net/port0/brport/{name}")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_port_that_is_attached_again_forwards_at_once_and_keeps_its_settings() {
+    let test = "a_port_that_is_attached_again_forwards_at_once_and_keeps_its_settings";
+    let Some((host, mut session)) = running(test, "") else { return };
+    let guest = Guest::on(&host, "virbr0", "port0").unwrap();
+    host.netns()
+        .sh("bridge link set dev port0 isolated on flood off hairpin on \
+             priority 7 cost 33")
+        .unwrap();
+    // The driver reads notifications in order: once it has repaired this, it knows of the port.
+    host.netns().sh("ip address flush dev virbr0 scope global").unwrap();
+    wait_until("an event", || Ok(!healed(&mut session).is_empty())).unwrap();
+    // The protocol runs when the port is attached, or is switched on with the port forwarding.
+    let state = host
+        .netns()
+        .sh("ip link delete virbr0; \
+             until [ \"$(cat /sys/class/net/port0/brport/bridge/bridge/stp_state 2>/dev/null)\" = 1 ]; \
+             do sleep 0.01; done; cat /sys/class/net/port0/brport/state")
+        .unwrap();
+    assert_eq!(state.trim(), "3", "3 is forwarding, 1 listening, 2 learning");
+    let names = ["isolated", "unicast_flood", "hairpin_mode", "priority", "path_cost"];
+    let settings = || names.map(|name| port_setting(&host, name));
+    wait_until("the settings are back", || Ok(settings() == ["1", "0", "1", "7", "33"])).unwrap();
+    let lease = guest.dhcp("guest").unwrap();
+    assert_eq!(lease.router, Some(Ipv4Addr::new(192, 168, 122, 1)));
+    // A loop that is made later is blocked; 4 is blocking.
+    host.netns()
+        .sh("ip link add loop0 type veth peer name loop1; \
+             for link in loop0 loop1; do ip link set $link master virbr0 up; done")
+        .unwrap();
+    let is_blocked = || {
+        let states = host.netns().sh("cat /sys/class/net/loop*/brport/state")?;
+        Ok(states.lines().any(|state| state == "4"))
+    };
+    wait_until("the loop is blocked", is_blocked).unwrap();
+    session.call("destroy", NAME, "").unwrap();
+}
+
 #[test]
 fn a_thousand_flushes_do_not_hide_the_last() {
     let Some((host, mut session)) = running("a_thousand_flushes_do_not_hide_the_last", "") else {

@@ -1,9 +1,11 @@
 //! What guests ask the network's server for beside addresses: names, and what they boot from.
 
 use oxivirt_tests::Guest;
+use oxivirt_tests::process::wait_until;
+use oxivirt_tests::session::Session;
 
-use super::host;
 use super::lab::{ADD, DELETE, DNS_HOST, DNS_TXT, Lab, assert_error};
+use super::{host, host_of_ours};
 
 const NAMED: &str = "<network><name>named</name><bridge name='virbr0' stp='off'/>
   <mac address='52:54:00:6b:00:01'/><domain name='lab.test' localOnly='yes'/>
@@ -17,6 +19,8 @@ const NAMED: &str = "<network><name>named</name><bridge name='virbr0' stp='off'/
   </dns>
   <ip address='192.168.40.1' prefix='24' localPtr='yes'/>
   <ip family='ipv6' address='fd00:40::1' prefix='64'/></network>";
+
+const NAT: &str = include_str!("../../data/networks/nat.xml");
 
 const SERVER: &str = "192.168.40.1";
 
@@ -118,7 +122,7 @@ fn names_come_and_go_while_the_network_runs() {
 #[track_caller]
 fn check_soon(guest: &Guest, kind: &str, name: &str, expect: bool) {
     let known = || Ok(guest.lookup(kind, name, SERVER).is_ok() == expect);
-    oxivirt_tests::process::wait_until(name, known).unwrap();
+    wait_until(name, known).unwrap();
 }
 
 #[test]
@@ -141,4 +145,29 @@ fn guests_boot_from_the_network() {
     assert_eq!((told["boot_file"].as_str(), told["siaddr"].as_str()), ("boot.ipxe", SERVER));
     let words = ["busybox", "tftp", "-g", "-r", "boot.ipxe", "-l", "/dev/stdout", SERVER];
     assert_eq!(guest.netns().run(words).stdout().unwrap(), text);
+}
+
+#[test]
+fn a_network_starts_without_resolv_conf_and_uses_the_file_once_it_appears() {
+    let test = "a_network_starts_without_resolv_conf_and_uses_the_file_once_it_appears";
+    let Some(host) = host_of_ours(test) else { return };
+    host.netns()
+        .sh("mkdir /run/etc; cp -a /etc/. /run/etc; rm -f /run/etc/resolv.conf; \
+             ln -s /nonexistent /run/etc/resolv.conf; mount --bind /run/etc /etc")
+        .unwrap();
+    let mut session = Session::listen(&host).unwrap();
+    session.call("define", "nat", &NAT.replace('\n', " ")).unwrap();
+    session.call("start", "nat", "").unwrap();
+    assert!(session.ask("events", "", "").unwrap().contains("/etc/resolv.conf cannot be read"));
+    let guest = Guest::on(&host, "virbr0", "port0").unwrap();
+    guest.dhcp("guest").unwrap();
+    let servers =
+        host.root().join("run/oxivirt/network/servers/5b3a1f0e-0a57-4b0c-9d6f-6f4a7f0c1a01");
+    assert_eq!(std::fs::read_to_string(&servers).unwrap(), "");
+    host.netns().sh("rm /etc/resolv.conf; echo nameserver 192.0.2.53 > /etc/resolv.conf").unwrap();
+    wait_until("dnsmasq gets the name server", || {
+        Ok(std::fs::read_to_string(&servers).unwrap() == "server=192.0.2.53\n")
+    })
+    .unwrap();
+    session.call("destroy", "nat", "").unwrap();
 }

@@ -16,7 +16,7 @@ use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_engine::Executor;
 use oxivirt_netlink::sriov::Sysfs;
-use oxivirt_netlink::{Handle, LinkKind, Route};
+use oxivirt_netlink::{Handle, LinkKind, Route, Stp};
 use oxivirt_nft::counters::RuleCount;
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::kernel::{DeleteTableIf, Load, NftError, Nftables, TableState};
@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{End, Host, HostError, HostEvent, firewalld, watch};
-use crate::plan::provision::{Registration, RouteState};
+use crate::plan::provision::{BridgePort, Registration, RouteState};
 use crate::plan::removal::{ForeignRemoval, JumpTarget};
 use crate::plan::shaping::{self, OnFailure, ShapeCommand};
 use crate::plan::{
@@ -269,15 +269,46 @@ impl LinuxHost {
         functions.filter_map(|function| function.interface.map(ForwardDevice::Interface)).collect()
     }
 
-    async fn attach(&self, bridge: &LinkName, port: &LinkName) -> Result<(), HostError> {
+    /// While a spanning tree protocol runs, a new port listens and learns for twice the forward delay,
+    /// 4 s at least, before it forwards. A port that forwards already when the protocol is switched on
+    /// goes on forwarding.
+    async fn attach_ports(
+        &self,
+        bridge: &LinkName,
+        stp: Stp,
+        ports: &[BridgePort],
+    ) -> Result<(), HostError> {
         let index = self.index(bridge).await?;
-        match self.links.set_controller(port, index).await {
-            Err(error) if error.is_no_device() => {
-                tracing::warn!(%bridge, %port, "a guest's link is gone, so the guest is cut off");
-                Ok(())
-            }
-            other => Ok(other?),
+        if stp == Stp::On {
+            self.links.set_stp(bridge, Stp::Off).await?;
         }
+        let mut attached = Ok(());
+        for port in ports {
+            attached = attached.and(self.attach_port(index, port).await);
+        }
+        if stp == Stp::On {
+            self.links.set_stp(bridge, Stp::On).await?;
+        }
+        attached
+    }
+
+    async fn attach_port(&self, bridge: u32, port: &BridgePort) -> Result<(), HostError> {
+        let name = &port.link;
+        match self.links.set_controller(name, bridge).await {
+            Err(error) if error.is_no_device() => {
+                tracing::warn!(port = %name, "not attaching port: the link is gone");
+                return Ok(());
+            }
+            other => other?,
+        }
+        let Some(link) = self.links.link(name).await? else { return Ok(()) };
+        if let Some(settings) = port.settings.difference(&link.port)
+            && let Err(error) = self.links.set_port(link.index, &settings).await
+        {
+            let error = chain::text(&error);
+            tracing::warn!(port = %name, error, "port attached without all its settings");
+        }
+        Ok(())
     }
 
     async fn remove_iptables(&self, rules: &[Rule]) -> Result<(), HostError> {
@@ -355,12 +386,14 @@ impl Host for LinuxHost {
                 _ => {}
             }
         }
+        let servers = if query.needs_dnsmasq { name_servers() } else { None };
         Ok(HostFacts {
             bridge: link.map(|link| link.kind),
             collisions: self.collisions(query).await?,
             ra_links: if query.forwards_ipv6 { self.ra_links().await? } else { Vec::new() },
             dnsmasq: if query.needs_dnsmasq { self.dnsmasq().await? } else { None },
-            servers: if query.needs_dnsmasq { name_servers() } else { String::new() },
+            lacks_resolv_conf: query.needs_dnsmasq && servers.is_none(),
+            servers: servers.unwrap_or_default(),
             inotify_limit: if query.needs_dnsmasq { inotify_limit() } else { 0 },
             pool: query.pool.as_ref().map(|query| self.pool(query)).unwrap_or_default(),
             has_checksum: query.needs_dnsmasq && self.has_checksum(query.backend).await,
@@ -500,7 +533,9 @@ impl Executor<Step> for LinuxHost {
                 Ok(self.links.add_address(index, link, *address).await?)
             }
             Step::SetUp(link) => Ok(self.links.set_up(link).await?),
-            Step::AttachPort { bridge, port } => self.attach(bridge, port).await,
+            Step::AttachPorts { bridge, stp, ports } => {
+                self.attach_ports(bridge, *stp, ports).await
+            }
             Step::RemoveAddress { link, address } => self.remove_address(link, *address).await,
             Step::FilterVlans(link) => Ok(self.links.filter_vlans(link).await?),
             Step::AddRoute { link, route } => self.add_route(link, route).await,
@@ -586,14 +621,15 @@ fn is_set(sysctl: &Sysctl) -> bool {
     }
 }
 
-/// The name servers of `/etc/resolv.conf`, as lines for dnsmasq.
-fn name_servers() -> String {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+/// The name servers of `/etc/resolv.conf`, as lines for dnsmasq; `None` if it cannot be read.
+fn name_servers() -> Option<String> {
+    let text = fs::read("/etc/resolv.conf").ok()?;
+    let text = String::from_utf8_lossy(&text);
     let servers = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())
     });
-    servers.map(|server| format!("server={server}\n")).collect()
+    Some(servers.map(|server| format!("server={server}\n")).collect())
 }
 
 fn inotify_limit() -> usize {

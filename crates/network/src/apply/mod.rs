@@ -17,7 +17,7 @@ use std::pin::Pin;
 use crate::dnsmasq::DnsmasqError;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_engine::Executor;
-use oxivirt_netlink::NetlinkError;
+use oxivirt_netlink::{NetlinkError, PortSettings};
 use oxivirt_nft::counters::RuleCount;
 use oxivirt_nft::kernel::NftError;
 use oxivirt_nft::xtables::XtablesError;
@@ -131,6 +131,8 @@ pub enum HostEvent {
         bridge: String,
         /// The link.
         port: LinkName,
+        /// What is set on it as a port.
+        settings: PortSettings,
     },
     /// A link is a port of no bridge.
     NoPort {

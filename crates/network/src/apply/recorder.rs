@@ -299,7 +299,7 @@ impl Executor<Step> for Recorder {
                 state.link(link).addresses.remove(address);
             }
             Step::FilterVlans(link) => state.link(link).filters_vlans = true,
-            Step::AttachPort { .. } => {}
+            Step::AttachPorts { .. } => {}
             Step::SetUp(link) => state.link(link).is_up = true,
             Step::AddRoute { link, route } => state.link(link).routes.push(route.clone()),
             Step::RemoveRoute { link, route } => {

@@ -56,11 +56,16 @@ async fn listen(
     events: UnboundedSender<HostEvent>,
 ) {
     // Which ports there are is remembered; this is how it begins.
+    let vlans = links.port_vlans().await.unwrap_or_default();
     for link in links.links().await.unwrap_or_default() {
         if let Some(bridge) = link.controller.and_then(link_name)
             && let Ok(port) = LinkName::new(&link.name)
         {
-            drop(events.send(HostEvent::Port { bridge, port }));
+            let mut settings = link.port;
+            if let Some(known) = vlans.get(&link.index) {
+                settings.update(known.clone());
+            }
+            drop(events.send(HostEvent::Port { bridge, port, settings }));
         }
     }
     drop(links);
@@ -99,10 +104,10 @@ fn classify(change: Change, is_own: &dyn Fn(u32) -> bool) -> Vec<HostEvent> {
             link_name(link).map(|name| HostEvent::Link { name }).into_iter().collect()
         }
         Change::LinkGone { name } => vec![HostEvent::LinkGone { name }],
-        Change::Link { name, controller } => {
+        Change::Link { name, controller, port: settings } => {
             let Ok(port) = LinkName::new(&name) else { return Vec::new() };
             let membership = match controller.map(link_name) {
-                Some(Some(bridge)) => Some(HostEvent::Port { bridge, port }),
+                Some(Some(bridge)) => Some(HostEvent::Port { bridge, port, settings }),
                 Some(None) => None,
                 None => Some(HostEvent::NoPort { port }),
             };

@@ -97,6 +97,20 @@ pub fn is_needed(def: &NetworkDef) -> bool {
     !def.ips.is_empty() && (def.dns.is_enabled() || def.ips.iter().any(serves))
 }
 
+/// Whether a network's dnsmasq asks the host's name servers.
+#[must_use]
+pub fn is_resolver(def: &NetworkDef) -> bool {
+    is_needed(def)
+        && def.dns.is_enabled()
+        && ModePolicy::of_network(def).reach != Reach::Isolated
+        && !replaces_name_servers(&def.dns)
+}
+
+/// Whether a forwarder takes the place of the host's name servers.
+fn replaces_name_servers(dns: &Dns) -> bool {
+    dns.forwarders.iter().any(|forwarder| forwarder.addr.is_some() && forwarder.domain.is_none())
+}
+
 /// The name of a network as it appears in the paths of its hosts, extra names and pid files.
 ///
 /// `.conf` and everything outside of dnsmasq's directory uses the name as it is. libvirt escapes it
@@ -238,9 +252,7 @@ fn write_forwarding(lines: &mut Lines<'_>) -> Result<()> {
                 None => lines.line(format_args!("{line}#")),
             }
         }
-        let replaces =
-            |f: &oxivirt_conf::network::Forwarder| f.addr.is_some() && f.domain.is_none();
-        if dns.forwarders.iter().any(replaces) {
+        if replaces_name_servers(dns) {
             lines.line("no-resolv");
         }
     }

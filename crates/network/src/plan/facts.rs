@@ -74,6 +74,9 @@ pub struct HostFacts {
     pub dnsmasq: Option<PathBuf>,
     /// The host's name servers, as lines for dnsmasq.
     pub servers: String,
+    /// Whether `/etc/resolv.conf` cannot be read, without which a dnsmasq that follows it by itself does
+    /// not start.
+    pub lacks_resolv_conf: bool,
     /// How many inotify instances a user may have.
     pub inotify_limit: usize,
     /// The virtual functions of [`FactsQuery::pool`].

@@ -13,7 +13,7 @@ use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{IpDef, MacTableManager, NetworkDef, RouteDef};
-use oxivirt_netlink::{Bridge, Stp};
+use oxivirt_netlink::{Bridge, PortSettings, Stp};
 use oxivirt_nft::Family;
 use oxivirt_sys::file::Durability;
 use oxivirt_types::link_name::LinkName;
@@ -71,7 +71,16 @@ pub struct LinkState {
     /// Whether it is raised.
     pub is_up: bool,
     /// Links that were its ports when it was seen last, and are to be again.
-    pub ports: Vec<LinkName>,
+    pub ports: Vec<BridgePort>,
+}
+
+/// A port of a bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgePort {
+    /// The link.
+    pub link: LinkName,
+    /// What is set on it as a port.
+    pub settings: PortSettings,
 }
 
 /// A route through the bridge.
@@ -102,6 +111,17 @@ pub struct DnsmasqState {
     pub conf: FileImage,
     /// What it reads again when told to.
     pub hosts: Vec<FileImage>,
+}
+
+impl DnsmasqState {
+    /// The files it reads again, without the name servers that the driver writes for it.
+    #[must_use]
+    pub fn without_name_servers(mut self) -> Self {
+        if let Some(servers) = self.launch.servers_file.take() {
+            self.hosts.retain(|file| file.path != servers);
+        }
+        self
+    }
 }
 
 /// What systemd-resolved is told about a link.
@@ -258,9 +278,8 @@ fn dnsmasq_state(
         let root = root.to_str().ok_or_else(|| PlanError::Path { path: root.to_owned() })?;
         environment.push(("OXIVIRT_ROOT".to_owned(), root.to_owned()));
     }
-    // Without resolving for others it looks for no name servers, and watches nothing.
-    let is_resolver = !texts.conf.lines().any(|line| line == "no-resolv" || line == "port=0");
-    let servers = around.servers.filter(|_| is_resolver);
+    // Without asking name servers it looks for none, and watches nothing.
+    let servers = around.servers.filter(|_| dnsmasq::is_resolver(def));
     let mut hosts = vec![
         file(layout.dnsmasq_hostsfile(name), HOSTS_MODE, texts.hosts),
         file(layout.dnsmasq_addnhosts(name), HOSTS_MODE, texts.addn_hosts),
@@ -352,9 +371,13 @@ fn link_steps(have: Option<&LinkState>, want: Option<&LinkState>) -> Vec<Step> {
     if want.is_up && have.is_none_or(|have| !have.is_up) {
         steps.push(Step::SetUp(link()));
     }
-    let is_port = |port: &LinkName| have.is_some_and(|have| have.ports.contains(port));
-    let lost = want.ports.iter().filter(|port| !is_port(port)).cloned();
-    steps.extend(lost.map(|port| Step::AttachPort { bridge: link(), port }));
+    let had = have.map(|have| have.ports.as_slice()).unwrap_or_default();
+    let is_port = |port: &&BridgePort| had.iter().any(|known| known.link == port.link);
+    let lost: Vec<_> = want.ports.iter().filter(|port| !is_port(port)).cloned().collect();
+    if !lost.is_empty() {
+        let stp = want.bridge.as_ref().map_or(Stp::Off, |bridge| bridge.stp);
+        steps.push(Step::AttachPorts { bridge: link(), stp, ports: lost });
+    }
     steps
 }
 

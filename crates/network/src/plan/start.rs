@@ -190,6 +190,13 @@ pub fn check(def: &NetworkDef, facts: &HostFacts) -> Result<Vec<String>> {
         return Err(PlanError::RaRoutes { links: facts.ra_links.join(", ") });
     }
     warnings.extend(dropped(def, facts));
+    if facts.lacks_resolv_conf && dnsmasq::is_resolver(def) {
+        warnings.push(
+            "/etc/resolv.conf cannot be read: guests' queries for names outside of the network are not \
+             answered until it can"
+                .to_owned(),
+        );
+    }
     Ok(warnings)
 }
 

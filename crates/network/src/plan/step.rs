@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_engine::OnFailure;
-use oxivirt_netlink::Bridge;
+use oxivirt_netlink::{Bridge, Stp};
 use oxivirt_nft::Removal;
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::libvirt::NetworkRules;
@@ -14,7 +14,7 @@ use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Form;
-use super::provision::{Registration, RouteState};
+use super::provision::{BridgePort, Registration, RouteState};
 use super::removal::{ForeignRemoval, JumpTarget};
 use super::rules::RulesChange;
 use super::shaping::ShapeCommand;
@@ -45,12 +45,15 @@ pub enum Step {
     },
     /// Raise a link.
     SetUp(LinkName),
-    /// Make a link a port of a bridge again; nothing if it is gone.
-    AttachPort {
+    /// Make links ports of a bridge again and set what was set on them; links that are gone are
+    /// left out. The ports forward at once, also if the bridge has a spanning tree protocol.
+    AttachPorts {
         /// The bridge.
         bridge: LinkName,
-        /// The link.
-        port: LinkName,
+        /// The bridge's spanning tree protocol.
+        stp: Stp,
+        /// The links.
+        ports: Vec<BridgePort>,
     },
     /// Take an address from a link.
     RemoveAddress {
@@ -241,7 +244,7 @@ impl oxivirt_engine::Step for Step {
             | Self::RemoveAddress { .. }
             | Self::FilterVlans(_)
             | Self::SetUp(_)
-            | Self::AttachPort { .. }
+            | Self::AttachPorts { .. }
             | Self::AddRoute { .. }
             | Self::RemoveRoute { .. }
             | Self::Shape { .. }
@@ -291,7 +294,10 @@ impl std::fmt::Display for Step {
             Self::LoadRules(change) => write!(f, "{change}"),
             Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
             Self::SetUp(link) => write!(f, "raise {link}"),
-            Self::AttachPort { bridge, port } => write!(f, "attach {port} to {bridge}"),
+            Self::AttachPorts { bridge, ports, .. } => {
+                let names: Vec<_> = ports.iter().map(|port| port.link.as_str()).collect();
+                write!(f, "attach {} to {bridge}", names.join(", "))
+            }
             Self::RemoveAddress { link, address } => {
                 write!(f, "remove address {address} from {link}")
             }

@@ -11,7 +11,7 @@ mod reader;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oxivirt_remote::server::Authentication;
+use oxivirt_remote::serve::Authentication;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxivirt_remote::admin::Administration;
-use oxivirt_remote::server::{Authentication, Daemon, Networks};
+use oxivirt_remote::serve::{Authentication, Daemon, Networks};
 use oxivirt_rpc::server::accept::{Anonymity, Encryption};
 use oxivirt_rpc::server::{Listener, Server, Socket};
 use tokio::net::UnixListener;

@@ -17,7 +17,7 @@ use oxivirt::{ListFlags, NetworkDriver as _, NetworkEventId};
 use oxivirt_network::Driver;
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::counts::Count;
-use oxivirt_remote::server::Observer;
+use oxivirt_remote::serve::Observer;
 use oxivirt_rpc::server::Server;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};

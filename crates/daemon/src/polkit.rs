@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
-use oxivirt_remote::server::{Authority, Interaction};
+use oxivirt_remote::serve::{Authority, Interaction};
 use oxivirt_rpc::identity::Process;
 use zbus::zvariant::Value;
 

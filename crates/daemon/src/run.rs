@@ -8,7 +8,7 @@ use std::time::Duration;
 use oxivirt::{ListFlags, NetworkDriver as _};
 use oxivirt_network::apply::linux::LinuxHost;
 use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost, embed};
-use oxivirt_remote::server::Daemon;
+use oxivirt_remote::serve::{Daemon, Profile};
 use oxivirt_rpc::server::Server;
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::{PidFile, PidFileError};
@@ -145,6 +145,7 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
     let driver = Arc::new(open_driver(paths).await?);
     let metrics = place.map(|place| (place, Arc::new(Metrics::default())));
     let daemon = Arc::new(Daemon {
+        profile: Profile::NETWORK,
         driver: Arc::clone(&driver) as _,
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),

@@ -19,8 +19,8 @@ use tarpc::context::Context;
 use tarpc::server::Serve as _;
 
 use crate::call;
-use crate::server::dispatch::append_error;
-use crate::server::session::rpc;
+use crate::serve::dispatch::append_error;
+use crate::serve::session::rpc;
 use protocol::{Admin as _, AdminRequest, PROGRAM, VERSION};
 
 /// What an administrator can reach.

@@ -4,9 +4,11 @@
 //! appear. A request is read with its index given. In an answer the status word is the discriminant of its
 //! `Result`: it is written from the serial word on, where its index lands, and the serial is put back.
 
-use oxivirt_rpc::frame::{self, Header, STATUS_OK};
+use oxivirt_rpc::frame::{self, Header, Kind, STATUS_OK};
 use oxivirt_rpc::xdr::{self, XdrError};
 use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Family, Found, connect, extension, host, network};
 
 /// Offset of the serial word in a packet.
 const SERIAL: usize = 20;
@@ -74,6 +76,37 @@ pub fn append_request<R: Serialize>(
     written.map_err(too_large)
 }
 
+/// Reads a call or an answer by its list and writes it again, for tests of the lists.
+///
+/// # Errors
+/// [`XdrError`] if the payload is not what the list says.
+pub fn recode(found: Found, header: Header, payload: &[u8]) -> Result<Vec<u8>, XdrError> {
+    macro_rules! by_list {
+        ($request:ty, $response:ty) => {{
+            let mut out = Vec::new();
+            match header.kind {
+                Kind::Reply => {
+                    let read: $response = read_response(found.index, header.status, payload)?;
+                    append_response(&mut out, header, &read)?;
+                }
+                _ => {
+                    let read: $request = read_request(found.index, payload)?;
+                    append_request(&mut out, header, &read)?;
+                }
+            }
+            Ok(out)
+        }};
+    }
+    match found.family {
+        Family::Connect => by_list!(connect::ConnectCallsRequest, connect::ConnectCallsResponse),
+        Family::Host => by_list!(host::HostCallsRequest, host::HostCallsResponse),
+        Family::Network => by_list!(network::NetworkCallsRequest, network::NetworkCallsResponse),
+        Family::Extension => {
+            by_list!(extension::ExtensionCallsRequest, extension::ExtensionCallsResponse)
+        }
+    }
+}
+
 fn overwrite(out: &mut [u8], at: usize, word: u32) {
     if let Some(bytes) = out.get_mut(at..at + 4) {
         bytes.copy_from_slice(&word.to_be_bytes());
@@ -87,10 +120,10 @@ fn too_large(error: Option<XdrError>) -> XdrError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{self, RemoteRequest, RemoteResponse};
+    use crate::protocol;
+    use crate::protocol::network::{NetworkCallsRequest, NetworkCallsResponse, find};
     use crate::wire::RemoteError;
     use oxivirt::Error;
-    use oxivirt_rpc::frame::Kind;
 
     fn header(procedure: i32) -> Header {
         Header {
@@ -104,28 +137,30 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_answers_come_back() {
-        let (index, _) = protocol::find(46).unwrap();
-        let request = RemoteRequest::NetworkLookupByName { name: "n".into() };
+    fn calls_and_answers_round_trip() {
+        let (index, _) = find(46).unwrap();
+        let request = NetworkCallsRequest::NetworkLookupByName { name: "n".into() };
         let mut bytes = Vec::new();
         append_request(&mut bytes, header(46), &request).unwrap();
         let packet = frame::first(&bytes).unwrap().unwrap();
         assert_eq!((packet.header, packet.payload), (header(46), &b"\0\0\0\x01n\0\0\0"[..]));
-        let read: RemoteRequest = read_request(index, packet.payload).unwrap();
+        let read: NetworkCallsRequest = read_request(index, packet.payload).unwrap();
         assert_eq!(format!("{read:?}"), format!("{request:?}"));
 
         for result in [Ok("br0".into()), Err(RemoteError::from(Error::internal("x")))] {
-            let (index, _) = protocol::find(45).unwrap();
-            let response = RemoteResponse::NetworkGetBridgeName(result);
+            let (index, _) = find(45).unwrap();
+            let response = NetworkCallsResponse::NetworkGetBridgeName(result);
             let mut bytes = b"before".to_vec();
             append_response(&mut bytes, header(45), &response).unwrap();
             let packet = frame::first(&bytes[6..]).unwrap().unwrap();
             assert_eq!(packet.header.serial, 0x0a0b_0c0d);
             assert_eq!(packet.header.kind, Kind::Reply);
-            let RemoteResponse::NetworkGetBridgeName(expect) = &response else { unreachable!() };
+            let NetworkCallsResponse::NetworkGetBridgeName(expect) = &response else {
+                unreachable!()
+            };
             assert_eq!(packet.header.status, i32::from(expect.is_err()));
             let read = read_response(index, packet.header.status, packet.payload).unwrap();
-            let RemoteResponse::NetworkGetBridgeName(read) = read else { unreachable!() };
+            let NetworkCallsResponse::NetworkGetBridgeName(read) = read else { unreachable!() };
             assert_eq!(&read, expect);
         }
     }

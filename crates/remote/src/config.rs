@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_sys::keyfile::{KeyFile, Value};
 
-use crate::driver::Environment;
+use crate::client::Environment;
 
 /// The file's settings; none if there is no file.
 #[derive(Debug, Default)]

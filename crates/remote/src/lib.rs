@@ -1,19 +1,32 @@
-//! libvirt's procedures for networks: one list, both sides of it.
+//! libvirt's protocol and our own: the lists of procedures and both sides of them.
 //!
-//! [`protocol`] is the list: number, parameters, result, what is checked before. A macro makes it the trait
-//! that the serving side implements ([`server`]), the client that [`driver`] calls, and the table of
-//! numbers. [`wire`] has the types of its parameters, [`admin`] is a second list: administration.
+//! [`protocol`] has a list per object family: number, parameters, result, what is checked before. A macro
+//! makes each list the trait that the serving side implements ([`serve`]), the client that [`client`] calls,
+//! and the table of numbers. [`wire`] has the types of the parameters, [`admin`] is one more list:
+//! administration.
 //!
-//! This crate does not know what a network is made of: it hands calls to an [`oxivirt::NetworkDriver`], and it
-//! is one for those who ask a daemon.
+//! This crate does not know what an object is made of: it passes calls to an [`oxivirt::Connection`], and is
+//! one for programs that connect to a daemon.
+//!
+//! ```no_run
+//! # async fn example() -> oxivirt::Result<()> {
+//! use oxivirt::{Connect, Registry};
+//! use oxivirt_remote::client::{Environment, register};
+//!
+//! let mut registry = Registry::new();
+//! register(&mut registry, Environment::of_process());
+//! let connect = Connect::builder(&registry).open("network:///system").await?;
+//! println!("{}", connect.hostname().await?);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod admin;
 pub mod call;
+pub mod client;
 pub mod config;
-pub mod driver;
-pub mod foreign;
 pub mod protocol;
-pub mod server;
+pub mod serve;
 pub mod uri;
 pub mod wire;
 

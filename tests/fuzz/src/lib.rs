@@ -17,8 +17,8 @@ use oxivirt_qmp::message::Message;
 use oxivirt_qmp::{Limits, ProtocolError};
 use oxivirt_remote::admin::protocol as admin;
 use oxivirt_remote::call;
-use oxivirt_remote::protocol::{self, PROCEDURES, RemoteRequest};
-use oxivirt_remote::server::{Authentication, Daemon, Networks};
+use oxivirt_remote::protocol::{self, Family};
+use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile};
 use oxivirt_rpc::frame::{self, Header, Kind};
 use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
@@ -161,30 +161,27 @@ pub fn frame(data: &[u8]) {
 /// Any bytes as the arguments of every procedure: what is read is written, and then read as the same.
 pub fn arguments(data: &[u8]) {
     let Some((choice, payload)) = data.split_first() else { return };
-    let place = usize::from(*choice) % PROCEDURES.len();
-    let Some(procedure) = PROCEDURES.get(place) else { return };
-    let Some((index, _)) = protocol::find(procedure.number) else { return };
+    let all: Vec<_> = Family::ALL
+        .iter()
+        .flat_map(|family| family.procedures().iter().map(|procedure| (*family, procedure.number)))
+        .collect();
+    let Some((family, number)) = all.get(usize::from(*choice) % all.len()) else { return };
+    let Some(found) = protocol::find(family.program(), *number) else { return };
     let header = Header {
-        program: protocol::PROGRAM,
+        program: family.program(),
         version: 1,
-        procedure: procedure.number,
+        procedure: *number,
         kind: Kind::Call,
         serial: 1,
         status: 0,
     };
-    let write = |request: &RemoteRequest| {
-        let mut out = Vec::new();
-        call::append_request(&mut out, header, request).expect("what was read can be written");
-        out
-    };
-    if let Ok(request) = call::read_request::<RemoteRequest>(index, payload) {
-        let once = write(&request);
+    if let Ok(once) = call::recode(found, header, payload) {
         let packet = frame::first(&once).expect("a packet").expect("a whole packet");
-        let again: RemoteRequest = call::read_request(index, packet.payload).expect("read again");
-        assert_eq!(once, write(&again), "writing does not settle");
+        let again = call::recode(found, header, packet.payload).expect("read again");
+        assert_eq!(once, again, "writing does not settle");
     }
     for status in [0, 1] {
-        drop(call::read_response::<protocol::RemoteResponse>(index, status, payload));
+        drop(call::recode(found, header.reply(status), payload));
     }
     if let Some((index, _)) = admin::find(1 + i32::from(*choice % 20)) {
         drop(call::read_request::<admin::AdminRequest>(index, payload));
@@ -208,6 +205,7 @@ pub fn session(data: &[u8]) {
             let connect = oxivirt::Connect::open("test:///default", &registry, &options);
             let connect = connect.await.expect("networks in memory");
             let daemon = Arc::new(Daemon {
+                profile: Profile::NETWORK,
                 driver: Arc::clone(connect.connection()),
                 path: "/system",
                 authority: None,

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use oxivirt::{
     Connect, ErrorCode, ListFlags, NetworkEvent, NetworkEventId, OpenOptions, Reconnect, Registry,
 };
-use oxivirt_remote::driver::{Environment, register};
+use oxivirt_remote::client::{Environment, register};
 use oxivirt_tests::Daemon;
 
 use super::daemon;

@@ -59,13 +59,13 @@ impl Environment {
     }
 
     /// The environment as the client library takes it.
-    pub(crate) fn of_client(&self) -> oxivirt_remote::driver::Environment {
+    pub(crate) fn of_client(&self) -> oxivirt_remote::client::Environment {
         let mut variables = self.variables.clone();
         if let Some(home) = self.home() {
             variables.entry("HOME".into()).or_insert_with(|| home.into());
         }
         let is_root = self.privilege == Privilege::Root;
-        oxivirt_remote::driver::Environment { variables, is_root }
+        oxivirt_remote::client::Environment { variables, is_root }
     }
 
     /// XDG base directory specification: a relative path is ignored.

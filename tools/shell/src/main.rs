@@ -44,7 +44,7 @@ use std::process::ExitCode;
 use environment::Environment;
 use oxivirt::Registry;
 use oxivirt_network::embed;
-use oxivirt_remote::driver as remote;
+use oxivirt_remote::client as remote;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use oxivirt_remote::server::Authentication;
+use oxivirt_remote::serve::Authentication;
 use oxivirt_sys::keyfile::{KeyFile, KeyFileError, Line};
 
 use super::{ConfigError, PortAuthentication};

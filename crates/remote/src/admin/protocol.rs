@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn numbers_ascend_without_a_gap() {
-        for (number, (found, _)) in (1..).zip(decoders()) {
-            assert_eq!(found, number);
+        for (number, procedure) in (1..).zip(PROCEDURES) {
+            assert_eq!(procedure.number, number);
         }
         assert_eq!(find(CLOSE).map(|(_, procedure)| procedure.name), Some("connect_close"));
     }

@@ -1,9 +1,7 @@
 //! Every recorded payload, read and written again.
 
 use oxivirt_remote::call;
-use oxivirt_remote::protocol::{
-    self, EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, RemoteRequest, RemoteResponse,
-};
+use oxivirt_remote::protocol::{self, EVENT_LIFECYCLE, EVENT_METADATA_CHANGE};
 use oxivirt_remote::wire::{LifecycleMessage, MetadataMessage};
 use oxivirt_rpc::frame::{self, Kind, Packet};
 use oxivirt_rpc::xdr;
@@ -47,43 +45,35 @@ fn number(line: &Value) -> u64 {
 
 /// What is different once a packet has been read and written; nothing for procedures that are not ours.
 fn again(packet: Packet<'_>, bytes: &[u8]) -> Option<String> {
-    if packet.header.program != protocol::PROGRAM {
-        return None;
-    }
-    let mut out = Vec::new();
     let header = packet.header;
     let written = match header.kind {
-        Kind::Call => {
-            let (index, _) = protocol::find(header.procedure)?;
-            call::read_request::<RemoteRequest>(index, packet.payload)
-                .and_then(|request| call::append_request(&mut out, header, &request))
+        Kind::Call | Kind::Reply => {
+            let found = protocol::find(header.program, header.procedure)?;
+            call::recode(found, header, packet.payload)
         }
-        Kind::Reply => {
-            let (index, _) = protocol::find(header.procedure)?;
-            call::read_response::<RemoteResponse>(index, header.status, packet.payload)
-                .and_then(|response| call::append_response(&mut out, header, &response))
-        }
+        Kind::Message if header.program != protocol::PROGRAM => return None,
         Kind::Message => match header.procedure {
             EVENT_LIFECYCLE => xdr::from_bytes_exact::<LifecycleMessage>(packet.payload)
-                .and_then(|message| append(&mut out, header, &message)),
+                .and_then(|message| append(header, &message)),
             EVENT_METADATA_CHANGE => xdr::from_bytes_exact::<MetadataMessage>(packet.payload)
-                .and_then(|message| append(&mut out, header, &message)),
+                .and_then(|message| append(header, &message)),
             _ => return None,
         },
         _ => return None,
     };
     match written {
         Err(error) => Some(error.to_string()),
-        Ok(()) if out == bytes => None,
-        Ok(()) => Some(format!("{} bytes instead of {}", out.len(), bytes.len())),
+        Ok(out) if out == bytes => None,
+        Ok(out) => Some(format!("{} bytes instead of {}", out.len(), bytes.len())),
     }
 }
 
 fn append<T: serde::Serialize>(
-    out: &mut Vec<u8>,
     header: frame::Header,
     message: &T,
-) -> Result<(), xdr::XdrError> {
-    frame::append(out, header, |out| xdr::append(out, message))
-        .map_err(|error| error.unwrap_or(xdr::XdrError::Short))
+) -> Result<Vec<u8>, xdr::XdrError> {
+    let mut out = Vec::new();
+    frame::append(&mut out, header, |out| xdr::append(out, message))
+        .map_err(|error| error.unwrap_or(xdr::XdrError::Short))?;
+    Ok(out)
 }

@@ -1,4 +1,4 @@
-//! Names of Rust items: `network::plan::nftables`, `Connect::open`, `oxivirt_remote::driver::register`.
+//! Names of Rust items: `network::plan::nftables`, `Connect::open`, `oxivirt_remote::client::register`.
 
 use super::known::Known;
 

@@ -1,19 +1,18 @@
-//! Types of the protocol and how they become those of the API.
-//!
-//! libvirt 11.3.0: src/remote/remote_protocol.x, src/rpc/virnetprotocol.x
-
-mod error;
-mod params;
+//! Networks, ports, leases and their events.
 
 use oxivirt::{DhcpLease, IpAddrType, NetworkRef, PortRef};
 use oxivirt_rpc::xdr::{List, Text, Uuid16};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use error::{Domain, RemoteError};
-pub use params::{TypedParam, TypedValue};
+use super::{TypedParam, text};
 
-use crate::protocol::{NETWORKS_MAX, PORT_PARAMETERS_MAX};
+/// Longest list of networks or ports (`REMOTE_NETWORK_LIST_MAX`).
+pub const NETWORKS_MAX: usize = 16384;
+/// Most parameters of a port (`REMOTE_NETWORK_PORT_PARAMETERS_MAX`).
+pub const PORT_PARAMETERS_MAX: usize = 16;
+/// Longest list of leases (`REMOTE_NETWORK_DHCP_LEASES_MAX`).
+pub const LEASES_MAX: usize = 65536;
 
 /// Names a network (`remote_nonnull_network`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,121 +143,9 @@ impl From<&Lease> for DhcpLease {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leases {
     /// The leases, if they were wanted.
-    pub leases: List<Lease, 65536>,
+    pub leases: List<Lease, LEASES_MAX>,
     /// How many.
     pub ret: u32,
-}
-
-/// Processor and memory of a host (`remote_node_get_info_ret`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeInfo {
-    /// Architecture, filled up with zeros; each letter takes four bytes.
-    pub model: [i8; 32],
-    /// Memory in KiB.
-    pub memory: u64,
-    /// Active processors.
-    pub cpus: i32,
-    /// Frequency in MHz.
-    pub mhz: i32,
-    /// NUMA cells.
-    pub nodes: i32,
-    /// Sockets per cell.
-    pub sockets: i32,
-    /// Cores per socket.
-    pub cores: i32,
-    /// Threads per core.
-    pub threads: i32,
-}
-
-impl From<&oxivirt::NodeInfo> for NodeInfo {
-    fn from(info: &oxivirt::NodeInfo) -> Self {
-        let mut model = [0; 32];
-        // the last letter stays zero
-        for (to, from) in model.iter_mut().take(31).zip(info.model.bytes()) {
-            *to = from.cast_signed();
-        }
-        let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-        Self {
-            model,
-            memory: info.memory_kib,
-            cpus: count(info.cpus),
-            mhz: count(info.mhz),
-            nodes: count(info.nodes),
-            sockets: count(info.sockets),
-            cores: count(info.cores),
-            threads: count(info.threads),
-        }
-    }
-}
-
-impl From<&NodeInfo> for oxivirt::NodeInfo {
-    fn from(info: &NodeInfo) -> Self {
-        let letters: Vec<u8> = info.model.iter().map(|letter| letter.cast_unsigned()).collect();
-        let count = |n: i32| u32::try_from(n).unwrap_or_default();
-        Self {
-            model: Text::from(letters).to_text(),
-            memory_kib: info.memory,
-            cpus: count(info.cpus),
-            mhz: count(info.mhz),
-            nodes: count(info.nodes),
-            sockets: count(info.sockets),
-            cores: count(info.cores),
-            threads: count(info.threads),
-        }
-    }
-}
-
-/// Processors of a host: a bit each, lowest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CpuMapBytes {
-    /// The bits, if they were wanted.
-    pub cpumap: Opaque,
-    /// How many run.
-    pub online: u32,
-    /// How many are there.
-    pub ret: i32,
-}
-
-/// Bytes with a length.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Opaque(pub Vec<u8>);
-
-impl Serialize for Opaque {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Opaque {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl serde::de::Visitor<'_> for Bytes {
-            type Value = Opaque;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Opaque, E> {
-                Ok(Opaque(bytes.to_vec()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-/// One message of an authentication: bytes that take four each.
-pub type SaslData = List<i8, 65536>;
-
-/// A step of an authentication.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaslStep {
-    /// Whether it was the last.
-    pub complete: i32,
-    /// Whether there is no data, which is not the same as empty data.
-    pub nil: i32,
-    /// The server's data.
-    pub data: SaslData,
 }
 
 /// The event that a network was defined, undefined, started or stopped.
@@ -285,10 +172,4 @@ pub struct MetadataMessage {
     pub kind: i32,
     /// Namespace of the element.
     pub nsuri: Option<Text>,
-}
-
-/// The text of an optional text.
-#[must_use]
-pub fn text(text: Option<&Text>) -> Option<String> {
-    text.map(Text::to_text)
 }

@@ -1,12 +1,18 @@
-//! The asking side: a daemon's networks as a driver.
+//! The client side: a daemon as a driver.
 //!
-//! [`RemoteDriver`] turns calls of the API into calls of the protocol, by the client that `tarpc` made of
-//! the list, over libvirt's packets. [`open`] finds and opens the connection.
+//! [`RemoteDriver`] turns calls of the API into calls of the protocol, by the clients that `tarpc` makes of
+//! the lists, over libvirt's packets. A file per family has a short method per call; [`open`] finds and opens
+//! the connection, [`transport`] shares it between the families.
 
-mod api;
 mod autostart;
+mod connect;
+pub mod environment;
 mod events;
+mod extension;
+mod host;
+mod network;
 pub mod open;
+mod stream;
 mod transport;
 
 use std::fmt;
@@ -18,14 +24,20 @@ use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_rpc::client::Outgoing;
 use tarpc::client::RpcError;
 use tarpc::context::Context;
+use tokio::sync::OnceCell;
 
-use crate::protocol::{RemoteClient, Reply};
+use crate::protocol::Reply;
+use crate::protocol::connect::ConnectCallsClient;
+use crate::protocol::extension::ExtensionCallsClient;
+use crate::protocol::host::HostCallsClient;
+use crate::protocol::network::NetworkCallsClient;
 use events::Subscriptions;
 
-pub use open::{Environment, register};
+pub use environment::Environment;
+pub use open::register;
 
-/// A driver waits for an answer as long as libvirt does: until the connection ends. The library below
-/// needs a number, and fails beyond two years.
+/// A call waits for its answer as long as libvirt does: until the connection ends. `tarpc` needs a finite
+/// deadline, and fails beyond two years.
 const DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Errno of a connection that broke.
@@ -33,26 +45,31 @@ const EIO: i32 = 5;
 
 /// An open connection to a daemon.
 pub struct RemoteDriver {
-    client: RemoteClient,
+    connect: ConnectCallsClient,
+    host: HostCallsClient,
+    network: NetworkCallsClient,
+    extension: ExtensionCallsClient,
+    /// Numbers of the calls of our own program that the daemon has.
+    extensions: OnceCell<Vec<i32>>,
     outgoing: Outgoing,
     subscriptions: Arc<Subscriptions>,
     uri: String,
     secrecy: Secrecy,
     /// Whether partial changes have their parameters in the documented order; -1 if not asked yet.
     update_order: AtomicI32,
-    /// Whether the daemon answers signs of life.
+    /// Whether the daemon answers keepalive pings.
     keepalive: bool,
     deadline: Option<Duration>,
 }
 
-/// Who else can read the conversation.
+/// Protection of the conversation against other readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// Anybody on the way.
+    /// None: every host on the way can read it.
     None,
     /// It does not leave the host.
     Local,
-    /// Nobody: it is encrypted.
+    /// It is encrypted.
     Encrypted,
 }
 
@@ -87,21 +104,21 @@ impl RemoteDriver {
         }
     }
 
-    /// The circumstances of a call.
+    /// The deadline of a call, in the form of `tarpc`.
     fn context(&self) -> Context {
         let mut context = tarpc::context::current();
         context.deadline = Instant::now() + self.deadline.unwrap_or(DEADLINE);
         context
     }
 
-    /// Whether the daemon has a feature; one that does not know the question has none.
+    /// Whether the daemon has a feature; a daemon without this call has none.
     async fn has_feature(&self, feature: i32) -> bool {
-        let asked = self.client.connect_supports_feature(self.context(), feature);
+        let asked = self.connect.connect_supports_feature(self.context(), feature);
         self.ask(asked).await.is_ok_and(|answer| answer != 0)
     }
 
-    /// Whether section and command of a partial change come in the documented order. Old daemons swapped
-    /// them and say so by not knowing the feature.
+    /// Whether section and command of a partial change come in the documented order. Old daemons swap
+    /// them and do not have the feature.
     async fn has_update_order(&self) -> bool {
         const ORDER: i32 = 16;
         match self.update_order.load(Ordering::Relaxed) {

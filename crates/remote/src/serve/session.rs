@@ -1,19 +1,19 @@
-//! The state of one connection: what is open, who asks, what is registered.
+//! The state of one connection: what is open, the identity of the client, its registrations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxivirt::{Access, CallbackId, Connection, Error, ErrorCode, ErrorDomain, Result};
+use oxivirt::{Access, CallbackId, Connect, Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::Client;
 use uuid::Uuid;
 
-use crate::server::{Authentication, Daemon, Interaction};
+use crate::serve::{Authentication, Daemon, Interaction};
 use crate::wire::{TypedParam, TypedValue};
 
-/// Action of the policy: to use the read-only socket.
+/// polkit action: use the read-only socket.
 const MONITOR: &str = "org.libvirt.unix.monitor";
-/// Action of the policy: to use the other one.
+/// polkit action: use the other socket.
 const MANAGE: &str = "org.libvirt.unix.manage";
 
 /// One connection.
@@ -21,7 +21,7 @@ const MANAGE: &str = "org.libvirt.unix.manage";
 pub struct Session {
     /// What it shares with the others.
     pub daemon: Arc<Daemon>,
-    /// Who is at the other end.
+    /// The client.
     pub client: Arc<Client>,
     authentication: Authentication,
     state: Mutex<State>,
@@ -29,7 +29,7 @@ pub struct Session {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the client asked how to say who it is, and did.
+    /// Whether the client is authenticated.
     authenticated: bool,
     open: Option<Open>,
     identity: Option<Identity>,
@@ -45,14 +45,14 @@ struct Open {
     host: bool,
 }
 
-/// What a registration is for; the same one is not taken twice.
+/// What a registration is for; a client has each at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registration {
     pub(super) event: i32,
     pub(super) network: Option<Uuid>,
 }
 
-/// Who asks, as a daemon between us and the client says (`virIdentity`).
+/// Identity of a client that another daemon passes on (`virIdentity`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Identity {
     params: Vec<TypedParam>,
@@ -77,7 +77,8 @@ impl Identity {
     /// Reads an identity.
     ///
     /// # Errors
-    /// Number 74 for an unknown part, 8 for one of the wrong type.
+    /// [`ErrorCode::ARGUMENT_UNSUPPORTED`] for an unknown part, [`ErrorCode::INVALID_ARG`] for one of
+    /// the wrong type.
     pub fn from_params(params: Vec<TypedParam>) -> Result<Self> {
         for param in &params {
             let name = param.field.to_text();
@@ -139,7 +140,7 @@ pub(super) fn not_open(what: &str) -> Error {
 }
 
 impl Session {
-    /// A connection that has just come.
+    /// A new connection.
     #[must_use]
     pub fn new(
         daemon: Arc<Daemon>,
@@ -153,9 +154,13 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who does the work.
-    pub(super) fn driver(&self) -> &Arc<dyn Connection> {
-        &self.daemon.driver
+    /// The API on the driver, with the access of the open connection.
+    ///
+    /// # Errors
+    /// [`ErrorCode::INTERNAL_ERROR`] if none is open.
+    pub(super) fn connect(&self) -> Result<Connect> {
+        let access = self.access().ok_or_else(|| not_open("connection not open"))?;
+        Ok(Connect::new(Arc::clone(&self.daemon.driver), access))
     }
 
     /// Whether calls that need it may be made.
@@ -173,8 +178,8 @@ impl Session {
         const READ_ONLY: u32 = 1;
         let mut state = self.state();
         if let Some(open) = state.open.as_mut().filter(|open| open.host) {
-            // libvirt drops the half of the connection that it meant to keep; a client that relies on
-            // either is not known, but the answers are the same
+            // libvirt drops the connection that it meant to keep; no known client relies on this, but the
+            // answers are the same
             open.host = false;
             return Err(not_open("connection already open"));
         }
@@ -190,23 +195,37 @@ impl Session {
             return Err(not_open("connection not open"));
         }
         let uri: oxivirt::Uri = name.parse()?;
-        if uri.driver() != "network" || uri.host().is_some() {
+        if uri.driver() != self.daemon.profile.scheme || uri.host().is_some() {
             return Err(Error::new(ErrorCode::NO_CONNECT, ErrorDomain::NONE, name));
         }
         let path = self.daemon.path;
         if uri.path() != path {
+            let scheme = self.daemon.profile.scheme;
             let detail =
-                format!("unexpected network URI path '{}', try network://{path}", uri.path());
+                format!("unexpected {scheme} URI path '{}', try {scheme}://{path}", uri.path());
             return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, detail));
         }
         Ok(name.to_owned())
     }
 
-    /// Closes the connection; the registrations that have to be given back.
-    pub(super) fn close(&self) -> Vec<CallbackId> {
-        let mut state = self.state();
-        state.open = None;
-        std::mem::take(&mut state.registrations).into_keys().collect()
+    /// Whether closing has registrations to remove.
+    pub(super) fn has_registrations(&self) -> bool {
+        !self.state().registrations.is_empty()
+    }
+
+    /// Closes the connection and removes its registrations.
+    pub(super) async fn close(&self) {
+        let registrations = {
+            let mut state = self.state();
+            state.open = None;
+            std::mem::take(&mut state.registrations)
+        };
+        let Some(networks) = self.daemon.driver.networks() else { return };
+        for callback in registrations.into_keys() {
+            if let Err(error) = networks.network_event_deregister(callback).await {
+                tracing::debug!(callback = callback.0, %error, "registration not removed");
+            }
+        }
     }
 
     /// What the open connection may do; `None` if none is open.
@@ -228,12 +247,12 @@ impl Session {
         self.state().identity = Some(identity);
     }
 
-    /// Who asks, if a daemon in between has said so.
+    /// The identity that another daemon has passed on.
     pub(super) fn identity(&self) -> Option<Identity> {
         self.state().identity.clone()
     }
 
-    /// Remembers a registration unless there is an equal one.
+    /// Whether the client has an equal registration.
     pub(super) fn has_registration(&self, registration: Registration) -> bool {
         self.state().registrations.values().any(|other| *other == registration)
     }
@@ -246,7 +265,7 @@ impl Session {
         self.state().registrations.remove(&id).is_some()
     }
 
-    /// How the client has to say who it is; that it asks is enough where nothing more is needed.
+    /// How the client has to authenticate; where that is not needed, it is authenticated by asking.
     pub(super) fn authentications(&self) -> Authentication {
         let is_root = self.client.peer.process().is_some_and(|process| process.uid == 0);
         match self.authentication {
@@ -258,7 +277,7 @@ impl Session {
         }
     }
 
-    /// Asks the policy whether the client may use its socket.
+    /// Asks polkit whether the client may use its socket.
     pub(super) async fn authenticate_by_policy(&self) -> Result<()> {
         let failed = || Error::bare(ErrorCode::AUTH_FAILED, ErrorDomain::RPC);
         let (Authentication::Polkit, Some(subject)) =

@@ -8,11 +8,11 @@ use oxivirt_rpc::{frame, xdr};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
-use crate::server::guard;
-use crate::server::session::{Registration, Session, not_open};
+use crate::serve::guard;
+use crate::serve::session::{Registration, Session, not_open};
 use crate::wire::{LifecycleMessage, MetadataMessage};
 
-/// libvirt numbers the packets of its events so, whatever its documentation says.
+/// Serial of event packets; libvirt's documentation says 0, its daemons send 1.
 const SERIAL: u32 = 1;
 
 /// Sends the events of one registration, whose number is known only once it is made.
@@ -27,7 +27,7 @@ struct Sender {
 enum Outlet {
     /// To the client.
     Client(Arc<Client>),
-    /// To a task that asks first whether the client may hear of them.
+    /// To a task that checks first whether the client may see the network.
     Guard(UnboundedSender<(i32, NetworkEvent)>),
 }
 
@@ -40,7 +40,7 @@ impl Outlet {
         let session = Arc::clone(session);
         drop(tokio::spawn(async move {
             while let Some((number, event)) = events.recv().await {
-                if guard::hears_of(&session, event.network()).await
+                if guard::is_visible(&session, event.network()).await
                     && let Some(packet) = packet(number, &event)
                 {
                     session.client.send(packet);
@@ -53,7 +53,7 @@ impl Outlet {
 
 #[derive(Debug)]
 enum Inner {
-    /// Events that came before the number was known.
+    /// Events that arrived before the number was known.
     Early(Vec<NetworkEvent>),
     Known(i32),
 }
@@ -96,7 +96,7 @@ impl Sender {
     }
 }
 
-/// The packet of an event; `None` for those libvirt's clients do not know.
+/// The packet of an event; `None` for those that libvirt's protocol does not have.
 fn packet(callback_id: i32, event: &NetworkEvent) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let written = match event {
@@ -122,7 +122,8 @@ fn packet(callback_id: i32, event: &NetworkEvent) -> Option<Vec<u8>> {
 /// Registers the client of `session` for events.
 ///
 /// # Errors
-/// Number 1 for an unknown kind of event, 8 if the client has the same registration already.
+/// [`ErrorCode::INTERNAL_ERROR`] for an unknown event id, [`ErrorCode::INVALID_ARG`] if the client has
+/// the same registration already.
 pub(super) async fn register(
     session: &Arc<Session>,
     event: i32,
@@ -143,11 +144,8 @@ pub(super) async fn register(
         let sender = Arc::clone(&sender);
         Box::new(move |event: &NetworkEvent| sender.event(event))
     };
-    let number = session
-        .driver()
-        .network_driver("virConnectNetworkEventRegisterAny")?
-        .network_event_register(network.as_ref(), id, callback)
-        .await?;
+    let networks = session.daemon.driver.network_driver("virConnectNetworkEventRegisterAny")?;
+    let number = networks.network_event_register(network.as_ref(), id, callback).await?;
     session.add_registration(number, registration);
     sender.known(number.0);
     Ok(number.0)

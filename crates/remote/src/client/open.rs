@@ -1,7 +1,5 @@
 //! Finds the daemon that a URI means, and opens a connection to it.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,63 +14,23 @@ use oxivirt::{
 use oxivirt_rpc::client::{self, Incoming, Outgoing};
 use oxivirt_rpc::tls::{self, Files, TlsError, Verify, WELCOME};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::autostart;
+use super::environment::Environment;
 use super::events::Subscriptions;
-use super::transport::Transport as Wire;
+use super::stream::unix;
+use super::transport::Shared;
 use super::{RemoteDriver, Secrecy};
-use crate::protocol::RemoteClient;
-use crate::uri::{self, Ssh, Surroundings, Transport};
-
-/// What the program knows of its surroundings.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// Its environment.
-    pub variables: BTreeMap<OsString, OsString>,
-    /// Whether it runs as root.
-    pub is_root: bool,
-}
-
-impl Environment {
-    /// The environment of this process.
-    #[must_use]
-    pub fn of_process() -> Self {
-        let is_root = std::fs::metadata("/proc/self")
-            .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-        Self { variables: std::env::vars_os().collect(), is_root }
-    }
-
-    /// Whether a user's daemon may be started when it is needed: not for root, who has the system's, and
-    /// not if the user does not want it.
-    pub(super) fn starts_daemons(&self) -> bool {
-        !self.is_root && self.text("LIBVIRT_AUTOSTART").as_deref() != Some("0")
-    }
-
-    /// A variable as text, unless it is empty.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let value = self.variables.get(OsStr::new(name))?.to_str()?;
-        (!value.is_empty()).then(|| value.to_owned())
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    }
-}
-
-impl Surroundings for Environment {
-    fn runtime_dir(&self) -> Option<PathBuf> {
-        let dir = self.path("XDG_RUNTIME_DIR");
-        dir.or_else(|| Some(self.path("HOME")?.join(".cache"))).map(|dir| dir.join("libvirt"))
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
-}
+use crate::protocol::Family;
+use crate::protocol::connect::ConnectCallsClient;
+use crate::protocol::extension::ExtensionCallsClient;
+use crate::protocol::host::HostCallsClient;
+use crate::protocol::network::NetworkCallsClient;
+use crate::uri::{self, Ssh, Transport};
 
 /// Adds the driver of daemons to the drivers of a program.
 pub fn register(registry: &mut Registry, environment: Environment) {
@@ -98,7 +56,7 @@ impl DriverOpener for Opener {
         let (parts, secrecy) = connect(&target.transport, &self.environment).await?;
         let mut driver = RemoteDriver::start(parts, secrecy, uri.as_str().to_owned());
         driver.deadline = options.deadline;
-        driver.greet(&target.name, options.access).await
+        driver.negotiate(&target.name, options.access).await
     }
 }
 
@@ -130,18 +88,6 @@ async fn connect(transport: &Transport, around: &Environment) -> Result<(Parts, 
         }
         Transport::Ssh(call) => Ok((client::start(ssh(call)?), Secrecy::Encrypted)),
     }
-}
-
-/// A name that begins with `@` is abstract.
-pub(super) async fn unix(path: &Path) -> io::Result<UnixStream> {
-    use std::os::linux::net::SocketAddrExt as _;
-    use std::os::unix::net::{SocketAddr, UnixStream as Std};
-    let Some(name) = path.to_str().and_then(|path| path.strip_prefix('@')) else {
-        return UnixStream::connect(path).await;
-    };
-    let stream = Std::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
-    stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream)
 }
 
 async fn tcp(host: &str, port: u16) -> Result<TcpStream> {
@@ -247,10 +193,6 @@ fn ssh(
 impl RemoteDriver {
     fn start((outgoing, incoming): Parts, secrecy: Secrecy, uri: String) -> Self {
         let Incoming { replies, mut events } = incoming;
-        let wire = Wire::new(outgoing.clone(), replies);
-        let mut config = tarpc::client::Config::default();
-        config.max_in_flight_requests = 100_000;
-        let client = RemoteClient::new(config, wire).spawn();
         let subscriptions = Arc::new(Subscriptions::default());
         let to = Arc::clone(&subscriptions);
         drop(tokio::spawn(async move {
@@ -259,29 +201,40 @@ impl RemoteDriver {
             }
             to.end();
         }));
-        let update_order = AtomicI32::new(-1);
+        let mut config = tarpc::client::Config::default();
+        config.max_in_flight_requests = 100_000;
+        let mut shared = Shared::new(outgoing.clone());
+        let connect = shared.transport(Family::Connect);
+        let host = shared.transport(Family::Host);
+        let network = shared.transport(Family::Network);
+        let extension = shared.transport(Family::Extension);
+        drop(tokio::spawn(shared.route(replies)));
         Self {
-            client,
+            connect: ConnectCallsClient::new(config.clone(), connect).spawn(),
+            host: HostCallsClient::new(config.clone(), host).spawn(),
+            network: NetworkCallsClient::new(config.clone(), network).spawn(),
+            extension: ExtensionCallsClient::new(config, extension).spawn(),
+            extensions: OnceCell::new(),
             outgoing,
             subscriptions,
             uri,
             secrecy,
-            update_order,
+            update_order: AtomicI32::new(-1),
             keepalive: false,
             deadline: None,
         }
     }
 
-    /// Says who we are and what we want, in the order of libvirt's clients.
-    async fn greet(mut self, name: &str, access: Access) -> Result<Arc<dyn Connection>> {
+    /// Authenticates and opens the connection, in the order of libvirt's clients.
+    async fn negotiate(mut self, name: &str, access: Access) -> Result<Arc<dyn Connection>> {
         const KEEPALIVE: i32 = 10;
-        let ways = self.ask(self.client.auth_list(self.context())).await?;
+        let ways = self.ask(self.connect.auth_list(self.context())).await?;
         self.authenticate(ways.0.first().copied()).await?;
         self.keepalive = self.has_feature(KEEPALIVE).await;
         let flags = u32::from(access == Access::ReadOnly);
-        self.ask(self.client.connect_open(self.context(), Some(name.into()), flags)).await?;
+        self.ask(self.connect.connect_open(self.context(), Some(name.into()), flags)).await?;
         if name.is_empty() {
-            self.uri = self.ask(self.client.connect_get_uri(self.context())).await?.to_text();
+            self.uri = self.ask(self.connect.connect_get_uri(self.context())).await?.to_text();
         }
         Ok(Arc::new(self))
     }
@@ -289,7 +242,7 @@ impl RemoteDriver {
     async fn authenticate(&self, way: Option<i32>) -> Result<()> {
         match way {
             None | Some(0) => Ok(()),
-            Some(2) => self.ask(self.client.auth_polkit(self.context())).await.map(drop),
+            Some(2) => self.ask(self.connect.auth_polkit(self.context())).await.map(drop),
             Some(other) => Err(Error::new(
                 ErrorCode::AUTH_FAILED,
                 ErrorDomain::REMOTE,

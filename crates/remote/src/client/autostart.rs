@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use oxivirt::{Error, ErrorDomain, Result};
 use tokio::net::UnixStream;
 
-use super::open::{Environment, unix};
+use super::environment::Environment;
+use super::stream::unix;
 
 /// Programs that serve a user's networks, the first that is found.
 const DAEMONS: [&str; 2] = ["oxivirtd", "virtnetworkd"];

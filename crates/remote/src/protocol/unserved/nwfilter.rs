@@ -1,0 +1,21 @@
+//! Calls of the network filter driver.
+
+use super::Row;
+
+#[rustfmt::skip]
+pub(super) static ROWS: &[Row] = &[
+    (175, "virNWFilterLookupByName", 4),
+    (176, "virNWFilterLookupByUUID", 16),
+    (177, "virNWFilterGetXMLDesc", 24),
+    (178, "virConnectNumOfNWFilters", 0),
+    (179, "virConnectListNWFilters", 4),
+    (180, "virNWFilterDefineXML", 4),
+    (181, "virNWFilterUndefine", 20),
+    (286, "virConnectListAllNWFilters", 8),
+    (397, "virNWFilterBindingLookupByPortDev", 4),
+    (398, "virNWFilterBindingGetXMLDesc", 12),
+    (399, "virNWFilterBindingCreateXML", 8),
+    (400, "virNWFilterBindingDelete", 8),
+    (401, "virConnectListAllNWFilterBindings", 8),
+    (431, "virNWFilterDefineXMLFlags", 8),
+];

@@ -1,0 +1,168 @@
+//! The serving side: calls from the wire to a driver.
+//!
+//! [`Daemon`] is what all connections share, [`session::Session`] the state of one. [`dispatch`] goes
+//! from a packet to a call, [`guard`] asks the access policy, and a file per family has a short method
+//! per procedure.
+//!
+//! A method calls the API ([`oxivirt::Connect`], [`oxivirt::Network`]) where that checks arguments or
+//! access, and the driver itself where it does not: the same checks apply as to a local program.
+
+mod connect;
+pub mod dispatch;
+mod events;
+mod extension;
+mod guard;
+mod host;
+mod network;
+pub mod session;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use oxivirt::{Connect, Connection, HostDriver, NetworkDriver, Result};
+use oxivirt_rpc::identity::Process;
+use oxivirt_rpc::server::{Client, Serves, Service, Then};
+
+pub use session::{Identity, Session};
+
+/// How clients of a socket authenticate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// Not at all: every process that can open the socket may use it.
+    #[default]
+    None,
+    /// polkit decides about each process; root is always accepted.
+    Polkit,
+}
+
+impl Authentication {
+    /// libvirt's number (`remote_auth_type`).
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::None => 0,
+            Self::Polkit => 2,
+        }
+    }
+}
+
+/// Whether polkit may ask the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interaction {
+    /// An agent may ask for a password.
+    Allowed,
+    /// polkit answers without asking.
+    Refused,
+}
+
+/// Decides what a process may do.
+#[async_trait]
+pub trait Authority: Send + Sync {
+    /// Whether `subject` may do `action`, of which `details` say more.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AUTH_FAILED`](oxivirt::ErrorCode::AUTH_FAILED) if not,
+    /// [`ErrorCode::AUTH_UNAVAILABLE`](oxivirt::ErrorCode::AUTH_UNAVAILABLE) if no agent can ask the
+    /// user, others if the authority cannot be reached.
+    async fn check(
+        &self,
+        subject: Process,
+        action: &str,
+        details: &[(&str, String)],
+        interaction: Interaction,
+    ) -> Result<()>;
+}
+
+/// What distinguishes one of libvirt's daemons from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    /// Scheme of its URIs, which is also the name of the driver that policies see.
+    pub scheme: &'static str,
+}
+
+impl Profile {
+    /// virtnetworkd.
+    pub const NETWORK: Self = Self { scheme: "network" };
+}
+
+/// What all connections of a daemon share.
+pub struct Daemon {
+    /// Which daemon it is.
+    pub profile: Profile,
+    /// The driver behind the daemon.
+    pub driver: Arc<dyn Connection>,
+    /// Path that clients name in the URI: `/system` or `/session`.
+    pub path: &'static str,
+    /// Authenticates clients of sockets with [`Authentication::Polkit`].
+    pub authority: Option<Arc<dyn Authority>>,
+    /// Decides about each call; `None` allows all calls to every client.
+    pub access: Option<Arc<dyn Authority>>,
+    /// Observes every call.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// Observes calls.
+pub trait Observer: Send + Sync {
+    /// Records that a call of the procedure `name` took `elapsed` and whether it succeeded.
+    fn called(&self, name: &'static str, elapsed: std::time::Duration, is_ok: bool);
+}
+
+impl fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Daemon").field("driver", &self.driver).finish_non_exhaustive()
+    }
+}
+
+/// Serves libvirt's program and our own on a socket.
+#[derive(Debug, Clone)]
+pub struct Networks {
+    /// What all connections share.
+    pub daemon: Arc<Daemon>,
+    /// How clients of this socket authenticate.
+    pub authentication: Authentication,
+}
+
+impl Serves for Networks {
+    fn connect(&self, client: &Arc<Client>) -> Box<dyn Service> {
+        let session =
+            Session::new(Arc::clone(&self.daemon), Arc::clone(client), self.authentication);
+        Box::new(dispatch::Dispatcher::new(session))
+    }
+}
+
+/// One call of one connection.
+#[derive(Debug, Clone)]
+struct Calls {
+    session: Arc<Session>,
+    closes: Arc<AtomicBool>,
+}
+
+impl Calls {
+    fn new(session: Arc<Session>) -> Self {
+        Self { session, closes: Arc::default() }
+    }
+
+    /// What becomes of the connection after the call.
+    fn then(&self) -> Then {
+        if self.closes.load(Ordering::Relaxed) { Then::Close } else { Then::Continue }
+    }
+
+    /// The API on the driver, with the access of the client.
+    fn connect(&self) -> Result<Connect> {
+        self.session.connect()
+    }
+
+    fn connection(&self) -> &dyn Connection {
+        &*self.session.daemon.driver
+    }
+
+    fn host(&self, api: &str) -> Result<&dyn HostDriver> {
+        self.connection().host_driver(api)
+    }
+
+    fn networks(&self, api: &str) -> Result<&dyn NetworkDriver> {
+        self.connection().network_driver(api)
+    }
+}

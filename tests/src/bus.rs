@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::host::campaign;
 use crate::netns::Netns;
-use crate::process::{Running, find};
-use crate::require;
+use crate::process::Running;
+use crate::require::Need;
 use crate::root::TempRoot;
 
 const CONFIGURATION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -23,17 +23,15 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// A bus on a host, with which it ends; `None`, and `test` is reported, where there is no program
-    /// for it.
+    /// What a bus needs.
+    pub const NEED: Need = Need::Program("dbus-daemon");
+
+    /// A bus on a host, with which it ends; [`NEED`](Self::NEED) is the program for it.
     ///
     /// # Errors
-    /// It does not come up.
+    /// It does not start.
     #[expect(clippy::disallowed_methods, reason = "a file of the test, not read yet")]
-    pub fn on(netns: &Netns, test: &str) -> Result<Option<Self>> {
-        if find("dbus-daemon").is_none() {
-            require::report(test, "dbus-daemon is not installed")?;
-            return Ok(None);
-        }
+    pub fn on(netns: &Netns) -> Result<Self> {
         let files = TempRoot::new()?;
         let socket = files.join("bus");
         let file = files.join("bus.conf");
@@ -41,7 +39,7 @@ impl Bus {
         std::fs::write(&file, text).map_err(Error::file(&file))?;
         let option = format!("--config-file={}", file.display());
         netns.run(["dbus-daemon", "--fork", "--nopidfile", &option]).stdout()?;
-        Ok(Some(Self { files, address: format!("unix:path={}", socket.display()) }))
+        Ok(Self { files, address: format!("unix:path={}", socket.display()) })
     }
 
     /// How programs find it.

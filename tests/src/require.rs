@@ -1,15 +1,13 @@
-//! What a test needs from the machine, and what happens where it is not there.
+//! What a test needs from the machine.
 //!
-//! A test that cannot run says so by name on standard error, and leaves its name in the file that
-//! `OXIVIRT_SKIPPED` names, for the summary of `cargo xtask check`. `OXIVIRT_REQUIRE`, a list such
+//! A test that cannot run is reported as ignored, with the reason. `OXIVIRT_REQUIRE`, a list such
 //! as `netns,peer`, turns that into a failure.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
+use crate::harness;
 use crate::netns::Netns;
 use crate::process::find;
 
@@ -24,6 +22,8 @@ pub enum Need {
     Peer,
     /// strace, with the right to trace.
     Strace,
+    /// Another program.
+    Program(&'static str),
 }
 
 impl Need {
@@ -34,6 +34,7 @@ impl Need {
             Self::Shared => "shared",
             Self::Peer => "peer",
             Self::Strace => "strace",
+            Self::Program(_) => "programs",
         }
     }
 
@@ -50,17 +51,18 @@ impl Need {
                     .clone()
             }
             Self::Shared => (!shared().join("data").is_dir())
-                .then(|| format!("'{}' is not there", shared().join("data").display())),
+                .then(|| format!("'{}' does not exist", shared().join("data").display())),
             Self::Peer => {
                 if !peer().is_file() {
-                    Some(format!("'{}' is not there", peer().display()))
+                    Some(format!("'{}' does not exist", peer().display()))
                 } else if find("libvirtd").is_none() || find("virsh").is_none() {
                     Some("libvirt is not installed".to_owned())
                 } else {
                     None
                 }
             }
-            Self::Strace => find("strace").is_none().then(|| "strace is not installed".to_owned()),
+            Self::Strace => Self::Program("strace").missing(),
+            Self::Program(name) => find(name).is_none().then(|| format!("{name} is not installed")),
         }
     }
 }
@@ -81,50 +83,50 @@ pub fn peer() -> PathBuf {
     shared().join("tools/peer")
 }
 
-/// Whether a test can run; if not, its name and the reason are reported.
+/// Ends the running test as ignored if something that it needs is missing.
 ///
 /// # Panics
-/// A need that is not met is in `OXIVIRT_REQUIRE`.
-#[must_use]
-pub fn available(test: &str, needs: &[Need]) -> bool {
-    match check(test, needs) {
-        Ok(available) => available,
+/// A missing need is in `OXIVIRT_REQUIRE`.
+pub fn need(needs: &[Need]) {
+    match missing(needs) {
+        Ok(None) => {}
+        Ok(Some(why)) => skip(&why),
         Err(error) => panic!("{error}"),
     }
 }
 
-/// As [`available`], for programs.
+/// Ends the running test as ignored.
+pub fn skip(why: &str) -> ! {
+    harness::ignore(why.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Whether a part of a campaign can run; if not, its name and the reason are printed as those of an
+/// ignored test.
 ///
 /// # Errors
-/// A need that is not met is in `OXIVIRT_REQUIRE`.
-pub fn check(test: &str, needs: &[Need]) -> Result<bool> {
+/// A missing need is in `OXIVIRT_REQUIRE`.
+pub fn check(name: &str, needs: &[Need]) -> Result<bool> {
+    let why = missing(needs).map_err(|error| Error::Wrong(format!("{name}: {error}")))?;
+    if let Some(why) = &why {
+        print_ignored(name, why);
+    }
+    Ok(why.is_none())
+}
+
+/// Prints that a part of a campaign did not run, as libtest prints an ignored test.
+pub fn print_ignored(name: &str, why: &str) {
+    println!("test {name} ... ignored, {}", why.lines().next().unwrap_or_default());
+}
+
+/// The reason why one of the needs is missing, if one is.
+fn missing(needs: &[Need]) -> Result<Option<String>> {
     let Some((need, why)) = needs.iter().find_map(|need| Some((*need, need.missing()?))) else {
-        return Ok(true);
+        return Ok(None);
     };
     let required = std::env::var("OXIVIRT_REQUIRE").unwrap_or_default();
     if required.split(',').any(|word| word.trim() == need.word()) {
         let word = need.word();
-        return Err(Error::Wrong(format!("{test}: OXIVIRT_REQUIRE has '{word}', but {why}")));
+        return Err(Error::Wrong(format!("OXIVIRT_REQUIRE has '{word}', but {why}")));
     }
-    report(test, &why)?;
-    Ok(false)
-}
-
-/// Says by name that a test did not run.
-///
-/// # Errors
-/// The file of `OXIVIRT_SKIPPED` cannot be written.
-pub fn report(test: &str, why: &str) -> Result<()> {
-    let line = format!("{test}: {}", why.lines().next().unwrap_or_default());
-    // Not `eprintln!`, which libtest captures and then drops for a test that passes.
-    drop(writeln!(std::io::stderr(), "did not run: {line}"));
-    let Some(path) = std::env::var_os("OXIVIRT_SKIPPED").map(PathBuf::from) else {
-        return Ok(());
-    };
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&path)
-        .and_then(|mut file| writeln!(file, "{line}"))
-        .map_err(Error::file(&path))
+    Ok(Some(why))
 }

@@ -70,3 +70,25 @@ fn the_lock_file_stays_small() {
     let packages = lock.matches("[[package]]").count();
     assert!(packages < 275, "{packages} packages");
 }
+
+/// Without libtest's harness the compiler drops functions with its attribute.
+#[test]
+fn no_scenario_has_the_attribute_of_libtest() {
+    let tests = workspace().join("tests/tests");
+    let manifest = std::fs::read_to_string(workspace().join("tests/Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    for target in manifest["test"].as_array().unwrap() {
+        assert_eq!(target["harness"].as_bool(), Some(false), "{target}");
+        let name = target["name"].as_str().unwrap();
+        let directory = tests.join(name);
+        let files: Vec<_> = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
+            Err(_) => vec![tests.join(format!("{name}.rs"))],
+        };
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let is_libtest = text.lines().any(|line| line == "#[test]" || line.contains("::test]"));
+            assert!(!is_libtest, "#[test] in {}", file.display());
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The three forms of a rule set are one: text, JSON and netlink messages list alike, and what was
 //! loaded is removed in every state.
 
-use oxivirt_tests::Netns;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Netns, apply, scenario};
 
 const RULES: &str = concat!(env!("CARGO_BIN_EXE_oxivirt-campaign"), " rules");
 const BRIDGES: [&str; 6] = ["virbr0", "virbr1", "virbr2", "virbr3", "br-snat", "overlap"];
@@ -48,15 +48,9 @@ fn json_listing(host: &Netns) -> serde_json::Value {
     value
 }
 
-fn can_run(test: &str) -> bool {
-    available(test, &[Need::Netns])
-}
-
-#[test]
+#[apply(scenario)]
 fn netlink_messages_list_as_the_text_does() {
-    if !can_run("netlink_messages_list_as_the_text_does") {
-        return;
-    }
+    need(&[Need::Netns]);
     let (text, netlink) = (host(BY_TEXT), host(BY_NETLINK));
     assert_eq!(listing(&text), listing(&netlink));
     assert!(listing(&text).contains("vmap @nat4_1"));
@@ -64,21 +58,17 @@ fn netlink_messages_list_as_the_text_does() {
     assert_eq!(listing(&text), listing(&netlink), "loading again changes nothing");
 }
 
-#[test]
+#[apply(scenario)]
 fn json_documents_list_as_netlink_messages_do() {
-    if !can_run("json_documents_list_as_netlink_messages_do") {
-        return;
-    }
+    need(&[Need::Netns]);
     let (json, netlink) = (host(BY_JSON), host(BY_NETLINK));
     assert_eq!(json_listing(&json), json_listing(&netlink));
     assert!(json_listing(&json).to_string().contains("masquerade"));
 }
 
-#[test]
+#[apply(scenario)]
 fn the_saved_words_leave_only_what_is_shared() {
-    if !can_run("the_saved_words_leave_only_what_is_shared") {
-        return;
-    }
+    need(&[Need::Netns]);
     let host = host(BY_NETLINK);
     let remove = "$RULES words | while read -r words; do nft $words; done";
     run(&host, remove);
@@ -91,59 +81,52 @@ fn the_saved_words_leave_only_what_is_shared() {
 
 /// Loads, damages, removes; nothing is left.
 #[track_caller]
-fn check_removal(test: &str, damage: &str) {
-    if !can_run(test) {
-        return;
-    }
+fn check_removal(damage: &str) {
+    need(&[Need::Netns]);
     let host = host(BY_NETLINK);
     run(&host, damage);
     run(&host, "$RULES remove");
     assert_eq!(listing(&host), "", "left after: {damage}");
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_of_complete_rules() {
-    check_removal("removal_of_complete_rules", "true");
+    check_removal("true");
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_after_elements_were_lost() {
     check_removal(
-        "removal_after_elements_were_lost",
         "nft delete element inet oxivirt_network gin '{ virbr0 }'
          nft flush map inet oxivirt_network cross",
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_after_a_chain_was_lost() {
     check_removal(
-        "removal_after_a_chain_was_lost",
         "nft delete element inet oxivirt_network gin '{ virbr0 }'
          nft flush chain inet oxivirt_network in_virbr0
          nft delete chain inet oxivirt_network in_virbr0",
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_after_a_map_was_lost() {
     check_removal(
-        "removal_after_a_map_was_lost",
         "nft flush chain inet oxivirt_network postrouting_1
          nft delete map inet oxivirt_network nat4_1",
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_after_everything_was_flushed() {
-    check_removal("removal_after_everything_was_flushed", "nft flush ruleset");
+    check_removal("nft flush ruleset");
 }
 
-#[test]
+#[apply(scenario)]
 fn removal_leaves_the_rules_of_others() {
-    if !can_run("removal_leaves_the_rules_of_others") {
-        return;
-    }
+    need(&[Need::Netns]);
     let host = host(
         "nft add table inet mine; nft add chain inet mine c; nft add rule inet mine c tcp dport 9999 drop",
     );
@@ -155,10 +138,8 @@ fn removal_leaves_the_rules_of_others() {
 
 /// Damages the rules; only these bridges are told to be damaged.
 #[track_caller]
-fn check_verify(test: &str, damage: &str, damaged: &[&str]) {
-    if !can_run(test) {
-        return;
-    }
+fn check_verify(damage: &str, damaged: &[&str]) {
+    need(&[Need::Netns]);
     let host = host(BY_NETLINK);
     run(&host, damage);
     let report = run(&host, "$RULES verify");
@@ -168,43 +149,31 @@ fn check_verify(test: &str, damage: &str, damaged: &[&str]) {
     assert!(!run(&host, "$RULES verify").contains("damaged"));
 }
 
-#[test]
+#[apply(scenario)]
 fn complete_rules_are_recognised() {
-    check_verify("complete_rules_are_recognised", "true", &[]);
+    check_verify("true", &[]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_lost_element_is_noticed() {
-    check_verify(
-        "a_lost_element_is_noticed",
-        "nft delete element inet oxivirt_network gout '{ virbr1 }'",
-        &["virbr1"],
-    );
+    check_verify("nft delete element inet oxivirt_network gout '{ virbr1 }'", &["virbr1"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_flushed_chain_is_noticed() {
-    check_verify(
-        "a_flushed_chain_is_noticed",
-        "nft flush chain inet oxivirt_network out_virbr2",
-        &["virbr2"],
-    );
+    check_verify("nft flush chain inet oxivirt_network out_virbr2", &["virbr2"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_added_rule_is_noticed() {
-    check_verify(
-        "an_added_rule_is_noticed",
-        "nft add rule inet oxivirt_network in_virbr3 accept",
-        &["virbr3"],
-    );
+    check_verify("nft add rule inet oxivirt_network in_virbr3 accept", &["virbr3"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_flushed_base_chain_damages_all() {
-    check_verify(
-        "a_flushed_base_chain_damages_all",
-        "nft flush chain inet oxivirt_network forward",
-        &BRIDGES,
-    );
+    check_verify("nft flush chain inet oxivirt_network forward", &BRIDGES);
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

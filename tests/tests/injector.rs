@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use oxivirt_tests::TempRoot;
 use oxivirt_tests::inject::calls::Moment;
 use oxivirt_tests::inject::{Traced, strace};
 use oxivirt_tests::process::Run;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{TempRoot, apply, scenario};
 
 const CAMPAIGN: &str = env!("CARGO_BIN_EXE_oxivirt-campaign");
 const TOY: [&str; 2] = [CAMPAIGN, "toy"];
@@ -40,7 +40,7 @@ fn files(directory: &Path) -> Vec<(String, usize)> {
 /// Two kill points a file: its creation and its write.
 const FILES: [&str; 6] = ["main-0", "main-1", "main-2", "thread-0", "thread-1", "thread-2"];
 
-#[test]
+#[apply(scenario)]
 fn the_kill_points_of_main_and_thread_are_listed() {
     let root = TempRoot::new().unwrap();
     let traced = inject(root.path(), 0);
@@ -57,7 +57,7 @@ fn the_kill_points_of_main_and_thread_are_listed() {
     assert!(traced.calls[1].object.ends_with("/main-0"), "{}", traced.calls[1]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_kill_comes_before_its_call_and_after_the_one_before() {
     for kill_at in 1..=2 * FILES.len() {
         let root = TempRoot::new().unwrap();
@@ -75,7 +75,7 @@ fn a_kill_comes_before_its_call_and_after_the_one_before() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_child_outlives_the_kill() {
     let root = TempRoot::new().unwrap();
     let traced = inject(root.path(), 2 * FILES.len() + 2);
@@ -85,18 +85,16 @@ fn a_child_outlives_the_kill() {
     oxivirt_tests::process::wait_until("the child writes", seen).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_number_beyond_the_end_kills_nothing() {
     let root = TempRoot::new().unwrap();
     let traced = inject(root.path(), 1000);
     assert!(!traced.killed && traced.exit().success(), "{traced:?}");
 }
 
-#[test]
+#[apply(scenario)]
 fn strace_lists_the_same() {
-    if !available("strace_lists_the_same", &[Need::Strace]) {
-        return;
-    }
+    need(&[Need::Strace]);
     let root = TempRoot::new().unwrap();
     let output = TempRoot::new().unwrap();
     let path = output.join("strace").to_string_lossy().into_owned();
@@ -109,4 +107,8 @@ fn strace_lists_the_same() {
     let seen = strace::count(&std::fs::read_to_string(&path).unwrap());
     let traced = inject(root.path(), 0);
     assert_eq!(seen, strace::count_traced(&traced.calls));
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -1,16 +1,14 @@
 //! Throw-away hosts, and snapshots of them.
 
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Netns, Snapshot, TempRoot};
+use oxivirt_tests::{Netns, Snapshot, TempRoot, apply, scenario};
 
 /// A fresh host with an empty root, its snapshot, and what `change` makes of it.
 #[track_caller]
-fn check(test: &str, change: &str, undo: impl FnOnce(&Netns), section: Section, text: &str) {
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+fn check(change: &str, undo: impl FnOnce(&Netns), section: Section, text: &str) {
+    need(&[Need::Netns]);
     let netns = Netns::new().unwrap();
     let root = TempRoot::new().unwrap();
     let before = Snapshot::take(&netns, root.path()).unwrap();
@@ -28,21 +26,14 @@ fn script(script: &str) -> impl FnOnce(&Netns) {
     move |netns| drop(netns.sh(script).unwrap())
 }
 
-#[test]
+#[apply(scenario)]
 fn a_link_is_seen() {
-    check(
-        "a_link_is_seen",
-        "ip link add br9 type bridge",
-        script("ip link delete br9"),
-        Section::Link,
-        "br9",
-    );
+    check("ip link add br9 type bridge", script("ip link delete br9"), Section::Link, "br9");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_address_and_its_routes_are_seen() {
     check(
-        "an_address_and_its_routes_are_seen",
         "ip address add 192.0.2.1/24 dev lo",
         script("ip address delete 192.0.2.1/24 dev lo"),
         Section::Route,
@@ -50,10 +41,9 @@ fn an_address_and_its_routes_are_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn a_rule_of_nftables_is_seen() {
     check(
-        "a_rule_of_nftables_is_seen",
         "nft add table inet t9; nft add chain inet t9 c; nft add rule inet t9 c tcp dport 9999 drop",
         script("nft delete table inet t9"),
         Section::Nftables,
@@ -61,10 +51,9 @@ fn a_rule_of_nftables_is_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn a_policy_rule_is_seen() {
     check(
-        "a_policy_rule_is_seen",
         "ip rule add from 192.0.2.7 table 99",
         script("ip rule delete from 192.0.2.7 table 99"),
         Section::PolicyRule,
@@ -72,10 +61,9 @@ fn a_policy_rule_is_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn a_qdisc_is_seen() {
     check(
-        "a_qdisc_is_seen",
         "ip link add br9 type bridge; tc qdisc add dev br9 root pfifo limit 77",
         script("ip link delete br9"),
         Section::Qdisc,
@@ -83,10 +71,9 @@ fn a_qdisc_is_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn a_sysctl_is_seen() {
     check(
-        "a_sysctl_is_seen",
         "echo 239 > /proc/sys/net/ipv4/ip_default_ttl",
         script("echo 64 > /proc/sys/net/ipv4/ip_default_ttl"),
         Section::Sysctl,
@@ -94,10 +81,9 @@ fn a_sysctl_is_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn a_daemon_is_seen() {
     check(
-        "a_daemon_is_seen",
         "setsid sleep 98765 </dev/null >/dev/null 2>&1 & ",
         |netns| netns.kill_all("sleep").unwrap(),
         Section::Process,
@@ -105,11 +91,9 @@ fn a_daemon_is_seen() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn processes_are_gone_once_they_are_killed() {
-    if !available("processes_are_gone_once_they_are_killed", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let netns = Netns::new().unwrap();
     netns.sh("for n in 1 2 3; do setsid sleep 98765 </dev/null >/dev/null 2>&1 & done").unwrap();
     wait_until("processes", || Ok(netns.processes_of("sleep")?.len() == 3)).unwrap();
@@ -118,11 +102,9 @@ fn processes_are_gone_once_they_are_killed() {
     netns.kill_all("sleep").unwrap_err();
 }
 
-#[test]
+#[apply(scenario)]
 fn equal_states_have_equal_snapshots() {
-    if !available("equal_states_have_equal_snapshots", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let root = TempRoot::new().unwrap();
     let [one, other] =
         [(); 2].map(|()| Snapshot::take(&Netns::new().unwrap(), root.path()).unwrap());
@@ -131,11 +113,9 @@ fn equal_states_have_equal_snapshots() {
     assert!(one.count(Section::Route) > 0);
 }
 
-#[test]
+#[apply(scenario)]
 fn everything_ends_with_the_namespace() {
-    if !available("everything_ends_with_the_namespace", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let netns = Netns::new().unwrap();
     netns.sh("setsid sleep 87654 </dev/null >/dev/null 2>&1 &").unwrap();
     let processes = netns.processes().unwrap();
@@ -146,11 +126,9 @@ fn everything_ends_with_the_namespace() {
     assert!(!std::fs::exists(&outside).unwrap());
 }
 
-#[test]
+#[apply(scenario)]
 fn a_guest_reaches_its_host_over_a_bridge() {
-    if !available("a_guest_reaches_its_host_over_a_bridge", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let host = Netns::new().unwrap();
     host.sh("ip link add br9 type bridge; ip address add 192.0.2.1/24 dev br9; ip link set br9 up")
         .unwrap();
@@ -158,4 +136,8 @@ fn a_guest_reaches_its_host_over_a_bridge() {
     host.attach("br9", "port0", &guest).unwrap();
     guest.sh("ip address add 192.0.2.2/24 dev eth0").unwrap();
     guest.sh("busybox ping -c 1 -W 5 192.0.2.1").unwrap();
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -1,7 +1,7 @@
 //! Changes of queues over netlink are those that `tc` makes.
 
-use oxivirt_tests::Netns;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Netns, apply, scenario};
 
 const QUEUES: &str = concat!(env!("CARGO_BIN_EXE_oxivirt-campaign"), " queues");
 
@@ -32,11 +32,9 @@ fn both(host: &Netns, what: &str) -> [String; 2] {
     [ours, host.sh(&script).unwrap()]
 }
 
-#[test]
+#[apply(scenario)]
 fn what_is_made_is_what_tc_makes() {
-    if !available("what_is_made_is_what_tc_makes", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let host = Netns::new().unwrap();
     host.sh("ip link add br0 type bridge; ip link add br1 type bridge").unwrap();
     let before = listing(&host, "br0");
@@ -51,4 +49,8 @@ fn what_is_made_is_what_tc_makes() {
     assert_eq!(ours, theirs);
     host.sh("tc qdisc del dev br0 clsact; tc qdisc del dev br1 clsact").unwrap();
     assert_eq!(listing(&host, "br0"), before);
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -2,21 +2,14 @@
 
 use oxivirt_tests::conformance::Terminal;
 use oxivirt_tests::host::program;
-use oxivirt_tests::process::{Run, find};
-use oxivirt_tests::require;
+use oxivirt_tests::process::Run;
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{apply, scenario};
 
 /// The directory of our shell, in front of the search path.
 fn path() -> String {
     let oxish = program("oxish").unwrap();
     format!("{}:/usr/bin:/bin", oxish.parent().unwrap().display())
-}
-
-fn is_there(test: &str, shell: &str) -> bool {
-    let is_there = find(shell).is_some();
-    if !is_there {
-        require::report(test, &format!("{shell} is not installed")).unwrap();
-    }
-    is_there
 }
 
 /// A shell without the user's files.
@@ -63,33 +56,27 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-#[test]
+#[apply(scenario)]
 fn bash_completes_commands_options_and_names() {
-    if !is_there("bash_completes_commands_options_and_names", "bash") {
-        return;
-    }
+    need(&[Need::Program("bash")]);
     assert_eq!(bash("oxish net-dest"), ["net-destroy"]);
     assert_eq!(bash("oxish -c test:///default net-destroy d"), ["default"]);
     assert_eq!(bash("oxish net-list --inac"), ["--inactive"]);
     assert_eq!(bash("oxish --read"), ["--readonly"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn fish_completes_commands_options_and_names() {
-    if !is_there("fish_completes_commands_options_and_names", "fish") {
-        return;
-    }
+    need(&[Need::Program("fish")]);
     assert_eq!(fish("oxish net-dest"), ["net-destroy"]);
     assert!(fish("oxish -c test:///default net-destroy d").contains(&"default".to_owned()));
     assert_eq!(fish("oxish net-list --inac"), ["--inactive"]);
     assert_eq!(fish("oxish --read"), ["--readonly"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn zsh_completes_commands_options_and_names() {
-    if !is_there("zsh_completes_commands_options_and_names", "zsh") {
-        return;
-    }
+    need(&[Need::Program("zsh")]);
     let mut terminal = Terminal::open(&shell(&["zsh", "-f", "-i"])).unwrap();
     terminal.settle();
     let setup =
@@ -106,4 +93,8 @@ fn zsh_completes_commands_options_and_names() {
     }
     terminal.type_keys("exit\n").unwrap();
     terminal.finish().unwrap();
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -4,18 +4,16 @@ use oxivirt_tests::daemon::PLAIN;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::Finished;
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
 use oxivirt_tests::root::TempRoot;
-use oxivirt_tests::{Daemon, Netns};
+use oxivirt_tests::{Daemon, Netns, apply, scenario};
 use serde_json::Value;
 
 const NAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
 
-#[test]
+#[apply(scenario)]
 fn a_network_is_healthy_and_its_plan_is_what_is_done() {
-    if !available("a_network_is_healthy_and_its_plan_is_what_is_done", &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let (netns, root) = (Netns::new().unwrap(), TempRoot::new().unwrap());
     let uri = format!("network:///embed?root={}", root.path().display());
     let oxish = program("oxish").unwrap().display().to_string();
@@ -63,10 +61,8 @@ struct Watched {
 impl Watched {
     /// `heal` is the setting of that name.
     #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
-    fn new(test: &str, heal: &str) -> Option<Self> {
-        if !available(test, &[Need::Netns]) {
-            return None;
-        }
+    fn new(heal: &str) -> Self {
+        need(&[Need::Netns]);
         let root = TempRoot::new().unwrap();
         let settings = root.join("etc/libvirt/network.conf");
         std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
@@ -75,7 +71,7 @@ impl Watched {
         let oxish = program("oxish").unwrap().display().to_string();
         let watched = Self { daemon, oxish };
         watched.run(&["net-create", NAT]).ok().unwrap();
-        Some(watched)
+        watched
     }
 
     fn run(&self, words: &[&str]) -> Finished {
@@ -97,9 +93,9 @@ impl Watched {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn what_is_missing_is_told() {
-    let Some(watched) = Watched::new("what_is_missing_is_told", "observe") else { return };
+    let watched = Watched::new("observe");
     let (code, status) = watched.status();
     assert_eq!((code, &status["healthy"], &status["last_heal"]), (0, &true.into(), &Value::Null));
     watched
@@ -123,10 +119,9 @@ fn what_is_missing_is_told() {
     watched.run(&["net-destroy", "nat"]).ok().unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn the_last_repair_is_told_until_the_network_stops() {
-    let test = "the_last_repair_is_told_until_the_network_stops";
-    let Some(watched) = Watched::new(test, "repair") else { return };
+    let watched = Watched::new("repair");
     watched.daemon.netns().sh("ip address flush dev virbr0 scope global").unwrap();
     let repaired = || Ok(!watched.status().1["last_heal"].is_null());
     wait_until("a note of the repair", repaired).unwrap();
@@ -139,10 +134,9 @@ fn the_last_repair_is_told_until_the_network_stops() {
     assert!(watched.status().1["last_heal"].is_null());
 }
 
-#[test]
+#[apply(scenario)]
 fn what_a_take_over_would_change_is_told() {
-    let test = "what_a_take_over_would_change_is_told";
-    let Some(mut watched) = Watched::new(test, "repair") else { return };
+    let mut watched = Watched::new("repair");
     let root = watched.daemon.root().display().to_string();
     watched.daemon.stop().unwrap();
     let plan = |watched: &Watched| -> Vec<String> {
@@ -162,4 +156,8 @@ fn what_a_take_over_would_change_is_told() {
     assert_eq!(watched.daemon.netns().sh("nft list ruleset").unwrap(), "");
     let refused = watched.run(&["net-takeover"]);
     assert!(refused.stderr.contains("--plan"), "{}", refused.stderr);
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -4,12 +4,13 @@
 //! both streams and the exit status have to be the same. What is meant to be different (`docs/deviations.md`,
 //! prose of help pages) is not in the list.
 
+use oxivirt_tests::{apply, scenario};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::{Run, find};
-use oxivirt_tests::require::report;
+use oxivirt_tests::require::skip;
 
 const COMMANDS: &str = include_str!("../data/shell-commands.txt");
 
@@ -86,13 +87,9 @@ fn run(dir: &Path, shell: &str, words: &[&str], input: &str) -> (Option<i32>, St
     (finished.status.code(), finished.stdout, finished.stderr)
 }
 
-#[test]
+#[apply(scenario)]
 fn both_say_the_same() {
-    const TEST: &str = "both_say_the_same";
-    let Some(virsh) = find("virsh") else {
-        report(TEST, "virsh is not installed").unwrap();
-        return;
-    };
+    let Some(virsh) = find("virsh") else { skip("virsh is not installed") };
     let virsh = virsh.display().to_string();
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join(".bin/virsh");
@@ -120,4 +117,8 @@ fn both_say_the_same() {
         check(words, input);
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

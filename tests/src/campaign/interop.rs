@@ -146,7 +146,7 @@ pub(super) fn run(_: &[String]) -> Result<bool> {
     let virsh = Client::Virsh.tour(libvirt.netns(), &reference, dir.path())?;
     for client in Client::ALL {
         if let Some(why) = client.missing() {
-            require::report(&format!("interop: {}", client.name()), &why)?;
+            require::print_ignored(&format!("interop: {}", client.name()), &why);
             continue;
         }
         let theirs = match client {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use oxivirt_tests::bus::Bus;
 use oxivirt_tests::host::program;
 use oxivirt_tests::process::{Finished, Running};
-use oxivirt_tests::require::{Need, available};
-use oxivirt_tests::{Daemon, Netns};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Daemon, Netns, apply, scenario};
 
 const CONFIG: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n\
                       access_drivers = [\"polkit\"]\n";
@@ -32,12 +32,10 @@ struct Guarded {
 
 impl Guarded {
     /// With networks `red` and `blue`, once a policy that allows all has let them be defined.
-    fn new(test: &str, rules: &[&str]) -> Option<Self> {
-        if !available(test, &[Need::Netns]) {
-            return None;
-        }
+    fn new(rules: &[&str]) -> Self {
+        need(&[Need::Netns, Bus::NEED]);
         let netns = Netns::new().unwrap();
-        let bus = Bus::on(&netns, test).unwrap()?;
+        let bus = Bus::on(&netns).unwrap();
         let calls = bus.file("calls");
         let file = calls.to_string_lossy().into_owned();
         let words = |rules: &[&str]| {
@@ -60,7 +58,7 @@ impl Guarded {
         }
         drop(policy.finish());
         let policy = stand_in(daemon.netns(), rules);
-        Some(Self { daemon, calls, _policy: policy, _bus: bus })
+        Self { daemon, calls, _policy: policy, _bus: bus }
     }
 
     fn calls(&self) -> String {
@@ -88,10 +86,9 @@ fn oxish(daemon: &Daemon, words: &[&str]) -> Finished {
     run.args(words).output().unwrap()
 }
 
-#[test]
+#[apply(scenario)]
 fn a_client_does_what_the_policy_lets_it_do() {
-    let test = "a_client_does_what_the_policy_lets_it_do";
-    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    let guarded = Guarded::new(&OPERATOR);
     guarded.done(&["net-start", "red"]);
     guarded.done(&["net-info", "red"]);
     guarded.refused(&["net-destroy", "red"]);
@@ -107,17 +104,15 @@ fn a_client_does_what_the_policy_lets_it_do() {
     assert!(finished.stderr.contains("no network with matching name"), "{}", finished.stderr);
 }
 
-#[test]
+#[apply(scenario)]
 fn what_a_client_may_not_know_of_is_not_listed() {
-    let test = "what_a_client_may_not_know_of_is_not_listed";
-    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    let guarded = Guarded::new(&OPERATOR);
     assert_eq!(guarded.done(&["net-list", "--all", "--name"]).trim(), "red");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_name_that_the_client_makes_up_is_of_no_use() {
-    let test = "a_name_that_the_client_makes_up_is_of_no_use";
-    let Some(guarded) = Guarded::new(test, &OPERATOR) else { return };
+    let guarded = Guarded::new(&OPERATOR);
     let uuid = "7d1c0a52-93e4-4f0b-8a6e-000000000051";
     let xml = format!("<network><name>blue</name><uuid>{uuid}</uuid></network>");
     let file = guarded.daemon.root().join("again");
@@ -127,14 +122,11 @@ fn a_name_that_the_client_makes_up_is_of_no_use() {
     guarded.refused(&["net-create", &file.to_string_lossy()]);
 }
 
-#[test]
+#[apply(scenario)]
 fn without_a_policy_nobody_does_anything() {
-    let test = "without_a_policy_nobody_does_anything";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns, Bus::NEED]);
     let netns = Netns::new().unwrap();
-    let Some(bus) = Bus::on(&netns, test).unwrap() else { return };
+    let bus = Bus::on(&netns).unwrap();
     let daemon = Daemon::start_with_bus(netns, &bus, CONFIG).unwrap();
     let finished = oxish(&daemon, &["net-list"]);
     assert!(!finished.status.success());

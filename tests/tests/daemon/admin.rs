@@ -1,10 +1,9 @@
 //! The administrator's program as Debian ships it, and the numbers for whoever watches.
 
-use oxivirt_tests::Daemon;
 use oxivirt_tests::daemon::PLAIN;
-use oxivirt_tests::process::find;
 use oxivirt_tests::raw::{self, Raw};
-use oxivirt_tests::require::{Need, available, report};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Daemon, apply, scenario};
 
 use super::daemon;
 
@@ -17,14 +16,10 @@ fn admin(daemon: &Daemon, words: &[&str]) -> (bool, String) {
     (finished.status.success(), format!("{}{}", finished.stdout, finished.stderr))
 }
 
-#[test]
+#[apply(scenario)]
 fn an_administrator_sees_and_changes_the_daemon() {
-    let test = "an_administrator_sees_and_changes_the_daemon";
-    if find("virt-admin").is_none() {
-        report(test, "virt-admin is not installed").unwrap();
-        return;
-    }
-    let Some(daemon) = daemon(test) else { return };
+    need(&[Need::Program("virt-admin")]);
+    let daemon = daemon();
     let say = |words: &[&str]| {
         let (is_ok, text) = admin(&daemon, words);
         assert!(is_ok, "{words:?}: {text}");
@@ -67,12 +62,9 @@ fn an_administrator_sees_and_changes_the_daemon() {
     assert!(refuse(&["srv-update-tls", "virtnetworkd"]).contains("no tls service found"));
 }
 
-#[test]
+#[apply(scenario)]
 fn numbers_are_told_to_whoever_watches() {
-    let test = "numbers_are_told_to_whoever_watches";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let config = format!("{PLAIN}metrics_listen = \"ROOT/metrics\"\n");
     let daemon = Daemon::start(&config, &[]).unwrap();
     let mut raw = Raw::open(&daemon.socket()).unwrap();
@@ -94,10 +86,8 @@ fn numbers_are_told_to_whoever_watches() {
 }
 
 #[track_caller]
-fn check_rule_counts(test: &str, backend: &str) {
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+fn check_rule_counts(backend: &str) {
+    need(&[Need::Netns]);
     let root = oxivirt_tests::TempRoot::new().unwrap();
     let settings = root.join("etc/libvirt/network.conf");
     std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
@@ -130,12 +120,12 @@ fn check_rule_counts(test: &str, backend: &str) {
     assert!(text.contains(expect), "{text}");
 }
 
-#[test]
+#[apply(scenario)]
 fn rules_are_counted_with_nftables() {
-    check_rule_counts("rules_are_counted_with_nftables", "nftables");
+    check_rule_counts("nftables");
 }
 
-#[test]
+#[apply(scenario)]
 fn rules_are_counted_with_iptables() {
-    check_rule_counts("rules_are_counted_with_iptables", "iptables");
+    check_rule_counts("iptables");
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use oxivirt_tests::Daemon;
 use oxivirt_tests::raw::Raw;
+use oxivirt_tests::{Daemon, apply, scenario};
 use serde_json::Value;
 
 use super::daemon;
@@ -201,8 +201,8 @@ fn data() -> PathBuf {
 }
 
 #[track_caller]
-fn check(test: &str, name: &str) {
-    let Some(daemon) = daemon(test) else { return };
+fn check(name: &str) {
+    let daemon = daemon();
     let text = std::fs::read_to_string(data().join(name).with_extension("jsonl")).unwrap();
     let mut replay =
         Replay { daemon: &daemon, connections: BTreeMap::new(), numbers: Numbers::default() };
@@ -216,32 +216,32 @@ fn check(test: &str, name: &str) {
     assert_eq!(meta["meta"]["packets"], n_packets);
 }
 
-#[test]
+#[apply(scenario)]
 fn virt_admin_commands_are_answered_as_by_libvirtd() {
-    check("virt_admin_commands_are_answered_as_by_libvirtd", "01-commands");
+    check("01-commands");
 }
 
-#[test]
+#[apply(scenario)]
 fn admin_parameters_are_checked_as_by_libvirtd() {
-    check("admin_parameters_are_checked_as_by_libvirtd", "02-values");
+    check("02-values");
 }
 
-#[test]
+#[apply(scenario)]
 fn admin_flags_are_checked_as_by_libvirtd() {
-    check("admin_flags_are_checked_as_by_libvirtd", "03-flags");
+    check("03-flags");
 }
 
-#[test]
+#[apply(scenario)]
 fn log_definitions_are_checked_as_by_libvirtd() {
-    check("log_definitions_are_checked_as_by_libvirtd", "04-logging");
+    check("04-logging");
 }
 
-#[test]
+#[apply(scenario)]
 fn clients_that_close_are_gone_as_with_libvirtd() {
-    check("clients_that_close_are_gone_as_with_libvirtd", "05-clients");
+    check("05-clients");
 }
 
-#[test]
+#[apply(scenario)]
 fn unknown_servers_and_clients_are_reported_as_by_libvirtd() {
-    check("unknown_servers_and_clients_are_reported_as_by_libvirtd", "06-names");
+    check("06-names");
 }

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use oxivirt_tests::Daemon;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::raw::{self, Raw};
+use oxivirt_tests::{Daemon, apply, scenario};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -60,9 +60,9 @@ fn define(daemon: &Daemon, name: &str) {
     assert_eq!(answer[24..28], [0; 4], "{}", String::from_utf8_lossy(&answer));
 }
 
-#[test]
+#[apply(scenario)]
 fn rubbish_harms_nobody() {
-    let Some(daemon) = daemon("rubbish_harms_nobody") else { return };
+    let daemon = daemon();
     let before = memory_kib(&daemon);
     let mut rng = StdRng::seed_from_u64(7);
     let mut held = Vec::new();
@@ -100,9 +100,9 @@ fn rubbish_harms_nobody() {
     wait_for_memory(&daemon, before + KEPT_KIB);
 }
 
-#[test]
+#[apply(scenario)]
 fn ten_thousand_clients_come_and_go() {
-    let Some(daemon) = daemon("ten_thousand_clients_come_and_go") else { return };
+    let daemon = daemon();
     // the first ones make the allocator take what it keeps
     for _ in 0..500 {
         drop(Raw::open(&daemon.socket()).unwrap());
@@ -126,9 +126,9 @@ fn ten_thousand_clients_come_and_go() {
     wait_for_descriptors(&daemon);
 }
 
-#[test]
+#[apply(scenario)]
 fn those_who_do_not_read_keep_nobody_waiting() {
-    let Some(daemon) = daemon("those_who_do_not_read_keep_nobody_waiting") else { return };
+    let daemon = daemon();
     define(&daemon, "deaf");
     let before = memory_kib(&daemon);
     // one calls without end and never reads an answer
@@ -161,10 +161,9 @@ fn those_who_do_not_read_keep_nobody_waiting() {
     still_serves(&daemon);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_client_that_vanishes_stops_nothing_half_way() {
-    let test = "a_client_that_vanishes_stops_nothing_half_way";
-    let Some(daemon) = daemon_and_virsh(test) else { return };
+    let daemon = daemon_and_virsh();
     define(&daemon, "gone");
     let is_active = || {
         let list = daemon.virsh(&["net-list", "--name"]).stdout().unwrap();
@@ -192,9 +191,9 @@ fn a_client_that_vanishes_stops_nothing_half_way() {
     assert_eq!(std::fs::read_dir(journal).unwrap().count(), 0, "something is half done");
 }
 
-#[test]
+#[apply(scenario)]
 fn clients_killed_at_random_leave_nothing() {
-    let Some(daemon) = daemon_and_virsh("clients_killed_at_random_leave_nothing") else { return };
+    let daemon = daemon_and_virsh();
     define(&daemon, "kill");
     let uri = daemon.uri();
     let script = format!(

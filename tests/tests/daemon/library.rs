@@ -10,7 +10,7 @@ use oxivirt::{
     Connect, ErrorCode, ListFlags, NetworkEvent, NetworkEventId, OpenOptions, Reconnect, Registry,
 };
 use oxivirt_remote::client::{Environment, register};
-use oxivirt_tests::Daemon;
+use oxivirt_tests::{Daemon, apply, scenario};
 
 use super::daemon;
 
@@ -33,9 +33,9 @@ async fn define(reconnect: &Reconnect, name: &str) {
     connect.network_define_xml(&xml, oxivirt::DefineFlags::NONE).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[apply(scenario)]
 async fn a_daemon_that_was_restarted_is_found_again() {
-    let Some(mut daemon) = daemon("a_daemon_that_was_restarted_is_found_again") else { return };
+    let mut daemon = daemon();
     let client = reconnect(&daemon);
     let mut events = client.network_events(None, NetworkEventId::Lifecycle);
     let mut names = Vec::new();
@@ -71,9 +71,9 @@ async fn a_daemon_that_was_restarted_is_found_again() {
     assert_eq!(networks.unwrap().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[apply(scenario)]
 async fn a_stream_ends_with_its_connection() {
-    let Some(mut daemon) = daemon("a_stream_ends_with_its_connection") else { return };
+    let mut daemon = daemon();
     let options = OpenOptions::default();
     let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();
     let mut events = connect.network_events(None, NetworkEventId::Lifecycle).await.unwrap();
@@ -82,10 +82,9 @@ async fn a_stream_ends_with_its_connection() {
     drop(connect);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[apply(scenario)]
 async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
-    let test = "a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline";
-    let Some(daemon) = daemon(test) else { return };
+    let daemon = daemon();
     let deadline = Some(Duration::from_millis(300));
     let options = OpenOptions { deadline, ..OpenOptions::default() };
     let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();

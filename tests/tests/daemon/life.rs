@@ -1,12 +1,13 @@
 //! The daemon comes, is told to reload, goes, and comes again; networks stay.
 
 use super::daemon_and_virsh;
+use oxivirt_tests::{apply, scenario};
 
 const NAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
 
-#[test]
+#[apply(scenario)]
 fn networks_outlive_the_daemon() {
-    let Some(mut daemon) = daemon_and_virsh("networks_outlive_the_daemon") else { return };
+    let mut daemon = daemon_and_virsh();
     daemon.virsh(&["net-define", NAT]).stdout().unwrap();
     daemon.virsh(&["net-start", "nat"]).stdout().unwrap();
     daemon.netns().sh(&format!("kill -HUP {}", daemon.pid())).unwrap();
@@ -21,10 +22,9 @@ fn networks_outlive_the_daemon() {
     daemon.virsh(&["net-destroy", "nat"]).stdout().unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_second_daemon_is_refused_by_the_name_of_the_first() {
-    let test = "a_second_daemon_is_refused_by_the_name_of_the_first";
-    let Some(daemon) = daemon_and_virsh(test) else { return };
+    let daemon = daemon_and_virsh();
     let program = oxivirt_tests::host::program("oxivirtd").unwrap();
     let root = daemon.root().as_os_str().to_owned();
     let second = daemon.netns().run([program.into_os_string(), "--root".into(), root]);

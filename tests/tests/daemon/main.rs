@@ -12,19 +12,20 @@ mod virsh;
 
 use oxivirt_tests::Daemon;
 use oxivirt_tests::daemon::PLAIN;
-use oxivirt_tests::process::find;
-use oxivirt_tests::require::{Need, available, report};
+use oxivirt_tests::require::{Need, need};
 
-/// A host with a daemon, if the test can run.
-fn daemon(test: &str) -> Option<Daemon> {
-    available(test, &[Need::Netns]).then(|| Daemon::start(PLAIN, &[]).unwrap())
+/// A host with a daemon.
+fn daemon() -> Daemon {
+    need(&[Need::Netns]);
+    Daemon::start(PLAIN, &[]).unwrap()
 }
 
 /// The same, for tests that need libvirt's clients.
-fn daemon_and_virsh(test: &str) -> Option<Daemon> {
-    if find("virsh").is_none() {
-        report(test, "virsh is not installed").unwrap();
-        return None;
-    }
-    daemon(test)
+fn daemon_and_virsh() -> Daemon {
+    need(&[Need::Program("virsh")]);
+    daemon()
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

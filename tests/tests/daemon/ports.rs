@@ -2,22 +2,15 @@
 
 use oxivirt_tests::daemon::{Daemon, PORTS};
 use oxivirt_tests::host::program;
-use oxivirt_tests::process::find;
-use oxivirt_tests::require::{Need, available, report};
-use oxivirt_tests::{Netns, TempRoot, pki};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Netns, TempRoot, apply, pki, scenario};
 
-fn daemon(test: &str, more: &str) -> Option<Daemon> {
-    if !available(test, &[Need::Netns]) {
-        return None;
-    }
-    if find("virsh").is_none() || find("openssl").is_none() {
-        report(test, "virsh or openssl is not installed").unwrap();
-        return None;
-    }
+fn daemon(more: &str) -> Daemon {
+    need(&[Need::Netns, Need::Program("virsh"), Need::Program("openssl")]);
     let root = TempRoot::new().unwrap();
     pki::make(root.path()).unwrap();
     let config = format!("{}{more}", pki::config(PORTS));
-    Some(Daemon::start_in(Netns::new().unwrap(), root, &config, &["--listen"]).unwrap())
+    Daemon::start_in(Netns::new().unwrap(), root, &config, &["--listen"]).unwrap()
 }
 
 /// What virsh says to a URI, `ROOT` standing for the daemon's directory.
@@ -30,9 +23,9 @@ fn virsh(daemon: &Daemon, uri: &str, words: &[&str]) -> Result<String, String> {
 const TCP: &str = "network+tcp://localhost/system";
 const TLS: &str = "network+tls://localhost/system?pkipath=ROOT/pki";
 
-#[test]
+#[apply(scenario)]
 fn clients_come_in_by_every_port() {
-    let Some(daemon) = daemon("clients_come_in_by_every_port", "") else { return };
+    let daemon = daemon("");
     for uri in [TCP, TLS] {
         let xml = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
         virsh(&daemon, uri, &["net-define", xml]).unwrap();
@@ -49,33 +42,29 @@ fn clients_come_in_by_every_port() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_client_without_a_certificate_stays_outside() {
-    let test = "a_client_without_a_certificate_stays_outside";
-    let Some(daemon) = daemon(test, "") else { return };
+    let daemon = daemon("");
     let uri = "network+tls://localhost/system?pkipath=ROOT/nobody";
     let complaint = virsh(&daemon, uri, &["net-list"]).unwrap_err();
     assert!(complaint.contains("TLS"), "{complaint}");
     virsh(&daemon, TLS, &["net-list"]).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn only_listed_subjects_are_let_in() {
     let listed = "tls_allowed_dn_list = [\"C=DE,O=Tests,CN=cl*\"]\n";
-    let Some(daemon) = daemon("only_listed_subjects_are_let_in", listed) else { return };
+    let daemon = daemon(listed);
     virsh(&daemon, TLS, &["net-list"]).unwrap();
     drop(daemon);
     let listed = "tls_allowed_dn_list = [\"C=DE,O=Tests,CN=other\"]\n";
-    let Some(daemon) = self::daemon("only_listed_subjects_are_let_in", listed) else { return };
+    let daemon = self::daemon(listed);
     virsh(&daemon, TLS, &["net-list"]).unwrap_err();
 }
 
-#[test]
+#[apply(scenario)]
 fn an_open_port_has_to_be_asked_for() {
-    let test = "an_open_port_has_to_be_asked_for";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     for (config, complaint) in [
         ("listen_tls = 0\nlisten_tcp = 1\n", "set auth_tcp to"),
         ("listen_tls = 0\nlisten_tcp = 1\nauth_tcp = \"sasl\"\n", "SASL is not supported"),

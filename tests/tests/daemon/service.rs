@@ -3,10 +3,10 @@
 
 use oxivirt_tests::daemon::PLAIN;
 use oxivirt_tests::host::program;
-use oxivirt_tests::process::{find, wait_until};
+use oxivirt_tests::process::wait_until;
 use oxivirt_tests::raw::{self, Raw};
-use oxivirt_tests::require::{Need, available, report};
-use oxivirt_tests::{Daemon, Netns, TempRoot};
+use oxivirt_tests::require::{Need, need};
+use oxivirt_tests::{Daemon, Netns, TempRoot, apply, scenario};
 
 /// Opens sockets and becomes the daemon; the words are its names, their paths, and the program.
 const ACTIVATE: &str = r"
@@ -31,16 +31,9 @@ fn activated(netns: &Netns, root: &TempRoot, names: &str) -> oxivirt_tests::proc
         .args(["-t", "1"])
 }
 
-#[test]
+#[apply(scenario)]
 fn sockets_of_the_service_manager_are_served_by_their_names() {
-    let test = "sockets_of_the_service_manager_are_served_by_their_names";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
-    if find("python3").is_none() {
-        report(test, "python3 is not installed").unwrap();
-        return;
-    }
+    need(&[Need::Netns, Need::Program("python3")]);
     let (netns, root) = (Netns::new().unwrap(), TempRoot::new().unwrap());
     let run = activated(&netns, &root, "virtnetworkd-ro.socket:virtnetworkd.socket");
     let running = std::thread::spawn(move || run.output().unwrap());
@@ -64,12 +57,9 @@ fn sockets_of_the_service_manager_are_served_by_their_names() {
     assert!(finished.stderr.contains("unclaimed"), "{}", finished.stderr);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_running_network_keeps_the_daemon() {
-    let test = "a_running_network_keeps_the_daemon";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let daemon = Daemon::start(PLAIN, &["--timeout", "1"]).unwrap();
     let xml = "<network><name>x</name><bridge name='xbr'/></network>";
     let mut raw = Raw::open(&daemon.socket()).unwrap();

@@ -1,12 +1,13 @@
 //! virsh as Debian ships it.
 
 use super::daemon_and_virsh;
+use oxivirt_tests::{apply, scenario};
 
 const NAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/networks/nat.xml");
 
-#[test]
+#[apply(scenario)]
 fn a_network_lives_and_goes() {
-    let Some(daemon) = daemon_and_virsh("a_network_lives_and_goes") else { return };
+    let daemon = daemon_and_virsh();
     let virsh = |words: &[&str]| daemon.virsh(words).stdout().unwrap();
     assert_eq!(virsh(&["net-list", "--all"]).trim(), "");
     virsh(&["net-define", NAT]);
@@ -22,9 +23,9 @@ fn a_network_lives_and_goes() {
     daemon.netns().sh("! ip link show virbr0 2>/dev/null").unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn errors_are_those_of_libvirt() {
-    let Some(daemon) = daemon_and_virsh("errors_are_those_of_libvirt") else { return };
+    let daemon = daemon_and_virsh();
     let complaint = |words: &[&str]| {
         let finished = daemon.virsh(words).output().unwrap();
         assert_eq!(finished.status.code(), Some(1), "{words:?}");

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use oxivirt_tests::host::campaign;
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::{Guest, Subject};
+use oxivirt_tests::{Guest, Subject, apply, scenario};
 
 use super::lab::{ADD, DELETE, DHCP_HOST, DHCP_RANGE, Lab, MODIFY, assert_error, mac};
 
@@ -31,9 +31,9 @@ fn leases(lab: &mut Lab, network: &str, mac: &str) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
 }
 
-#[test]
+#[apply(scenario)]
 fn dhcp_hosts_ranges_and_lease_times() {
-    let Some(mut lab) = Lab::new("dhcp_hosts_ranges_and_lease_times", &[LEASED]) else { return };
+    let mut lab = Lab::new(&[LEASED]);
     let [fixed, forever, other] = [1, 2, 3].map(|number| lab.guest("virbr0", number));
     let told = fixed.dhcp_fields("fixed", &["-O", "mtu"]).unwrap();
     assert_eq!((told["ip"].as_str(), told["mask"].as_str()), ("192.168.30.7", "24"));
@@ -78,19 +78,19 @@ fn dhcp_hosts_ranges_and_lease_times() {
     assert_eq!(leases(&mut lab, "leased", "").len(), 3);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_exhausted_range_gives_nothing() {
     let xml = LEASED.replace("end='192.168.30.109'", "end='192.168.30.100'");
-    let Some(lab) = Lab::new("an_exhausted_range_gives_nothing", &[&xml]) else { return };
+    let lab = Lab::new(&[&xml]);
     let [first, second] = [4, 5].map(|number| lab.guest("virbr0", number));
     assert_eq!(first.dhcp_fields("a", &[]).unwrap()["ip"], "192.168.30.100");
     // The later -t and -T win.
     assert!(second.dhcp_fields("b", &["-t", "2", "-T", "1"]).is_err());
 }
 
-#[test]
+#[apply(scenario)]
 fn expired_leases_are_not_told() {
-    let Some(mut lab) = Lab::new("expired_leases_are_not_told", &[LEASED]) else { return };
+    let mut lab = Lab::new(&[LEASED]);
     let file = lab.host.dnsmasq_directory().join("virbr0.status");
     let entry = |ip: &str, expiry: u64| {
         format!(
@@ -124,10 +124,9 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn hosts_come_and_go_while_the_network_runs() {
-    let test = "hosts_come_and_go_while_the_network_runs";
-    let Some(mut lab) = Lab::new(test, &[LEASED]) else { return };
+    let mut lab = Lab::new(&[LEASED]);
     let before = lab.dnsmasq("leased");
     assert!(!before.is_empty());
     let host = "<host mac='52:54:00:aa:00:06' name='late' ip='192.168.30.9'/>";
@@ -169,9 +168,9 @@ fn dhcp6(guest: &Guest, number: u8, name: &str) -> Vec<String> {
     lease.lines().map(str::to_owned).collect()
 }
 
-#[test]
+#[apply(scenario)]
 fn dhcpv6_hosts_and_ranges() {
-    let Some(mut lab) = Lab::new("dhcpv6_hosts_and_ranges", &[DUAL]) else { return };
+    let mut lab = Lab::new(&[DUAL]);
     let [known, other] = [7, 8].map(|number| lab.guest("virbr0", number));
     let told = dhcp6(&known, 7, "x");
     assert_eq!(told, ["address=fd00:31::77", "valid=600", "dns=fd00:31::1"]);
@@ -198,7 +197,7 @@ fn global(guest: &Guest) -> String {
     guest.netns().sh("ip -6 -o address show dev eth0 scope global -tentative").unwrap()
 }
 
-#[test]
+#[apply(scenario)]
 fn routers_advertise_prefixes_and_themselves() {
     // With DHCPv6 the advertisement tells to use it, and leads to the router.
     let plain = "<network><name>plain</name><forward mode='nat'><nat ipv6='yes'/></forward>
@@ -206,8 +205,7 @@ fn routers_advertise_prefixes_and_themselves() {
       <ip family='ipv6' address='fd00:32::1' prefix='64'/></network>";
     let lone = "<network><name>lone</name><bridge name='virbr2' stp='off'/><mac address='52:54:00:6b:00:03'/>
       <ip family='ipv6' address='fd00:33::1' prefix='64'/></network>";
-    let test = "routers_advertise_prefixes_and_themselves";
-    let Some(lab) = Lab::new(test, &[DUAL, plain, lone]) else { return };
+    let lab = Lab::new(&[DUAL, plain, lone]);
     let managed = lab.guest("virbr0", 1);
     let slaac = lab.guest("virbr1", 2);
     let isolated = lab.guest("virbr2", 3);

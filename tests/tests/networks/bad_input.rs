@@ -9,7 +9,7 @@ use oxivirt_tests::host::is_documented_leftover;
 use oxivirt_tests::process::Run;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::snapshot::{Change, Section};
-use oxivirt_tests::{Host, Subject};
+use oxivirt_tests::{Host, Subject, apply, scenario};
 
 use super::{host, host_of_ours, host_with_nftables};
 
@@ -65,10 +65,10 @@ fn unchanged(run: Run) -> Run {
 
 // The host is in the way.
 
-#[test]
+#[apply(scenario)]
 fn a_foreign_bridge_is_not_touched() {
     // libvirt sets the foreign bridge down and deletes it (fault F1).
-    let Some(host) = host_of_ours("a_foreign_bridge_is_not_touched") else { return };
+    let host = host_of_ours();
     host.define(NAT).unwrap();
     host.netns()
         .sh("ip link add virbr0 type bridge
@@ -78,9 +78,9 @@ fn a_foreign_bridge_is_not_touched() {
     check_refused(&host, "start", &[(SYSTEM, "virbr0")], unchanged);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_link_that_is_no_bridge_is_not_touched() {
-    let Some(host) = host_of_ours("a_link_that_is_no_bridge_is_not_touched") else { return };
+    let host = host_of_ours();
     host.define(NAT).unwrap();
     host.netns()
         .sh("ip link add virbr0 type veth peer name virbr0-peer; ip link set virbr0 up")
@@ -88,9 +88,9 @@ fn a_link_that_is_no_bridge_is_not_touched() {
     check_refused(&host, "start", &[(SYSTEM, "virbr0")], unchanged);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_colliding_route_is_named() {
-    let Some(host) = host("a_colliding_route_is_named") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     host.netns()
         .sh("ip link add uplink type bridge
@@ -101,10 +101,10 @@ fn a_colliding_route_is_named() {
     check_refused(&host, "start", &[(INTERNAL, expected)], unchanged);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_colliding_route_over_the_bridge_leaves_it() {
     // libvirt deletes the link that it just complained about (fault F1).
-    let Some(host) = host_of_ours("a_colliding_route_over_the_bridge_leaves_it") else { return };
+    let host = host_of_ours();
     host.define(NAT).unwrap();
     host.netns()
         .sh("ip link add virbr0 type bridge
@@ -115,10 +115,10 @@ fn a_colliding_route_over_the_bridge_leaves_it() {
     check_refused(&host, "start", &[(INTERNAL, expected)], unchanged);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_port_that_is_taken_ends_the_start() {
     // libvirt's rollback removes rules that were never added, and says so in its log only.
-    let Some(host) = host("a_port_that_is_taken_ends_the_start") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     // dnsmasq cannot bind its DNS port on an address that somebody answers on already.
     let script = "ip link add other type bridge
@@ -131,10 +131,10 @@ fn a_port_that_is_taken_ends_the_start() {
 
 // Something is missing.
 
-#[test]
+#[apply(scenario)]
 fn missing_dnsmasq_is_named() {
     // A running libvirtd has its PATH already.
-    let Some(host) = host_with_nftables("missing_dnsmasq_is_named") else { return };
+    let host = host_with_nftables();
     host.define(NAT).unwrap();
     let expected: Expected<'_> = &[(SYSTEM, "dnsmasq"), (INTERNAL, "dnsmasq")];
     check_refused(&host, "start", expected, |run| {
@@ -142,10 +142,10 @@ fn missing_dnsmasq_is_named() {
     });
 }
 
-#[test]
+#[apply(scenario)]
 fn without_privileges_nothing_changes() {
     // A libvirtd without privileges is another daemon, with another URI.
-    let Some(host) = host_of_ours("without_privileges_nothing_changes") else { return };
+    let host = host_of_ours();
     host.define(NAT).unwrap();
     let give_away = format!("chown -R nobody {}", host.root().display());
     host.netns().sh(&give_away).unwrap();
@@ -155,9 +155,9 @@ fn without_privileges_nothing_changes() {
     });
 }
 
-#[test]
+#[apply(scenario)]
 fn somebody_elses_root_is_refused() {
-    let Some(host) = host_of_ours("somebody_elses_root_is_refused") else { return };
+    let host = host_of_ours();
     host.define(NAT).unwrap();
     let drop_rights = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all"];
     check_refused(&host, "start", &[(SYSTEM, "Permission denied")], |run| {
@@ -195,9 +195,9 @@ fn mount(host: &Host, directory: &str, disk: Disk) {
 }
 
 #[track_caller]
-fn check_disk(test: &str, verb: &str, directory: &str) {
+fn check_disk(verb: &str, directory: &str) {
     for disk in [Disk::Full, Disk::ReadOnly] {
-        let Some(host) = host(test) else { return };
+        let host = host();
         host.restart().unwrap();
         if verb == "start" {
             host.define(NAT).unwrap();
@@ -214,31 +214,27 @@ fn check_disk(test: &str, verb: &str, directory: &str) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_definition_that_cannot_be_written_is_not_there() {
-    check_disk(
-        "a_definition_that_cannot_be_written_is_not_there",
-        "define",
-        "/etc/libvirt/qemu/networks",
-    );
+    check_disk("define", "/etc/libvirt/qemu/networks");
 }
 
-#[test]
+#[apply(scenario)]
 fn without_a_status_file_nothing_runs() {
-    check_disk("without_a_status_file_nothing_runs", "start", "/run/libvirt/network");
+    check_disk("start", "/run/libvirt/network");
 }
 
-#[test]
+#[apply(scenario)]
 fn without_dnsmasq_files_nothing_runs() {
-    check_disk("without_dnsmasq_files_nothing_runs", "start", "/var/lib/libvirt/dnsmasq");
+    check_disk("start", "/var/lib/libvirt/dnsmasq");
 }
 
 // Documents.
 
 /// Defines a document by the shell, with little memory and time; the shell fails and says `part`.
 #[track_caller]
-fn check_document(test: &str, document: &str, parts: &[&str]) {
-    let Some(host) = host(test) else { return };
+fn check_document(document: &str, parts: &[&str]) {
+    let host = host();
     // What every driver makes when it is opened is not left behind by the document.
     host.restart().unwrap();
     let before = host.snapshot().unwrap();
@@ -261,41 +257,41 @@ fn check_document(test: &str, document: &str, parts: &[&str]) {
     assert!(left.is_empty(), "left behind:\n{left}");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_empty_document() {
-    check_document("an_empty_document", "", &["error: "]);
+    check_document("", &["error: "]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_document_that_ends_early() {
-    check_document("a_document_that_ends_early", "<network>\n  <name>x</name>", &["at line 2: "]);
+    check_document("<network>\n  <name>x</name>", &["at line 2: "]);
 }
 
-#[test]
+#[apply(scenario)]
 fn another_document() {
-    check_document("another_document", "<domain><name>x</name></domain>", &["network"]);
+    check_document("<domain><name>x</name></domain>", &["network"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_name_that_is_a_path() {
     let document = "<network><name>../../x</name></network>";
-    check_document("a_name_that_is_a_path", document, &["invalid char in name: /"]);
+    check_document(document, &["invalid char in name: /"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_address_that_is_none() {
     let document = "<network><name>x</name><ip address='1.2.3.400' prefix='24'/></network>";
-    check_document("an_address_that_is_none", document, &["1.2.3.400"]);
+    check_document(document, &["1.2.3.400"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn elements_in_elements() {
     let depth = 200_000;
     let document = format!("<network>{}{}</network>", "<a>".repeat(depth), "</a>".repeat(depth));
-    check_document("elements_in_elements", &document, &["depth", "deep", "nest"]);
+    check_document(&document, &["depth", "deep", "nest"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn entities_of_entities() {
     let mut document = String::from("<!DOCTYPE network [<!ENTITY e0 'aaaaaaaaaaaaaaaaaaaa'>");
     for level in 1..12 {
@@ -303,14 +299,14 @@ fn entities_of_entities() {
         document.push_str(&format!("<!ENTITY e{level} '{references}'>"));
     }
     document.push_str("]><network><name>&e11;</name></network>");
-    check_document("entities_of_entities", &document, &["entit", "amplification", "loop"]);
+    check_document(&document, &["entit", "amplification", "loop"]);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_entity_that_is_a_file() {
     let document = "<!DOCTYPE network [<!ENTITY f SYSTEM 'file:///etc/passwd'>]>\
                     <network><name>&f;</name></network>";
-    let Some(host) = host("an_entity_that_is_a_file") else { return };
+    let host = host();
     let file = host.document(document).unwrap();
     let finished = host.shell(&["net-define", &file.path().to_string_lossy()]).unwrap();
     assert!(!finished.status.success(), "{}", finished.stdout);
@@ -318,12 +314,12 @@ fn an_entity_that_is_a_file() {
     assert!(!said.contains("root:"), "{said}");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_document_of_twenty_megabytes() {
     // The shell reads 10 MiB at most.
     let filler = "x".repeat(20 << 20);
     let document = format!("<network><name>x</name><title>{filler}</title></network>");
-    let Some(host) = host("a_document_of_twenty_megabytes") else { return };
+    let host = host();
     let file = host.document(&document).unwrap();
     let finished = host.shell(&["net-define", &file.path().to_string_lossy()]).unwrap();
     assert_eq!(finished.status.code(), Some(1));
@@ -333,9 +329,9 @@ fn a_document_of_twenty_megabytes() {
     assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_file_that_is_not_there() {
-    let Some(host) = host("a_file_that_is_not_there") else { return };
+    let host = host();
     let missing = host.root().join("missing.xml");
     let finished = host.shell(&["net-define", &missing.to_string_lossy()]).unwrap();
     assert_eq!(finished.status.code(), Some(1));

@@ -2,7 +2,7 @@
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
-use oxivirt_tests::{Guest, Host};
+use oxivirt_tests::{Guest, Host, apply, scenario};
 
 use super::host_with_nftables;
 use super::lab::outside;
@@ -27,8 +27,8 @@ struct Coexisting {
 
 impl Coexisting {
     /// A host on which `others` was run, and then the network started.
-    fn new(test: &str, settings: &str, others: &str) -> Option<Self> {
-        let host = host_with_nftables(test)?;
+    fn new(settings: &str, others: &str) -> Self {
+        let host = host_with_nftables();
         host.warm_up().unwrap();
         host.configure(settings).unwrap();
         host.netns().sh(others).unwrap();
@@ -38,7 +38,7 @@ impl Coexisting {
         session.call("start", NAME, "").unwrap();
         let guest = Guest::on(&host, "virbr0", "port0").unwrap();
         guest.configure("192.168.122.9/24", "192.168.122.1").unwrap();
-        Some(Self { session, guest, host, _outside: outside })
+        Self { session, guest, host, _outside: outside }
     }
 
     fn warnings(&mut self) -> String {
@@ -62,10 +62,9 @@ impl Coexisting {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_policy_of_others_that_drops_is_told() {
-    let test = "a_policy_of_others_that_drops_is_told";
-    let Some(mut lab) = Coexisting::new(test, "", DOCKER) else { return };
+    let mut lab = Coexisting::new("", DOCKER);
     let before = lab.rules();
     let told = lab.warnings();
     assert!(told.contains("chain FORWARD of table ip filter (hook forward)"), "{told}");
@@ -73,19 +72,17 @@ fn a_policy_of_others_that_drops_is_told() {
     lab.end(&before);
 }
 
-#[test]
+#[apply(scenario)]
 fn nothing_is_told_of_a_chain_that_accepts() {
-    let test = "nothing_is_told_of_a_chain_that_accepts";
-    let Some(mut lab) = Coexisting::new(test, "", "iptables -P INPUT DROP") else { return };
+    let mut lab = Coexisting::new("", "iptables -P INPUT DROP");
     assert_eq!(lab.warnings(), "");
     assert!(lab.reaches_outside());
 }
 
-#[test]
+#[apply(scenario)]
 fn packets_are_accepted_in_dockers_chain() {
-    let test = "packets_are_accepted_in_dockers_chain";
     let settings = "firewall_coexist = \"insert\"\n";
-    let Some(mut lab) = Coexisting::new(test, settings, DOCKER) else { return };
+    let mut lab = Coexisting::new(settings, DOCKER);
     assert_eq!(lab.warnings(), "");
     assert!(lab.reaches_outside());
     // In the form that iptables understands.
@@ -111,11 +108,10 @@ fn packets_are_accepted_in_dockers_chain() {
     lab.end(&before);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_chain_of_docker_may_come_and_go() {
-    let test = "a_chain_of_docker_may_come_and_go";
     let settings = "firewall_coexist = \"insert\"\n";
-    let Some(lab) = Coexisting::new(test, settings, "true") else { return };
+    let lab = Coexisting::new(settings, "true");
     let before = lab.rules();
     lab.host.netns().sh(DOCKER).unwrap();
     let is_used = || Ok(lab.rules().contains("-A DOCKER-USER -j OXIVIRT_virbr0"));
@@ -128,13 +124,12 @@ fn a_chain_of_docker_may_come_and_go() {
     lab.end(&before);
 }
 
-#[test]
+#[apply(scenario)]
 fn packets_are_accepted_in_ufws_chain() {
     const UFW: &str = "iptables -N ufw-user-forward; iptables -P FORWARD DROP; \
                        iptables -A FORWARD -j ufw-user-forward";
-    let test = "packets_are_accepted_in_ufws_chain";
     let settings = "firewall_coexist = \"insert\"\n";
-    let Some(lab) = Coexisting::new(test, settings, UFW) else { return };
+    let lab = Coexisting::new(settings, UFW);
     assert!(lab.reaches_outside());
     assert!(lab.rules().contains("-A ufw-user-forward -j OXIVIRT_virbr0"));
     // The setting is taken back while the network runs.

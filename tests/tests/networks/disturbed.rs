@@ -2,7 +2,7 @@
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Backend, Host, Subject};
+use oxivirt_tests::{Backend, Host, Subject, apply, scenario};
 
 use super::{host, host_of_ours, host_with_nftables};
 
@@ -35,10 +35,10 @@ fn sh(script: &'static str) -> impl Fn(&Host) {
     move |host| drop(host.netns().sh(script).unwrap())
 }
 
-#[test]
+#[apply(scenario)]
 fn the_ruleset_is_flushed() {
     // libvirt's shared chains are gone then, which it notices when it is restarted.
-    let Some(host) = host("the_ruleset_is_flushed") else { return };
+    let host = host();
     check(&host, |host| {
         host.netns().sh("nft flush ruleset").unwrap();
         if Backend::from_environment().unwrap() == Backend::Iptables {
@@ -47,15 +47,15 @@ fn the_ruleset_is_flushed() {
     });
 }
 
-#[test]
+#[apply(scenario)]
 fn the_bridge_is_deleted() {
-    let Some(host) = host("the_bridge_is_deleted") else { return };
+    let host = host();
     check(&host, sh("ip link delete virbr0"));
 }
 
-#[test]
+#[apply(scenario)]
 fn dnsmasq_is_killed() {
-    let Some(host) = host("dnsmasq_is_killed") else { return };
+    let host = host();
     check(&host, |host| {
         let processes = host.netns().processes().unwrap();
         let dnsmasq = processes.iter().filter(|process| process.command.contains("dnsmasq --conf"));
@@ -65,15 +65,15 @@ fn dnsmasq_is_killed() {
     });
 }
 
-#[test]
+#[apply(scenario)]
 fn the_address_is_removed() {
-    let Some(host) = host("the_address_is_removed") else { return };
+    let host = host();
     check(&host, sh("ip address flush dev virbr0"));
 }
 
-#[test]
+#[apply(scenario)]
 fn our_rules_are_deleted_one_by_one() {
-    let Some(host) = host_with_nftables("our_rules_are_deleted_one_by_one") else { return };
+    let host = host_with_nftables();
     check(&host, |host| {
         let listed = host.netns().sh("nft -a list table inet oxivirt_network").unwrap();
         let mut chain = "";
@@ -93,9 +93,9 @@ fn our_rules_are_deleted_one_by_one() {
     });
 }
 
-#[test]
+#[apply(scenario)]
 fn a_damaged_status_file_is_no_running_network() {
-    let Some(host) = host("a_damaged_status_file_is_no_running_network") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     host.start(NAME).unwrap();
     let status = host.status_file(NAME);
@@ -104,9 +104,9 @@ fn a_damaged_status_file_is_no_running_network() {
     assert!(!host.is_active(NAME).unwrap());
 }
 
-#[test]
+#[apply(scenario)]
 fn one_network_leaves_the_other_alone() {
-    let Some(host) = host("one_network_leaves_the_other_alone") else { return };
+    let host = host();
     for (xml, name) in [(NAT, NAME), (ROUTE, OTHER)] {
         host.define(xml).unwrap();
         host.start(name).unwrap();
@@ -121,9 +121,9 @@ fn one_network_leaves_the_other_alone() {
     assert!(host.is_active(NAME).unwrap());
 }
 
-#[test]
+#[apply(scenario)]
 fn a_transient_network_is_gone_when_destroyed() {
-    let Some(host) = host("a_transient_network_is_gone_when_destroyed") else { return };
+    let host = host();
     let file = host.document(NAT).unwrap();
     let path = file.path().to_string_lossy().into_owned();
     host.done(&["net-create", &path]).unwrap();
@@ -141,10 +141,10 @@ fn a_transient_network_is_gone_when_destroyed() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn autostart_starts_with_the_driver() {
     // The embedded driver autostarts as a daemon does at its first start after a boot.
-    let Some(host) = host("autostart_starts_with_the_driver") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     host.done(&["net-autostart", NAME]).unwrap();
     let link = match host.subject() {
@@ -164,9 +164,9 @@ fn autostart_starts_with_the_driver() {
     assert!(!host.snapshot().unwrap().mentions(Section::File, link));
 }
 
-#[test]
+#[apply(scenario)]
 fn two_drivers_on_one_root_exclude_each_other() {
-    let Some(host) = host_of_ours("two_drivers_on_one_root_exclude_each_other") else { return };
+    let host = host_of_ours();
     let session = oxivirt_tests::session::Session::open(&host).unwrap();
     let finished = host.shell(&["net-list"]).unwrap();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stdout);

@@ -1,5 +1,6 @@
 //! Bridges in zones of a firewalld that is a stand-in.
 
+use oxivirt_tests::{apply, scenario};
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
@@ -33,14 +34,14 @@ struct Zoned {
 }
 
 impl Zoned {
-    fn new(test: &str, zones: &str) -> Option<Self> {
-        let (bus, lab) = lab_with_bus(test)?;
+    fn new(zones: &str) -> Self {
+        let (bus, lab) = lab_with_bus();
         let calls = bus.file("calls");
         let file = calls.to_string_lossy();
         let words: Vec<_> =
             ["firewalld", &file].into_iter().chain(zones.split_whitespace()).collect();
         let firewalld = bus.stand_in(lab.host.netns(), &words).unwrap();
-        Some(Self { lab, firewalld, calls, _bus: bus })
+        Self { lab, firewalld, calls, _bus: bus }
     }
 
     fn calls(&self) -> String {
@@ -50,60 +51,56 @@ impl Zoned {
 
 /// Starts and destroys a network; what firewalld was asked for.
 #[track_caller]
-fn check(test: &str, zones: &str, xml: &str, expect: &str) {
-    let Some(mut zoned) = Zoned::new(test, zones) else { return };
+fn check(zones: &str, xml: &str, expect: &str) {
+    let mut zoned = Zoned::new(zones);
     zoned.lab.start(xml).unwrap();
     zoned.lab.session.call("destroy", "zoned", "").unwrap();
     assert_eq!(zoned.calls(), expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_bridge_is_in_libvirts_zone_while_it_lives() {
-    let test = "a_bridge_is_in_libvirts_zone_while_it_lives";
     let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
-    check(test, "public libvirt", &xml("nat", ""), &expect);
+    check("public libvirt", &xml("nat", ""), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_isolated_bridge_is_too() {
     let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
     let zones = "public libvirt libvirt-routed - libvirt-routed-out";
-    check("an_isolated_bridge_is_too", zones, &xml("none", ""), &expect);
+    check(zones, &xml("none", ""), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_routed_network_has_a_zone_of_its_own() {
     let expect = format!("{JOIN} libvirt-routed virbr0\nremoveInterface '' virbr0\n");
     let zones = "libvirt libvirt-routed - libvirt-routed-out";
-    check("a_routed_network_has_a_zone_of_its_own", zones, &xml("route", ""), &expect);
+    check(zones, &xml("route", ""), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn without_its_policy_that_zone_is_of_no_use() {
     let expect = format!("{JOIN} libvirt virbr0\nremoveInterface '' virbr0\n");
-    let test = "without_its_policy_that_zone_is_of_no_use";
-    check(test, "libvirt libvirt-routed", &xml("route", ""), &expect);
+    check("libvirt libvirt-routed", &xml("route", ""), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn the_zone_that_is_named_is_taken() {
     let expect = format!("{JOIN} home virbr0\nremoveInterface '' virbr0\n");
     let zones = "home";
-    check("the_zone_that_is_named_is_taken", zones, &xml("nat", " zone='home'"), &expect);
+    check(zones, &xml("nat", " zone='home'"), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn an_open_network_is_in_no_zone_unless_one_is_named() {
-    let test = "an_open_network_is_in_no_zone_unless_one_is_named";
-    check(test, "libvirt home", &xml("open", ""), "");
+    check("libvirt home", &xml("open", ""), "");
     let expect = format!("{JOIN} home virbr0\nremoveInterface '' virbr0\n");
-    check(test, "libvirt home", &xml("open", " zone='home'"), &expect);
+    check("libvirt home", &xml("open", " zone='home'"), &expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_zone_that_firewalld_does_not_know_ends_the_start() {
-    let test = "a_zone_that_firewalld_does_not_know_ends_the_start";
-    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    let mut zoned = Zoned::new("libvirt");
     let refused = zoned.lab.start(&xml("nat", " zone='attic'"));
     assert_error(refused, 89, "INVALID_ZONE: attic");
     assert_eq!(zoned.lab.sh("ip -o link show type bridge"), "");
@@ -111,18 +108,17 @@ fn a_zone_that_firewalld_does_not_know_ends_the_start() {
     assert!(!rules.contains("virbr0") && !rules.contains("oxivirt"), "{rules}");
 }
 
-#[test]
+#[apply(scenario)]
 fn without_libvirts_zone_no_network_starts() {
-    let test = "without_libvirts_zone_no_network_starts";
-    let Some(mut zoned) = Zoned::new(test, "public") else { return };
+    let mut zoned = Zoned::new("public");
     let refused = zoned.lab.start(&xml("nat", ""));
     assert_error(refused, 1, "firewalld can't find the 'libvirt' zone");
     assert_eq!(zoned.calls(), "");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_named_zone_needs_a_firewalld() {
-    let Some((_bus, mut lab)) = lab_with_bus("a_named_zone_needs_a_firewalld") else { return };
+    let (_bus, mut lab) = lab_with_bus();
     let refused = lab.start(&xml("nat", " zone='home'"));
     let text = "zone home requested for network zoned but firewalld is not active";
     assert_error(refused, 1, text);
@@ -130,10 +126,9 @@ fn a_named_zone_needs_a_firewalld() {
     lab.start(&xml("nat", "")).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_reload_does_not_lose_the_zone() {
-    let test = "a_reload_does_not_lose_the_zone";
-    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    let mut zoned = Zoned::new("libvirt");
     zoned.lab.start(&xml("nat", "")).unwrap();
     // The driver listens since it was opened; firewalld came later.
     zoned.firewalld.send("reload").unwrap();
@@ -144,10 +139,9 @@ fn a_reload_does_not_lose_the_zone() {
     wait_until("an event", told).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_firewalld_that_comes_later_is_told() {
-    let test = "a_firewalld_that_comes_later_is_told";
-    let Some((bus, mut lab)) = lab_with_bus(test) else { return };
+    let (bus, mut lab) = lab_with_bus();
     lab.start(&xml("nat", "")).unwrap();
     let calls = bus.file("calls");
     let words = ["firewalld", &calls.to_string_lossy(), "libvirt"];
@@ -173,10 +167,9 @@ impl Drop for Stopped {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_firewalld_that_does_not_answer_holds_up_nothing_but_zones() {
-    let test = "a_firewalld_that_does_not_answer_holds_up_nothing_but_zones";
-    let Some(mut zoned) = Zoned::new(test, "libvirt") else { return };
+    let mut zoned = Zoned::new("libvirt");
     zoned.lab.start(&xml("nat", "")).unwrap();
     let stopped = Stopped::new(zoned.firewalld.pid());
     zoned.lab.sh("nft flush ruleset");

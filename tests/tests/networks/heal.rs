@@ -7,7 +7,7 @@ use oxivirt_tests::host::CAMPAIGN;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Backend, Guest, Host, Result, Snapshot};
+use oxivirt_tests::{Backend, Guest, Host, Result, Snapshot, apply, scenario};
 
 use super::host_of_ours;
 
@@ -15,15 +15,15 @@ const NAT: &str = include_str!("../../data/networks/nat.xml");
 const NAME: &str = "nat";
 
 /// A host with a driver that stays, and a network that runs.
-fn running(test: &str, settings: &str) -> Option<(Host, Session)> {
-    let host = host_of_ours(test)?;
+fn running(settings: &str) -> (Host, Session) {
+    let host = host_of_ours();
     if !settings.is_empty() {
         host.configure(settings).unwrap();
     }
     let mut session = Session::listen(&host).unwrap();
     session.call("define", NAME, &NAT.replace('\n', " ")).unwrap();
     session.call("start", NAME, "").unwrap();
-    Some((host, session))
+    (host, session)
 }
 
 /// The kernel's part of a host and its processes.
@@ -45,68 +45,67 @@ fn warm_up(host: &Host) {
 
 /// Runs `script` on the host: the host becomes as before, and an event gives the reason.
 #[track_caller]
-fn check(test: &str, script: &str) {
-    check_repair(test, |host| host.netns().sh(script).map(drop));
+fn check(script: &str) {
+    check_repair(|host| host.netns().sh(script).map(drop));
 }
 
 #[track_caller]
-fn check_repair(test: &str, disturb: impl FnOnce(&Host) -> Result<()>) {
-    let Some((host, mut session)) = running(test, "") else { return };
+fn check_repair(disturb: impl FnOnce(&Host) -> Result<()>) {
+    let (host, mut session) = running("");
     let up = picture(&host);
     disturb(&host).unwrap();
     let begin = Instant::now();
     warm_up(&host);
     let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
     wait_until("the network is whole again", is_whole).unwrap();
-    println!("{test}: whole again and seen to be after {:?}", begin.elapsed());
+    println!("whole again and seen to be after {:?}", begin.elapsed());
     let told = || Ok(!healed(&mut session).is_empty());
     wait_until("an event", told).unwrap();
     session.call("destroy", NAME, "").unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_flushed_ruleset_comes_back() {
-    check("a_flushed_ruleset_comes_back", "nft flush ruleset");
+    check("nft flush ruleset");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_deleted_table_comes_back() {
     if std::env::var_os("OXIVIRT_BACKEND").is_none() {
-        check("a_deleted_table_comes_back", "nft delete table inet oxivirt_network");
+        check("nft delete table inet oxivirt_network");
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_flushed_chain_comes_back() {
     if std::env::var_os("OXIVIRT_BACKEND").is_none() {
-        check("a_flushed_chain_comes_back", "nft flush chain inet oxivirt_network in_virbr0");
+        check("nft flush chain inet oxivirt_network in_virbr0");
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_removed_address_comes_back() {
-    check("a_removed_address_comes_back", "ip address flush dev virbr0 scope global");
+    check("ip address flush dev virbr0 scope global");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_bridge_that_was_set_down_comes_up() {
-    check("a_bridge_that_was_set_down_comes_up", "ip link set virbr0 down");
+    check("ip link set virbr0 down");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_deleted_bridge_comes_back() {
-    check("a_deleted_bridge_comes_back", "ip link delete virbr0");
+    check("ip link delete virbr0");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_killed_dnsmasq_comes_back() {
-    check_repair("a_killed_dnsmasq_comes_back", |host| host.netns().kill_all("dnsmasq"));
+    check_repair(|host| host.netns().kill_all("dnsmasq"));
 }
 
-#[test]
+#[apply(scenario)]
 fn guests_are_attached_to_the_bridge_that_is_made_anew() {
-    let test = "guests_are_attached_to_the_bridge_that_is_made_anew";
-    let Some((host, mut session)) = running(test, "") else { return };
+    let (host, mut session) = running("");
     let guest = Guest::on(&host, "virbr0", "port0").unwrap();
     // The driver reads notifications in order: once it has repaired this, it knows of the port.
     host.netns().sh("ip address flush dev virbr0 scope global").unwrap();
@@ -128,10 +127,9 @@ fn port_setting(host: &Host, name: &str) -> String {
     host.netns().sh(&format!("cat /sys/class/net/port0/brport/{name}")).unwrap().trim().to_owned()
 }
 
-#[test]
+#[apply(scenario)]
 fn a_port_that_is_attached_again_forwards_at_once_and_keeps_its_settings() {
-    let test = "a_port_that_is_attached_again_forwards_at_once_and_keeps_its_settings";
-    let Some((host, mut session)) = running(test, "") else { return };
+    let (host, mut session) = running("");
     let guest = Guest::on(&host, "virbr0", "port0").unwrap();
     host.netns()
         .sh("bridge link set dev port0 isolated on flood off hairpin on \
@@ -166,11 +164,9 @@ fn a_port_that_is_attached_again_forwards_at_once_and_keeps_its_settings() {
     session.call("destroy", NAME, "").unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn a_thousand_flushes_do_not_hide_the_last() {
-    let Some((host, mut session)) = running("a_thousand_flushes_do_not_hide_the_last", "") else {
-        return;
-    };
+    let (host, mut session) = running("");
     let up = picture(&host);
     let cpu = || {
         let sessions = host.netns().processes_of(CAMPAIGN).unwrap();
@@ -202,10 +198,9 @@ fn a_thousand_flushes_do_not_hide_the_last() {
     session.call("destroy", NAME, "").unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn losses_are_only_reported_if_so_configured() {
-    let test = "losses_are_only_reported_if_so_configured";
-    let Some((host, mut session)) = running(test, "heal = \"observe\"\n") else { return };
+    let (host, mut session) = running("heal = \"observe\"\n");
     host.netns().sh("ip link set virbr0 down").unwrap();
     let mut said = String::new();
     let told = || {

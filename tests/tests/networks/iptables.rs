@@ -1,9 +1,9 @@
 //! The iptables backend: libvirt's rules, and nothing of them left.
 
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need, skip};
 use oxivirt_tests::session::Session;
-use oxivirt_tests::{Backend, Host, Subject};
+use oxivirt_tests::{Backend, Host, Subject, apply, scenario};
 
 const NAT: &str = include_str!("../../data/networks/nat.xml");
 const NAME: &str = "nat";
@@ -16,9 +16,9 @@ const ALL: [(&str, &str); 5] = [
 ];
 const SAVE: &str = "iptables-save; ip6tables-save";
 
-fn host(test: &str) -> Option<Host> {
-    let ours = || Host::with_backend(Subject::Oxivirt, Backend::Iptables).unwrap();
-    available(test, &[Need::Netns]).then(ours)
+fn host() -> Host {
+    need(&[Need::Netns]);
+    Host::with_backend(Subject::Oxivirt, Backend::Iptables).unwrap()
 }
 
 fn name(xml: &str) -> &str {
@@ -43,9 +43,9 @@ fn saved(host: &Host) -> Vec<String> {
     lines
 }
 
-#[test]
+#[apply(scenario)]
 fn every_kind_of_network_leaves_nothing() {
-    let Some(host) = host("every_kind_of_network_leaves_nothing") else { return };
+    let host = host();
     for (file, xml) in ALL {
         host.define(xml).unwrap();
         host.start(name(xml)).unwrap();
@@ -61,12 +61,9 @@ fn every_kind_of_network_leaves_nothing() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn the_rules_are_those_of_libvirt() {
-    let test = "the_rules_are_those_of_libvirt";
-    if !available(test, &[Need::Netns, Need::Peer]) {
-        return;
-    }
+    need(&[Need::Netns, Need::Peer]);
     let hosts = [Subject::Oxivirt, Subject::Libvirt]
         .map(|subject| Host::with_backend(subject, Backend::Iptables).unwrap());
     for (_, xml) in ALL {
@@ -92,8 +89,8 @@ fn the_rules_are_those_of_libvirt() {
 /// Starts a network, lets `disturb` loose, restarts the driver: the rules are as they were, and
 /// destroying leaves nothing but what `disturb` brought.
 #[track_caller]
-fn check_repair(test: &str, disturb: &str, kept: &str) {
-    let Some(host) = host(test) else { return };
+fn check_repair(disturb: &str, kept: &str) {
+    let host = host();
     host.define(NAT).unwrap();
     host.start(NAME).unwrap();
     let rules = saved(&host);
@@ -109,50 +106,48 @@ fn check_repair(test: &str, disturb: &str, kept: &str) {
     assert_eq!(left.is_empty(), kept.is_empty(), "{left:#?}");
 }
 
-#[test]
+#[apply(scenario)]
 fn flushed_chains_are_filled_again() {
     let script = "iptables -F LIBVIRT_FWI; iptables -t nat -F; iptables -F FORWARD";
-    check_repair("flushed_chains_are_filled_again", script, "");
+    check_repair(script, "");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_flushed_ruleset_is_made_anew() {
-    check_repair("a_flushed_ruleset_is_made_anew", "nft flush ruleset; iptables -S >/dev/null", "");
+    check_repair("nft flush ruleset; iptables -S >/dev/null", "");
 }
 
-#[test]
+#[apply(scenario)]
 fn one_missing_rule_is_put_in_its_place() {
     let script = "iptables -D LIBVIRT_FWO -i virbr0 -j REJECT";
-    check_repair("one_missing_rule_is_put_in_its_place", script, "");
+    check_repair(script, "");
 }
 
-#[test]
+#[apply(scenario)]
 fn rules_of_others_in_shared_chains_stay() {
     let script = "iptables -F LIBVIRT_INP; iptables -I LIBVIRT_INP -i stranger -j ACCEPT";
-    check_repair("rules_of_others_in_shared_chains_stay", script, "stranger");
+    check_repair(script, "stranger");
 }
 
 const LEGACY_PATH: &str = "/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A host whose iptables programs go past nftables.
-fn legacy_host(test: &str) -> Option<Host> {
-    let mut host = host(test)?;
+fn legacy_host() -> Host {
+    let mut host = host();
     let probe = "iptables-legacy -t nat -S && ip6tables-legacy -t nat -S";
     if host.netns().sh(probe).is_err() {
-        oxivirt_tests::require::report(test, "the kernel has no legacy iptables").unwrap();
-        return None;
+        skip("the kernel has no legacy iptables");
     }
     let link = "mkdir /run/legacy; for p in ip ip6; do for w in tables tables-save tables-restore; do \
         ln -s $(command -v ${p}tables-legacy${w#tables}) /run/legacy/$p$w; done; done";
     host.netns().sh(link).unwrap();
     host.set_environment("PATH", LEGACY_PATH);
-    Some(host)
+    host
 }
 
-#[test]
+#[apply(scenario)]
 fn what_legacy_programs_take_is_found_in_a_while() {
-    let test = "what_legacy_programs_take_is_found_in_a_while";
-    let Some(host) = legacy_host(test) else { return };
+    let host = legacy_host();
     let mut session = Session::listen(&host).unwrap();
     session.call("define", "-", &NAT.replace('\n', " ")).unwrap();
     session.call("start", NAME, "").unwrap();
@@ -163,9 +158,9 @@ fn what_legacy_programs_take_is_found_in_a_while() {
     wait_until("the rules are there again", again).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn legacy_programs_do_as_well() {
-    let Some(host) = legacy_host("legacy_programs_do_as_well") else { return };
+    let host = legacy_host();
     let run = |words: &[&str]| {
         host.command(words).unwrap().env("PATH", LEGACY_PATH).output().unwrap().ok().unwrap();
     };
@@ -181,9 +176,9 @@ fn legacy_programs_do_as_well() {
     assert!(!legacy().contains("LIBVIRT"), "{}", legacy());
 }
 
-#[test]
+#[apply(scenario)]
 fn the_backend_is_what_the_settings_say() {
-    let Some(host) = host("the_backend_is_what_the_settings_say") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     let fails = |settings: &str, path: &str, words: &[&str], expect: &str| {
         host.configure(settings).unwrap();
@@ -211,9 +206,9 @@ fn the_backend_is_what_the_settings_say() {
     assert!(before.diff(&host.snapshot().unwrap()).is_empty());
 }
 
-#[test]
+#[apply(scenario)]
 fn a_running_network_changes_its_backend() {
-    let Some(host) = host("a_running_network_changes_its_backend") else { return };
+    let host = host();
     host.define(NAT).unwrap();
     host.start(NAME).unwrap();
     host.destroy(NAME).unwrap();

@@ -27,14 +27,14 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts networks on a fresh host, if the test can run.
-    pub fn new(test: &str, networks: &[&str]) -> Option<Self> {
-        host(test).map(|host| Self::on(host, networks))
+    /// Starts networks on a fresh host.
+    pub fn new(networks: &[&str]) -> Self {
+        Self::on(host(), networks)
     }
 
     /// The same, for what libvirt does wrong or cannot be put into.
-    pub fn of_ours(test: &str, networks: &[&str]) -> Option<Self> {
-        host_of_ours(test).map(|host| Self::on(host, networks))
+    pub fn of_ours(networks: &[&str]) -> Self {
+        Self::on(host_of_ours(), networks)
     }
 
     /// Starts networks on a host that was prepared.

@@ -1,8 +1,8 @@
 //! A network's life: it starts, it survives its driver, it goes without a trace.
 
-use oxivirt_tests::Subject;
 use oxivirt_tests::host::is_documented_leftover;
 use oxivirt_tests::snapshot::Section;
+use oxivirt_tests::{Subject, apply, scenario};
 
 use super::host;
 
@@ -15,8 +15,8 @@ const ISOLATED: &str = include_str!("../../data/networks/isolated.xml");
 /// Starts and destroys a network, with a restart of the driver in between: the first time nothing
 /// but what is documented stays, the second time nothing at all.
 #[track_caller]
-fn check_traceless(test: &str, xml: &str, name: &str, bridge: &str) {
-    let Some(host) = host(test) else { return };
+fn check_traceless(xml: &str, name: &str, bridge: &str) {
+    let host = host();
     host.define(xml).unwrap();
     let mut before = host.snapshot().unwrap();
     for round in 1..=2 {
@@ -44,27 +44,27 @@ fn check_traceless(test: &str, xml: &str, name: &str, bridge: &str) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_nat_network_leaves_nothing() {
-    check_traceless("a_nat_network_leaves_nothing", NAT, "nat", "virbr0");
+    check_traceless(NAT, "nat", "virbr0");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_dual_stack_nat_network_leaves_nothing() {
-    check_traceless("a_dual_stack_nat_network_leaves_nothing", NAT_DUAL, "nat-dual", "virbr1");
+    check_traceless(NAT_DUAL, "nat-dual", "virbr1");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_routed_network_leaves_nothing() {
-    check_traceless("a_routed_network_leaves_nothing", ROUTE, "route", "virbr2");
+    check_traceless(ROUTE, "route", "virbr2");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_open_network_leaves_nothing() {
-    check_traceless("an_open_network_leaves_nothing", OPEN, "open", "virbr3");
+    check_traceless(OPEN, "open", "virbr3");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_isolated_network_leaves_nothing() {
-    check_traceless("an_isolated_network_leaves_nothing", ISOLATED, "isolated", "virbr4");
+    check_traceless(ISOLATED, "isolated", "virbr4");
 }

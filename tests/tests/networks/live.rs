@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use oxivirt_tests::guest::{connect, probe, serve};
 use oxivirt_tests::probe::Outcome;
 use oxivirt_tests::process::{Running, wait_until};
-use oxivirt_tests::{Guest, Result, Subject};
+use oxivirt_tests::require::skip;
+use oxivirt_tests::{Guest, Result, Subject, apply, scenario};
 
 use super::host;
 use super::lab::{ADD, DELETE, DHCP_HOST, DNS_HOST, Lab, number, outside};
@@ -24,14 +25,14 @@ struct Busy {
 }
 
 impl Busy {
-    fn new(test: &str) -> Option<Self> {
-        let host = host(test)?;
+    fn new() -> Self {
+        let host = host();
         let outside = outside(&host);
         let lab = Lab::on(host, &[BUSY]);
         let guest = lab.guest("virbr0", 1);
         guest.configure("192.168.97.2/24", "192.168.97.1").unwrap();
         assert!(guest.pings("203.0.113.2").unwrap());
-        Some(Self { lab, guest, outside })
+        Self { lab, guest, outside }
     }
 
     /// Sends datagrams through the network for as long as `disturb` takes; how many got lost, and of
@@ -74,9 +75,9 @@ fn update_everything(lab: &mut Lab) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn updates_lose_no_packet() {
-    let Some(mut busy) = Busy::new("updates_lose_no_packet") else { return };
+    let mut busy = Busy::new();
     let lost = busy.losses(update_everything);
     judge(&busy.lab, lost);
 }
@@ -90,10 +91,9 @@ fn judge(lab: &Lab, [lost, sent]: [u64; 2]) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_forward_interface_comes_and_goes_between_packets() {
-    let test = "a_forward_interface_comes_and_goes_between_packets";
-    let Some(host) = host(test) else { return };
+    let host = host();
     let outside = outside(&host);
     let side = Guest::beside(&host, "side", &[("198.51.100.1/24", "198.51.100.2/24")]).unwrap();
     let to: IpAddr = "198.51.100.2".parse().unwrap();
@@ -122,12 +122,11 @@ fn a_forward_interface_comes_and_goes_between_packets() {
     judge(&busy.lab, lost);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_new_driver_loses_no_packet() {
-    let Some(mut busy) = Busy::new("a_new_driver_loses_no_packet") else { return };
+    let mut busy = Busy::new();
     if busy.lab.host.subject() == Subject::Libvirt {
-        // It adds its rules again: there is a window, which is not ours to judge.
-        return;
+        skip("libvirt adds its rules again: there is a window");
     }
     let counter = probe(busy.outside.netns(), &["count", "203.0.113.2"]).unwrap();
     let stream: Running = probe(busy.guest.netns(), &["stream", "203.0.113.2"]).unwrap();
@@ -138,13 +137,11 @@ fn a_new_driver_loses_no_packet() {
     assert_eq!(number(stream), number(counter));
 }
 
-#[test]
+#[apply(scenario)]
 fn rules_that_were_flushed_come_back_without_a_loss() {
-    // libvirt cannot add to chains that are gone.
-    let test = "rules_that_were_flushed_come_back_without_a_loss";
-    let Some(busy) = Busy::new(test) else { return };
+    let busy = Busy::new();
     if busy.lab.host.subject() == Subject::Libvirt {
-        return;
+        skip("libvirt cannot add to chains that are gone");
     }
     // Routed back, so that a packet without rules is no lost one.
     busy.outside.netns().sh("ip route add 192.168.97.0/24 via 203.0.113.1").unwrap();

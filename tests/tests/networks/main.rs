@@ -26,26 +26,34 @@ mod resolver;
 mod takeover;
 mod unprivileged;
 
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need, skip};
 use oxivirt_tests::{Backend, Host, Subject};
 
-/// A fresh host with the subject that was chosen, if the test can run.
-fn host(test: &str) -> Option<Host> {
+/// A fresh host with the chosen subject.
+fn host() -> Host {
     let subject = Subject::from_environment().unwrap();
     let needs: &[Need] = match subject {
         Subject::Oxivirt => &[Need::Netns],
         Subject::Libvirt => &[Need::Netns, Need::Peer],
     };
-    available(test, needs).then(|| Host::new(subject).unwrap())
+    need(needs);
+    Host::new(subject).unwrap()
 }
 
 /// The same for ours with nftables, for what is about that.
-fn host_with_nftables(test: &str) -> Option<Host> {
-    let ours = || Host::with_backend(Subject::Oxivirt, Backend::Nftables).unwrap();
-    available(test, &[Need::Netns]).then(ours)
+fn host_with_nftables() -> Host {
+    need(&[Need::Netns]);
+    Host::with_backend(Subject::Oxivirt, Backend::Nftables).unwrap()
 }
 
 /// The same, for what libvirt does wrong or cannot be put into.
-fn host_of_ours(test: &str) -> Option<Host> {
-    (Subject::from_environment().unwrap() == Subject::Oxivirt).then(|| host(test)).flatten()
+fn host_of_ours() -> Host {
+    if Subject::from_environment().unwrap() != Subject::Oxivirt {
+        skip("for Oxivirt only");
+    }
+    host()
+}
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use oxivirt_tests::guest::{ask_one, serve};
 use oxivirt_tests::probe::{Outcome, Protocol};
-use oxivirt_tests::{Guest, Host};
+use oxivirt_tests::{Guest, Host, apply, scenario};
 
 use super::host;
 use super::lab::{Lab, outside};
@@ -83,9 +83,9 @@ fn check_not_delivered(guest: &Guest, to: &str) {
     assert!(!guest.pings(to).unwrap(), "{to} answers an echo");
 }
 
-#[test]
+#[apply(scenario)]
 fn nat_of_both_families() {
-    let Some(host) = host("nat_of_both_families") else { return };
+    let host = host();
     let scene = Scene::new(host, &network("<forward mode='nat'><nat ipv6='yes'/></forward>"), "");
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for (to, router) in [(OUTSIDE, ROUTER), (OUTSIDE6, ROUTER6)] {
@@ -104,19 +104,19 @@ fn nat_of_both_families() {
     check_not_delivered(&scene.outside, "fd00:50::2");
 }
 
-#[test]
+#[apply(scenario)]
 fn nat_of_ipv4_only_leaves_ipv6_alone() {
     // Without `ipv6='yes'` the other family is routed.
-    let Some(host) = host("nat_of_ipv4_only_leaves_ipv6_alone") else { return };
+    let host = host();
     let scene = Scene::new(host, &network("<forward mode='nat'/>"), "");
     scene.lead_back();
     assert_eq!(seen(&scene.guest, Protocol::Tcp, 0, OUTSIDE).ip(), ip(ROUTER));
     assert_eq!(seen(&scene.guest, Protocol::Tcp, 0, OUTSIDE6).ip(), ip("fd00:50::2"));
 }
 
-#[test]
+#[apply(scenario)]
 fn nat_to_a_range_of_ports() {
-    let Some(host) = host("nat_to_a_range_of_ports") else { return };
+    let host = host();
     let forward =
         "<forward mode='nat'><nat ipv6='yes'><port start='5000' end='5009'/></nat></forward>";
     let scene = Scene::new(host, &network(forward), "");
@@ -130,9 +130,9 @@ fn nat_to_a_range_of_ports() {
     assert!(scene.guest.pings(OUTSIDE).unwrap());
 }
 
-#[test]
+#[apply(scenario)]
 fn nat_to_a_range_of_addresses() {
-    let Some(host) = host("nat_to_a_range_of_addresses") else { return };
+    let host = host();
     let forward = "<forward mode='nat'><nat>
         <address start='203.0.113.100' end='203.0.113.103'/><port start='6000' end='6999'/>
         </nat></forward>";
@@ -146,9 +146,9 @@ fn nat_to_a_range_of_addresses() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_routed_network() {
-    let Some(host) = host("a_routed_network") else { return };
+    let host = host();
     let scene = Scene::new(host, &network("<forward mode='route'/>"), "");
     // Packets leave as they are, so that answers need a way.
     check_not_delivered(&scene.guest, OUTSIDE);
@@ -166,9 +166,9 @@ fn a_routed_network() {
     assert!(!scene.guest.netns().run(words).output().unwrap().status.success());
 }
 
-#[test]
+#[apply(scenario)]
 fn forwarding_by_one_device_only() {
-    let Some(host) = host("forwarding_by_one_device_only") else { return };
+    let host = host();
     let other = Guest::beside(&host, "side", &[("198.51.100.1/24", "198.51.100.2/24")]).unwrap();
     let _server = serve(other.netns(), ip("198.51.100.2")).unwrap();
     let scene = Scene::new(host, &network("<forward mode='nat' dev='uplink'/>"), "");
@@ -179,9 +179,9 @@ fn forwarding_by_one_device_only() {
     assert!(matches!(seen, Outcome::Delivered { .. }), "{seen}");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_open_network_has_no_rules() {
-    let Some(host) = host("an_open_network_has_no_rules") else { return };
+    let host = host();
     let scene = Scene::new(host, &network("<forward mode='open'/>"), "");
     let rules = scene.lab.sh("nft list ruleset");
     assert!(!rules.contains("virbr0"), "{rules}");
@@ -192,9 +192,9 @@ fn an_open_network_has_no_rules() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn an_isolated_network() {
-    let Some(host) = host("an_isolated_network") else { return };
+    let host = host();
     let scene = Scene::new(host, &network(""), "");
     // The host would forward for others.
     scene.lab.sh("echo 1 > /proc/sys/net/ipv4/ip_forward
@@ -211,7 +211,7 @@ fn an_isolated_network() {
     assert!(second.pings("192.168.50.1").unwrap());
 }
 
-#[test]
+#[apply(scenario)]
 fn networks_are_apart_as_their_modes_say() {
     let of = |number: u8, forward: &str| {
         format!(
@@ -223,7 +223,7 @@ fn networks_are_apart_as_their_modes_say() {
     let modes = ["<forward mode='nat'/>", "<forward mode='route'/>", "", "<forward mode='open'/>"];
     let networks: Vec<String> = (0..).zip(modes).map(|(number, mode)| of(number, mode)).collect();
     let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
-    let Some(lab) = Lab::new("networks_are_apart_as_their_modes_say", &networks) else { return };
+    let lab = Lab::new(&networks);
     let guests: Vec<Guest> = (0..4)
         .map(|number| {
             let guest = lab.guest(&format!("virbr{number}"), 1);

@@ -1,8 +1,8 @@
 //! What guests ask the network's server for beside addresses: names, and what they boot from.
 
-use oxivirt_tests::Guest;
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
+use oxivirt_tests::{Guest, apply, scenario};
 
 use super::lab::{ADD, DELETE, DNS_HOST, DNS_TXT, Lab, assert_error};
 use super::{host, host_of_ours};
@@ -55,9 +55,9 @@ fn upstream(outside: &Guest) {
     outside.netns().sh(script).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn records_and_forwarders() {
-    let Some(host) = host("records_and_forwarders") else { return };
+    let host = host();
     let outside = super::lab::outside(&host);
     upstream(&outside);
     let lab = Lab::on(host, &[NAMED]);
@@ -76,9 +76,9 @@ fn records_and_forwarders() {
     check_unknown(&guest, "ptr", "77.40.168.192.in-addr.arpa");
 }
 
-#[test]
+#[apply(scenario)]
 fn plain_names_are_not_forwarded_if_told() {
-    let Some(host) = host("plain_names_are_not_forwarded_if_told") else { return };
+    let host = host();
     let outside = super::lab::outside(&host);
     upstream(&outside);
     let lab = Lab::on(host, &[&NAMED.replace("<dns>", "<dns forwardPlainNames='no'>")]);
@@ -87,22 +87,21 @@ fn plain_names_are_not_forwarded_if_told() {
     check_unknown(&guest, "a", "plainname");
 }
 
-#[test]
+#[apply(scenario)]
 fn without_dns_nobody_answers() {
     let xml = "<network><name>mute</name><bridge name='virbr0' stp='off'/><dns enable='no'/>
       <mac address='52:54:00:6b:00:01'/><ip address='192.168.40.1' prefix='24'>
       <dhcp><range start='192.168.40.10' end='192.168.40.99'/></dhcp></ip></network>";
-    let Some(lab) = Lab::new("without_dns_nobody_answers", &[xml]) else { return };
+    let lab = Lab::new(&[xml]);
     let guest = resolver(&lab);
     let words = ["timeout", "3", "busybox", "nslookup", "x.test", SERVER];
     assert!(!guest.netns().run(words).output().unwrap().status.success());
     assert!(guest.dhcp("x").unwrap().address.to_string().starts_with("192.168.40."));
 }
 
-#[test]
+#[apply(scenario)]
 fn names_come_and_go_while_the_network_runs() {
-    let test = "names_come_and_go_while_the_network_runs";
-    let Some(mut lab) = Lab::new(test, &[NAMED]) else { return };
+    let mut lab = Lab::new(&[NAMED]);
     let guest = resolver(&lab);
     let before = lab.dnsmasq("named");
     let host = "<host ip='192.168.40.10'><hostname>scanner</hostname></host>";
@@ -125,10 +124,10 @@ fn check_soon(guest: &Guest, kind: &str, name: &str, expect: bool) {
     wait_until(name, known).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 #[expect(clippy::disallowed_methods, reason = "a file of the test, nobody reads it meanwhile")]
 fn guests_boot_from_the_network() {
-    let Some(host) = host("guests_boot_from_the_network") else { return };
+    let host = host();
     let root = oxivirt_tests::TempRoot::new().unwrap();
     let text = "#!ipxe\nexit\n".repeat(1000);
     std::fs::write(root.join("boot.ipxe"), &text).unwrap();
@@ -147,10 +146,9 @@ fn guests_boot_from_the_network() {
     assert_eq!(guest.netns().run(words).stdout().unwrap(), text);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_network_starts_without_resolv_conf_and_uses_the_file_once_it_appears() {
-    let test = "a_network_starts_without_resolv_conf_and_uses_the_file_once_it_appears";
-    let Some(host) = host_of_ours(test) else { return };
+    let host = host_of_ours();
     host.netns()
         .sh("mkdir /run/etc; cp -a /etc/. /run/etc; rm -f /run/etc/resolv.conf; \
              ln -s /nonexistent /run/etc/resolv.conf; mount --bind /run/etc /etc")

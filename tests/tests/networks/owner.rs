@@ -2,7 +2,7 @@
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
-use oxivirt_tests::{Host, require};
+use oxivirt_tests::{Host, apply, require, scenario};
 
 use super::host_with_nftables;
 use super::lab::Lab;
@@ -14,15 +14,14 @@ const LIST: &str = "nft -a -s list table inet oxivirt_network";
 const FLUSH: &str = "nft flush ruleset";
 
 /// A running network under these settings.
-fn lab(test: &str, settings: &str) -> Option<Lab> {
-    let host = host_with_nftables(test)?;
+fn lab(settings: &str) -> Lab {
+    let host = host_with_nftables();
     host.configure(settings).unwrap();
     let lab = Lab::on(host, &[&NAT.replace('\n', " ")]);
     if settings == OWNER && !is_owned(&lab.sh(LIST)) {
-        require::report(test, "the kernel has no tables that outlive their owner").unwrap();
-        return None;
+        require::skip("the kernel has no tables that outlive their owner");
     }
-    Some(lab)
+    lab
 }
 
 fn is_owned(table: &str) -> bool {
@@ -57,9 +56,9 @@ fn open(host: Host) -> Lab {
     Lab { session: Session::listen(&host).unwrap(), host }
 }
 
-#[test]
+#[apply(scenario)]
 fn nobody_else_can_take_rules_away() {
-    let Some(mut lab) = lab("nobody_else_can_take_rules_away", OWNER) else { return };
+    let mut lab = lab(OWNER);
     let before = lab.sh(LIST);
     lab.sh(FLUSH);
     assert_eq!(lab.sh(LIST), before);
@@ -71,10 +70,9 @@ fn nobody_else_can_take_rules_away() {
     assert_eq!(lab.sh("nft list tables"), "");
 }
 
-#[test]
+#[apply(scenario)]
 fn without_the_setting_anybody_can_and_it_is_repaired() {
-    let test = "without_the_setting_anybody_can_and_it_is_repaired";
-    let Some(lab) = lab(test, "") else { return };
+    let lab = lab("");
     assert!(!is_owned(&lab.sh(LIST)));
     let before = lab.sh(LIST);
     lab.sh("nft delete table inet oxivirt_network");
@@ -83,10 +81,9 @@ fn without_the_setting_anybody_can_and_it_is_repaired() {
     wait_until("the rules are there again", again).unwrap();
 }
 
-#[test]
+#[apply(scenario)]
 fn the_table_outlives_the_driver_and_is_taken_again() {
-    let test = "the_table_outlives_the_driver_and_is_taken_again";
-    let Some(lab) = lab(test, OWNER) else { return };
+    let lab = lab(OWNER);
     let before = lab.sh(LIST);
     let host = end(lab);
     let between = host.netns().sh(LIST).unwrap();
@@ -100,10 +97,9 @@ fn the_table_outlives_the_driver_and_is_taken_again() {
     assert_eq!(lab.sh(LIST), before);
 }
 
-#[test]
+#[apply(scenario)]
 fn once_the_driver_has_ended_anybody_can_take_rules_away() {
-    let test = "once_the_driver_has_ended_anybody_can_take_rules_away";
-    let Some(lab) = lab(test, OWNER) else { return };
+    let lab = lab(OWNER);
     let before = lab.sh(LIST);
     let host = end(lab);
     host.netns().sh(FLUSH).unwrap();
@@ -113,10 +109,9 @@ fn once_the_driver_has_ended_anybody_can_take_rules_away() {
     assert!(is_owned(&lab.sh(LIST)));
 }
 
-#[test]
+#[apply(scenario)]
 fn the_setting_may_change_while_networks_run() {
-    let test = "the_setting_may_change_while_networks_run";
-    let Some(mut lab) = lab(test, OWNER) else { return };
+    let mut lab = lab(OWNER);
     let before = lab.sh(LIST);
     for (settings, expect) in [("", false), (OWNER, true), ("", false)] {
         let host = end(lab);
@@ -130,10 +125,9 @@ fn the_setting_may_change_while_networks_run() {
 }
 
 /// A driver of another directory has a network in the same table.
-#[test]
+#[apply(scenario)]
 fn the_rules_of_another_driver_stay_whatever_the_setting() {
-    let test = "the_rules_of_another_driver_stay_whatever_the_setting";
-    let Some(lab) = lab(test, "") else { return };
+    let lab = lab("");
     let root = oxivirt_tests::TempRoot::new().unwrap();
     let uri = format!("network:///embed?root={}", root.path().display());
     let xml = include_str!("../../data/networks/default.xml");

@@ -2,7 +2,8 @@
 
 use oxivirt_tests::host::campaign;
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::{Guest, Host, Subject};
+use oxivirt_tests::require::skip;
+use oxivirt_tests::{Guest, Host, Subject, apply, scenario};
 
 use super::host;
 use super::lab::{Lab, assert_error, mac, port_xml};
@@ -13,9 +14,9 @@ fn after<'a>(xml: &'a str, begin: &str) -> &'a str {
     rest.split('\'').next().unwrap()
 }
 
-#[test]
+#[apply(scenario)]
 fn guests_on_a_bridge_of_the_host() {
-    let Some(host) = host("guests_on_a_bridge_of_the_host") else { return };
+    let host = host();
     host.netns()
         .sh("ip link add lan type bridge
              ip address add 192.168.80.1/24 dev lan
@@ -43,12 +44,10 @@ fn guests_on_a_bridge_of_the_host() {
     assert!(left.is_empty(), "left behind:\n{left}");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_missing_bridge_of_the_host_is_believed() {
     let xml = "<network><name>hostlan</name><forward mode='bridge'/><bridge name='lan'/></network>";
-    let Some(mut lab) = Lab::new("a_missing_bridge_of_the_host_is_believed", &[xml]) else {
-        return;
-    };
+    let mut lab = Lab::new(&[xml]);
     assert_eq!(lab.session.ask("active", "hostlan", "").unwrap(), "true");
 }
 
@@ -89,8 +88,8 @@ fn direct(lab: &mut Lab, number: u8) -> (Guest, String) {
 
 /// Two guests on one device in a shared mode: whether they have each other; the station they have.
 #[track_caller]
-fn check_mode(test: &str, mode: &str, expect: bool, expect_with_hairpin: bool) {
-    let Some(host) = host(test) else { return };
+fn check_mode(mode: &str, expect: bool, expect_with_hairpin: bool) {
+    let host = host();
     let switched = Switched::new(&host);
     let xml = format!("<network><name>direct</name><forward mode='{mode}' dev='lan0'/></network>");
     let mut lab = Lab::on(host, &[&xml]);
@@ -119,24 +118,24 @@ fn check_reach(first: &Guest, expect: bool, what: &str) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_bridge_mode_device() {
-    check_mode("a_bridge_mode_device", "bridge", true, true);
+    check_mode("bridge", true, true);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_private_device() {
-    check_mode("a_private_device", "private", false, false);
+    check_mode("private", false, false);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_vepa_device() {
-    check_mode("a_vepa_device", "vepa", false, true);
+    check_mode("vepa", false, true);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_passthrough_device_is_for_one() {
-    let Some(host) = host("a_passthrough_device_is_for_one") else { return };
+    let host = host();
     let _switched = Switched::new(&host);
     let xml = "<network><name>direct</name><forward mode='passthrough'><interface dev='lan0'/>
       <interface dev='lan1'/></forward></network>";
@@ -157,9 +156,9 @@ fn a_passthrough_device_is_for_one() {
     assert_eq!(after(&lab.port_xml("direct", &uuid), "dev='"), "lan1");
 }
 
-#[test]
+#[apply(scenario)]
 fn an_emulator_on_a_macvtap() {
-    let Some(host) = host("an_emulator_on_a_macvtap") else { return };
+    let host = host();
     let switched = Switched::new(&host);
     let xml = "<network><name>direct</name><forward mode='bridge'><interface dev='lan0'/></forward>
       </network>";
@@ -175,9 +174,7 @@ fn an_emulator_on_a_macvtap() {
     ));
     let node = "mknod /run/tap1 c $(cat /sys/class/net/tap1/tap*/dev | tr : ' ')";
     if lab.host.netns().sh(node).is_err() {
-        let why = "no right to make a device node, as in a user namespace";
-        oxivirt_tests::require::report("an_emulator_on_a_macvtap", why).unwrap();
-        return;
+        skip("no right to make a device node, as in a user namespace");
     }
     let words = ["arp", "/run/tap1", &mac(1), "192.168.81.1", "192.168.81.9"];
     let probe = campaign("probe").unwrap().args(words);
@@ -186,11 +183,11 @@ fn an_emulator_on_a_macvtap() {
     assert_eq!(answer, station);
 }
 
-#[test]
+#[apply(scenario)]
 fn shared_devices_are_given_out_evenly() {
     let xml = "<network><name>direct</name><forward mode='vepa'><interface dev='a0'/>
       <interface dev='a1'/><interface dev='a2'/></forward></network>";
-    let Some(mut lab) = Lab::new("shared_devices_are_given_out_evenly", &[xml]) else { return };
+    let mut lab = Lab::new(&[xml]);
     let mut devices = Vec::new();
     for number in 1..=4 {
         let uuid = lab.port("direct", number, "").unwrap();
@@ -215,13 +212,13 @@ fn shared_devices_are_given_out_evenly() {
     );
 }
 
-#[test]
+#[apply(scenario)]
 fn an_update_forgets_no_connection() {
     // libvirt's copy of the definition has none (fault F6).
     let xml =
         "<network><name>direct</name><forward mode='passthrough'><interface dev='a0'/></forward>
       </network>";
-    let Some(mut lab) = Lab::of_ours("an_update_forgets_no_connection", &[xml]) else { return };
+    let mut lab = Lab::of_ours(&[xml]);
     lab.port("direct", 1, "").unwrap();
     // VIR_NETWORK_SECTION_PORTGROUP and VIR_NETWORK_SECTION_FORWARD_INTERFACE, live
     lab.session.call("update", "direct", "3 9 -1 1 <portgroup name='x'/>").unwrap();
@@ -235,11 +232,10 @@ fn an_update_forgets_no_connection() {
     assert_eq!(after(&lab.port_xml("direct", &uuid), "dev='"), "a1");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_direct_network_without_a_device_has_no_place() {
     let xml = "<network><name>direct</name><forward mode='private'/></network>";
-    let test = "a_direct_network_without_a_device_has_no_place";
-    let Some(mut lab) = Lab::new(test, &[xml]) else { return };
+    let mut lab = Lab::new(&[xml]);
     let message = "uses a direct mode, but has no forward dev and no interface pool";
     assert_error(lab.port("direct", 1, ""), 1, message);
 }
@@ -267,9 +263,9 @@ for l in 00.0/net/eth9 10.0/net/eth9v0; do
 done
 ";
 
-#[test]
+#[apply(scenario)]
 fn virtual_functions_of_a_device() {
-    let Some(host) = host("virtual_functions_of_a_device") else { return };
+    let host = host();
     host.netns().sh(SYSFS).unwrap();
     let xml = "<network><name>vf</name><forward mode='hostdev' managed='yes'><driver name='vfio'/>
       <pf dev='eth9'/></forward></network>";
@@ -312,9 +308,9 @@ fn virtual_functions_of_a_device() {
     assert!(lab.port_xml("list", &uuid).contains("slot='0x10'"));
 }
 
-#[test]
+#[apply(scenario)]
 fn virtual_functions_as_devices() {
-    let Some(host) = host("virtual_functions_as_devices") else { return };
+    let host = host();
     host.netns().sh(SYSFS).unwrap();
     let mode = |mode: &str, device: &str| {
         format!(

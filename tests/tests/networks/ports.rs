@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use oxivirt_tests::snapshot::Section;
-use oxivirt_tests::{Host, Subject};
+use oxivirt_tests::{Host, Subject, apply, scenario};
 
 use super::lab::{Lab, assert_error, mac, port_xml};
 use super::{host, host_of_ours};
@@ -26,9 +26,9 @@ fn unlimited() -> String {
 const FLOOR: &str = "<bandwidth><inbound average='100' floor='600'/></bandwidth>";
 const PORT_1: &str = "00000000-0000-0000-0000-000000000001";
 
-#[test]
+#[apply(scenario)]
 fn a_port_has_what_its_group_says() {
-    let Some(mut lab) = Lab::new("a_port_has_what_its_group_says", &[&unlimited()]) else { return };
+    let mut lab = Lab::new(&[&unlimited()]);
     let check = |lab: &mut Lab, number: u8, rest: &str, expect: &[&str]| {
         let uuid = lab.port("net", number, rest).unwrap();
         let xml = lab.port_xml("net", &uuid);
@@ -50,15 +50,14 @@ fn a_port_has_what_its_group_says() {
     assert_eq!(lab.session.ask("port-list", "net", "").unwrap().lines().count(), 4);
 }
 
-#[test]
+#[apply(scenario)]
 fn vlans_and_virtual_ports_are_carried() {
     let xml = "<network><name>ovs</name><forward mode='bridge'/><bridge name='br-int'/>
       <virtualport type='openvswitch'/>
       <vlan trunk='yes'><tag id='42' nativeMode='tagged'/><tag id='47'/></vlan>
       <portgroup name='access'><vlan><tag id='7'/></vlan>
       <virtualport type='openvswitch'><parameters profileid='gold'/></virtualport></portgroup></network>";
-    let test = "vlans_and_virtual_ports_are_carried";
-    let Some(mut lab) = Lab::new(test, &[xml]) else { return };
+    let mut lab = Lab::new(&[xml]);
     let uuid = lab.port("ovs", 1, "").unwrap();
     let port = lab.port_xml("ovs", &uuid);
     for part in [
@@ -82,13 +81,12 @@ fn vlans_and_virtual_ports_are_carried() {
     assert_error(lab.port("ovs", 3, other), 27, "");
 }
 
-#[test]
+#[apply(scenario)]
 fn parameters_of_virtual_ports_on_devices() {
     let xml = "<network><name>qbg</name><forward mode='vepa' dev='a0'/>
       <virtualport type='802.1Qbg'><parameters managerid='11' typeid='1193047' typeidversion='2'/>
       </virtualport></network>";
-    let test = "parameters_of_virtual_ports_on_devices";
-    let Some(mut lab) = Lab::new(test, &[xml]) else { return };
+    let mut lab = Lab::new(&[xml]);
     let uuid = lab.port("qbg", 1, "").unwrap();
     let port = lab.port_xml("qbg", &uuid);
     // An instance id is drawn where there is none.
@@ -98,9 +96,9 @@ fn parameters_of_virtual_ports_on_devices() {
     assert_error(lab.port("qbg", 2, other), 27, "");
 }
 
-#[test]
+#[apply(scenario)]
 fn what_a_port_needs() {
-    let Some(mut lab) = Lab::new("what_a_port_needs", &[&unlimited()]) else { return };
+    let mut lab = Lab::new(&[&unlimited()]);
     let plug = "<plug type='network' bridge='virbr0'/>";
     assert_error(
         lab.port("net", 1, plug),
@@ -125,14 +123,13 @@ fn what_a_port_needs() {
     assert_error(lab.session.ask("port-xml", "net", PORT_1), 107, PORT_1);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_device_that_is_not_in_the_pool_is_not_taken_back() {
     // libvirt's message has the UUID as 16 raw bytes (fault F9).
-    let test = "a_device_that_is_not_in_the_pool_is_not_taken_back";
     let xml =
         "<network><name>pool</name><forward mode='passthrough'><interface dev='a0'/></forward>
       </network>";
-    let Some(mut lab) = Lab::of_ours(test, &[xml]) else { return };
+    let mut lab = Lab::of_ours(&[xml]);
     let reclaim = |lab: &mut Lab, number, device: &str| {
         let plug = format!("<plug type='direct' dev='{device}' mode='passthrough'/>");
         let argument = format!("1 {}", port_xml(number, &plug));
@@ -156,10 +153,10 @@ fn macs(lab: &Lab) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-#[test]
+#[apply(scenario)]
 fn ports_survive_the_driver() {
     // libvirt's limits need queues that not every kernel has.
-    let Some(mut lab) = Lab::of_ours("ports_survive_the_driver", &[NET]) else { return };
+    let mut lab = Lab::of_ours(&[NET]);
     lab.port("net", 1, FLOOR).unwrap();
     lab.port("net", 2, "").unwrap();
     assert!(classes(&lab).contains("1:3 parent 1:1"), "{}", classes(&lab));
@@ -217,9 +214,9 @@ fn hook_calls(host: &Host) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-#[test]
+#[apply(scenario)]
 fn scripts_and_events_in_order() {
-    let Some(host) = host("scripts_and_events_in_order") else { return };
+    let host = host();
     install_hook(&host, "nothing");
     // Scripts are looked for when a driver starts.
     host.restart().unwrap();
@@ -248,10 +245,10 @@ fn scripts_and_events_in_order() {
     assert_eq!(events, "net started\nnet stopped");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_script_that_refuses_a_start() {
     for operation in ["start", "started"] {
-        let Some(host) = host("a_script_that_refuses_a_start") else { return };
+        let host = host();
         install_hook(&host, operation);
         host.restart().unwrap();
         let xml = unlimited();
@@ -269,11 +266,10 @@ fn a_script_that_refuses_a_start() {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn a_script_that_refuses_a_port_leaves_nothing_of_it() {
     // libvirt keeps the class and the entry in the MAC map (fault F7).
-    let test = "a_script_that_refuses_a_port_leaves_nothing_of_it";
-    let Some(host) = host_of_ours(test) else { return };
+    let host = host_of_ours();
     install_hook(&host, "port-created");
     let mut lab = Lab::on(host, &[NET]);
     let before = lab.xml("net");

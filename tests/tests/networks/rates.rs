@@ -2,7 +2,8 @@
 
 use oxivirt_tests::guest::probe;
 use oxivirt_tests::process::Running;
-use oxivirt_tests::{Guest, Host, require};
+use oxivirt_tests::require::skip;
+use oxivirt_tests::{Guest, Host, Subject, apply, scenario};
 
 use super::lab::{Lab, assert_error, mac};
 use super::{host, host_of_ours};
@@ -71,10 +72,10 @@ fn has(host: &Host, command: &str) -> bool {
     has
 }
 
-/// Names what the kernel lacks; `false` if limits cannot be tested without it.
+/// Prints what the kernel lacks for limits.
 ///
 /// libvirt starts nothing without `sfq` and `fw`; this driver warns.
-fn can_shape(host: &Host, test: &str) -> bool {
+fn need_shaping(host: &Host) {
     let parts = [
         ("sfq", "tc qdisc add dev try parent 1:1 handle 2: sfq perturb 10"),
         ("fw", "tc filter add dev try parent 1:0 protocol all prio 1 handle 1 fw flowid 1"),
@@ -82,23 +83,19 @@ fn can_shape(host: &Host, test: &str) -> bool {
     let missing: Vec<_> =
         parts.iter().filter(|part| !has(host, part.1)).map(|part| part.0).collect();
     if missing.is_empty() {
-        return true;
-    }
-    let what = match host.subject() {
-        oxivirt_tests::Subject::Oxivirt => "tested without",
-        oxivirt_tests::Subject::Libvirt => "not tested: libvirt needs them",
-    };
-    let why = format!("the kernel has no {}; {what}", missing.join(", no "));
-    require::report(test, &why).unwrap();
-    host.subject() == oxivirt_tests::Subject::Oxivirt
-}
-
-#[test]
-fn what_guests_receive() {
-    let Some(host) = host("what_guests_receive") else { return };
-    if !can_shape(&host, "what_guests_receive") {
         return;
     }
+    let missing = format!("the kernel has no {}", missing.join(", no "));
+    match host.subject() {
+        Subject::Oxivirt => println!("{missing}; tested without"),
+        Subject::Libvirt => skip(&format!("{missing}, which libvirt needs")),
+    }
+}
+
+#[apply(scenario)]
+fn what_guests_receive() {
+    let host = host();
+    need_shaping(&host);
     let lab = Lab::on(host, &[&network("<inbound average='1000'/>")]);
     let guest = guest(&lab, 2);
     let meter = probe(guest.netns(), &["meter", "192.168.95.2", TIME]).unwrap();
@@ -106,12 +103,10 @@ fn what_guests_receive() {
     check_rate(meter, 1000.0);
 }
 
-#[test]
+#[apply(scenario)]
 fn guaranteed_rates() {
-    let Some(host) = host("guaranteed_rates") else { return };
-    if !can_shape(&host, "guaranteed_rates") {
-        return;
-    }
+    let host = host();
+    need_shaping(&host);
     let mut lab = Lab::on(host, &[&network("<inbound average='1000'/>")]);
     let guests = [2, 3].map(|number| guest(&lab, number));
     let floor = "<bandwidth><inbound average='100' floor='700'/></bandwidth>";
@@ -138,18 +133,16 @@ fn guaranteed_rates() {
     assert!(!classes.contains("1:3"), "{classes}");
 }
 
-#[test]
+#[apply(scenario)]
 fn what_guests_send() {
-    let test = "what_guests_send";
-    let Some(host) = host(test) else { return };
+    let host = host();
     let has_police = has(&host, POLICE);
     let mut lab = Lab::on(host, &[]);
     // With dnsmasq: see the next test.
     let xml = network("<outbound average='1000' burst='50'/>").replace("<dns enable='no'/>", "");
     if !has_police {
         // Nothing is limited that was to be: the start fails, as libvirt's does.
-        let why = "the kernel has no police; the refusal was tested instead";
-        require::report(test, why).unwrap();
+        println!("the kernel has no police; the refusal is tested instead");
         assert_error(lab.start(&xml), 1, "tc");
         assert_eq!(lab.sh("ip -o link show type bridge"), "");
         assert!(lab.dnsmasq("slow").is_empty());
@@ -162,14 +155,12 @@ fn what_guests_send() {
     check_rate(meter, 1000.0);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_limit_that_fails_ends_nobody_else() {
     // libvirt signals process -1, which is everybody, where the network has no dnsmasq.
-    let test = "a_limit_that_fails_ends_nobody_else";
-    let Some(host) = host_of_ours(test) else { return };
+    let host = host_of_ours();
     if has(&host, POLICE) {
-        require::report(test, "the kernel has all that limits need, so none fails").unwrap();
-        return;
+        skip("the kernel has all that limits need, so none fails");
     }
     let mut lab = Lab::on(host, &[]);
     let bystander = lab.host.netns().run(["cat"]).start().unwrap();
@@ -180,13 +171,10 @@ fn a_limit_that_fails_ends_nobody_else() {
     drop(bystander);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_bridge_of_the_host_is_limited() {
-    let test = "a_bridge_of_the_host_is_limited";
-    let Some(host) = host(test) else { return };
-    if !can_shape(&host, test) {
-        return;
-    }
+    let host = host();
+    need_shaping(&host);
     host.netns()
         .sh("ip link add virbr0 type bridge
              ip address add 192.168.95.1/24 dev virbr0

@@ -4,6 +4,7 @@
 //! answers of the subject are written there; they are libvirt's, so that is done with
 //! `OXIVIRT_SUBJECT=libvirt` only.
 
+use oxivirt_tests::{apply, scenario};
 use std::path::Path;
 
 use oxivirt_tests::error::{Error, Result};
@@ -59,9 +60,9 @@ fn read(path: &Path) -> Result<Vec<(String, String)>> {
     Ok(cases)
 }
 
-#[test]
+#[apply(scenario)]
 fn refusals_are_libvirts() {
-    let Some(mut lab) = Lab::new("refusals_are_libvirts", NETWORKS) else { return };
+    let mut lab = Lab::new(NETWORKS);
     lab.session.call("define", "-", IDLE).unwrap();
     lab.session.call("create-xml", "-", BRIEF).unwrap();
     let path = workspace().join("tests/data/refusals.txt");

@@ -1,6 +1,7 @@
 //! `<domain register='yes'>`: the host's resolver hears of the network's names.
 
 use oxivirt_tests::process::Running;
+use oxivirt_tests::{apply, scenario};
 
 use oxivirt_tests::bus::Bus;
 
@@ -18,10 +19,9 @@ fn resolver(bus: &Bus, lab: &Lab, verb: &str) -> Running {
     bus.stand_in(lab.host.netns(), &["resolver", verb]).unwrap()
 }
 
-#[test]
+#[apply(scenario)]
 fn the_resolver_hears_of_domain_and_servers() {
-    let test = "the_resolver_hears_of_domain_and_servers";
-    let Some((bus, mut lab)) = lab_with_bus(test) else { return };
+    let (bus, mut lab) = lab_with_bus();
     let resolver = resolver(&bus, &lab, "accept");
     lab.start(REGISTERED).unwrap();
     let index = lab.sh("cat /sys/class/net/virbr0/ifindex").trim().to_owned();
@@ -33,27 +33,25 @@ fn the_resolver_hears_of_domain_and_servers() {
     assert_eq!(told, expect);
 }
 
-#[test]
+#[apply(scenario)]
 fn without_a_resolver_the_start_fails() {
-    let Some((_bus, mut lab)) = lab_with_bus("without_a_resolver_the_start_fails") else { return };
+    let (_bus, mut lab) = lab_with_bus();
     assert_error(lab.start(REGISTERED), 55, "systemd-resolved is not available");
     assert_eq!(lab.sh("ip -o link show type bridge"), "");
     assert!(lab.dnsmasq("known").is_empty());
 }
 
-#[test]
+#[apply(scenario)]
 fn without_a_bus_the_start_fails() {
-    let Some(mut host) = host_of_ours("without_a_bus_the_start_fails") else { return };
+    let mut host = host_of_ours();
     host.set_environment("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
     let mut lab = Lab::on(host, &[]);
     assert_error(lab.start(REGISTERED), 55, "systemd-resolved is not available");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_resolver_that_refuses_ends_the_start() {
-    let Some((bus, mut lab)) = lab_with_bus("a_resolver_that_refuses_ends_the_start") else {
-        return;
-    };
+    let (bus, mut lab) = lab_with_bus();
     let _resolver = resolver(&bus, &lab, "refuse");
     assert_error(lab.start(REGISTERED), 1, "not today");
     assert_eq!(lab.sh("ip -o link show type bridge"), "");

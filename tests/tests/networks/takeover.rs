@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use oxivirt_tests::monitor::Monitors;
 use oxivirt_tests::process::wait_until;
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
 use oxivirt_tests::snapshot::Section;
 use oxivirt_tests::traffic::{Lost, Place, Traffic};
-use oxivirt_tests::{Backend, Host, Snapshot, Subject};
+use oxivirt_tests::{Backend, Host, Snapshot, Subject, apply, scenario};
 
 const NETWORKS: [(&str, &str); 4] = [
     ("nat", include_str!("../../data/networks/nat.xml")),
@@ -27,17 +27,15 @@ fn name(xml: &str) -> &str {
 }
 
 /// A libvirt with all kinds of networks running, and the host before the first of them.
-fn libvirt(test: &str, backend: Backend) -> Option<(Host, Snapshot)> {
-    if !available(test, &[Need::Netns, Need::Peer]) {
-        return None;
-    }
+fn libvirt(backend: Backend) -> (Host, Snapshot) {
+    need(&[Need::Netns, Need::Peer]);
     let host = Host::with_backend(Subject::Libvirt, backend).unwrap();
     let before = host.snapshot().unwrap();
     for (_, xml) in NETWORKS {
         host.define(xml).unwrap();
         host.start(name(xml)).unwrap();
     }
-    Some((host, before))
+    (host, before)
 }
 
 /// The settings of our driver, beside libvirt's: the file is the same.
@@ -63,12 +61,13 @@ fn assert_lossless(lost: &Lost) {
 }
 
 #[track_caller]
-fn check_take_over(test: &str, backend: Backend) {
-    let Some((host, before)) = libvirt(test, backend) else { return };
+fn check_take_over(backend: Backend) {
+    let (host, before) = libvirt(backend);
     let processes = dnsmasq(&host);
     assert!(processes.len() >= NETWORKS.len());
     host.daemon_down().unwrap();
-    let (untouched, planned) = (rules(&host), ours(&host, &["net-takeover", "--plan"]));
+    let (untouched, planned) =
+        (rules(&host), ours(&host, &["net-takeover", "--plan", "--verbose"]));
     assert_eq!(rules(&host), untouched, "looking changes nothing");
     for (_, xml) in NETWORKS {
         assert!(planned.contains(&format!("{}: ", name(xml))), "{planned}");
@@ -133,19 +132,19 @@ fn check_take_over(test: &str, backend: Backend) {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_libvirt_with_nftables_is_taken_over() {
-    check_take_over("a_libvirt_with_nftables_is_taken_over", Backend::Nftables);
+    check_take_over(Backend::Nftables);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_libvirt_with_iptables_is_taken_over() {
-    check_take_over("a_libvirt_with_iptables_is_taken_over", Backend::Iptables);
+    check_take_over(Backend::Iptables);
 }
 
 #[track_caller]
-fn check_hand_back(test: &str, backend: Backend) {
-    let Some((host, _)) = libvirt(test, backend) else { return };
+fn check_hand_back(backend: Backend) {
+    let (host, _) = libvirt(backend);
     let theirs = rules(&host);
     // What libvirt loses when it is restarted itself.
     let traffic = Traffic::begin(&host, PLACE, 7).unwrap();
@@ -175,23 +174,20 @@ fn check_hand_back(test: &str, backend: Backend) {
     assert!(!left.contains("virbr"), "{left}");
 }
 
-#[test]
+#[apply(scenario)]
 fn a_libvirt_with_nftables_gets_its_networks_back() {
-    check_hand_back("a_libvirt_with_nftables_gets_its_networks_back", Backend::Nftables);
+    check_hand_back(Backend::Nftables);
 }
 
-#[test]
+#[apply(scenario)]
 fn a_libvirt_with_iptables_gets_its_networks_back() {
-    check_hand_back("a_libvirt_with_iptables_gets_its_networks_back", Backend::Iptables);
+    check_hand_back(Backend::Iptables);
 }
 
 /// They are not in the saved removal, which libvirt executes when it starts and does not set again.
-#[test]
+#[apply(scenario)]
 fn rate_limits_stay_when_networks_are_handed_back() {
-    let test = "rate_limits_stay_when_networks_are_handed_back";
-    if !available(test, &[Need::Netns, Need::Peer]) {
-        return;
-    }
+    need(&[Need::Netns, Need::Peer]);
     let host = Host::with_backend(Subject::Libvirt, Backend::Nftables).unwrap();
     host.daemon_down().unwrap();
     let xml = "<network><name>slow</name><bridge name='virbr0' stp='off'/><dns enable='no'/>
@@ -214,29 +210,27 @@ fn rate_limits_stay_when_networks_are_handed_back() {
 
 /// A network of one family, for which libvirt makes tables or chains of both.
 #[track_caller]
-fn check_one_family(test: &str, backend: Backend) {
-    if !available(test, &[Need::Netns, Need::Peer]) {
-        return;
-    }
+fn check_one_family(backend: Backend) {
+    need(&[Need::Netns, Need::Peer]);
     let upgrade = oxivirt_tests::leaks::Upgrade::new(backend).unwrap();
     let left = upgrade.cell(0, "--live").unwrap();
     assert!(left.is_empty(), "{left:#?}");
 }
 
-#[test]
+#[apply(scenario)]
 fn nothing_is_left_of_a_network_of_one_family_with_nftables() {
-    check_one_family("nothing_is_left_of_a_network_of_one_family_with_nftables", Backend::Nftables);
+    check_one_family(Backend::Nftables);
 }
 
-#[test]
+#[apply(scenario)]
 fn nothing_is_left_of_a_network_of_one_family_with_iptables() {
-    check_one_family("nothing_is_left_of_a_network_of_one_family_with_iptables", Backend::Iptables);
+    check_one_family(Backend::Iptables);
 }
 
 /// libvirt loses the removal of a network with an update, and the rules of another with a flush.
 #[track_caller]
-fn check_damaged(test: &str, backend: Backend) {
-    let Some((host, _)) = libvirt(test, backend) else { return };
+fn check_damaged(backend: Backend) {
+    let (host, _) = libvirt(backend);
     host.add_dns_host("nat", "<host ip='192.168.122.9'><hostname>x</hostname></host>").unwrap();
     let status = std::fs::read_to_string(host.status_file("nat")).unwrap();
     assert!(!status.contains("<firewall"), "libvirt has learnt");
@@ -261,21 +255,20 @@ fn check_damaged(test: &str, backend: Backend) {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn what_libvirt_forgot_with_nftables_is_found() {
-    check_damaged("what_libvirt_forgot_with_nftables_is_found", Backend::Nftables);
+    check_damaged(Backend::Nftables);
 }
 
-#[test]
+#[apply(scenario)]
 fn what_libvirt_forgot_with_iptables_is_found() {
-    check_damaged("what_libvirt_forgot_with_iptables_is_found", Backend::Iptables);
+    check_damaged(Backend::Iptables);
 }
 
-#[test]
+#[apply(scenario)]
 fn rules_of_a_network_that_libvirt_still_has_stay() {
     // Two of libvirt's networks run; the files of one are taken by a driver of another directory.
-    let test = "rules_of_a_network_that_libvirt_still_has_stay";
-    let Some((host, _)) = libvirt(test, Backend::Nftables) else { return };
+    let (host, _) = libvirt(Backend::Nftables);
     let xml = include_str!("../../data/networks/default.xml");
     let xml = xml.replace("virbr0", "virbr9").replace("192.168.122.", "192.168.199.");
     let before = rules(&host);

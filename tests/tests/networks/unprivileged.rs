@@ -2,10 +2,10 @@
 
 use oxivirt_tests::host::{CAMPAIGN, program};
 use oxivirt_tests::session::Session;
-use oxivirt_tests::{Netns, TempRoot};
+use oxivirt_tests::{Netns, TempRoot, apply, scenario};
 
 use super::lab::{assert_error, port_xml};
-use oxivirt_tests::require::{Need, available};
+use oxivirt_tests::require::{Need, need};
 
 /// `nobody`
 const USER: &str = "65534";
@@ -20,15 +20,13 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(test: &str) -> Option<Self> {
-        if !available(test, &[Need::Netns]) {
-            return None;
-        }
+    fn new() -> Self {
+        need(&[Need::Netns]);
         let (netns, files) = (Netns::new().unwrap(), TempRoot::new().unwrap());
         let root = files.path().display().to_string();
         netns.sh(&format!("mkdir {root}/config {root}/runtime; chown -R {USER} {root}")).unwrap();
         let session = Self::open(&netns, &files);
-        Some(Self { session, files, netns })
+        Self { session, files, netns }
     }
 
     fn open(netns: &Netns, files: &TempRoot) -> Session {
@@ -53,10 +51,9 @@ impl Desk {
     }
 }
 
-#[test]
+#[apply(scenario)]
 fn networks_with_a_bridge_are_defined_but_not_started() {
-    let test = "networks_with_a_bridge_are_defined_but_not_started";
-    let Some(mut desk) = Desk::new(test) else { return };
+    let mut desk = Desk::new();
     desk.session.call("define", "-", NAT).unwrap();
     assert!(desk.files.join("config/qemu/networks/nat.xml").exists());
     let error = desk.session.call("start", "nat", "");
@@ -69,9 +66,9 @@ fn networks_with_a_bridge_are_defined_but_not_started() {
     assert!(!desk.files.join("config/qemu/networks/nat.xml").exists());
 }
 
-#[test]
+#[apply(scenario)]
 fn networks_on_what_is_there_start() {
-    let Some(mut desk) = Desk::new("networks_on_what_is_there_start") else { return };
+    let mut desk = Desk::new();
     desk.netns.sh("ip link add lan type bridge").unwrap();
     for (name, forward) in [
         ("lan", "<forward mode='bridge'/><bridge name='lan'/>"),
@@ -95,9 +92,9 @@ fn networks_on_what_is_there_start() {
     assert_eq!(events, "lan stopped\ntap stopped");
 }
 
-#[test]
+#[apply(scenario)]
 fn limits_are_not_for_users() {
-    let Some(mut desk) = Desk::new("limits_are_not_for_users") else { return };
+    let mut desk = Desk::new();
     let xml = "<network><name>lan</name><forward mode='bridge'/><bridge name='lan'/>
       <bandwidth><inbound average='1000'/></bandwidth></network>";
     desk.session.call("define", "-", xml).unwrap();
@@ -106,12 +103,9 @@ fn limits_are_not_for_users() {
     assert!(!desk.files.join("runtime/network/lib/lan.xml").exists());
 }
 
-#[test]
+#[apply(scenario)]
 fn a_users_daemon_starts_when_it_is_needed() {
-    let test = "a_users_daemon_starts_when_it_is_needed";
-    if !available(test, &[Need::Netns]) {
-        return;
-    }
+    need(&[Need::Netns]);
     let (netns, files) = (Netns::new().unwrap(), TempRoot::new().unwrap());
     let root = files.path().display().to_string();
     netns.sh(&format!("chown {USER} {root}")).unwrap();

@@ -124,7 +124,7 @@ impl Complaints {
 /// Name and reason of a line such as `test NAME ... ignored, REASON`.
 fn ignored(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
-    Some((name, rest.trim_start_matches([',', ' '])))
+    Some((name.trim_end(), rest.trim_start_matches([',', ' '])))
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ impl Server {
         let mut text = String::new();
         stream.read_to_string(&mut text).map_err(failed())?;
         let counted = text.lines().filter(|line| {
-            line.starts_with("oxivirt_calls_total") && line.contains("connect_network_event_register_any")
+            line.starts_with("oxivirt_calls_total")
+                && line.contains("connect_network_event_register_any")
         });
         let counts = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
         Ok(Some(counts.sum()))

@@ -42,7 +42,7 @@ cargo xtask TASK
   differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites
-  fuzz SECONDS               every fuzz target for SECONDS
+  fuzz SECONDS [TARGET…]     libFuzzer on every fuzz target for SECONDS; installs cargo-fuzz
   po                         take texts for translation from the shell's sources into po/
   setup                      only look for missing system packages, and install them
   help                       this text

@@ -125,7 +125,12 @@ const STEPS: &[Step] = &[
         scopes: FULL,
         run: Check::conformance,
     },
-    Step { name: "fuzz", about: "ten seconds per fuzz target", scopes: FULL, run: Check::fuzz },
+    Step {
+        name: "fuzz",
+        about: "seeds of every fuzz target and mutations of them; part of `tests`",
+        scopes: &[Scope::Quick],
+        run: Check::fuzz,
+    },
 ];
 
 struct Check {

@@ -8,8 +8,6 @@ use crate::process::{self, Call};
 use crate::tasks;
 use crate::ui::Failure;
 
-/// Seconds per fuzz target in the short form, with the engine that is always there.
-const FUZZ: [&str; 3] = ["--engine", "own", "10"];
 /// The model in its short form, the same histories every time.
 const MODEL: [&str; 6] = ["--steps", "3000", "--kernel", "100", "--seed", "1"];
 /// The namespace tests of `--quick`, one per subject.
@@ -208,8 +206,8 @@ impl Check {
     }
 
     pub(super) fn fuzz(&mut self) {
-        let path = self.program("fuzz");
-        self.command("fuzz", &Call::new([path]).arguments(FUZZ));
+        let selection = ["-p", "oxivirt-tests", "--test", "fuzz"].map(str::to_owned);
+        self.cargo_test("fuzz", &selection, &[]);
     }
 }
 

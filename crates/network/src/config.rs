@@ -5,12 +5,15 @@
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_conf::Coexist;
 use oxivirt_conf::DriverConfig;
+use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_sys::{chain, file};
 
 use crate::apply::Host;
 use crate::error;
 use crate::layout::Layout;
+use crate::plan::FactsQuery;
+use crate::plan::start::{self, PlanError};
 
 /// A larger file is none of ours.
 const LIMIT: u64 = 10 << 20;
@@ -24,7 +27,7 @@ pub(crate) fn load(layout: &Layout) -> Result<DriverConfig> {
     let text = match file::read(&path, LIMIT) {
         Ok(text) => text.unwrap_or_default(),
         Err(error) => {
-            tracing::warn!(error = chain::text(&error), "settings not read");
+            tracing::warn!(error = chain::text(&error), "cannot read settings, using the defaults");
             Vec::new()
         }
     };
@@ -44,6 +47,34 @@ pub(crate) struct Firewall {
     pub(crate) owns_table: bool,
 }
 
+impl Firewall {
+    /// What the start of a network depends on.
+    ///
+    /// # Errors
+    /// [`PlanError`] if the definition alone shows that the network cannot be started.
+    pub(crate) fn query_of_start(
+        &self,
+        def: &NetworkDef,
+    ) -> std::result::Result<FactsQuery, PlanError> {
+        let mut query = start::query(def)?;
+        query.backend = Some(self.backend);
+        query.filters.drops = query.needs_rules;
+        query.filters.user_chains = query.needs_rules && self.finds_passages;
+        Ok(query)
+    }
+
+    /// What a plan for networks that run depends on.
+    pub(crate) fn query_of_running<'a>(
+        &self,
+        defs: impl IntoIterator<Item = &'a NetworkDef>,
+    ) -> FactsQuery {
+        let mut query = FactsQuery::of_running(defs);
+        query.backend = Some(self.backend);
+        query.filters.user_chains = self.finds_passages;
+        query
+    }
+}
+
 /// How firewall rules are set: as configured, else the best that the host has.
 ///
 /// # Errors
@@ -58,7 +89,7 @@ pub(crate) async fn firewall<H: Host>(
     let finds_passages = is_nftables && config.firewall_coexist == Coexist::Insert;
     let owns_table = is_nftables && config.firewall_table_owner && host.can_own_table().await;
     if is_nftables && config.firewall_table_owner && !owns_table {
-        tracing::warn!("firewall_table_owner is of no effect: the kernel has no such tables");
+        tracing::warn!("ignoring firewall_table_owner: the kernel has no owned tables");
     }
     Ok(Firewall { backend, finds_passages, owns_table })
 }

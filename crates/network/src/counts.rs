@@ -40,14 +40,14 @@ impl<H: Host> Driver<H> {
     /// # Errors
     /// The host's refusal.
     pub async fn rule_counts(&self) -> Result<BTreeMap<CountKey, Count>> {
-        let inner = &self.inner;
-        let views = inner.networks.all().into_iter().map(|entry| entry.view());
+        let shared = &self.shared;
+        let views = shared.networks.all().into_iter().map(|entry| entry.view());
         let bridges = views.filter(|view| view.is_active()).filter_map(|view| {
             let bridge = view.def.bridge.name.as_deref()?.parse().ok()?;
             Some((nftables::identifier(&bridge), view.def.name.clone()))
         });
         let bridges: BTreeMap<String, String> = bridges.collect();
-        let counts = inner.host.counts(inner.firewall.backend).await;
+        let counts = shared.host.counts(shared.firewall.backend).await;
         let mut sums: BTreeMap<CountKey, Count> = BTreeMap::new();
         for rule in counts.map_err(|error| error::host(&error))? {
             let Some((part, bridge)) = place(&rule) else { continue };

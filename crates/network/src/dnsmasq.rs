@@ -250,7 +250,9 @@ impl Process {
         match pidfd {
             Ok(pidfd) => drop(pidfd.readable().await),
             // Whoever looks then, looks too often instead of never.
-            Err(error) => tracing::warn!(%error, "cannot wait for dnsmasq"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot wait for the end of dnsmasq, checking it more often");
+            }
         }
     }
 
@@ -269,7 +271,7 @@ impl Process {
         if let Ok(ready) = tokio::time::timeout(patience, pidfd.readable()).await {
             return ready.map(drop).map_err(error);
         }
-        tracing::warn!(pid, "dnsmasq does not end, killing it");
+        tracing::warn!(pid, "dnsmasq did not end in time, killing it");
         match pidfd_send_signal(&pidfd, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(errno) => return Err(error(errno.into())),

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, Connection, CreateFlags, DefineFlags, DhcpLease, Error,
-    ErrorCode, ErrorDomain, ListFlags, MetadataChange, MetadataType, NetworkDriver, NetworkEvent,
+    ErrorCode, ErrorDomain, ListFlags, MetadataChange, MetadataType, NetworkDriver,
     NetworkEventCallback, NetworkEventId, NetworkHealth, NetworkIdentity, NetworkPlan, NetworkRef,
     PlanVerb, PortCreateFlags, PortRef, Result, TypedParam, Update, UpdateFlags, XmlFlags,
 };
-use oxivirt_conf::network::{Form, IpDef, NetworkDef};
+use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_engine::hooks::Hooks;
@@ -25,19 +25,17 @@ use oxivirt_engine::lock::{OrderedMutex, Rank};
 use oxivirt_engine::{Journal, lock};
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::PidFile;
-use oxivirt_types::ip::Family;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use uuid::Uuid;
 
 use crate::apply::Host;
 use crate::config;
 use crate::error;
-use crate::heal::{Notification, PortsOfBridges};
 use crate::layout::Layout;
-use crate::leases::{self, Prefixes};
-use crate::plan::Undo;
+use crate::leases;
 use crate::ports;
-use crate::registry::{Entry, Networks, Reservations};
+use crate::registry::Networks;
+use crate::shared::{RestoreSettings, Shared};
 use crate::store;
 use crate::watch::{self, Tasks};
 
@@ -75,16 +73,6 @@ impl Default for HookOptions {
     }
 }
 
-/// What becomes of settings of the whole host, as IP forwarding.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RestoreSettings {
-    /// They stay, as in libvirt: others may rely on them by now.
-    #[default]
-    Never,
-    /// What the driver changed goes back with the last network that needs it.
-    WithLastNetwork,
-}
-
 /// Whether opening a driver starts the networks that start with the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartWithHost {
@@ -97,32 +85,8 @@ pub enum StartWithHost {
 /// The network driver of a host.
 #[derive(Debug)]
 pub struct Driver<H: Host> {
-    pub(crate) inner: Arc<Inner<H>>,
+    pub(crate) shared: Arc<Shared<H>>,
     _tasks: Tasks,
-}
-
-/// What the operations share.
-#[derive(Debug)]
-pub(crate) struct Inner<H> {
-    pub(crate) host: Arc<H>,
-    pub(crate) layout: Layout,
-    pub(crate) lease_helper: PathBuf,
-    pub(crate) uri: String,
-    pub(crate) firewall: config::Firewall,
-    /// Whether the table of rules is not as the settings want it, so that all rules are loaded again.
-    pub(crate) remakes_table: AtomicBool,
-    pub(crate) networks: Networks,
-    pub(crate) reserved: Mutex<Reservations>,
-    /// Held while settings of the whole host change.
-    pub(crate) settings: OrderedMutex,
-    pub(crate) journal: Journal<Undo>,
-    pub(crate) restore_settings: RestoreSettings,
-    pub(crate) hooks: Hooks,
-    pub(crate) callbacks: Callbacks<NetworkEvent>,
-    /// Tells the task that repairs networks.
-    pub(crate) notifications: UnboundedSender<Notification>,
-    pub(crate) ports_of_bridges: Mutex<PortsOfBridges>,
-    _lock: PidFile,
 }
 
 impl<H: Host> Driver<H> {
@@ -150,7 +114,7 @@ impl<H: Host> Driver<H> {
         {
             tracing::warn!(
                 error = oxivirt_sys::chain::text(&error),
-                "another process has the firewall table"
+                "cannot own the firewall table: another process owns it"
             );
         }
         let restore_settings = match config.restore_sysctl {
@@ -161,7 +125,7 @@ impl<H: Host> Driver<H> {
         let hooks = Hooks::find(layout.hooks_dir(), "network", environment, hooks.time_limit);
         let journal = Journal::at(layout.journal_dir());
         let (notifications, receiver) = unbounded_channel();
-        let inner = Inner {
+        let shared = Shared {
             host,
             layout,
             lease_helper,
@@ -179,15 +143,15 @@ impl<H: Host> Driver<H> {
             ports_of_bridges: Mutex::default(),
             _lock: lock,
         };
-        let inner = Arc::new(inner);
-        let interrupted = inner.recover().await;
-        inner.load(&interrupted).await;
-        inner.restore_settings().await;
+        let shared = Arc::new(shared);
+        let interrupted = shared.recover().await;
+        shared.load(&interrupted).await;
+        shared.restore_settings().await;
         if autostart == StartWithHost::Once {
-            inner.start_with_host().await;
+            shared.start_with_host().await;
         }
-        let tasks = watch::start(&inner, config.heal, receiver);
-        Ok(Self { inner, _tasks: tasks })
+        let tasks = watch::start(&shared, config.heal, receiver);
+        Ok(Self { shared, _tasks: tasks })
     }
 
     /// Looks at the disk again: new definitions appear, what runs is checked, hook scripts are looked
@@ -198,9 +162,9 @@ impl<H: Host> Driver<H> {
     /// # Errors
     /// Only if the task ends unexpectedly; what is wrong with one network is logged.
     pub async fn reload(&self) -> Result<()> {
-        let inner = Arc::clone(&self.inner);
+        let shared = Arc::clone(&self.shared);
         self.detached(async move {
-            inner.reload().await;
+            shared.reload().await;
             Ok(())
         })
         .await
@@ -209,7 +173,7 @@ impl<H: Host> Driver<H> {
     /// The host the driver works on.
     #[must_use]
     pub fn host(&self) -> &H {
-        &self.inner.host
+        &self.shared.host
     }
 
     /// Runs an operation as a task of its own.
@@ -223,38 +187,10 @@ impl<H: Host> Driver<H> {
     }
 }
 
-impl<H: Host> Inner<H> {
-    /// The network a call is about.
-    pub(crate) fn entry(&self, network: &NetworkRef) -> Result<Arc<Entry>> {
-        self.networks.get(network.uuid).ok_or_else(|| {
-            let NetworkRef { name, uuid } = network;
-            Error::no_network(format!("no network with matching uuid '{uuid}' ({name})"))
-        })
-    }
-
-    pub(crate) fn reserved(&self) -> std::sync::MutexGuard<'_, Reservations> {
-        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or_default()
-}
-
-/// Prefix lengths leases are shown with: IPv4 in effect, IPv6 as written.
-pub(crate) fn prefixes(def: &NetworkDef) -> Prefixes {
-    let first = |family| def.ips.iter().find(|ip| ip.family() == family);
-    let ipv4 = first(Family::Ipv4).and_then(IpDef::effective_prefix);
-    let ipv6 = first(Family::Ipv6).and_then(|ip| ip.prefix);
-    Prefixes { ipv4: ipv4.map_or(0, u32::from), ipv6: ipv6.map_or(0, u32::from) }
-}
-
 #[async_trait]
 impl<H: Host> Connection for Driver<H> {
     async fn uri(&self) -> Result<String> {
-        Ok(self.inner.uri.clone())
+        Ok(self.shared.uri.clone())
     }
 
     async fn driver_type(&self) -> Result<String> {
@@ -280,19 +216,19 @@ impl<H: Host> NetworkDriver for Driver<H> {
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
         flags.check(ListFlags::ALL, ErrorDomain::NETWORK, "networkConnectListAllNetworks")?;
-        let views = self.inner.networks.all().into_iter().map(|entry| entry.view());
+        let views = self.shared.networks.all().into_iter().map(|entry| entry.view());
         Ok(views.filter(|view| flags.matches(view.state())).map(|view| view.reference()).collect())
     }
 
     async fn network_lookup_by_name(&self, name: &str) -> Result<NetworkRef> {
-        let entry = self.inner.networks.by_name(name);
+        let entry = self.shared.networks.by_name(name);
         let entry = entry
             .ok_or_else(|| Error::no_network(format!("no network with matching name '{name}'")))?;
         Ok(entry.view().reference())
     }
 
     async fn network_lookup_by_uuid(&self, uuid: Uuid) -> Result<NetworkRef> {
-        let entry = self.inner.networks.get(uuid);
+        let entry = self.shared.networks.get(uuid);
         let entry = entry
             .ok_or_else(|| Error::no_network(format!("no network with matching uuid '{uuid}'")))?;
         Ok(entry.view().reference())
@@ -301,41 +237,41 @@ impl<H: Host> NetworkDriver for Driver<H> {
     async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
         flags.check(DefineFlags::ALL, ErrorDomain::NETWORK, "networkDefineXMLFlags")?;
         let def = read(xml, flags.contains(DefineFlags::VALIDATE))?;
-        let inner = Arc::clone(&self.inner);
-        self.detached(async move { inner.define(def).await }).await
+        let shared = Arc::clone(&self.shared);
+        self.detached(async move { shared.define(def).await }).await
     }
 
     async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
         flags.check(CreateFlags::ALL, ErrorDomain::NETWORK, "networkCreateXMLFlags")?;
         let def = read(xml, flags.contains(CreateFlags::VALIDATE))?;
-        let inner = Arc::clone(&self.inner);
-        self.detached(async move { inner.create_xml(def).await }).await
+        let shared = Arc::clone(&self.shared);
+        self.detached(async move { shared.create_xml(def).await }).await
     }
 
     async fn network_create(&self, network: &NetworkRef) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
-        self.detached(async move { inner.create(&entry).await }).await
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
+        self.detached(async move { shared.create(&entry).await }).await
     }
 
     async fn network_destroy(&self, network: &NetworkRef) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
-        self.detached(async move { inner.destroy(&entry).await }).await
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
+        self.detached(async move { shared.destroy(&entry).await }).await
     }
 
     async fn network_undefine(&self, network: &NetworkRef) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
-        self.detached(async move { inner.undefine(&entry).await }).await
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
+        self.detached(async move { shared.undefine(&entry).await }).await
     }
 
     async fn network_update(&self, network: &NetworkRef, update: &Update) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
         let update = update.clone();
-        self.detached(async move { inner.update(&entry, &update).await }).await
+        self.detached(async move { shared.update(&entry, &update).await }).await
     }
 
     async fn network_xml_desc(&self, network: &NetworkRef, flags: XmlFlags) -> Result<String> {
         flags.check(XmlFlags::ALL, ErrorDomain::NETWORK, "networkGetXMLDesc")?;
-        let view = self.inner.entry(network)?.view();
+        let view = self.shared.entry(network)?.view();
         Ok(if flags.contains(XmlFlags::INACTIVE) {
             view.persistent_def().format(Form::Inactive)
         } else {
@@ -344,7 +280,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     async fn network_bridge_name(&self, network: &NetworkRef) -> Result<String> {
-        let view = self.inner.entry(network)?.view();
+        let view = self.shared.entry(network)?.view();
         view.def.bridge.name.clone().ok_or_else(|| {
             let detail = format!("network '{}' does not have a bridge name.", view.def.name);
             Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, detail)
@@ -352,7 +288,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     async fn network_autostart(&self, network: &NetworkRef) -> Result<Autostart> {
-        Ok(self.inner.entry(network)?.view().autostart)
+        Ok(self.shared.entry(network)?.view().autostart)
     }
 
     async fn network_set_autostart(
@@ -360,16 +296,16 @@ impl<H: Host> NetworkDriver for Driver<H> {
         network: &NetworkRef,
         autostart: Autostart,
     ) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
-        self.detached(async move { inner.set_autostart(&entry, autostart).await }).await
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
+        self.detached(async move { shared.set_autostart(&entry, autostart).await }).await
     }
 
     async fn network_is_active(&self, network: &NetworkRef) -> Result<bool> {
-        Ok(self.inner.entry(network)?.view().is_active())
+        Ok(self.shared.entry(network)?.view().is_active())
     }
 
     async fn network_is_persistent(&self, network: &NetworkRef) -> Result<bool> {
-        Ok(self.inner.entry(network)?.view().is_persistent())
+        Ok(self.shared.entry(network)?.view().is_persistent())
     }
 
     async fn network_dhcp_leases(
@@ -386,12 +322,12 @@ impl<H: Host> NetworkDriver for Driver<H> {
             ),
             None => None,
         };
-        let view = self.inner.entry(network)?.view();
+        let view = self.shared.entry(network)?.view();
         let Some(bridge) = &view.def.bridge.name else { return Ok(Vec::new()) };
-        let content = file::read(&self.inner.layout.leases(bridge), leases::LIMIT)
+        let content = file::read(&self.shared.layout.leases(bridge), leases::LIMIT)
             .map_err(|error| error::store(&error.into()))?
             .unwrap_or_default();
-        leases::parse(&content, bridge, prefixes(&view.def), mac, now())
+        leases::parse(&content, bridge, leases::prefixes(&view.def), mac, leases::now())
             .map_err(|error| error::leases(&error))
     }
 
@@ -402,7 +338,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
         uri: Option<&str>,
         flags: UpdateFlags,
     ) -> Result<String> {
-        self.inner.metadata(network, kind, uri, flags)
+        self.shared.metadata(network, kind, uri, flags)
     }
 
     async fn network_set_metadata(
@@ -410,14 +346,14 @@ impl<H: Host> NetworkDriver for Driver<H> {
         network: &NetworkRef,
         change: &MetadataChange,
     ) -> Result<()> {
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
         let change = change.clone();
-        self.detached(async move { inner.set_metadata(&entry, &change).await }).await
+        self.detached(async move { shared.set_metadata(&entry, &change).await }).await
     }
 
     async fn network_health(&self, network: &NetworkRef, flags: u32) -> Result<NetworkHealth> {
         no_flags(flags, "networkHealth")?;
-        self.inner.health(&*self.inner.entry(network)?).await
+        self.shared.health(&*self.shared.entry(network)?).await
     }
 
     async fn network_plan(
@@ -429,7 +365,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     ) -> Result<NetworkPlan> {
         no_flags(flags, "networkPlan")?;
         let def = xml.map(|xml| read(xml, false)).transpose()?;
-        self.inner.plan(&*self.inner.entry(network)?, verb, def).await
+        self.shared.plan(&*self.shared.entry(network)?, verb, def).await
     }
 
     async fn network_list_all_ports(
@@ -438,7 +374,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
         flags: u32,
     ) -> Result<Vec<PortRef>> {
         no_flags(flags, "networkListAllPorts")?;
-        self.inner.list_ports(network)
+        self.shared.list_ports(network)
     }
 
     async fn network_port_lookup_by_uuid(
@@ -446,8 +382,8 @@ impl<H: Host> NetworkDriver for Driver<H> {
         network: &NetworkRef,
         uuid: Uuid,
     ) -> Result<PortRef> {
-        self.inner.port(network, uuid)?;
-        let network = self.inner.entry(network)?.view().reference();
+        self.shared.port(network, uuid)?;
+        let network = self.shared.entry(network)?.view().reference();
         Ok(PortRef { network, uuid })
     }
 
@@ -463,18 +399,18 @@ impl<H: Host> NetworkDriver for Driver<H> {
             false => NetworkPortDef::parse(xml),
         };
         let def = def.map_err(|error| error::parse(&error))?;
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(network)?);
-        self.detached(async move { inner.create_port(&entry, def, flags).await }).await
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
+        self.detached(async move { shared.create_port(&entry, def, flags).await }).await
     }
 
     async fn network_port_xml_desc(&self, port: &PortRef, flags: u32) -> Result<String> {
         no_flags(flags, "networkPortGetXMLDesc")?;
-        Ok(self.inner.port(&port.network, port.uuid)?.format())
+        Ok(self.shared.port(&port.network, port.uuid)?.format())
     }
 
     async fn network_port_parameters(&self, port: &PortRef, flags: u32) -> Result<Vec<TypedParam>> {
         no_flags(flags, "networkPortGetParameters")?;
-        Ok(ports::parameters(&self.inner.port(&port.network, port.uuid)?))
+        Ok(ports::parameters(&self.shared.port(&port.network, port.uuid)?))
     }
 
     async fn network_port_set_parameters(
@@ -484,16 +420,16 @@ impl<H: Host> NetworkDriver for Driver<H> {
         flags: u32,
     ) -> Result<()> {
         no_flags(flags, "networkPortSetParameters")?;
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(&port.network)?);
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(&port.network)?);
         let (uuid, params) = (port.uuid, params.to_vec());
-        self.detached(async move { inner.limit_port(&entry, uuid, &params).await }).await
+        self.detached(async move { shared.limit_port(&entry, uuid, &params).await }).await
     }
 
     async fn network_port_delete(&self, port: &PortRef, flags: u32) -> Result<()> {
         no_flags(flags, "networkPortDelete")?;
-        let (inner, entry) = (Arc::clone(&self.inner), self.inner.entry(&port.network)?);
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(&port.network)?);
         let uuid = port.uuid;
-        self.detached(async move { inner.delete_port(&entry, uuid).await }).await
+        self.detached(async move { shared.delete_port(&entry, uuid).await }).await
     }
 
     async fn network_event_register(
@@ -502,11 +438,11 @@ impl<H: Host> NetworkDriver for Driver<H> {
         id: NetworkEventId,
         callback: NetworkEventCallback,
     ) -> Result<CallbackId> {
-        Ok(self.inner.callbacks.register(network.map(|net| net.uuid), id, callback))
+        Ok(self.shared.callbacks.register(network.map(|net| net.uuid), id, callback))
     }
 
     async fn network_event_deregister(&self, id: CallbackId) -> Result<()> {
-        if self.inner.callbacks.deregister(id) {
+        if self.shared.callbacks.deregister(id) {
             return Ok(());
         }
         Err(Error::invalid_argument(format!("network event callback {} not registered", id.0)))

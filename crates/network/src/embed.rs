@@ -13,9 +13,10 @@ use oxivirt::{
 use oxivirt_sys::command::is_executable;
 
 use crate::apply::linux::LinuxHost;
-use crate::driver::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
+use crate::driver::{Driver, HookOptions, Options, StartWithHost};
 use crate::error;
 use crate::layout::Layout;
+use crate::shared::RestoreSettings;
 
 /// Name of the lease helper program.
 const LEASE_HELPER: &str = "oxivirt_leaseshelper";
@@ -76,7 +77,7 @@ impl DriverOpener for Embedded {
         }
         if let Some(closed) = closed_to_others(root) {
             let closed = closed.display();
-            tracing::warn!(%closed, "dnsmasq's user cannot enter it: changed hosts would not be read");
+            tracing::warn!(%closed, "dnsmasq's user cannot enter directory: changed DHCP and DNS hosts will not be read");
         }
         let host = LinuxHost::open(self.environment.search_path());
         let driver = Driver::open(

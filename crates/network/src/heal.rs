@@ -12,7 +12,6 @@ use futures::{StreamExt as _, stream};
 use oxivirt::NetworkEvent;
 use oxivirt_conf::Heal;
 use oxivirt_engine::reconcile::{self, Pass, Reconciler, Timing};
-use oxivirt_netlink::PortSettings;
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
 use oxivirt_types::link_name::LinkName;
@@ -22,10 +21,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::apply::{Host, HostEvent};
-use crate::driver::Inner;
 use crate::plan::provision::BridgePort;
 use crate::registry::Entry;
 use crate::repair::{Candidate, Outcome};
+use crate::shared::{Notification, PortsOfBridges, Shared};
 
 /// Mode of the notes of repairs.
 const HEAL_MODE: u32 = 0o600;
@@ -39,15 +38,6 @@ pub struct LastHeal {
     pub time: u64,
     /// The steps, in words.
     pub steps: Vec<String>,
-}
-
-/// What the driver itself notices.
-#[derive(Debug, Clone)]
-pub(crate) enum Notification {
-    /// A network has started.
-    Started(Uuid),
-    /// A network's dnsmasq has ended.
-    DnsmasqEnded(Uuid),
 }
 
 /// What has to be inspected.
@@ -73,12 +63,9 @@ impl DirtySet {
     }
 }
 
-/// Which links were ports of which bridges, for a bridge that has to be created again.
-pub(crate) type PortsOfBridges = BTreeMap<String, BTreeMap<LinkName, PortSettings>>;
-
 /// The loop's state.
 struct Healer<H: Host> {
-    inner: Weak<Inner<H>>,
+    shared: Weak<Shared<H>>,
     mode: Heal,
     exits: ExitWatches,
     /// What stays wrong is logged once.
@@ -109,24 +96,24 @@ enum Trigger {
 
 /// Watches a host until the driver is gone.
 pub(crate) async fn run<H: Host>(
-    inner: Weak<Inner<H>>,
+    shared: Weak<Shared<H>>,
     mode: Heal,
     mut notifications: UnboundedReceiver<Notification>,
 ) {
     let (mut events, exits) = {
-        let Some(inner) = inner.upgrade() else { return };
-        let notifications = inner.notifications.clone();
+        let Some(shared) = shared.upgrade() else { return };
+        let notifications = shared.notifications.clone();
         let mut exits = ExitWatches { tasks: BTreeMap::new(), notifications };
-        for entry in inner.networks.all().iter().filter(|entry| entry.view().is_active()) {
-            inner.watch_exit(entry, &mut exits);
+        for entry in shared.networks.all().iter().filter(|entry| entry.view().is_active()) {
+            shared.watch_exit(entry, &mut exits);
         }
-        (inner.host.watch(inner.firewall.backend), exits)
+        (shared.host.watch(shared.firewall.backend), exits)
     };
     let events = stream::poll_fn(move |context| events.poll_recv(context)).map(Trigger::Host);
     let notifications =
         stream::poll_fn(move |context| notifications.poll_recv(context)).map(Trigger::Driver);
     let (reported, detached) = (BTreeSet::new(), Vec::new());
-    let healer = Healer { inner, mode, exits, reported, detached };
+    let healer = Healer { shared, mode, exits, reported, detached };
     reconcile::run(healer, stream::select(events, notifications), Timing::DEFAULT).await;
 }
 
@@ -135,15 +122,15 @@ impl<H: Host> Reconciler for Healer<H> {
     type Dirty = DirtySet;
 
     fn note(&mut self, trigger: Trigger, dirty: &mut DirtySet) {
-        let Some(inner) = self.inner.upgrade() else { return };
+        let Some(shared) = self.shared.upgrade() else { return };
         match trigger {
-            Trigger::Host(event) => self.note_event(&inner, event, dirty),
+            Trigger::Host(event) => self.note_event(&shared, event, dirty),
             Trigger::Driver(Notification::DnsmasqEnded(uuid)) => {
                 dirty.networks.insert(uuid);
             }
             Trigger::Driver(Notification::Started(uuid)) => {
-                if let Some(entry) = inner.networks.get(uuid) {
-                    inner.watch_exit(&entry, &mut self.exits);
+                if let Some(entry) = shared.networks.get(uuid) {
+                    shared.watch_exit(&entry, &mut self.exits);
                 }
             }
         }
@@ -154,8 +141,8 @@ impl<H: Host> Reconciler for Healer<H> {
     }
 
     async fn pass(&mut self, dirty: DirtySet) -> Option<Pass<DirtySet>> {
-        let inner = self.inner.upgrade()?;
-        let entries = inner.networks.all();
+        let shared = self.shared.upgrade()?;
+        let entries = shared.networks.all();
         let concerned = entries.iter().filter(|e| e.view().is_active() && dirty.concerns(e));
         let (mut locks, mut candidates) = (Vec::new(), Vec::new());
         let mut pass = Pass::<DirtySet>::default();
@@ -171,29 +158,29 @@ impl<H: Host> Reconciler for Healer<H> {
             }
         }
         let outcomes = match self.mode {
-            Heal::Repair => inner.repair(&candidates).await,
-            Heal::Observe => inner.observe_only(&candidates).await,
+            Heal::Repair => shared.repair(&candidates).await,
+            Heal::Observe => shared.observe_only(&candidates).await,
         };
         for (candidate, outcome) in candidates.iter().zip(outcomes) {
             pass.has_repaired |= !matches!(outcome, Outcome::Whole);
-            inner.report(&candidate.entry, outcome, &mut self.reported);
+            shared.report(&candidate.entry, outcome, &mut self.reported);
         }
         for candidate in &candidates {
-            inner.watch_exit(&candidate.entry, &mut self.exits);
+            shared.watch_exit(&candidate.entry, &mut self.exits);
         }
         Some(pass)
     }
 }
 
 impl<H: Host> Healer<H> {
-    fn note_event(&mut self, inner: &Inner<H>, event: HostEvent, dirty: &mut DirtySet) {
+    fn note_event(&mut self, shared: &Shared<H>, event: HostEvent, dirty: &mut DirtySet) {
         match event {
             HostEvent::Rules => dirty.rules = true,
             HostEvent::All => dirty.all = true,
             HostEvent::Network(uuid) => drop(dirty.networks.insert(uuid)),
             HostEvent::Link { name } => drop(dirty.bridges.insert(name)),
             HostEvent::Port { bridge, port, settings } => {
-                let mut ports = inner.bridge_ports();
+                let mut ports = shared.bridge_ports();
                 for (_, ports) in ports.iter_mut().filter(|(of, _)| **of != bridge) {
                     ports.remove(&port);
                 }
@@ -201,11 +188,11 @@ impl<H: Host> Healer<H> {
                 ports.entry(bridge).or_default().entry(port).or_default().update(settings);
             }
             HostEvent::NoPort { port } => {
-                self.forget_detached(inner);
+                self.forget_detached(shared);
                 self.detached.push((Instant::now(), port));
             }
             HostEvent::LinkGone { name } => {
-                for ports in inner.bridge_ports().values_mut() {
+                for ports in shared.bridge_ports().values_mut() {
                     ports.retain(|port, _| port.as_str() != name);
                 }
                 dirty.bridges.insert(name);
@@ -214,20 +201,20 @@ impl<H: Host> Healer<H> {
     }
 
     /// Forgets ports that another program took from a bridge which still exists.
-    fn forget_detached(&mut self, inner: &Inner<H>) {
+    fn forget_detached(&mut self, shared: &Shared<H>) {
         let (old, young): (Vec<_>, Vec<_>) =
             self.detached.drain(..).partition(|(since, _)| since.elapsed() > VANISH_TIMEOUT);
         self.detached = young;
-        let mut ports = inner.bridge_ports();
+        let mut ports = shared.bridge_ports();
         for (bridge, ports) in ports.iter_mut() {
-            if inner.host.has_link(bridge) {
+            if shared.host.has_link(bridge) {
                 ports.retain(|port, _| old.iter().all(|(_, gone)| gone != port));
             }
         }
     }
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     pub(crate) fn bridge_ports(&self) -> std::sync::MutexGuard<'_, PortsOfBridges> {
         self.ports_of_bridges.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

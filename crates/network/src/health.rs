@@ -12,23 +12,20 @@ use oxivirt_conf::status::NetworkStatus;
 use oxivirt_sys::file;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::heal::LastHeal;
 use crate::plan::start::PlanError;
-use crate::plan::{
-    FactsQuery, FilterQuery, HostFacts, Provision, RUNNING_PATIENCE, dnsmasq, provision, start,
-    stop,
-};
-use crate::plan::{policy, traffic};
+use crate::plan::traffic;
+use crate::plan::{HostFacts, Provision, provision, start, stop};
 use crate::preview::{self, PreviewStep};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 
 /// Largest record of a repair that is read, in bytes.
 const HEAL_RECORD_MAX: u64 = 1 << 20;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Whether everything that a network needs is in place.
     ///
     /// # Errors
@@ -81,17 +78,8 @@ impl<H: Host> Inner<H> {
     }
 
     async fn facts_of_running(&self, def: &NetworkDef, with_drops: bool) -> Result<HostFacts> {
-        let filters = FilterQuery {
-            drops: with_drops,
-            user_chains: self.firewall.finds_passages,
-            zones: policy::wants_zone(def).then_some(RUNNING_PATIENCE),
-        };
-        let query = FactsQuery {
-            needs_dnsmasq: dnsmasq::is_needed(def),
-            backend: Some(self.firewall.backend),
-            filters,
-            ..FactsQuery::default()
-        };
+        let mut query = self.firewall.query_of_running([def]);
+        query.filters.drops = with_drops;
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
 
@@ -133,9 +121,7 @@ impl<H: Host> Inner<H> {
         }
         let refused = |error: PlanError| error::plan(&error);
         let mut def = traffic::live(def);
-        let mut query = start::query(&def).map_err(refused)?;
-        query.backend = Some(self.firewall.backend);
-        query.filters.user_chains = query.needs_rules && self.firewall.finds_passages;
+        let query = self.firewall.query_of_start(&def).map_err(refused)?;
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         start::check(&def, &facts).map_err(refused)?;
         start::check_firewall(&def, &query, &facts).map_err(refused)?;

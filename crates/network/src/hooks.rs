@@ -7,9 +7,9 @@ use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_engine::hooks::HookCall;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::registry::View;
+use crate::shared::Shared;
 
 /// What is about to happen or has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl HookOperation {
     }
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Runs the hook scripts for a network without ports.
     pub(crate) async fn run_hook(&self, def: &NetworkDef, operation: HookOperation) -> Result<()> {
         let view = View::inactive(def.clone(), oxivirt::Lifetime::Transient);

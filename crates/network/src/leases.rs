@@ -3,6 +3,8 @@
 //! libvirt: `networkGetDHCPLeases`, src/network/bridge_driver.c
 
 use oxivirt::{DhcpLease, IpAddrType};
+use oxivirt_conf::network::{IpDef, NetworkDef};
+use oxivirt_types::ip::Family;
 use oxivirt_types::mac::MacAddr;
 use serde_json::Value;
 
@@ -115,6 +117,20 @@ fn lease(
         hostname: text("hostname"),
         client_id: text("client-id"),
     }))
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or_default()
+}
+
+/// Prefix lengths leases are shown with: IPv4 in effect, IPv6 as written.
+pub(crate) fn prefixes(def: &NetworkDef) -> Prefixes {
+    let first = |family| def.ips.iter().find(|ip| ip.family() == family);
+    let ipv4 = first(Family::Ipv4).and_then(IpDef::effective_prefix);
+    let ipv6 = first(Family::Ipv6).and_then(|ip| ip.prefix);
+    Prefixes { ipv4: ipv4.map_or(0, u32::from), ipv6: ipv6.map_or(0, u32::from) }
 }
 
 #[cfg(test)]

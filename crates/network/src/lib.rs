@@ -31,10 +31,12 @@ mod registry;
 mod reload;
 mod repair;
 mod settings;
+mod shared;
 mod store;
 mod transition;
 mod update;
 mod watch;
 
-pub use driver::{Driver, HookOptions, Options, RestoreSettings, StartWithHost};
+pub use driver::{Driver, HookOptions, Options, StartWithHost};
 pub use embed::register;
+pub use shared::RestoreSettings;

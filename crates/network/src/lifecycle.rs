@@ -32,18 +32,16 @@ use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
-use crate::heal::Notification;
 use crate::hooks::HookOperation;
 use crate::plan::start::{self, PlanError};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{
-    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, Step, Undo, provision,
-};
+use crate::plan::{FactsQuery, Plan, Provision, Rules, Step, Undo, provision};
 use crate::plan::{SavedRemoval, policy, traffic};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
+use crate::shared::Notification;
+use crate::shared::Shared;
 use crate::store::{self, StoreError};
 
 /// A start that has been decided on.
@@ -55,7 +53,7 @@ struct Planned {
     undo: Plan<Undo>,
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
     pub(crate) async fn complete(&self, mut def: NetworkDef) -> Result<NetworkDef> {
         def.uuid.get_or_insert_with(Uuid::new_v4);
@@ -204,7 +202,11 @@ impl<H: Host> Inner<H> {
         let uuid = view.reference().uuid;
         self.finish_journal(uuid).await?;
         if let Err(error) = file::remove_dir(&self.layout.ports_dir(&view.def.name)) {
-            tracing::warn!(error = chain::text(&error), "ports of an earlier life stay");
+            tracing::warn!(
+                network = view.def.name,
+                error = chain::text(&error),
+                "cannot remove port files of an earlier run"
+            );
         }
         let mut def = traffic::live(&view.def);
         let started = async {
@@ -230,15 +232,14 @@ impl<H: Host> Inner<H> {
 
     async fn plan_start(&self, def: &mut NetworkDef, view: &View) -> Result<Planned> {
         let planned = |error: PlanError| error::plan(&error);
-        let mut query = start::query(def).map_err(planned)?;
-        query.backend = Some(self.firewall.backend);
-        if query.needs_rules {
-            query.filters.drops = true;
-            query.filters.user_chains = self.firewall.finds_passages;
-        }
+        let query = self.firewall.query_of_start(def).map_err(planned)?;
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
         for text in start::check(def, &facts).map_err(planned)? {
-            tracing::warn!(network = def.name, text, "odd");
+            tracing::warn!(
+                network = def.name,
+                reason = text,
+                "starting network although guests may be affected"
+            );
             self.callbacks.emit(&NetworkEvent::Warning { network: view.reference(), text });
         }
         start::check_firewall(def, &query, &facts).map_err(planned)?;
@@ -331,12 +332,13 @@ impl<H: Host> Inner<H> {
         let uuid = view.reference().uuid;
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let mut rules = self.saved_rules(&view.def, view.removal());
-        let zones = policy::wants_zone(&view.def).then_some(RUNNING_PATIENCE);
-        let filters = FilterQuery { zones, ..FilterQuery::default() };
-        let query = FactsQuery { filters, ..FactsQuery::default() };
-        match self.host.facts(&query).await {
+        match self.host.facts(&FactsQuery::of_zone(&view.def)).await {
             Ok(facts) => rules.extend(stop::zone(&view.def, facts.firewalld.zones())),
-            Err(error) => tracing::warn!(error = chain::text(&error), "zone not left"),
+            Err(error) => tracing::warn!(
+                network = view.def.name,
+                error = chain::text(&error),
+                "cannot take the bridge out of firewalld's zone"
+            ),
         }
         let undo = stop::plan(&view.def, rules, &self.layout, keep);
         // Without a journal (a full disk, say) a stop must still be possible; the status file then
@@ -344,7 +346,11 @@ impl<H: Host> Inner<H> {
         let mut stop = Self::journal_entry(Operation::Stop, &view.def, undo);
         if let Err(error) = self.journal.write(&stop) {
             let error = chain::text(&error);
-            tracing::warn!(network = view.def.name, error, "stopping without a journal");
+            tracing::warn!(
+                network = view.def.name,
+                error,
+                "cannot write the journal: a crash while the network stops leaves parts of it"
+            );
             stop.undo.stages.rotate_left(1);
         }
         drop(operation::stop(&*self.host, &self.journal, &stop).await);
@@ -380,7 +386,11 @@ impl<H: Host> Inner<H> {
         let removal = Self::journal_entry(Operation::Undefine, &view.def, undo);
         if let Err(error) = self.journal.write(&removal) {
             let error = chain::text(&error);
-            tracing::warn!(network = name, error, "undefining without a journal");
+            tracing::warn!(
+                network = name,
+                error,
+                "cannot write the journal: a crash while the network is undefined leaves files"
+            );
         }
         let uuid = view.reference().uuid;
         let removed = store::remove_config(&self.layout, name);

@@ -10,12 +10,12 @@ use oxivirt_conf::Metadata;
 use oxivirt_conf::network::NetworkDef;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::registry::Entry;
+use crate::shared::Shared;
 use crate::update::affected;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     pub(crate) fn metadata(
         &self,
         network: &NetworkRef,

@@ -17,18 +17,18 @@ use oxivirt_engine::Replacement;
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::port::{Pool, Ports};
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 use crate::store;
 use crate::transition::log_error;
 
 /// Parameters of a port; more make no sense.
 const PARAMS_MAX: usize = 16;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// The ports of a running network.
     pub(crate) fn list_ports(&self, network: &NetworkRef) -> Result<Vec<PortRef>> {
         let view = self.entry(network)?.view();
@@ -70,7 +70,7 @@ impl<H: Host> Inner<H> {
         if let Err(error) = hooked {
             let replacements = replacements.into_iter().map(Replacement::reversed).collect();
             if let Err(error) = self.transition(entry, &new, (*old).clone(), replacements).await {
-                log_error(&old.def.name, &error, "a port that a hook refused is not taken back");
+                log_error(&old.def.name, &error, "cannot remove a port that a hook script refused");
             }
             return Err(error);
         }
@@ -88,7 +88,11 @@ impl<H: Host> Inner<H> {
         match self.macs_replacement(&old, &port, false) {
             Ok(replacement) => replacements.extend(replacement),
             // A guest that goes must be able to go, even if somebody damaged the map.
-            Err(error) => log_error(&old.def.name, &error, "MAC map not changed"),
+            Err(error) => log_error(
+                &old.def.name,
+                &error,
+                "cannot update the MAC map: the name service may give a wrong answer",
+            ),
         }
         self.transition(entry, &old, new.clone(), replacements).await?;
         drop(self.run_view_hook(&new, HookOperation::PortDeleted, Some(&port)).await);
@@ -164,7 +168,11 @@ impl<H: Host> Inner<H> {
             let tainted = view.tainted();
             let removal = tainted.removal().cloned();
             if let Err(error) = self.save(entry, &tainted, removal) {
-                log_error(&view.def.name, &error, "mark not written");
+                log_error(
+                    &view.def.name,
+                    &error,
+                    "cannot write the taint of hook scripts to the status file",
+                );
             }
         }
     }

@@ -26,11 +26,8 @@ use crate::layout::Layout;
 use crate::plan::nftables::{Layer, MAX_LAYER};
 use crate::plan::provision::{self, Surroundings};
 use crate::plan::stop::{self, Keep};
-use crate::plan::{
-    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules,
-    RulesChange, Step, Undo, start,
-};
-use crate::plan::{SavedRemoval, policy, traffic};
+use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo, start};
+use crate::plan::{SavedRemoval, traffic};
 use crate::store;
 
 /// The host and the directories that are looked at.
@@ -192,9 +189,7 @@ pub async fn start(
         Some(place) => {
             let host = open(place)?;
             let firewall = place.settings(&host).await?;
-            let mut query = start::query(&def).map_err(planned)?;
-            query.backend = Some(firewall.backend);
-            query.filters.user_chains = query.needs_rules && firewall.finds_passages;
+            let query = firewall.query_of_start(&def).map_err(planned)?;
             (host.facts(&query).await.map_err(|error| error::host(&error))?, firewall)
         }
     };
@@ -238,12 +233,7 @@ pub async fn health(xml: &str, place: &Place) -> Result<Health> {
     let def = parse(xml)?;
     let host = open(place)?;
     let firewall = place.settings(&host).await?;
-    let finds_passages = firewall.finds_passages;
-    let zones = policy::wants_zone(&def).then_some(RUNNING_PATIENCE);
-    let filters = FilterQuery { drops: true, user_chains: finds_passages, zones };
-    let needs_dnsmasq = crate::plan::dnsmasq::is_needed(&def);
-    let backend = Some(firewall.backend);
-    let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
+    let query = firewall.query_of_running([&def]).with_drops();
     let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
     let facts = HostFacts {
         has_checksum: found.has_checksum,
@@ -315,22 +305,18 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
     }
     let host = open(place)?;
     let firewall = place.settings(&host).await?;
-    let finds_passages = firewall.finds_passages;
-    let filters =
-        FilterQuery { drops: false, user_chains: finds_passages, zones: Some(RUNNING_PATIENCE) };
-    let query = FactsQuery {
-        needs_dnsmasq: true,
-        backend: Some(firewall.backend),
-        filters,
-        ..FactsQuery::default()
-    };
+    let defs = statuses.iter().flatten().map(|status| &status.def);
+    let query = firewall.query_of_running(defs);
     let facts = host.facts(&query).await.map_err(|error| error::host(&error))?;
     let mut found = Vec::new();
     for status in statuses {
         let status = match status {
             Ok(status) => status,
             Err(error) => {
-                tracing::warn!(error = chain::text(&error), "left alone");
+                tracing::warn!(
+                    error = chain::text(&error),
+                    "skipping network: its status file cannot be read"
+                );
                 continue;
             }
         };

@@ -17,7 +17,6 @@ use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::nftables::{self, Layer};
@@ -28,9 +27,10 @@ use crate::plan::{ModePolicy, SavedRemoval};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::repair::{Candidate, Outcome};
+use crate::shared::Shared;
 use crate::store;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Finishes the operations that a driver before this one was cut off in.
     ///
     /// Tells the networks that were being changed: their status files say what was wanted.
@@ -85,14 +85,20 @@ impl<H: Host> Inner<H> {
         for status in store::load_statuses(&self.layout) {
             match status {
                 Ok(status) => self.load_status(status),
-                Err(error) => tracing::error!(error = chain::text(&error), "status not loaded"),
+                Err(error) => tracing::error!(
+                    error = chain::text(&error),
+                    "skipping a network: its status file cannot be read"
+                ),
             }
         }
         self.load_lost();
         for def in store::load_configs(&self.layout) {
             match def {
                 Ok(def) => self.load_config(def),
-                Err(error) => tracing::error!(error = chain::text(&error), "definition not loaded"),
+                Err(error) => tracing::error!(
+                    error = chain::text(&error),
+                    "skipping a network: its definition cannot be read"
+                ),
             }
         }
         let mut running = self.networks.all();
@@ -113,7 +119,10 @@ impl<H: Host> Inner<H> {
             let status = match record {
                 Ok(status) => status,
                 Err(error) => {
-                    tracing::error!(error = chain::text(&error), "record not loaded");
+                    tracing::error!(
+                        error = chain::text(&error),
+                        "skipping the backup of a status file: it cannot be read"
+                    );
                     continue;
                 }
             };
@@ -127,13 +136,16 @@ impl<H: Host> Inner<H> {
             });
             match known.next() {
                 None => {
-                    tracing::warn!(network = name, "its status file is gone");
+                    tracing::warn!(network = name, "status file was deleted, loading its backup");
                     self.load_status(status);
                 }
                 Some(view) if view.reference().uuid == uuid && view.def.name == *name => {}
                 Some(_) => {
                     if let Err(error) = file::remove(&self.layout.record(name)) {
-                        tracing::warn!(error = chain::text(&error), "record stays");
+                        tracing::warn!(
+                            error = chain::text(&error),
+                            "cannot remove the backup of a status file"
+                        );
                     }
                 }
             }
@@ -158,7 +170,10 @@ impl<H: Host> Inner<H> {
         for port in store::load_ports(&self.layout, &def.name) {
             match port {
                 Ok(port) => drop(ports.insert(port.uuid, port)),
-                Err(error) => tracing::warn!(error = chain::text(&error), "port not loaded"),
+                Err(error) => tracing::warn!(
+                    error = chain::text(&error),
+                    "skipping a port: its file cannot be read"
+                ),
             }
         }
         let (running, ports) = (Some(running), Arc::new(ports));
@@ -175,7 +190,7 @@ impl<H: Host> Inner<H> {
             tracing::warn!(
                 network = def.name,
                 error = chain::text(&error),
-                "definition not completed"
+                "cannot write the UUID or MAC address that the definition lacked"
             );
         }
         let uuid = def.uuid.unwrap_or_default();
@@ -186,9 +201,11 @@ impl<H: Host> Inner<H> {
                 let view = (*entry.view()).clone();
                 entry.set(View { new_def: Some(def), lifetime, autostart, ..view });
             }
-            Some(_) => tracing::error!(network = def.name, %uuid, "UUID of another network"),
+            Some(_) => {
+                tracing::error!(network = def.name, %uuid, "skipping definition: another network has its UUID");
+            }
             None if self.networks.by_name(&def.name).is_some() => {
-                tracing::error!(network = def.name, %uuid, "name of a network with another UUID");
+                tracing::error!(network = def.name, %uuid, "skipping definition: a network of its name has another UUID");
             }
             None => drop(self.networks.insert(View { autostart, ..View::inactive(def, lifetime) })),
         }
@@ -228,10 +245,10 @@ impl<H: Host> Inner<H> {
                     candidates.push(Candidate { entry: Arc::clone(entry), was_interrupted });
                 }
                 Ok(false) => {
-                    tracing::warn!(network = name, "its bridge is gone, so it does not run");
+                    tracing::warn!(network = name, "stopping network: its bridge is gone");
                     self.stop(entry, &view).await;
                 }
-                Err(error) => tracing::error!(network = name, %error, "cannot be checked"),
+                Err(error) => tracing::error!(network = name, %error, "cannot check network"),
             }
         }
         let outcomes = self.repair(&candidates).await;
@@ -240,9 +257,9 @@ impl<H: Host> Inner<H> {
             match outcome {
                 Outcome::Whole | Outcome::Observed(_) => {}
                 Outcome::Repaired(steps) => {
-                    tracing::info!(network, steps = steps.len(), "repaired");
+                    tracing::warn!(network, steps = steps.join(", "), "repaired network");
                 }
-                Outcome::Failed(error) => tracing::error!(network, %error, "not repaired"),
+                Outcome::Failed(error) => tracing::error!(network, %error, "cannot repair network"),
             }
         }
         candidates.into_iter().map(|candidate| candidate.entry).collect()
@@ -257,8 +274,11 @@ impl<H: Host> Inner<H> {
             | (Attachment::Macvtap(_) | Attachment::PciFunction, _) => return Ok(true),
         };
         let Ok(bridge) = bridge.parse() else { return Ok(false) };
-        let query = FactsQuery { bridge: Some(bridge), ..Default::default() };
-        let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
+        let facts = self
+            .host
+            .facts(&FactsQuery::of_link(bridge))
+            .await
+            .map_err(|error| error::host(&error))?;
         Ok(facts.bridge.is_some())
     }
 
@@ -269,7 +289,10 @@ impl<H: Host> Inner<H> {
             return;
         }
         if let Err(error) = file::replace(&marker, b"", 0o600, Durability::Synced) {
-            tracing::warn!(error = chain::text(&error), "cannot note that networks were started");
+            tracing::warn!(
+                error = chain::text(&error),
+                "not starting networks with the host: cannot write the marker"
+            );
             return;
         }
         for entry in self.networks.all() {

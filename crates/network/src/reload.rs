@@ -10,11 +10,11 @@ use oxivirt_conf::network::NetworkDef;
 use oxivirt_sys::chain;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 use crate::store;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Takes over definitions and networks that other programs left, checks what runs, and starts
     /// every network that starts with the host, also those that were stopped since.
     ///
@@ -28,13 +28,19 @@ impl<H: Host> Inner<H> {
                     self.load_status(status);
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(error = chain::text(&error), "status not loaded"),
+                Err(error) => tracing::error!(
+                    error = chain::text(&error),
+                    "skipping a network: its status file cannot be read"
+                ),
             }
         }
         for def in store::load_configs(&self.layout) {
             match def {
                 Ok(def) => self.reload_config(def).await,
-                Err(error) => tracing::error!(error = chain::text(&error), "definition not loaded"),
+                Err(error) => tracing::error!(
+                    error = chain::text(&error),
+                    "skipping a definition: it cannot be read"
+                ),
             }
         }
         drop(identities);
@@ -78,7 +84,7 @@ impl<H: Host> Inner<H> {
             && !view.is_active()
             && let Err(error) = self.start_quietly(entry).await
         {
-            tracing::error!(network = view.def.name, %error, "not started with the host");
+            tracing::error!(network = view.def.name, %error, "cannot start a network that starts with the host");
         }
     }
 }

@@ -9,15 +9,13 @@ use std::sync::atomic::Ordering;
 use oxivirt::{Error, Result};
 
 use crate::apply::{self, Host};
-use crate::driver::Inner;
 use crate::error;
-use crate::plan::policy;
 use crate::plan::provision::DnsmasqState;
 use crate::plan::{
-    FactsQuery, FilterQuery, Plan, Provision, RUNNING_PATIENCE, Rules, RulesChange, SavedRemoval,
-    Step, Undo, provision, rules,
+    Plan, Provision, Rules, RulesChange, SavedRemoval, Step, Undo, provision, rules,
 };
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 
 /// A running network that may have lost something. Its operation lock is held by whoever asks.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ impl Repair {
     }
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Looks at networks and repairs what can be repaired; tells the outcome for each.
     pub(crate) async fn repair(&self, candidates: &[Candidate]) -> Vec<Outcome> {
         let mut outcomes: Vec<_> = candidates.iter().map(|_| Outcome::Whole).collect();
@@ -73,7 +71,7 @@ impl<H: Host> Inner<H> {
         }
         for repair in &mut repairs {
             for step in repair.steps() {
-                tracing::warn!(network = repair.view.def.name, step, "repairing");
+                tracing::debug!(network = repair.view.def.name, step, "repairing");
             }
             let Some(candidate) = candidates.get(repair.number) else { continue };
             repair.failure = self.announce(&candidate.entry, repair).err();
@@ -114,20 +112,8 @@ impl<H: Host> Inner<H> {
     async fn inspect(&self, candidates: &[Candidate]) -> (Vec<Repair>, Vec<(usize, Error)>) {
         let mut failures = Vec::new();
         let mut wanted = Vec::new();
-        let needs_dnsmasq =
-            |candidate: &Candidate| crate::plan::dnsmasq::is_needed(&candidate.entry.view().def);
-        let has_zones =
-            candidates.iter().any(|candidate| policy::wants_zone(&candidate.entry.view().def));
-        let query = FactsQuery {
-            needs_dnsmasq: candidates.iter().any(needs_dnsmasq),
-            backend: Some(self.firewall.backend),
-            filters: FilterQuery {
-                drops: false,
-                user_chains: self.firewall.finds_passages,
-                zones: has_zones.then_some(RUNNING_PATIENCE),
-            },
-            ..FactsQuery::default()
-        };
+        let views: Vec<_> = candidates.iter().map(|candidate| candidate.entry.view()).collect();
+        let query = self.firewall.query_of_running(views.iter().map(|view| &view.def));
         let facts = match self.host.facts(&query).await {
             Ok(facts) => facts,
             Err(error) => {
@@ -259,7 +245,7 @@ impl<H: Host> Inner<H> {
                 // Each for itself then, so that one does not keep the others from theirs.
                 tracing::warn!(
                     error = oxivirt_sys::chain::text(&error),
-                    "rules not loaded in one transaction"
+                    "cannot load the rules of all networks in one transaction, loading them one by one"
                 );
                 return AtOnce::No;
             }

@@ -9,14 +9,14 @@ use oxivirt_sys::file::{self, Durability};
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::driver::{Inner, RestoreSettings};
 use crate::error;
 use crate::plan::{HostFacts, IfMissing, Step, Sysctl};
+use crate::shared::{RestoreSettings, Shared};
 
 /// The list is short.
 const LIMIT: u64 = 1 << 16;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Remembers which settings a network needs, and which of them the driver is about to change.
     pub(crate) async fn note_settings(
         &self,
@@ -53,13 +53,20 @@ impl<H: Host> Inner<H> {
         for key in &restored {
             let off = Sysctl { key: key.clone(), value: "0", if_missing: IfMissing::Skip };
             if let Err(error) = self.host.run(&Step::Sysctl(off)).await {
-                tracing::warn!(key, error = chain::text(&error), "setting not restored");
+                tracing::warn!(
+                    key,
+                    error = chain::text(&error),
+                    "cannot restore a setting of the host"
+                );
             }
         }
         if !restored.is_empty()
             && let Err(error) = self.write_settings(&kept)
         {
-            tracing::warn!(error = chain::text(&error), "restored settings stay noted");
+            tracing::warn!(
+                error = chain::text(&error),
+                "cannot update the list of changed settings of the host"
+            );
         }
     }
 

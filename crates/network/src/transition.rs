@@ -11,18 +11,15 @@ use oxivirt_engine::{Document, Operation, Replacement};
 use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
-use crate::driver::Inner;
 use crate::error;
 use crate::plan::provision::{self, Surroundings};
-use crate::plan::{
-    FactsQuery, FilterQuery, Firewall, HostFacts, Plan, Provision, RUNNING_PATIENCE, Rules, Undo,
-    port, rules, stop,
-};
-use crate::plan::{SavedRemoval, dnsmasq, policy, traffic};
+use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, stop};
+use crate::plan::{SavedRemoval, dnsmasq, traffic};
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 use crate::store;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// What a network wants on its host.
     pub(crate) fn provision(&self, view: &View, facts: &HostFacts) -> Result<Provision> {
         let def = &view.def;
@@ -58,12 +55,7 @@ impl<H: Host> Inner<H> {
 
     /// What a plan for a network that is there depends on.
     pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
-        let needs_dnsmasq = dnsmasq::is_needed(def);
-        let backend = Some(self.firewall.backend);
-        let zones = policy::wants_zone(def).then_some(RUNNING_PATIENCE);
-        let filters =
-            FilterQuery { drops: false, user_chains: self.firewall.finds_passages, zones };
-        let query = FactsQuery { needs_dnsmasq, backend, filters, ..FactsQuery::default() };
+        let query = self.firewall.query_of_running([def]);
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
 
@@ -154,7 +146,11 @@ impl<H: Host> Inner<H> {
             replacements.iter().map(|replacement| replacement.before.clone()).collect();
         documents.push(self.status_document(old));
         if let Err(error) = self.write_update_journal(&old.def, unrecorded.clone(), documents) {
-            log_error(name, &error, "a crash now would complete the change that failed");
+            log_error(
+                name,
+                &error,
+                "cannot write the journal: a crash now completes the change that failed",
+            );
         }
         let back = async {
             self.put(replacements.iter().map(|replacement| &replacement.before))?;
@@ -169,12 +165,16 @@ impl<H: Host> Inner<H> {
         let stored = self.save(entry, old, removal.or(saved));
         let is_back = back.is_ok() && stored.is_ok();
         for error in [back, stored].into_iter().filter_map(std::result::Result::err) {
-            tracing::error!(network = name, %error, "not all of a failed change taken back");
+            tracing::error!(network = name, %error, "cannot revert all of a failed change");
         }
         if is_back {
             self.remove_journal(old.reference().uuid);
         } else if let Err(error) = self.write_update_journal(&old.def, unrecorded, Vec::new()) {
-            log_error(name, &error, "the next driver will not look twice");
+            log_error(
+                name,
+                &error,
+                "cannot write the journal: the next opening does not inspect all of the network",
+            );
         }
     }
 
@@ -218,12 +218,16 @@ impl<H: Host> Inner<H> {
     /// Sees to it that a running network is found again if somebody deletes its status file.
     pub(crate) fn back_up_status(&self, def: &NetworkDef) {
         if let Err(error) = store::back_up_status(&self.layout, &def.name) {
-            log_error(&def.name, &error, "lost if its status file is");
+            log_error(
+                &def.name,
+                &error,
+                "cannot back up the status file: the network is lost if the file is deleted",
+            );
         }
     }
 }
 
 /// Logs a failure that no caller can be told of.
 pub(crate) fn log_error(network: &str, error: &(dyn std::error::Error + 'static), what: &str) {
-    tracing::error!(network, error = chain::text(error), what);
+    tracing::error!(network, error = chain::text(error), "{what}");
 }

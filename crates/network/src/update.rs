@@ -11,14 +11,14 @@ use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_engine::Replacement;
 
 use crate::apply::Host;
-use crate::driver::Inner;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::plan::traffic;
 use crate::registry::{Entry, View};
+use crate::shared::Shared;
 use crate::store;
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     pub(crate) async fn update(&self, entry: &Entry, change: &Update) -> Result<()> {
         change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkUpdate")?;
         let _operation = entry.lock().await;
@@ -55,7 +55,7 @@ impl<H: Host> Inner<H> {
     }
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     /// Gives a network new definitions: both or none.
     pub(crate) async fn set_defs(
         &self,

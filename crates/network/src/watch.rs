@@ -17,11 +17,12 @@ use oxivirt_sys::{chain, file};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{self, Host};
-use crate::driver::{Inner, now, prefixes};
-use crate::heal::{self, Notification};
+use crate::heal;
 use crate::leases;
+use crate::leases::{now, prefixes};
 use crate::plan::provision;
 use crate::registry::Entry;
+use crate::shared::{Notification, Shared};
 
 /// How often the host's list of name servers is looked at.
 const NAME_SERVERS_EVERY: Duration = Duration::from_secs(5);
@@ -41,23 +42,23 @@ impl Drop for Tasks {
 
 /// Starts the tasks of a driver.
 pub(crate) fn start<H: Host>(
-    inner: &Arc<Inner<H>>,
+    shared: &Arc<Shared<H>>,
     mode: Heal,
     receiver: UnboundedReceiver<Notification>,
 ) -> Tasks {
     let mut tasks = Tasks::default();
-    match DirWatch::new(&inner.layout.leases_dir()) {
+    match DirWatch::new(&shared.layout.leases_dir()) {
         Ok(watch) => {
-            let known = inner.all_leases();
-            let task = tokio::spawn(watch_leases(Arc::downgrade(inner), watch, known));
+            let known = shared.all_leases();
+            let task = tokio::spawn(watch_leases(Arc::downgrade(shared), watch, known));
             tasks.0.push(task.abort_handle());
         }
         // The directory is not there for an unprivileged user, who has no DHCP either.
-        Err(error) => tracing::info!(%error, "leases are not watched"),
+        Err(error) => tracing::info!(%error, "cannot watch leases: no lease events"),
     }
-    let task = tokio::spawn(heal::run(Arc::downgrade(inner), mode, receiver));
+    let task = tokio::spawn(heal::run(Arc::downgrade(shared), mode, receiver));
     tasks.0.push(task.abort_handle());
-    let task = tokio::spawn(watch_name_servers(Arc::downgrade(inner)));
+    let task = tokio::spawn(watch_name_servers(Arc::downgrade(shared)));
     tasks.0.push(task.abort_handle());
     tasks
 }
@@ -65,22 +66,22 @@ pub(crate) fn start<H: Host>(
 /// Leases by bridge.
 type Known = BTreeMap<String, Vec<DhcpLease>>;
 
-async fn watch_leases<H: Host>(inner: Weak<Inner<H>>, mut watch: DirWatch, mut known: Known) {
+async fn watch_leases<H: Host>(shared: Weak<Shared<H>>, mut watch: DirWatch, mut known: Known) {
     while let Ok(names) = watch.changed().await {
-        let Some(inner) = inner.upgrade() else { return };
+        let Some(shared) = shared.upgrade() else { return };
         let changed = |bridge: &str| {
             let name = format!("{bridge}.status");
             names.is_empty() || names.iter().any(|other| *other == *name)
         };
-        for entry in inner.networks.all() {
+        for entry in shared.networks.all() {
             let bridge = entry.view().def.bridge.name.clone();
             let Some(bridge) = bridge.filter(|bridge| changed(bridge)) else { continue };
-            let Some(new) = inner.leases(&entry) else { continue };
+            let Some(new) = shared.leases(&entry) else { continue };
             let old = known.insert(bridge, new.clone()).unwrap_or_default();
             let network = entry.view().reference();
             for (change, lease) in difference(&old, &new) {
                 let (network, lease) = (network.clone(), Box::new(lease));
-                inner.callbacks.emit(&NetworkEvent::Lease { network, change, lease });
+                shared.callbacks.emit(&NetworkEvent::Lease { network, change, lease });
             }
         }
     }
@@ -103,7 +104,7 @@ fn difference(old: &[DhcpLease], new: &[DhcpLease]) -> Vec<(LeaseChange, DhcpLea
     changes
 }
 
-impl<H: Host> Inner<H> {
+impl<H: Host> Shared<H> {
     fn all_leases(&self) -> Known {
         let entries = self.networks.all();
         let leases = entries.iter().filter_map(|entry| {
@@ -139,22 +140,22 @@ impl<H: Host> Inner<H> {
     }
 }
 
-async fn watch_name_servers<H: Host>(inner: Weak<Inner<H>>) {
+async fn watch_name_servers<H: Host>(shared: Weak<Shared<H>>) {
     let changed =
         || -> Option<SystemTime> { Path::new(RESOLV_CONF).metadata().ok()?.modified().ok() };
     let mut known = changed();
     loop {
         tokio::time::sleep(NAME_SERVERS_EVERY).await;
-        let Some(inner) = inner.upgrade() else { return };
+        let Some(shared) = shared.upgrade() else { return };
         let now = changed();
         if now == known {
             continue;
         }
         known = now;
-        let fed = inner.reserved().fed();
+        let fed = shared.reserved().fed();
         for uuid in fed {
-            let Some(entry) = inner.networks.get(uuid) else { continue };
-            if let Err(error) = inner.update_name_servers(&entry).await {
+            let Some(entry) = shared.networks.get(uuid) else { continue };
+            if let Err(error) = shared.update_name_servers(&entry).await {
                 let network = entry.view().def.name.clone();
                 tracing::warn!(
                     network,

@@ -30,7 +30,10 @@ mod known {
                 }
                 Err(error) => {
                     let reason = refusal(error).to_string();
-                    tracing::warn!(reason, "firewalld does not tell its zones");
+                    tracing::warn!(
+                        reason,
+                        "cannot list the zones of firewalld: bridges join no zone"
+                    );
                     facts::Firewalld::Mute(reason)
                 }
             }
@@ -42,7 +45,14 @@ mod known {
                 return Some(BTreeMap::new());
             }
             let zones = self.0.zones_of_links(RUNNING_PATIENCE).await;
-            zones.inspect_err(|error| tracing::warn!(error = chain::text(error), "no zones")).ok()
+            zones
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        error = chain::text(error),
+                        "cannot list the links in zones of firewalld: zones are not repaired"
+                    );
+                })
+                .ok()
         }
 
         pub(in crate::apply) async fn join(&self, zone: &str, link: &str) -> Result<(), HostError> {
@@ -54,7 +64,11 @@ mod known {
             if self.0.is_active().await
                 && let Err(error) = self.0.leave(link).await
             {
-                tracing::debug!(link, error = chain::text(&error), "not in a zone");
+                tracing::debug!(
+                    link,
+                    error = chain::text(&error),
+                    "link is in no zone of firewalld"
+                );
             }
         }
 

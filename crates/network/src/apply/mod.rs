@@ -6,7 +6,6 @@
 mod firewalld;
 pub mod linux;
 pub mod recorder;
-mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use oxivirt_conf::network::ForwardDevice;
+use oxivirt_conf::network::{ForwardDevice, NetworkDef};
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_netlink::LinkKind;
 use oxivirt_nft::passage::{DroppingChain, UserChain};
 use oxivirt_types::link_name::LinkName;
 
-use super::Sysctl;
+use super::{Sysctl, dnsmasq, policy};
 
 /// What a plan will depend on; the host looks at nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,41 @@ pub struct FactsQuery {
     pub settings: Vec<Sysctl>,
     /// The virtual functions that guests will be given.
     pub pool: Option<PoolQuery>,
+}
+
+impl FactsQuery {
+    /// What a plan for networks that run depends on.
+    #[must_use]
+    pub fn of_running<'a>(defs: impl IntoIterator<Item = &'a NetworkDef>) -> Self {
+        let mut query = Self::default();
+        for def in defs {
+            query.needs_dnsmasq |= dnsmasq::is_needed(def);
+            if policy::wants_zone(def) {
+                query.filters.zones = Some(RUNNING_PATIENCE);
+            }
+        }
+        query
+    }
+
+    /// Whether a link exists.
+    #[must_use]
+    pub fn of_link(link: LinkName) -> Self {
+        Self { bridge: Some(link), ..Self::default() }
+    }
+
+    /// The zones of firewalld, if one may have the bridge.
+    #[must_use]
+    pub fn of_zone(def: &NetworkDef) -> Self {
+        let zones = policy::wants_zone(def).then_some(RUNNING_PATIENCE);
+        Self { filters: FilterQuery { zones, ..FilterQuery::default() }, ..Self::default() }
+    }
+
+    /// Asks for base chains of other programs that drop packets, too.
+    #[must_use]
+    pub const fn with_drops(mut self) -> Self {
+        self.filters.drops = true;
+        self
+    }
 }
 
 /// What is asked about filters of other programs.

@@ -10,8 +10,8 @@ use oxivirt_nft::xtables::Xtables;
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::HostEvent;
-use super::firewalld::Firewalld;
+use crate::apply::HostEvent;
+use crate::apply::firewalld::Firewalld;
 
 /// How often the rules of the legacy programs are looked at: two processes each time.
 const LEGACY_DISTANCE: Duration = Duration::from_secs(10);
@@ -30,7 +30,9 @@ pub(super) fn start(
     drop(tokio::spawn(listen_to_firewalld(firewalld, events.clone())));
     match Monitor::open() {
         Ok(monitor) => drop(tokio::spawn(listen(monitor, nft, links, events))),
-        Err(error) => tracing::info!(%error, "changes of the host are not heard of"),
+        Err(error) => {
+            tracing::info!(%error, "cannot watch the host: losses are not repaired until the driver is opened again");
+        }
     }
     receiver
 }
@@ -81,7 +83,7 @@ async fn listen(
         let changes = match changes {
             Ok(changes) => changes,
             Err(error) => {
-                tracing::error!(%error, "changes of the host are not heard of any more");
+                tracing::error!(%error, "lost the watch on the host: losses are not repaired until the driver is opened again");
                 return;
             }
         };

@@ -272,7 +272,7 @@ mod tests {
         assert!(!selected(&[]).contains(&"unit"), "the full run has `tests`");
         assert_eq!(
             selected(&["--quick"]),
-            ["format", "docs", "clippy", "build", "unit", "namespaces"]
+            ["format", "docs", "clippy", "build", "unit", "namespaces", "fuzz"]
         );
         assert_eq!(selected(&["-p", "conf"]), ["clippy", "features", "tests"]);
         assert_eq!(selected(&["--only", "fuzz", "--only", "docs"]), ["docs", "fuzz"]);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use oxivirt::{ListFlags, Network};
 
-use crate::command::{CommandDef, Completer, Place, Visibility};
+use crate::command::{Completer, Place};
 use crate::commands::{self, Table};
 use crate::grammar::parse::{Partial, parse_unfinished};
 use crate::shell::Shell;
@@ -93,9 +93,7 @@ fn next_positional(partial: &Partial) -> Option<Completer> {
 }
 
 fn command_names(shell: &Shell) -> Vec<String> {
-    let shown = |def: &&&CommandDef| def.visibility == Visibility::Shown;
-    let commands = commands::all(shell.dialect);
-    commands.filter(|def| shown(&def)).map(|def| def.name.to_owned()).collect()
+    commands::shown(shell.dialect).map(|def| def.name.to_owned()).collect()
 }
 
 fn options(shell: &Shell, partial: Option<&Partial>) -> Vec<String> {

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{CommandDef, Dialect, Kind, Visibility};
-use crate::commands;
+use crate::command::{Dialect, Kind};
+use crate::commands::shown;
 use crate::i18n::text;
 use crate::options::global_options;
 
@@ -24,10 +24,6 @@ pub(crate) fn of(shell: &str, dialect: Dialect) -> Option<String> {
         "fish" => Some(fish(program, dialect, values)),
         _ => None,
     }
-}
-
-fn shown(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef> {
-    commands::all(dialect).filter(|command| command.visibility == Visibility::Shown)
 }
 
 /// Spellings of the global options.

@@ -13,8 +13,8 @@ use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::grammar::parse::{Command, ParseError};
-use crate::host_preview::HostPreview;
 use crate::i18n::tr;
+use crate::local_host::LocalHost;
 use crate::log::Level;
 use crate::suggest;
 use crate::ui::Ui;
@@ -38,7 +38,7 @@ pub(crate) struct Shell {
     pub(crate) dialect: Dialect,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
-    pub(crate) host: HostPreview,
+    pub(crate) local_host: LocalHost,
     runtime: Runtime,
 }
 
@@ -55,8 +55,8 @@ impl Shell {
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
-        let host = HostPreview::of_process();
-        Ok(Self { ui, environment, dialect, registry, connection, host, runtime })
+        let local_host = LocalHost::of_process();
+        Ok(Self { ui, environment, dialect, registry, connection, local_host, runtime })
     }
 
     /// Moves connections to a background thread, so that keepalive pings are answered and events arrive while the

@@ -118,6 +118,11 @@ pub(crate) fn print_table(shell: &mut Shell, table: &Table) -> Result<(), Failur
     Ok(())
 }
 
+/// Columns that a terminal needs for `text`.
+pub(crate) fn display_width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
 /// Prints one line per field: the label padded to `width` columns, and the value.
 ///
 /// # Errors
@@ -127,10 +132,9 @@ pub(crate) fn print_fields(
     width: usize,
     fields: &[(String, String)],
 ) -> Result<(), Failure> {
-    let shown = |text: &str| text.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
-    let width = fields.iter().map(|(label, _)| shown(label)).max().unwrap_or(0).max(width);
+    let width = fields.iter().map(|(label, _)| display_width(label)).max().unwrap_or(0).max(width);
     for (label, value) in fields {
-        let padding = " ".repeat(width - shown(label));
+        let padding = " ".repeat(width - display_width(label));
         shell.ui.print(format!("{label}{padding} {value}\n"))?;
     }
     Ok(())

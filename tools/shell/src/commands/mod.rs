@@ -102,15 +102,18 @@ pub(crate) fn all(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef>
     groups(dialect).flat_map(|group| group.commands.iter().copied())
 }
 
+/// The commands of a dialect that listings show.
+pub(crate) fn shown(dialect: Dialect) -> impl Iterator<Item = &'static CommandDef> {
+    all(dialect).filter(|def| def.visibility == Visibility::Shown)
+}
+
 /// The command closest to `word`; the prefix `net-` may be missing.
 pub(crate) fn suggest(dialect: Dialect, word: &str) -> Option<String> {
-    let shown = || all(dialect).filter(|def| def.visibility == Visibility::Shown);
-    let full = suggest::closest(word, shown().map(|def| def.name));
-    let prefixed = || {
-        let short = shown().filter_map(|def| def.name.strip_prefix("net-"));
-        suggest::closest(word, short).map(|name| format!("net-{name}"))
-    };
-    full.map(str::to_owned).or_else(prefixed)
+    if let Some(name) = suggest::closest(word, shown(dialect).map(|def| def.name)) {
+        return Some(name.to_owned());
+    }
+    let short = shown(dialect).filter_map(|def| def.name.strip_prefix("net-"));
+    suggest::closest(word, short).map(|name| format!("net-{name}"))
 }
 
 /// The command table of one dialect, for the parser.

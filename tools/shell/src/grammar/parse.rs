@@ -55,20 +55,19 @@ pub(crate) enum ParseError {
 impl ParseError {
     /// The message.
     pub(crate) fn message(&self) -> String {
-        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Token(error) => error.message(),
-            Self::UnknownCommand { word } => tr!("unknown command: '{word}'", word = shown(word)),
+            Self::UnknownCommand { word } => tr!("unknown command: '{word}'", word = lossy(word)),
             Self::UnknownOption { command, option } => tr!(
                 "command '{command}' doesn't support option --{option}",
                 command = command,
-                option = shown(option)
+                option = lossy(option)
             ),
             Self::SeenOption { option } => tr!("option --{option} already seen", option = option),
             Self::ValueForFlag { option } => {
-                tr!("invalid '=' after option --{option}", option = shown(option))
+                tr!("invalid '=' after option --{option}", option = lossy(option))
             }
-            Self::UnexpectedData { word } => tr!("unexpected data '{word}'", word = shown(word)),
+            Self::UnexpectedData { word } => tr!("unexpected data '{word}'", word = lossy(word)),
             Self::MissingValue { option, kind: Kind::Number } => {
                 tr!("expected syntax: --{option} <number>", option = option)
             }
@@ -87,6 +86,11 @@ impl ParseError {
             ),
         }
     }
+}
+
+/// Bytes of a command line as text.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A command with its options.
@@ -311,6 +315,16 @@ impl Partial {
         Ok(())
     }
 
+    /// The first required option that was not given.
+    fn missing_option(&self) -> Option<&'static OptionDef> {
+        let mut options = self.def.options.iter().enumerate();
+        let missing = options.find(|(index, option)| {
+            let is_waived = option.waived_by.iter().any(|other| self.args.has_named(other));
+            option.presence == Presence::Required && !self.args.has(*index) && !is_waived
+        });
+        missing.map(|(_, option)| option)
+    }
+
     fn finish(self, commands: &impl Commands) -> Result<Command, ParseError> {
         if let Some(option) = self.pending.and_then(|index| self.def.options.get(index)) {
             return Err(ParseError::MissingValue { option: option.name, kind: option.kind });
@@ -322,11 +336,7 @@ impl Partial {
             args.push(0, Value::Text(self.def.name.as_bytes().to_vec()));
             return Ok(Command { def, args });
         }
-        let missing = |(index, option): &(usize, &OptionDef)| {
-            let is_waived = option.waived_by.iter().any(|other| self.args.has_named(other));
-            option.presence == Presence::Required && !self.args.has(*index) && !is_waived
-        };
-        if let Some((_, option)) = self.def.options.iter().enumerate().find(missing) {
+        if let Some(option) = self.missing_option() {
             let (command, place) = (self.def.name, option.place);
             return Err(ParseError::MissingOption { command, option: option.name, place });
         }

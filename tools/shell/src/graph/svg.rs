@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use unicode_width::UnicodeWidthChar as _;
-
 use crate::inventory::Node;
+use crate::table::display_width;
 
 /// Width of a character and height of a line of the monospace font, in pixels.
 const CHARACTER: usize = 8;
@@ -29,7 +28,7 @@ struct Shape {
 
 impl Shape {
     fn new(class: &'static str, lines: Vec<String>) -> Self {
-        let columns = lines.iter().map(|line| columns(line)).max().unwrap_or(0);
+        let columns = lines.iter().map(|line| display_width(line)).max().unwrap_or(0);
         let width = columns * CHARACTER + 2 * PADDING;
         let height = lines.len() * LINE + 2 * PADDING;
         Self { class, lines, x: 0, y: 0, width, height }
@@ -38,10 +37,6 @@ impl Shape {
     fn middle(&self) -> usize {
         self.y + self.height / 2
     }
-}
-
-fn columns(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// The picture.

@@ -1,6 +1,6 @@
 //! `net-destroy`: stop a network.
 
-use oxivirt::{ListFlags, XmlFlags};
+use oxivirt::{ListFlags, PlanVerb};
 
 use super::network_option;
 use crate::args::Args;
@@ -25,11 +25,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let name = args.required("network")?;
     let line = || tr!("Failed to destroy network {name}", name = name);
     if args.flag("dry-run") {
-        let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
-        let persistent = shell.wait(network.is_persistent())?;
-        let uri = shell.wait(network.connect().uri())?;
-        let plan =
-            shell.wait(shell.host.destroy(network.name(), &xml, persistent, &uri)).context(line)?;
+        let plan = shell.plan(&network, PlanVerb::Destroy, line)?;
         return plan_output::print(shell, format, &plan);
     }
     shell.wait(network.destroy()).context(line)?;

@@ -103,8 +103,12 @@ fn protocol(addr_type: IpAddrType) -> &'static str {
     if addr_type == IpAddrType::Ipv6 { "ipv6" } else { "ipv4" }
 }
 
+/// The cell of an unknown value.
+fn unknown() -> String {
+    "-".to_owned()
+}
+
 fn cells(lease: DhcpLease) -> [String; 6] {
-    let unknown = || "-".to_owned();
     [
         local_time(lease.expiry_time),
         lease.mac.unwrap_or_else(unknown),

@@ -3,7 +3,7 @@
 use oxivirt::{Autostart, ListFlags, Uuid};
 use serde::Serialize;
 
-use super::network_option;
+use super::{network_option, yes_no};
 use crate::args::Args;
 use crate::command::CommandDef;
 use crate::failure::Failure;
@@ -43,7 +43,6 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         };
         return print_value(shell, format, &record);
     }
-    let yes_no = |yes| if yes { tr!("yes") } else { tr!("no") };
     let mut lines =
         vec![(tr!("Name:"), network.name().to_owned()), (tr!("UUID:"), network.uuid().to_string())];
     if let Ok(active) = shell.wait(network.is_active()) {

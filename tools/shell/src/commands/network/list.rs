@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use oxivirt::{Connect, ListFlags, Network, Uuid};
 use serde::Serialize;
 
+use super::yes_no;
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
 use crate::failure::{ErrorContext as _, Failure};
@@ -127,7 +128,6 @@ fn table(rows: Vec<Row>, with_title: bool) -> Table {
     let mut header = vec![tr!("Name"), tr!("State"), tr!("Autostart"), tr!("Persistent")];
     header.extend(with_title.then(|| tr!("Title")));
     let mut table = Table::new(header);
-    let yes_no = |yes| if yes { tr!("yes") } else { tr!("no") };
     for row in rows {
         let mut cells = vec![
             row.network.name().to_owned(),

@@ -71,6 +71,11 @@ fn scope(args: &Args) -> UpdateFlags {
     flags
 }
 
+/// The word for a state that is on or off.
+fn yes_no(is_on: bool) -> String {
+    if is_on { tr!("yes") } else { tr!("no") }
+}
+
 const fn port_option() -> OptionDef {
     OptionDef::text("port", mark!("UUID of the port"))
         .positional()

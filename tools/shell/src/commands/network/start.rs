@@ -1,9 +1,8 @@
 //! `net-start`: start an inactive network.
 
-use oxivirt::{ListFlags, Network};
+use oxivirt::{ListFlags, Network, PlanVerb};
 use tokio::task::JoinSet;
 
-use super::edit::stored_xml;
 use super::network_option;
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
@@ -62,12 +61,9 @@ fn list(shell: &mut Shell, flags: ListFlags) -> Result<Vec<Network>, Failure> {
 }
 
 fn show(shell: &mut Shell, format: Option<Format>, network: &Network) -> Result<(), Failure> {
-    let name = network.name();
-    let xml = stored_xml(shell, network)?;
-    let uri = shell.wait(network.connect().uri())?;
-    let plan = shell
-        .wait(shell.host.start(name, &xml, &uri))
-        .context(|| tr!("Failed to start network {name}", name = name))?;
+    let plan = shell.plan(network, PlanVerb::Start, || {
+        tr!("Failed to start network {name}", name = network.name())
+    })?;
     plan_output::print(shell, format, &plan)
 }
 

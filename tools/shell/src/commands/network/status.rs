@@ -6,7 +6,7 @@ use oxivirt::report::{HealRecord, HealthPart, NetworkHealth, PartKind};
 use oxivirt::{ListFlags, Network, Uuid, XmlFlags};
 use serde::Serialize;
 
-use super::network_option;
+use super::{network_option, yes_no};
 use crate::args::Args;
 use crate::command::CommandDef;
 use crate::dhcp_pool;
@@ -27,8 +27,6 @@ pub(crate) const COMMAND: CommandDef =
 /// Everything the command shows.
 struct Status {
     health: NetworkHealth,
-    /// Whether the host of the running network was examined.
-    examined: bool,
     leases: Option<usize>,
     addresses: u128,
 }
@@ -54,6 +52,12 @@ struct PartRecord<'s> {
     missing: &'s [String],
 }
 
+impl<'s> PartRecord<'s> {
+    fn new(part: &'s HealthPart) -> Self {
+        Self { part: &part.part, ok: part.is_ok(), missing: &part.missing }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct HealOutput<'s> {
     /// RFC 3339.
@@ -73,29 +77,23 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
 }
 
 fn gather(shell: &mut Shell, network: &Network) -> Result<Status, Failure> {
-    let active = shell.wait(network.is_active())?;
+    let health =
+        shell.health(network, || tr!("Failed to examine network {name}", name = network.name()))?;
     let xml = shell.wait(network.xml_desc(XmlFlags::NONE))?;
-    let uri = shell.wait(network.connect().uri())?;
-    let health = if active { shell.wait(shell.host.health(&xml, &uri))? } else { None };
-    let examined = health.is_some();
-    let health = health.unwrap_or_else(|| NetworkHealth { active, ..NetworkHealth::default() });
     let leases = shell.wait(network.dhcp_leases(None)).ok().map(|leases| leases.len());
-    Ok(Status { health, examined, leases, addresses: dhcp_pool::size(&xml) })
+    Ok(Status { health, leases, addresses: dhcp_pool::size(&xml) })
 }
 
 fn record<'s>(network: &'s Network, status: &'s Status) -> StatusRecord<'s> {
-    let Status { health, examined, leases, addresses } = status;
-    let part = |part: &'s HealthPart| PartRecord {
-        part: &part.part,
-        ok: part.is_ok(),
-        missing: &part.missing,
-    };
+    let Status { health, leases, addresses } = status;
+    // the host of an inactive network is not examined
+    let examined = health.active;
     StatusRecord {
         name: network.name(),
         uuid: network.uuid(),
         active: health.active,
         healthy: examined.then(|| health.is_healthy()),
-        parts: examined.then(|| health.parts.iter().map(part).collect()),
+        parts: examined.then(|| health.parts.iter().map(PartRecord::new).collect()),
         leases_used: *leases,
         addresses: u64::try_from(*addresses).unwrap_or(u64::MAX),
         last_heal: health
@@ -108,8 +106,8 @@ fn record<'s>(network: &'s Network, status: &'s Status) -> StatusRecord<'s> {
 
 fn print(shell: &mut Shell, network: &Network, status: &Status) -> Result<(), Failure> {
     let health = &status.health;
-    let active = if health.active { tr!("yes") } else { tr!("no") };
-    let mut fields = vec![(tr!("Name:"), network.name().to_owned()), (tr!("Active:"), active)];
+    let mut fields =
+        vec![(tr!("Name:"), network.name().to_owned()), (tr!("Active:"), yes_no(health.active))];
     for part in &health.parts {
         let state = if part.is_ok() {
             shell.ui.styled(Style::Added, &tr!("ok"))
@@ -132,9 +130,6 @@ fn print(shell: &mut Shell, network: &Network, status: &Status) -> Result<(), Fa
         let time = time_of(heal).to_zoned(TimeZone::system());
         fields.push((tr!("Last repair:"), time.strftime("%Y-%m-%d %H:%M:%S").to_string()));
         fields.extend(heal.steps.iter().map(|step| (String::new(), step.clone())));
-    }
-    if health.active && !status.examined {
-        fields.push((tr!("Host:"), tr!("not examined: the network is not on this host")));
     }
     for chain in &health.foreign_drops {
         fields.push((

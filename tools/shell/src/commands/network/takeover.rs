@@ -34,7 +34,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     }
     let root = args.text("root")?.unwrap_or_else(|| "/".to_owned());
     let found = shell
-        .wait(shell.host.take_over(root))
+        .wait(shell.local_host.plan_takeover(root))
         .context(|| tr!("Failed to examine running networks"))?;
     if let Some(format) = format {
         return print_value(shell, format, &found);

@@ -193,7 +193,6 @@ impl Watch {
 
     /// Bytes received and sent, in total and per second since the last update.
     fn traffic(&mut self, node: &Node) -> [String; 4] {
-        let unknown = || "-".to_owned();
         let counters = node.bridge.as_deref().filter(|_| node.active).and_then(inventory::counters);
         let Some(now) = counters else { return [unknown(), unknown(), unknown(), unknown()] };
         let [received, sent, ..] = now;
@@ -205,7 +204,7 @@ impl Watch {
                 let ms = u64::try_from(then.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
                 bytes(new.saturating_sub(old).saturating_mul(1000) / ms)
             }
-            None => "-".to_owned(),
+            None => unknown(),
         };
         [bytes(received), bytes(sent), rate(0), rate(1)]
     }
@@ -236,6 +235,11 @@ impl Watch {
         lines.extend(self.events.iter().rev().cloned());
         lines
     }
+}
+
+/// The cell of an unknown value.
+fn unknown() -> String {
+    "-".to_owned()
 }
 
 /// The part that fits on the terminal; one row is left for the cursor.

@@ -75,7 +75,7 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         | PlanError::BridgeExists { .. }
         | PlanError::NotPermitted { .. }
         | PlanError::NoDnsmasq => (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE),
-        PlanError::MuteFirewalld { .. } => (ErrorCode::DBUS_SERVICE, ErrorDomain::NONE),
+        PlanError::UnresponsiveFirewalld { .. } => (ErrorCode::DBUS_SERVICE, ErrorDomain::NONE),
         PlanError::NoFirewall => (ErrorCode::NO_SUPPORT, ErrorDomain::NONE),
         PlanError::UnprivilegedBandwidth => (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NONE),
         PlanError::TooManyLayers { .. } | PlanError::Path { .. } => {

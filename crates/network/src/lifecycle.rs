@@ -73,13 +73,13 @@ impl<H: Host> Shared<H> {
             })
             .flatten()
             .collect();
-        let around = Surroundings {
+        let context = Surroundings {
             bridges: &bridges,
             link_exists: &|name| links.contains(name),
             is_virtual_function: &|address| self.host.is_virtual_function(&address.to_string()),
             generate_mac: &|| MacAddr::generated(rand::random()),
         };
-        validate(&mut def, around).map_err(|error| error::validate(&error))?;
+        validate(&mut def, context).map_err(|error| error::validate(&error))?;
         Ok(def)
     }
 

@@ -24,7 +24,7 @@ use crate::error;
 pub use crate::heal::LastHeal;
 use crate::layout::Layout;
 use crate::plan::nftables::{Layer, MAX_LAYER};
-use crate::plan::provision::{self, Surroundings};
+use crate::plan::provision::{self, PlanInputs};
 use crate::plan::stop::{self, Keep};
 use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo, start};
 use crate::plan::{SavedRemoval, traffic};
@@ -129,7 +129,7 @@ impl Place {
         layer: Layer,
     ) -> Result<Provision> {
         let layers = vec![layer; traffic::translated(def).len()];
-        let around = Surroundings {
+        let inputs = PlanInputs {
             layout: &self.layout,
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
@@ -144,7 +144,7 @@ impl Place {
             layers: &layers,
             floors: &crate::plan::port::floors(&Default::default()),
         };
-        provision::provision(def, &around).map_err(|error| error::plan(&error))
+        provision::provision(def, &inputs).map_err(|error| error::plan(&error))
     }
 }
 

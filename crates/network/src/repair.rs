@@ -1,7 +1,7 @@
-//! Bringing what is there to what the status files tell: at opening, on a reload, after a loss.
+//! Reconciles the host with the status files: at opening, on a reload, after a loss.
 //!
 //! All networks are looked at together and their rules change in one transaction; what is whole is not
-//! touched. There is no way of repairing beside [`provision::difference`].
+//! touched. Every repair is a [`provision::difference`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::plan::{
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
 
-/// A running network that may have lost something. Its operation lock is held by whoever asks.
+/// A running network that may have lost something. The caller holds its operation lock.
 #[derive(Debug)]
 pub(crate) struct Candidate {
     /// The network.
@@ -62,7 +62,7 @@ impl Repair {
 }
 
 impl<H: Host> Shared<H> {
-    /// Looks at networks and repairs what can be repaired; tells the outcome for each.
+    /// Inspects networks and repairs what can be repaired; returns the outcome for each.
     pub(crate) async fn repair(&self, candidates: &[Candidate]) -> Vec<Outcome> {
         let mut outcomes: Vec<_> = candidates.iter().map(|_| Outcome::Whole).collect();
         let (mut repairs, failures) = self.inspect(candidates).await;
@@ -95,7 +95,7 @@ impl<H: Host> Shared<H> {
         outcomes
     }
 
-    /// Looks at networks and tells what would repair them.
+    /// Inspects networks and returns what would repair them.
     pub(crate) async fn observe_only(&self, candidates: &[Candidate]) -> Vec<Outcome> {
         let mut outcomes: Vec<_> = candidates.iter().map(|_| Outcome::Whole).collect();
         let (repairs, failures) = self.inspect(candidates).await;

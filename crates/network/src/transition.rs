@@ -12,7 +12,7 @@ use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
 use crate::error;
-use crate::plan::provision::{self, Surroundings};
+use crate::plan::provision::{self, PlanInputs};
 use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, stop};
 use crate::plan::{SavedRemoval, dnsmasq, traffic};
 use crate::registry::{Entry, View};
@@ -35,7 +35,7 @@ impl<H: Host> Shared<H> {
             (layers.unwrap_or_default(), reserved.is_fed(uuid))
         };
         let floors = port::floors(&view.ports);
-        let around = Surroundings {
+        let inputs = PlanInputs {
             layout: &self.layout,
             lease_helper: &self.lease_helper,
             dnsmasq: facts.dnsmasq.as_deref(),
@@ -50,7 +50,7 @@ impl<H: Host> Shared<H> {
             layers: &layers,
             floors: &floors,
         };
-        provision::provision(def, &around).map_err(|error| error::plan(&error))
+        provision::provision(def, &inputs).map_err(|error| error::plan(&error))
     }
 
     /// What a plan for a network that is there depends on.

@@ -1,9 +1,9 @@
-//! What the driver does without being called.
+//! Background tasks of the driver.
 //!
-//! * Leases: the lease helper replaces a file, the difference to the one before is told as events.
-//! * Losses: what others take from running networks is repaired ([`heal`]).
-//! * Name servers: where a dnsmasq does not watch `/etc/resolv.conf` itself, the driver tells it of
-//!   changes. It looks every few seconds: a change of name servers is rare and not urgent.
+//! * Leases: the lease helper replaces a file, the difference to the one before becomes events.
+//! * Losses: what other programs take from running networks is repaired ([`heal`]).
+//! * Name servers: where a dnsmasq does not watch `/etc/resolv.conf` itself, the driver writes them
+//!   for it. It looks every few seconds: a change of name servers is rare and not urgent.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -14,7 +14,7 @@ mod known {
     use oxivirt_sys::firewalld::{self, FirewalldError};
 
     use crate::apply::HostError;
-    use crate::plan::facts::{self, RUNNING_PATIENCE, Zones};
+    use crate::plan::facts::{self, RUNNING_TIMEOUT, Zones};
 
     /// The firewalld of this host.
     #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ mod known {
                         reason,
                         "cannot list the zones of firewalld: bridges join no zone"
                     );
-                    facts::Firewalld::Mute(reason)
+                    facts::Firewalld::Unresponsive(reason)
                 }
             }
         }
@@ -44,7 +44,7 @@ mod known {
             if !self.0.is_active().await {
                 return Some(BTreeMap::new());
             }
-            let zones = self.0.zones_of_links(RUNNING_PATIENCE).await;
+            let zones = self.0.zones_of_links(RUNNING_TIMEOUT).await;
             zones
                 .inspect_err(|error| {
                     tracing::warn!(

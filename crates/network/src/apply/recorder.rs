@@ -47,12 +47,12 @@ pub struct State {
     /// PCI addresses of virtual functions.
     pub virtual_functions: BTreeSet<String>,
     /// What is set on links beside their existence, by link.
-    pub links: BTreeMap<String, LinkBooks>,
+    pub links: BTreeMap<String, FakeLink>,
 }
 
 /// What is set on a link.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LinkBooks {
+pub struct FakeLink {
     /// Its MTU.
     pub mtu: Option<u32>,
     /// Its addresses.
@@ -332,7 +332,7 @@ impl Executor<Step> for Recorder {
 
 impl State {
     /// What is set on a link.
-    fn link(&mut self, name: &LinkName) -> &mut LinkBooks {
+    fn link(&mut self, name: &LinkName) -> &mut FakeLink {
         self.links.entry(name.to_string()).or_default()
     }
 
@@ -360,7 +360,7 @@ impl State {
                     books.classes.clear();
                     books.hook = None;
                 }
-                self.links.retain(|_, books| *books != LinkBooks::default());
+                self.links.retain(|_, books| *books != FakeLink::default());
             }
             Undo::LeaveZone { link } => {
                 self.zones.remove(link.as_str());
@@ -452,7 +452,7 @@ impl State {
     }
 }
 
-impl LinkBooks {
+impl FakeLink {
     /// Keeps tree and hook as the kernel would.
     fn shape(&mut self, change: &QueueChange) {
         match change {

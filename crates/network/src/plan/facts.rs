@@ -43,7 +43,7 @@ impl FactsQuery {
         for def in defs {
             query.needs_dnsmasq |= dnsmasq::is_needed(def);
             if policy::wants_zone(def) {
-                query.filters.zones = Some(RUNNING_PATIENCE);
+                query.filters.zones = Some(RUNNING_TIMEOUT);
             }
         }
         query
@@ -58,7 +58,7 @@ impl FactsQuery {
     /// The zones of firewalld, if one may have the bridge.
     #[must_use]
     pub fn of_zone(def: &NetworkDef) -> Self {
-        let zones = policy::wants_zone(def).then_some(RUNNING_PATIENCE);
+        let zones = policy::wants_zone(def).then_some(RUNNING_TIMEOUT);
         Self { filters: FilterQuery { zones, ..FilterQuery::default() }, ..Self::default() }
     }
 
@@ -82,10 +82,10 @@ pub struct FilterQuery {
 }
 
 /// How long a firewalld may take to tell its zones to a network that starts, as D-Bus libraries wait.
-pub const START_PATIENCE: Duration = Duration::from_secs(25);
+pub const START_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long it may take if a network runs already: its zone waits until firewalld says that it is back,
 /// all else does not.
-pub const RUNNING_PATIENCE: Duration = Duration::from_secs(2);
+pub const RUNNING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which virtual functions are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub enum Firewalld {
     /// It knows these zones.
     Knows(Zones),
     /// It runs and does not tell; why.
-    Mute(String),
+    Unresponsive(String),
 }
 
 impl Firewalld {
@@ -148,7 +148,7 @@ impl Firewalld {
     pub fn zones(&self) -> Option<&Zones> {
         match self {
             Self::Knows(zones) => Some(zones),
-            Self::Absent | Self::Mute(_) => None,
+            Self::Absent | Self::Unresponsive(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Planning: from a definition and facts about the host to steps.
 //!
-//! Everything here is pure: no clock, no files, no kernel. [`provision::provision`] tells what a
-//! network wants, [`provision::difference`] the steps from what is there to it, [`stop::plan`] what takes
+//! Everything here is pure: no clock, no files, no kernel. [`provision::provision`] returns what a
+//! network needs, [`provision::difference`] the steps from what is there to it, [`stop::plan`] what takes
 //! it away; [`lint::check`] states what holds for every plan.
 
 pub mod dnsmasq;
@@ -22,7 +22,7 @@ pub mod stop;
 pub mod traffic;
 
 pub use facts::{
-    Collision, FactsQuery, FilterQuery, Firewalld, HostFacts, PoolQuery, RUNNING_PATIENCE,
+    Collision, FactsQuery, FilterQuery, Firewalld, HostFacts, PoolQuery, RUNNING_TIMEOUT,
 };
 pub use oxivirt_engine::{Plan, Stage};
 pub use policy::ModePolicy;

@@ -135,7 +135,7 @@ pub struct Registration {
 
 /// What a provision depends on beside the definition.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct PlanInputs<'a> {
     /// Where files go.
     pub layout: &'a Layout,
     /// The lease helper that dnsmasq calls.
@@ -161,8 +161,8 @@ type Result<T> = std::result::Result<T, PlanError>;
 ///
 /// # Errors
 /// [`PlanError`] if it cannot be had: a name that no link can have, no dnsmasq and so on.
-pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provision> {
-    let shaping = shaping::wanted(def, around.floors, around.firewall)?;
+pub fn provision(def: &NetworkDef, inputs: &PlanInputs<'_>) -> Result<Provision> {
+    let shaping = shaping::wanted(def, inputs.floors, inputs.firewall)?;
     if !policy::owns_bridge(def) {
         // Bridge and devices belong to the host; nothing else is checked, as in libvirt.
         let vlan_filtering = is_managed(def);
@@ -184,14 +184,14 @@ pub fn provision(def: &NetworkDef, around: &Surroundings<'_>) -> Result<Provisio
     let bridge = policy::bridge_name(def)?;
     Ok(Provision {
         link: Some(link(def, &bridge)?),
-        rules: rules::wanted(def, around.layers, around.firewall)?,
-        dnsmasq: dnsmasq_state(def, around, &bridge)?,
+        rules: rules::wanted(def, inputs.layers, inputs.firewall)?,
+        dnsmasq: dnsmasq_state(def, inputs, &bridge)?,
         routes: def.routes.iter().filter_map(route).collect(),
         forwarding: forwarding(def),
         shaping,
         domain: registration(def),
         // A firewalld that is not there is a reason not to start, not one to leave the rest broken.
-        zone: policy::zone(def, around.firewalld).ok().flatten(),
+        zone: policy::zone(def, inputs.firewalld).ok().flatten(),
     })
 }
 
@@ -262,14 +262,14 @@ fn registration(def: &NetworkDef) -> Option<Registration> {
 
 fn dnsmasq_state(
     def: &NetworkDef,
-    around: &Surroundings<'_>,
+    inputs: &PlanInputs<'_>,
     bridge: &LinkName,
 ) -> Result<Option<DnsmasqState>> {
     if !dnsmasq::is_needed(def) {
         return Ok(None);
     }
-    let layout = around.layout;
-    let program = around.dnsmasq.ok_or(PlanError::NoDnsmasq)?.to_owned();
+    let layout = inputs.layout;
+    let program = inputs.dnsmasq.ok_or(PlanError::NoDnsmasq)?.to_owned();
     let name = &def.name;
     let texts = texts(def, layout)?;
     let mut environment = vec![("VIR_BRIDGE_NAME".to_owned(), bridge.to_string())];
@@ -279,7 +279,7 @@ fn dnsmasq_state(
         environment.push(("OXIVIRT_ROOT".to_owned(), root.to_owned()));
     }
     // Without asking name servers it looks for none, and watches nothing.
-    let servers = around.servers.filter(|_| dnsmasq::is_resolver(def));
+    let servers = inputs.servers.filter(|_| dnsmasq::is_resolver(def));
     let mut hosts = vec![
         file(layout.dnsmasq_hostsfile(name), HOSTS_MODE, texts.hosts),
         file(layout.dnsmasq_addnhosts(name), HOSTS_MODE, texts.addn_hosts),
@@ -290,7 +290,7 @@ fn dnsmasq_state(
         launch: Launch {
             program,
             conf_file: layout.dnsmasq_conf(name),
-            dhcp_script: around.lease_helper.to_owned(),
+            dhcp_script: inputs.lease_helper.to_owned(),
             servers_file: servers.is_some().then_some(servers_file),
             environment,
         },

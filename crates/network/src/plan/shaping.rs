@@ -1,5 +1,5 @@
-//! Rate limits of a network, rates guaranteed to its ports, and checksums of DHCP answers: what is done
-//! with a bridge's packets besides rules.
+//! Traffic control of a bridge: rate limits of a network, rates guaranteed to its ports, and checksums of
+//! DHCP answers.
 //!
 //! What guests receive is shaped by a tree of HTB classes on the bridge: 1:1 is the network, 1:2
 //! what has no guarantee, 1:3 and on a port each. What guests send is policed at the bridge's ingress.
@@ -89,7 +89,7 @@ pub struct ShapeCommand {
 pub enum OnFailure {
     /// The step fails.
     Fail,
-    /// The administrator is told.
+    /// It is logged as a warning.
     Warn,
     /// Nothing: there was nothing to take away.
     Ignore,

@@ -12,7 +12,7 @@ use oxivirt_nft::passage::{self, DroppingChain};
 use oxivirt_types::link_name::{LinkName, LinkNameError};
 
 use super::dnsmasq::{self, DnsmasqError};
-use super::facts::{FilterQuery, Firewalld, START_PATIENCE};
+use super::facts::{FilterQuery, Firewalld, START_TIMEOUT};
 use super::policy::Attachment;
 use super::traffic::subnet;
 use super::{FactsQuery, HostFacts, ModePolicy, PoolQuery, policy, provision};
@@ -110,7 +110,7 @@ pub enum PlanError {
     NoLibvirtZone,
     /// firewalld runs and does not tell its zones.
     #[error("{reason}")]
-    MuteFirewalld {
+    UnresponsiveFirewalld {
         /// Why.
         reason: String,
     },
@@ -162,7 +162,7 @@ pub fn query(def: &NetworkDef) -> Result<FactsQuery> {
         forwards_ipv6: policy::forwards(def, Family::Ipv6),
         needs_rules: policy::has_rules(def),
         filters: FilterQuery {
-            zones: policy::wants_zone(def).then_some(START_PATIENCE),
+            zones: policy::wants_zone(def).then_some(START_TIMEOUT),
             ..FilterQuery::default()
         },
         needs_dnsmasq: dnsmasq::is_needed(def),
@@ -240,8 +240,8 @@ pub fn check_firewall(def: &NetworkDef, query: &FactsQuery, facts: &HostFacts) -
 /// What this host or this version cannot do, and is refused rather than left out silently.
 fn check_supported(def: &NetworkDef, facts: &HostFacts) -> Result<()> {
     match &facts.firewalld {
-        Firewalld::Mute(reason) if policy::wants_zone(def) => {
-            return Err(PlanError::MuteFirewalld { reason: reason.clone() });
+        Firewalld::Unresponsive(reason) if policy::wants_zone(def) => {
+            return Err(PlanError::UnresponsiveFirewalld { reason: reason.clone() });
         }
         other => drop(policy::zone(def, other.zones())?),
     }

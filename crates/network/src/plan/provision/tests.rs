@@ -19,7 +19,7 @@ fn facts() -> HostFacts {
 
 fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
     let layers = vec![0; traffic::translated(def).len()];
-    let around = Surroundings {
+    let inputs = PlanInputs {
         layout: &Layout::below("/r"),
         lease_helper: Path::new("/helper"),
         dnsmasq: facts.dnsmasq.as_deref(),
@@ -29,7 +29,7 @@ fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
         layers: &layers,
         floors: &Floors::new(),
     };
-    provision(def, &around)
+    provision(def, &inputs)
 }
 
 /// A start, and what should be told about it.
@@ -278,7 +278,7 @@ fn what_was_lost_comes_back_alone() {
 fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
     let def = NetworkDef::parse(NAT).unwrap();
     let facts = facts();
-    let around = Surroundings {
+    let inputs = PlanInputs {
         layout: &Layout::below("/r"),
         lease_helper: Path::new("/helper"),
         dnsmasq: facts.dnsmasq.as_deref(),
@@ -288,12 +288,12 @@ fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
         layers: &[0],
         floors: &Floors::new(),
     };
-    let service = provision(&def, &around).unwrap().dnsmasq.unwrap();
+    let service = provision(&def, &inputs).unwrap().dnsmasq.unwrap();
     let path = Path::new("/r/run/oxivirt/network/servers/11111111-2222-3333-4444-555555555555");
     assert_eq!(service.launch.servers_file.as_deref(), Some(path));
     assert_eq!(service.hosts.last().unwrap().content, b"server=1.1.1.1\n");
     // An isolated network resolves for nobody, so there is nothing to watch.
     let isolated = NetworkDef::parse(&NAT.replace("<forward mode='nat'/>", "")).unwrap();
-    let service = provision(&isolated, &around).unwrap().dnsmasq.unwrap();
+    let service = provision(&isolated, &inputs).unwrap().dnsmasq.unwrap();
     assert_eq!((service.launch.servers_file, service.hosts.len()), (None, 2));
 }

@@ -37,6 +37,11 @@ pub const PORT: u16 = 7777;
 /// Time after which a question counts as unanswered.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Time after which a TCP connection counts as unanswered: less than the second after which the kernel
+/// sends its first segment again. An ICMPv6 error that answers the first is ignored, as the socket is still
+/// in use by connect(2), and one that answers the second is not.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(900);
+
 /// What carries a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {

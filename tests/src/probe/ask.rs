@@ -12,7 +12,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
 
-use super::{Outcome, PORT, Protocol, Question, TIMEOUT};
+use super::{CONNECT_TIMEOUT, Outcome, PORT, Protocol, Question, TIMEOUT};
 
 /// Asks all questions at once; returns what became of each, by its number.
 pub fn ask(questions: &[Question]) -> BTreeMap<u32, Outcome> {
@@ -56,7 +56,7 @@ type Addresses = (SocketAddr, SocketAddr);
 fn ask_tcp(from: SocketAddr, to: SocketAddr) -> io::Result<Addresses> {
     let descriptor = connecting(from, to)?;
     let mut ready = [PollFd::new(std::os::fd::AsFd::as_fd(&descriptor), PollFlags::POLLOUT)];
-    let timeout = PollTimeout::try_from(TIMEOUT).unwrap_or(PollTimeout::MAX);
+    let timeout = PollTimeout::try_from(CONNECT_TIMEOUT).unwrap_or(PollTimeout::MAX);
     if poll(&mut ready, timeout)? == 0 {
         return Err(io::ErrorKind::TimedOut.into());
     }

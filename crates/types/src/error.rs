@@ -93,6 +93,8 @@ codes! {
     SYSTEM_ERROR = 38, "system call error", "", "";
     /// The conversation with a daemon broke its rules.
     RPC = 39, "RPC error", "", "";
+    /// No such domain.
+    NO_DOMAIN = 42, "Domain not found", "Domain not found: ", "";
     /// No such network.
     NO_NETWORK = 43, "Network not found", "Network not found: ", "";
     /// The text is not a MAC address.
@@ -112,10 +114,15 @@ codes! {
     ARGUMENT_UNSUPPORTED = 74, "argument unsupported", "argument unsupported: ", "";
     /// The user declined to authenticate.
     AUTH_CANCELLED = 79, "authentication cancelled", "authentication cancelled: ", "";
+    /// The domain carries no such metadata.
+    NO_DOMAIN_METADATA = 80, "metadata not found", "metadata not found: ", "";
     /// A number does not fit.
     OVERFLOW = 82, "numerical overflow", "numerical overflow: ", "";
     /// The operation exists but not for this object or host.
     OPERATION_UNSUPPORTED = 84, "Operation not supported", "Operation not supported: ", "";
+    /// The guest agent is absent or does not answer.
+    AGENT_UNRESPONSIVE = 86, "Guest agent is not responding",
+        "Guest agent is not responding: ", "";
     /// Something else holds what the operation needs.
     RESOURCE_BUSY = 87, "resource busy", "resource busy: ", "";
     /// The access driver refused.

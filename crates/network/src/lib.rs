@@ -1,7 +1,7 @@
 //! The virtual-network driver.
 //!
 //! A network start is *plan → journal → apply → status*: a pure planner ([`plan`]) turns the
-//! definition and facts about the host into steps; what undoes them goes to disk ([`journal`]); a
+//! definition and facts about the host into steps; what undoes them goes to disk ([`oxivirt_engine::journal`]); a
 //! thin executor ([`apply`]) carries them out; the status file makes it final. [`Driver`] puts
 //! this behind [`oxivirt::NetworkDriver`].
 //!

@@ -1,7 +1,7 @@
 //! `oxish`: a shell for virtual networks whose commands, options, output and exit codes are virsh's.
 //!
 //! The parser ([`grammar`]) turns words into commands with the help of the command table ([`command`],
-//! [`commands`]); handlers call the public API only; [`table`], [`format`] and [`ui`] print. Drivers are registered
+//! [`commands`]); handlers call the public API only; [`table`], [`mod@format`] and [`ui`] print. Drivers are registered
 //! here and nowhere else.
 
 mod args;

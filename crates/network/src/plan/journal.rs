@@ -1,7 +1,7 @@
 //! The form of undo steps in a journal file.
 //!
 //! Version 1, since the first release: rules as the words of their removal, names as text. Read into the
-//! typed [`Undo`](super::Undo) with everything checked; a bad entry damages the journal file, and the
+//! typed [`Undo`] with everything checked; a bad entry damages the journal file, and the
 //! error names line and column.
 
 use std::path::PathBuf;

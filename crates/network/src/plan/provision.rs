@@ -149,7 +149,7 @@ pub struct PlanInputs<'a> {
     pub firewall: Firewall<'a>,
     /// What firewalld knows, if one runs.
     pub firewalld: Option<&'a Zones>,
-    /// Layer of each translated subnet, in the order of [`traffic::translated`].
+    /// Layer of each translated subnet, in the order of [`super::traffic::translated`].
     pub layers: &'a [Layer],
     /// Rates guaranteed to ports.
     pub floors: &'a Floors,

@@ -2,7 +2,7 @@
 //!
 //! [`RemoteDriver`] turns calls of the API into calls of the protocol, by the clients that `tarpc` makes of
 //! the lists, over libvirt's packets. A file per family has a short method per call; [`open`] finds and opens
-//! the connection, [`transport`] shares it between the families.
+//! the connection, `transport` shares it between the families.
 
 mod autostart;
 mod connect;

@@ -1,7 +1,7 @@
 //! Calls and answers of `tarpc` over libvirt's packets, for several families on one connection.
 //!
 //! Each family has a `tarpc` client with a [`Transport`] of its own. Transports share the writing half and
-//! the counter of serials; a task ([`route`]) hands each answer to the transport of the family whose list has
+//! the counter of serials; a task (`route`) hands each answer to the transport of the family whose list has
 //! its procedure.
 
 use std::collections::BTreeMap;

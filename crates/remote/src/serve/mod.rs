@@ -1,7 +1,7 @@
 //! The serving side: calls from the wire to a driver.
 //!
 //! [`Daemon`] is what all connections share, [`session::Session`] the state of one. [`dispatch`] goes
-//! from a packet to a call, [`guard`] asks the access policy, and a file per family has a short method
+//! from a packet to a call, `guard` asks the access policy, and a file per family has a short method
 //! per procedure.
 //!
 //! A method calls the API ([`oxivirt::Connect`], [`oxivirt::Network`]) where that checks arguments or

@@ -1,6 +1,7 @@
-//! Reads a network, port or status document from standard input and prints it as libvirt would.
+//! Prints a network, port or status document as libvirt would.
 //!
-//! `cargo run -p oxivirt-conf --example format -- network < default.xml`
+//! `cargo run -p oxivirt-conf --example format -- network < default.xml` reads standard input;
+//! without an argument the program formats the network below.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its terminal")]
 
 use std::io::Read as _;
@@ -10,6 +11,10 @@ use oxivirt_conf::ParseError;
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
+
+const NETWORK: &str = "<network><name>example</name><forward mode='nat'/>
+  <ip address='192.168.199.1' prefix='24'><dhcp>
+    <range start='192.168.199.2' end='192.168.199.99'/></dhcp></ip></network>";
 
 fn format(kind: &str, text: &str) -> Option<Result<String, ParseError>> {
     Some(match kind {
@@ -22,13 +27,16 @@ fn format(kind: &str, text: &str) -> Option<Result<String, ParseError>> {
 }
 
 fn main() -> ExitCode {
-    let kind = std::env::args().nth(1).unwrap_or_else(|| String::from("network"));
-    let mut text = String::new();
-    if let Err(error) = std::io::stdin().read_to_string(&mut text) {
-        eprintln!("cannot read standard input: {error}");
-        return ExitCode::FAILURE;
+    let kind = std::env::args().nth(1);
+    let mut text = String::from(NETWORK);
+    if kind.is_some() {
+        text.clear();
+        if let Err(error) = std::io::stdin().read_to_string(&mut text) {
+            eprintln!("cannot read standard input: {error}");
+            return ExitCode::FAILURE;
+        }
     }
-    match format(&kind, &text) {
+    match format(kind.as_deref().unwrap_or("network"), &text) {
         Some(Ok(text)) => {
             print!("{text}");
             ExitCode::SUCCESS

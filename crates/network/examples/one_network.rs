@@ -1,6 +1,6 @@
-//! Starts a NAT network below a directory, shows it, and stops it again.
+//! Starts a NAT network below a new directory, shows it, and stops it again.
 //!
-//! `one_network DIR`, with the privileges to make bridges; try it in `unshare --net`.
+//! `one_network`, with the privileges to make bridges; try it in `unshare --net`.
 
 use std::error::Error;
 
@@ -14,13 +14,16 @@ const NETWORK: &str = "<network><name>example</name><forward mode='nat'/><bridge
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "printing is what the example is for")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let root = std::env::args().nth(1).ok_or("usage: one_network DIR")?;
+    let root = tempfile::tempdir()?;
     let mut registry = Registry::new();
     let environment = Environment::of_process();
     embed::register(&mut registry, environment);
-    let connect =
-        Connect::open(&format!("network:///embed?root={root}"), &registry, &OpenOptions::default())
-            .await?;
+    let connect = Connect::open(
+        &format!("network:///embed?root={}", root.path().display()),
+        &registry,
+        &OpenOptions::default(),
+    )
+    .await?;
     let network = connect.network_create_xml(NETWORK, CreateFlags::NONE).await?;
     println!("{}", network.xml_desc(oxivirt::XmlFlags::NONE).await?);
     network.destroy().await?;

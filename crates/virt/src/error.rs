@@ -286,6 +286,7 @@ mod tests {
             (C::CONF_SYNTAX, 33, "configuration file syntax error: @"),
             (C::INVALID_NETWORK, 36, "invalid network pointer in @"),
             (C::NETWORK_EXIST, 37, "network @ exists already"),
+            (C::NO_DOMAIN, 42, "Domain not found: @"),
             (C::NO_NETWORK, 43, "Network not found: @"),
             (C::INVALID_MAC, 44, "invalid MAC address: @"),
             (C::AUTH_FAILED, 45, "authentication failed: @"),
@@ -295,8 +296,10 @@ mod tests {
             (C::HOOK_SCRIPT_FAILED, 70, "Hook script execution failed: @"),
             (C::ARGUMENT_UNSUPPORTED, 74, "argument unsupported: @"),
             (C::AUTH_CANCELLED, 79, "authentication cancelled: @"),
+            (C::NO_DOMAIN_METADATA, 80, "metadata not found: @"),
             (C::OVERFLOW, 82, "numerical overflow: @"),
             (C::OPERATION_UNSUPPORTED, 84, "Operation not supported: @"),
+            (C::AGENT_UNRESPONSIVE, 86, "Guest agent is not responding: @"),
             (C::RESOURCE_BUSY, 87, "resource busy: @"),
             (C::ACCESS_DENIED, 88, "access denied: @"),
             (C::DBUS_SERVICE, 89, "error from service: @"),
@@ -315,7 +318,7 @@ mod tests {
         for (code, number) in [(C::XML_DETAIL, 35), (C::SYSTEM_ERROR, 38), (C::RPC, 39)] {
             check(code, number, "@", "%s");
         }
-        assert_eq!(C::ALL.len(), 39, "a new number belongs into this table");
+        assert_eq!(C::ALL.len(), 42, "a new number belongs into this table");
     }
 
     #[test]

@@ -88,18 +88,9 @@ impl ErrorCode {
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
-            Self::InternalError => "internal error: ",
-            Self::InvalidArg => "invalid argument: ",
-            Self::OperationFailed => "operation failed: ",
-            Self::NoName | Self::XmlDetail | Self::SystemError => "",
-            Self::XmlError => "XML error: ",
-            Self::ConfSyntax => "configuration file syntax error: ",
-            Self::OperationInvalid => "Requested operation is not valid: ",
-            Self::ConfigUnsupported => "unsupported configuration: ",
-            Self::Overflow => "numerical overflow: ",
-            Self::OperationUnsupported => "Operation not supported: ",
-            Self::XmlInvalidSchema => "XML document failed to validate against schema: ",
-            Self::NoNetworkMetadata => "metadata not found: ",
+            // raised without a detail, where the message has no prefix
+            Self::NoName => "",
+            _ => oxivirt_types::error::ErrorCode(self as i32).template().before,
         }
     }
 }

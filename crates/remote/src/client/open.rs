@@ -60,7 +60,7 @@ impl DriverOpener for Opener {
     }
 }
 
-type Parts = (Outgoing, Incoming);
+pub(super) type Parts = (Outgoing, Incoming);
 
 fn system(error: &io::Error, what: String) -> Error {
     Error::io(ErrorDomain::RPC, error, what)
@@ -130,10 +130,9 @@ fn pair(cert: PathBuf, key: PathBuf) -> Option<(PathBuf, PathBuf)> {
     (cert.exists() && key.exists()).then_some((cert, key))
 }
 
-/// Number 40 in the words of whoever complains.
+/// A failure of TLS, with the message of the library or the check that found it.
 fn tls_error(detail: impl Into<String>) -> Error {
-    const GNUTLS_ERROR: ErrorCode = ErrorCode(40);
-    Error::plain(GNUTLS_ERROR, ErrorDomain::RPC, detail)
+    Error::plain(ErrorCode::GNUTLS_ERROR, ErrorDomain::RPC, detail)
 }
 
 async fn encrypted(
@@ -191,7 +190,7 @@ fn ssh(
 }
 
 impl RemoteDriver {
-    fn start((outgoing, incoming): Parts, secrecy: Secrecy, uri: String) -> Self {
+    pub(super) fn start((outgoing, incoming): Parts, secrecy: Secrecy, uri: String) -> Self {
         let Incoming { replies, mut events } = incoming;
         let subscriptions = Arc::new(Subscriptions::default());
         let to = Arc::clone(&subscriptions);

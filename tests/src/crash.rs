@@ -265,7 +265,7 @@ impl Bench {
         self.host.configure(&format!("firewall_backend = \"{backend}\"\n"))
     }
 
-    /// A command of our shell, whoever started the network.
+    /// A command of our shell, whichever daemon started the network.
     fn command(&self, words: &[&str]) -> Result<Run> {
         self.host.ours(words)
     }
@@ -403,7 +403,7 @@ impl Bench {
                 }
                 differences.push(format!("not {state:?}:\n{difference}"));
             }
-            // Processes end a moment after they were told to.
+            // Processes end some time after the signal.
             if Instant::now() > end {
                 return Err(Error::Wrong(format!("after {after}, {}", differences.join(""))));
             }

@@ -78,7 +78,7 @@ impl Daemon {
         let file = root.join("etc/libvirt/virtnetworkd.conf");
         let parent = file.parent().unwrap_or(&file);
         std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
-        #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+        #[expect(clippy::disallowed_methods, reason = "no reader yet")]
         std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string()))
             .map_err(Error::file(&file))?;
         program("oxivirt_leaseshelper")?;

@@ -19,7 +19,7 @@ ip address add "$ip/$mask" dev "$interface"
 env > "$LEASE"
 "#;
 
-/// What a DHCP server told a guest.
+/// The options that a DHCP server sent to a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The guest's address.
@@ -132,7 +132,7 @@ impl Guest {
         })
     }
 
-    /// The same with more arguments for the client; all that the server told, by udhcpc's names:
+    /// The same with more arguments for the client; all options of the server, by udhcpc's names:
     /// `ip`, `mask` (a prefix length), `router`, `dns`, `domain`, `lease` (seconds), `mtu`,
     /// `boot_file`, `siaddr` and so on.
     ///

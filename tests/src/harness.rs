@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_and_failed_tests_are_told_apart() {
+    fn ignored_and_failed_tests_are_distinguished() {
         let ignored = outcome(catch_unwind(|| ignore("no namespaces".to_owned())));
         assert!(matches!(
             ignored,

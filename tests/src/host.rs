@@ -102,7 +102,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// Makes the tables and chains of iptables, which stay once anybody has used them.
+/// Makes the tables and chains of iptables, which stay after their first use.
 const WARM_UP_IPTABLES: &str = "
 for program in iptables ip6tables; do
   while read -r table chain; do
@@ -210,7 +210,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Makes what stays behind once anybody has used iptables.
+    /// Creates what stays after the first use of iptables.
     ///
     /// # Errors
     /// iptables fails.
@@ -222,7 +222,7 @@ impl Host {
     ///
     /// # Errors
     /// The file cannot be written.
-    #[expect(clippy::disallowed_methods, reason = "a file of the test, which nobody reads yet")]
+    #[expect(clippy::disallowed_methods, reason = "a file of the test without a reader yet")]
     pub fn configure(&self, text: &str) -> Result<()> {
         let path = self.root.join("etc/libvirt/network.conf");
         let directory = path.parent().unwrap_or(&path);
@@ -381,7 +381,7 @@ impl Host {
     ///
     /// # Errors
     /// The file cannot be written.
-    #[expect(clippy::disallowed_methods, reason = "a file of the test, which nobody reads yet")]
+    #[expect(clippy::disallowed_methods, reason = "a file of the test without a reader yet")]
     pub fn document(&self, text: &str) -> Result<tempfile::NamedTempFile> {
         let file = tempfile::Builder::new()
             .prefix("oxivirt-document-")

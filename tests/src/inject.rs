@@ -119,7 +119,7 @@ impl Tracer {
         let moment = match ptrace::syscall_info(thread) {
             Ok(info) if info.op == ENTRY => Moment::Before,
             Ok(info) if info.op == EXIT => Moment::After,
-            // Killed by somebody else meanwhile.
+            // Killed by another process meanwhile.
             Ok(_) | Err(Errno::ESRCH) => return Ok(()),
             Err(error) => return Err(Error::system("cannot read a system call")(error)),
         };

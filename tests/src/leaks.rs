@@ -226,7 +226,7 @@ impl Upgrade {
     }
 }
 
-/// What is there beside what was before, when what was told to end has had its time.
+/// What exists beside what existed before, after processes that were signalled have ended.
 fn left(down: &Snapshot, host: &Host) -> Result<Vec<Change>> {
     let end = Instant::now() + PATIENCE;
     loop {

@@ -49,11 +49,11 @@ ip link set lo up
 /// A network namespace with a mount namespace of its own, inside a pid namespace.
 #[derive(Debug)]
 pub struct Netns {
-    /// `/proc/…/ns/net` as this process sees it; likewise the others.
+    /// `/proc/…/ns/net` as this process sees it; likewise the other namespaces.
     net: PathBuf,
     mnt: PathBuf,
     pid: PathBuf,
-    /// Ends when dropped. `None` for namespaces that somebody else holds.
+    /// Ends when dropped. `None` for namespaces of another holder.
     _holder: Option<Running>,
 }
 
@@ -207,7 +207,7 @@ impl Netns {
     /// [`Error::Wait`]
     pub fn wait_addresses(&self) -> Result<()> {
         wait_until("no tentative address", || {
-            // A bridge that nobody is attached to has no carrier, and keeps its for ever.
+            // A bridge without ports has no carrier, and its address stays tentative.
             let listed = self.sh("ip -6 -o address show up tentative")?;
             let links = self.sh("ip -o link show up")?;
             let waiting = |link: &str| {

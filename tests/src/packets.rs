@@ -2,8 +2,8 @@
 //!
 //! A data set is a directory with `topology.toml` (networks to start, hosts and the links they are
 //! on) and a table of expected results, one probe a row. The host that runs the networks is the
-//! router between all others; every host is a namespace. Which rules make the networks behave is
-//! nobody's business here: libvirt's and ours are judged by the same table.
+//! router between the rest; every host is a namespace. Which rules make the networks behave is
+//! irrelevant here: libvirt's and ours are judged by the same table.
 
 mod table;
 mod topology;
@@ -26,7 +26,7 @@ use crate::process::Running;
 ///
 /// Under libvirt's rules such packets arrive and their answers do not; ours stop them on the way
 /// there, so a rejection may take the place of the silence (deviation F7). For a NAT network these
-/// are packets with a source outside of its subnet: the others are let through and translated.
+/// are packets with a source outside of its subnet: the rest is accepted and translated.
 pub const ONE_WAY: &[(&str, &str)] = &[("lc0", "lb0"), ("ld0", "lb0"), ("la0spoof", "lb0")];
 
 /// How often a probe is asked again whose unexpected result may be chance.
@@ -82,7 +82,7 @@ struct Lab {
     topology: Topology,
     hosts: BTreeMap<String, Netns>,
     servers: Vec<Running>,
-    // Last, because the others are nested in it.
+    // Last, because the rest is nested in it.
     router: Host,
 }
 

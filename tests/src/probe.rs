@@ -75,7 +75,7 @@ impl FromStr for Protocol {
 /// One packet to send and wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
-    /// Tells questions apart.
+    /// Distinguishes requests.
     pub number: u32,
     /// Connection or datagram.
     pub protocol: Protocol,

@@ -61,7 +61,7 @@ impl Raw {
     /// Connects and says nothing.
     ///
     /// # Errors
-    /// Nobody listens.
+    /// No listener.
     pub fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).map_err(Error::file(path))?;
         let patience = Some(PATIENCE);

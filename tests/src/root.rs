@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A fresh directory, removed with everything below it when dropped.
 ///
-/// It can be traversed by everybody: dnsmasq reads its hosts files again as `nobody`.
+/// Every user can traverse it: dnsmasq reads its hosts files again as `nobody`.
 #[derive(Debug)]
 pub struct TempRoot(tempfile::TempDir);
 

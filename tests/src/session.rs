@@ -1,4 +1,4 @@
-//! One open connection that does as it is told, and says how long each call took.
+//! One open connection that executes commands and reports how long each call took.
 //!
 //! A session is a program inside the namespaces: `oxivirt-campaign session` for Oxivirt, with the embedded
 //! driver in its process, and a few lines of Python over libvirt's own library for libvirt. Both
@@ -43,7 +43,7 @@ impl Session {
         Self::begin(&Self::command(host)?)
     }
 
-    /// Opens a connection that hears of events.
+    /// Opens a connection that receives events.
     ///
     /// # Errors
     /// As [`Self::begin`].

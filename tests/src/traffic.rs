@@ -1,4 +1,4 @@
-//! A guest that talks to the outside without a pause, and tells what it lost.
+//! A guest that sends to the outside without a pause and reports its losses.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -20,7 +20,7 @@ pub struct Place {
     pub guest: Ipv4Addr,
 }
 
-/// A guest, somebody outside, and a stream between them.
+/// A guest, a peer outside, and a stream between them.
 #[derive(Debug)]
 pub struct Traffic {
     sender: Running,
@@ -43,7 +43,7 @@ pub struct Lost {
 }
 
 impl Traffic {
-    /// Attaches a guest to a bridge of a host and begins; `number` tells several apart.
+    /// Attaches a guest to a bridge of a host and begins; `number` distinguishes several.
     ///
     /// # Errors
     /// It cannot be attached, or does not reach the outside.
@@ -82,7 +82,7 @@ impl Traffic {
         text.trim().parse().map_err(wrong)
     }
 
-    /// Ends, and tells what got lost.
+    /// Stops the stream and returns the losses.
     ///
     /// # Errors
     /// The sender has died.

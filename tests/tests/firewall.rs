@@ -125,7 +125,7 @@ fn removal_after_everything_was_flushed() {
 }
 
 #[apply(scenario)]
-fn removal_leaves_the_rules_of_others() {
+fn removal_leaves_foreign_rules() {
     need(&[Need::Netns]);
     let host = host(
         "nft add table inet mine; nft add chain inet mine c; nft add rule inet mine c tcp dport 9999 drop",
@@ -136,7 +136,7 @@ fn removal_leaves_the_rules_of_others() {
     assert_eq!(listing(&host), before);
 }
 
-/// Damages the rules; only these bridges are told to be damaged.
+/// Damages the rules; only these bridges are reported as damaged.
 #[track_caller]
 fn check_verify(damage: &str, damaged: &[&str]) {
     need(&[Need::Netns]);

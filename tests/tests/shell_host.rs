@@ -39,7 +39,7 @@ fn a_network_is_healthy_and_its_plan_is_what_is_done() {
     assert_eq!(status["healthy"], true, "{status}");
     let graph = value(&["net-graph", "--format", "json"]);
     assert_eq!((&graph[0]["bridge"], &graph[0]["mode"]), (&"virbr0".into(), &"nat".into()));
-    // whoever drops what is forwarded is named
+    // the chain that drops forwarded packets is named
     netns
         .sh("nft add table ip other; nft 'add chain ip other f { type filter hook forward priority 0; policy drop; }'")
         .unwrap();
@@ -60,7 +60,7 @@ struct Watched {
 
 impl Watched {
     /// `heal` is the setting of that name.
-    #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+    #[expect(clippy::disallowed_methods, reason = "no reader yet")]
     fn new(heal: &str) -> Self {
         need(&[Need::Netns]);
         let root = TempRoot::new().unwrap();
@@ -94,7 +94,7 @@ impl Watched {
 }
 
 #[apply(scenario)]
-fn what_is_missing_is_told() {
+fn missing_parts_are_reported() {
     let watched = Watched::new("observe");
     let (code, status) = watched.status();
     assert_eq!((code, &status["healthy"], &status["last_heal"]), (0, &true.into(), &Value::Null));
@@ -120,7 +120,7 @@ fn what_is_missing_is_told() {
 }
 
 #[apply(scenario)]
-fn the_last_repair_is_told_until_the_network_stops() {
+fn the_last_repair_is_reported_until_the_network_stops() {
     let watched = Watched::new("repair");
     watched.daemon.netns().sh("ip address flush dev virbr0 scope global").unwrap();
     let repaired = || Ok(!watched.status().1["last_heal"].is_null());
@@ -135,7 +135,7 @@ fn the_last_repair_is_told_until_the_network_stops() {
 }
 
 #[apply(scenario)]
-fn what_a_take_over_would_change_is_told() {
+fn the_changes_of_a_take_over_are_listed() {
     let mut watched = Watched::new("repair");
     let root = watched.daemon.root().display().to_string();
     watched.daemon.stop().unwrap();

@@ -157,7 +157,7 @@ impl Group {
     /// Removes it and the groups below it. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// [`CgroupError::File`] with EBUSY if a process is in one of them; the others are removed.
+    /// [`CgroupError::File`] with EBUSY if a process is in one of them; the rest is removed.
     pub fn remove(&self) -> Result<()> {
         let mut result = Ok(());
         for directory in self.directories() {
@@ -215,7 +215,7 @@ fn inherit_cpuset(directory: &Path) -> Result<()> {
 }
 
 /// Offers controllers to the groups below, one at a time: a controller that the kernel refuses here, as
-/// others are used by processes in the group, leaves the rest usable.
+/// groups with processes are in use, leaves the rest usable.
 fn enable_controllers(directory: &Path, is_wanted: impl Fn(&str) -> bool) {
     let Ok(available) = fs::read_to_string(directory.join("cgroup.controllers")) else { return };
     for controller in available.split_whitespace().filter(|name| is_wanted(name)) {

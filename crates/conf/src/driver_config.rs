@@ -14,11 +14,11 @@ pub struct DriverConfig {
     /// `restore_sysctl`: whether settings of the whole host that the driver changed, as IP forwarding, go
     /// back with the last network that needs them. Libvirt leaves them on and does not know the key.
     pub restore_sysctl: bool,
-    /// What becomes of what others take from running networks. Not known to libvirt.
+    /// What the driver does when another program removes parts of a running network. Not known to libvirt.
     pub heal: Heal,
     /// What is done about filters of other programs that drop guests' packets. Not known to libvirt.
     pub firewall_coexist: Coexist,
-    /// Whether nobody else may change the driver's nftables table while the driver runs. Not known to
+    /// Whether only the driver may change its nftables table while it runs. Not known to
     /// libvirt.
     pub firewall_table_owner: bool,
 }

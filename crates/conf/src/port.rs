@@ -36,7 +36,7 @@ pub struct NetworkPortDef {
     pub class_id: u32,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
-    /// Whether the port is isolated from others.
+    /// Whether the port is isolated from other ports.
     pub isolated: Option<YesNo>,
     /// Whether the guest may set its receive filters.
     pub trust_guest_rx_filters: Option<YesNo>,

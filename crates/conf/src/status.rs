@@ -14,7 +14,7 @@ use crate::network::{Counters, Form, NetworkDef};
 use crate::node::{AttributeError, Node as _};
 use crate::scalar::{Base, wrapping};
 
-/// Name under which a network's removal is saved; others are not its own.
+/// Name under which a network's removal is saved; other names belong to other programs.
 const REMOVAL_NAME: &str = "fwRemoval";
 
 /// A running network.

@@ -120,7 +120,7 @@ pub enum VirtualPortError {
         /// The network's or port group's.
         second: String,
     },
-    /// A parameter that the type needs and nobody gave.
+    /// A parameter that the type requires and the document lacks.
     #[error("missing {parameter} in <virtualport type='{kind}'>")]
     Missing {
         /// The parameter.
@@ -283,7 +283,7 @@ impl VirtualPort {
         take(&mut self.profile_id, other.profile_id.as_ref(), Parameter::ProfileId)
     }
 
-    /// Gives identities to whoever needs one.
+    /// Generates the identifiers that the type requires.
     ///
     /// # Errors
     /// [`VirtualPortError::Missing`] if something is missing that cannot be made up.

@@ -3,7 +3,7 @@
 //! The map is a directory of XML files that libvirt installs (`/usr/share/libvirt/cpu_map`): every feature
 //! with the CPUID or MSR bits it stands for, every model with its features. [`CpuMap`] reads it;
 //! [`CpuMap::decode`] finds the model that describes a processor with the fewest additional features,
-//! [`CpuMap::compare`] tells whether a host can run a guest CPU, [`CpuMap::baseline`] finds a CPU that
+//! [`CpuMap::compare`] checks whether a host can run a guest CPU, [`CpuMap::baseline`] finds a CPU that
 //! several hosts have.
 //!
 //! This crate is pure: the caller reads the files and the CPUID of its host.

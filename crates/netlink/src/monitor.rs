@@ -1,8 +1,8 @@
-//! Hearing of changes that others make: of nftables rules, of links, of addresses.
+//! Notifications of changes to nftables rules, links and addresses.
 //!
-//! The kernel tells of a flushed rule set with a message for every object. A socket filter lets only the
-//! last one through, which tells the number of the new generation; so a flush is one message, and none
-//! is lost in the crowd.
+//! The kernel reports a flushed rule set with one message per object. A socket filter passes only the
+//! last one, which has the number of the new generation, so that a flush is one message and cannot
+//! overflow the socket.
 //!
 //! nfnetlink: linux/netfilter/nf_tables.h; rtnetlink(7)
 
@@ -30,15 +30,15 @@ const DELETE_ADDRESS: u16 = 21;
 /// `AF_BRIDGE`: a message about a port of a bridge, not about the link.
 const FAMILY_BRIDGE: u8 = 7;
 
-/// Something changed.
+/// A change of the host's network configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Somebody committed a transaction of nftables; this is the generation since.
+    /// A transaction of nftables was committed; this is the new generation.
     Rules {
         /// Its number.
         generation: u32,
     },
-    /// A link is there, or is another now.
+    /// A link was created or changed.
     Link {
         /// Its name.
         name: String,
@@ -187,7 +187,7 @@ fn link_change((kind, body): (u16, &[u8])) -> Option<Change> {
         NEW_LINK | DELETE_LINK => {
             let family = *body.first()?;
             if ![0, FAMILY_BRIDGE].contains(&family) {
-                // About the link's IP settings; of what it is a port, such a message does not tell.
+                // A message about the link's IP settings has no information about its bridge.
                 let index = body.get(4..8)?.first_chunk()?;
                 return Some(Change::Address { link: u32::from_ne_bytes(*index) });
             }

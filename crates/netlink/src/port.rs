@@ -48,7 +48,7 @@ pub struct PortSettings {
 impl PortSettings {
     /// The settings in the attributes of a message about a link.
     ///
-    /// A message of family `AF_BRIDGE` has them at one place, all others at another.
+    /// A message of family `AF_BRIDGE` has them in `IFLA_PROTINFO`, any other in `IFLA_LINKINFO`.
     #[must_use]
     pub(crate) fn of_attributes(attributes: &[u8]) -> Self {
         let mut settings = Self::default();
@@ -154,7 +154,7 @@ impl Handle {
     /// Sets what [`PortSettings::difference`] found on the port with this index.
     ///
     /// # Errors
-    /// [`NetlinkError::Refused`] if the kernel refuses a setting; others may be set then.
+    /// [`NetlinkError::Refused`] if the kernel refuses a setting; earlier ones may have been set.
     pub async fn set_port(&self, index: u32, settings: &PortSettings) -> Result<(), NetlinkError> {
         if !settings.attributes.is_empty() {
             let kind = PROTOCOL_INFO | NLA_F_NESTED;

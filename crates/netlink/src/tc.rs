@@ -44,7 +44,7 @@ pub struct Class {
     pub parent: u16,
     /// Bytes a second that it has in any case.
     pub rate: u64,
-    /// Bytes a second that it may have if others leave them.
+    /// Bytes a second that it may borrow from unused bandwidth.
     pub ceiling: u64,
     /// Bytes that may go at once; a packet if absent.
     pub burst: Option<u64>,

@@ -1,13 +1,13 @@
-//! What rules have counted.
+//! Packet and byte counters of rules.
 
 /// What a rule does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
-    /// It goes on.
+    /// The packet is accepted.
     Pass,
-    /// It does not, and its sender is told.
+    /// It is dropped and an ICMP error goes to its sender.
     Reject,
-    /// It gets another address.
+    /// Its address is translated.
     Translate,
 }
 
@@ -28,7 +28,7 @@ impl Action {
 pub struct RuleCount {
     /// The chain it is in.
     pub chain: String,
-    /// The link it is about, if its chain does not tell.
+    /// The link that it matches, unless the chain implies it.
     pub link: Option<String>,
     /// What it does.
     pub action: Action,

@@ -1,9 +1,9 @@
 //! iptables rules as values.
 //!
-//! A [`Rule`] is told as the words libvirt uses, which are also what is saved for its removal. What
-//! `iptables-save` lists is in another spelling; [`Listing`] compares both in a form that is neither's.
-//! [`script`] is the one transaction for `iptables-restore` that takes rules away and adds others,
-//! whatever is there: chains that are missing are made, rules that are gone are left out.
+//! A [`Rule`] holds the arguments that libvirt passes to `iptables`; the same arguments are saved for its
+//! removal. `iptables-save` prints rules in another spelling; [`Listing`] normalizes both before it
+//! compares them. [`script`] is the one transaction for `iptables-restore` that deletes and adds rules
+//! from any state: it creates missing chains and leaves out rules that do not exist.
 //!
 //! Nothing here runs a program; see [`super::xtables`].
 //!
@@ -241,7 +241,7 @@ impl Listing {
         self.chains.values().flatten().any(|rule| rule.refers_to(target))
     }
 
-    /// Whether all of our chains of a table are used by nobody, once `gone` rules are out of them.
+    /// Whether no rule uses our chains of a table once the `gone` rules are deleted.
     fn is_unused(&self, table: &str, chain: &str, gone: usize) -> bool {
         let is_empty = self.chain(table, chain).is_some_and(|rules| rules.len() == gone);
         let of_table = self.chains.iter().filter(|((other, _), _)| other == table);
@@ -257,7 +257,7 @@ fn targets(table: &str, parent: &str) -> Vec<&'static str> {
     ours.map(|shared| shared.2).collect()
 }
 
-/// What becomes of shared chains that nobody uses any more.
+/// What happens to shared chains without users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unused {
     /// They stay.
@@ -337,7 +337,7 @@ fn delete_rules<'a>(
     gone
 }
 
-/// Lines that delete shared chains which nobody uses any more.
+/// Lines that delete shared chains without users.
 fn delete_chains(
     listing: &Listing,
     table: &str,

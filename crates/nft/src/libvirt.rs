@@ -1,8 +1,8 @@
-//! What libvirt's nftables backend leaves in the kernel for a network, told by what the rules say.
+//! Finds the rules that libvirt's nftables backend made for a network.
 //!
-//! libvirt saves handles to delete its rules by. Those are of no use once the table was made anew:
-//! they may be the handles of another network's rules by then. So its rules are found by the bridge
-//! they name, by the subnets they translate, and by links that are no more.
+//! libvirt saves the handles of its rules. After the table was recreated a handle can belong to a
+//! rule of another network, so the rules are identified by the bridge that they name, by the subnets
+//! that they translate, and by links that no longer exist.
 //!
 //! libvirt 11.3.0: src/network/network_nftables.c
 
@@ -28,7 +28,7 @@ pub struct NetworkRules {
     pub subnets: Vec<IpNet>,
 }
 
-/// A rule of one of libvirt's tables, as far as it tells whose it is.
+/// The parts of a rule in one of libvirt's tables that identify its network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleState {
     /// Its chain.
@@ -46,9 +46,9 @@ pub struct RuleState {
 }
 
 impl RuleState {
-    /// Whether the rule is of a network whose bridge has this index, or of nobody any more.
+    /// Whether the rule belongs to a network whose bridge has this index, or to a link that is gone.
     ///
-    /// `exists` tells whether a link has an index.
+    /// `exists` returns whether a link has an index.
     #[must_use]
     pub fn is_of(
         &self,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_told_by_what_they_say() {
+    fn rules_are_identified_by_links_and_subnets() {
         let network = NetworkRules {
             bridge: "virbr0".parse().unwrap(),
             subnets: vec!["10.0.0.1/24".parse().unwrap()],
@@ -91,7 +91,7 @@ mod tests {
         check(RuleState { source: Some(subnet), ..rule(NAT) }, true);
         let wider = "10.0.0.0/16".parse().ok();
         check(RuleState { source: wider, ..rule(NAT) }, false);
-        // Another network's way to this one, by a rule of somebody else.
+        // Traffic from another network to this one, in that network's rule.
         check(RuleState { in_link: Some(6), source: Some(subnet), ..rule("guest_output") }, false);
         check(rule(FORWARD), false);
         check(RuleState { in_link: Some(5), ..rule(FORWARD) }, false);

@@ -17,7 +17,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The same with the table as this process's own, or as anybody's, or whoever's it is already.
+    /// The same transaction with the table owned by this process, or without an owner.
     #[must_use]
     pub fn with_owner(mut self, is_owned: bool) -> Self {
         for change in &mut self.changes {
@@ -48,9 +48,9 @@ impl Transaction {
 pub enum Change {
     /// Create the table.
     AddTable,
-    /// Create the table as one that nobody else can change as long as this process has its socket open,
-    /// and that stays when the socket is closed; or take such a table over that is nobody's (flags
-    /// `owner` and `persist`, Linux 6.9).
+    /// Create the table with the flags `owner` and `persist` (Linux 6.9): only this process can change
+    /// it while its socket is open, and it stays when the socket is closed. An orphaned table with
+    /// these flags is adopted.
     AddOwnedTable,
     /// Delete the table with all it holds.
     DeleteTable,
@@ -70,7 +70,7 @@ pub enum Change {
         /// Shown by `nft list`; cannot be changed while the chain exists.
         comment: Option<String>,
     },
-    /// Create a chain that is nobody's own: it stays when what refers to it goes.
+    /// Create a chain that several networks share: it stays when the rules that refer to it go.
     AddSharedChain {
         /// Name of the chain.
         name: String,

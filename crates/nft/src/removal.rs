@@ -22,7 +22,7 @@ use oxivirt_types::link_name::LinkName;
 pub struct Removal {
     /// Name of the table (family `inet`).
     pub table: String,
-    /// Chains of others that the elements name, and that stay.
+    /// Foreign chains that the elements name; they stay.
     pub shared: Vec<String>,
     /// Chains, in the order in which they were added.
     pub chains: Vec<String>,

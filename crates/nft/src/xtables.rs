@@ -1,8 +1,8 @@
 //! Running `iptables-save` and `iptables-restore`.
 //!
-//! A change is one process per family that lists and one that changes. It is made from what is there,
-//! so it is made anew if somebody was faster; changes of this process wait for each other. The lock
-//! that the legacy programs take is waited for, but not for ever.
+//! A change is one process per family that lists and one that changes. It is computed from the
+//! listed rules and computed again if another process changed them in between; changes of this process
+//! are serialized. The wait for the lock of the legacy programs is bounded.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use super::model::Family;
 use oxivirt_sys::command::{self, Command, CommandError};
 
 /// How long the lock of the legacy programs is waited for, in seconds.
-const LOCK_PATIENCE: &str = "10";
-/// How often a change is made anew because somebody else changed something.
+const LOCK_TIMEOUT: &str = "10";
+/// How often a change is computed again after a change by another process.
 const ATTEMPTS: usize = 4;
 
 /// What can go wrong with iptables.
@@ -130,7 +130,7 @@ impl Xtables {
     }
 
     async fn restore(&self, family: Family, script: String) -> Result<(), XtablesError> {
-        let arguments = ["-w", LOCK_PATIENCE, "--noflush"];
+        let arguments = ["-w", LOCK_TIMEOUT, "--noflush"];
         let command = self.command(family, "restore")?.args(arguments).stdin(script.into_bytes());
         let output = command.run().await?;
         if output.status.success() {

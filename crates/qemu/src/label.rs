@@ -188,7 +188,7 @@ impl LabeledFile {
         self.set(USERS, &count).map(|_| ())
     }
 
-    /// Counts down; returns the owner that gets the file back, `None` while others use it.
+    /// Counts down; returns the owner that gets the file back, `None` while another guest uses it.
     fn forget(&self) -> Result<Option<Owner>, LabelError> {
         let users = self.users()?;
         if users > 1 {

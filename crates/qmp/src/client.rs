@@ -1,6 +1,6 @@
 //! The client: one connection to the monitor of one QEMU.
 //!
-//! A task owns the socket and never waits for anybody but the socket: replies go to the calls that
+//! A task owns the socket and waits only for the socket: replies go to the calls that
 //! wait for them, events to a bounded queue. Calls only put their bytes into a queue and wait for
 //! their reply, each with its own deadline. So a QEMU that hangs holds up nothing but the calls
 //! made to it.
@@ -42,7 +42,7 @@ pub struct Options {
     /// Time for a reply unless the call sets another; also for connecting.
     pub deadline: Duration,
     /// Whether out-of-band execution is enabled when QEMU offers it. QEMU then reads up to eight
-    /// commands ahead, and executes [`Request::out_of_band`] ones although others are running.
+    /// commands ahead, and executes [`Request::out_of_band`] ones while other commands run.
     pub oob: bool,
 }
 

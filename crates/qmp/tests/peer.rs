@@ -224,7 +224,7 @@ async fn a_peer_that_does_not_reply_is_unresponsive_until_it_does() {
     let expected = Duration::from_secs(3);
     assert!(matches!(error, QmpError::Timeout { after, .. } if after == expected), "{error:?}");
     assert!(monitor.is_unresponsive());
-    // The late reply belongs to nobody, but it is a sign that QEMU works.
+    // No call waits for the late reply, but it shows that QEMU works.
     let late = peer.command().await;
     let answer = async {
         peer.answer(&late, json!({})).await;

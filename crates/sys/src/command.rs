@@ -185,7 +185,7 @@ pub fn find_in_path(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(search_path).map(|dir| dir.join(name)).find(|path| is_executable(path))
 }
 
-/// Whether `path` is a file that somebody may execute.
+/// Whether `path` is a file with an execute bit.
 #[must_use]
 pub fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)

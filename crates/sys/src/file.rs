@@ -74,11 +74,11 @@ impl FileError {
 pub enum Durability {
     /// Written to the disk, with its directory entry, before the call returns.
     Synced,
-    /// Made anew whenever it is needed; only has to be complete for whoever reads it.
+    /// Written again at every start; readers only need a complete file.
     Regenerated,
 }
 
-/// Replaces a file: whoever opens `path` finds the old content or the new, never a mixture.
+/// Replaces a file atomically: a reader of `path` sees the old content or the new.
 ///
 /// The content goes to `path` with `.new` appended, which is then renamed (libvirt:
 /// `virFileRewrite`). The mode is set exactly, whatever the process's umask.
@@ -196,7 +196,7 @@ pub fn create_dir(path: &Path) -> Result<(), FileError> {
         .map_err(|source| FileError::CreateDir { path: path.to_owned(), source })
 }
 
-/// Removes a file; tells whether there was one.
+/// Removes a file; returns whether it existed.
 ///
 /// # Errors
 /// [`FileError::Remove`] for any reason but the file's absence.

@@ -39,7 +39,7 @@ pub enum FirewalldError {
     Deadline(Duration),
 }
 
-/// What firewalld knows.
+/// Zones and policies of firewalld.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// The names of its zones.
@@ -62,13 +62,13 @@ impl Firewalld {
     /// What it knows; `None` if there is no system bus or no firewalld on it.
     ///
     /// # Errors
-    /// [`FirewalldError`] if it runs and does not tell, each of two questions within `patience`.
-    pub async fn known(&self, patience: Duration) -> Result<Option<Known>> {
+    /// [`FirewalldError`] if it runs but does not answer each of two calls within `timeout`.
+    pub async fn known(&self, timeout: Duration) -> Result<Option<Known>> {
         if !self.is_active().await {
             return Ok(None);
         }
-        let zones = self.call(patience, ZONE, "getZones", &()).await?;
-        let policies = match self.call(patience, POLICY, "getPolicies", &()).await {
+        let zones = self.call(timeout, ZONE, "getZones", &()).await?;
+        let policies = match self.call(timeout, POLICY, "getPolicies", &()).await {
             Err(FirewalldError::Refused { .. }) => Vec::new(),
             other => other?,
         };
@@ -99,8 +99,8 @@ impl Firewalld {
     ///
     /// # Errors
     /// [`FirewalldError`]
-    pub async fn zones_of_links(&self, patience: Duration) -> Result<BTreeMap<String, String>> {
-        let zones: ActiveZones = self.call(patience, ZONE, "getActiveZones", &()).await?;
+    pub async fn zones_of_links(&self, timeout: Duration) -> Result<BTreeMap<String, String>> {
+        let zones: ActiveZones = self.call(timeout, ZONE, "getActiveZones", &()).await?;
         let links = zones.into_iter().flat_map(|(zone, mut members)| {
             let links = members.remove("interfaces").unwrap_or_default();
             links.into_iter().map(move |link| (link, zone.clone()))
@@ -126,9 +126,9 @@ impl Firewalld {
         self.call::<_, String>(DEADLINE, ZONE, "removeInterface", &("", link)).await.map(drop)
     }
 
-    /// Calls `told` whenever firewalld has forgotten what it was told: it has read its configuration
-    /// again, or is new. Ends with the bus; at once if there is none.
-    pub async fn on_reload(&self, told: impl Fn() + Send + Sync) {
+    /// Calls `on_loss` whenever firewalld has lost its runtime configuration: after a reload or a
+    /// restart. Returns when the bus connection ends, immediately if there is no bus.
+    pub async fn on_reload(&self, on_loss: impl Fn() + Send + Sync) {
         let Ok(connection) = self.connection().await else { return };
         let Ok((reloads, owners)) = rules() else { return };
         let reloads = MessageStream::for_match_rule(reloads, &connection, None).await;
@@ -143,7 +143,7 @@ impl Firewalld {
         });
         let mut signals = futures::stream::select(reloads, owners);
         while signals.next().await.is_some() {
-            told();
+            on_loss();
         }
     }
 

@@ -1,4 +1,4 @@
-//! The file that tells who holds a resource, and holds it.
+//! Pid files: a file whose lock is held by the process that it names.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -19,12 +19,12 @@ const INHERITED: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PidFileError {
-    /// Somebody else holds it.
+    /// Another process holds the lock.
     #[error("'{path}' is held by {holder}")]
     Held {
         /// The file.
         path: PathBuf,
-        /// Pid and program name, as far as they can be told.
+        /// Pid and program name, if known.
         holder: String,
     },
     /// The file cannot be opened, locked or written.
@@ -41,7 +41,7 @@ pub enum PidFileError {
 /// A locked pid file; released and removed on drop, released by the kernel if the process dies.
 ///
 /// The lock is on byte 0. It is owned by the open file, not by the process, so that it also excludes
-/// others in the same process; it excludes libvirt's process-owned lock and is excluded by it
+/// a second lock in the same process; it excludes libvirt's process-owned lock and is excluded by it
 /// (libvirt: `virPidFileAcquirePath`; fcntl(2), "Open file description locks").
 #[derive(Debug)]
 pub struct PidFile {
@@ -71,7 +71,7 @@ impl PidFile {
                 .open(path)
                 .map_err(fail)?;
             if !lock(&file).map_err(fail)? {
-                let holder = Holder::read(&mut file);
+                let holder = LockOwner::read(&mut file);
                 if holder.is_gone() && Instant::now() < end {
                     thread::sleep(Duration::from_millis(1));
                     continue;
@@ -97,12 +97,12 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(path = %self.path.display(), %error, "pid file left behind");
+            tracing::debug!(path = %self.path.display(), %error, "cannot remove the pid file; the next process overwrites it");
         }
     }
 }
 
-/// Locks byte 0 for writing; `false` if somebody else has.
+/// Locks byte 0 for writing; `false` if another process has the lock.
 fn lock(file: &File) -> io::Result<bool> {
     let request = libc::flock {
         l_type: lock_constant(libc::F_WRLCK),
@@ -123,10 +123,10 @@ fn lock_constant<T: TryInto<i16>>(value: T) -> i16 {
     value.try_into().unwrap_or_default()
 }
 
-/// Who wrote the file that somebody has locked.
-struct Holder(Option<u32>);
+/// The process that wrote a locked file.
+struct LockOwner(Option<u32>);
 
-impl Holder {
+impl LockOwner {
     fn read(file: &mut File) -> Self {
         let mut text = String::new();
         let read = file.read_to_string(&mut text);
@@ -139,7 +139,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(pid) = self.0 else {
             return f.write_str("another process");
@@ -151,7 +151,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Reads a pid file that somebody else wrote; `None` if there is none or it holds no pid.
+/// Reads a pid file of another process; `None` if there is none or it holds no pid.
 #[must_use]
 pub fn read(path: &Path) -> Option<u32> {
     let content = super::file::read(path, 64).ok()??;

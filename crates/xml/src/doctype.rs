@@ -134,7 +134,7 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
-    /// A literal in which character references are resolved and all others are left alone.
+    /// A literal in which character references are resolved and entity references are kept.
     fn entity_value(&mut self) -> Result<String> {
         let start = self.pos;
         let literal = self.literal()?;

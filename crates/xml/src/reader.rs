@@ -519,7 +519,7 @@ fn local(tag: &str) -> &str {
     split_name(tag).map_or(tag, |(_, local)| local)
 }
 
-/// Every line end is a line feed to whoever reads the content.
+/// Every line end becomes a line feed (XML 1.0, 2.11).
 fn normalize_lines(text: &str) -> Cow<'_, str> {
     if text.contains('\r') {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))

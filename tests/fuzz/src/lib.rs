@@ -1,4 +1,4 @@
-//! What is fuzzed: everything that reads text somebody else wrote.
+//! What is fuzzed: everything that reads untrusted text.
 //!
 //! A target takes bytes and panics if a promise is broken. Beside not crashing, what was read has
 //! to be written so that reading it again gives the same.

@@ -17,7 +17,7 @@ use crate::raw::{self, Raw};
 
 /// How long each load is kept up.
 const TIME: Duration = Duration::from_millis(1500);
-/// Rounds, of which the best counts: others disturb, nobody helps.
+/// Rounds; the best counts, because other processes only slow a round down.
 const ROUNDS: usize = 3;
 /// Networks of the long list.
 const NETWORKS: usize = 1000;

@@ -17,7 +17,7 @@ use crate::{Netns, Snapshot};
 const NETWORK: &str = include_str!("../../data/networks/default.xml");
 const NAME: &str = "default";
 const BRIDGE: &str = "virbr0";
-/// The host's own address towards the outside, and that of somebody there.
+/// The host's own address towards the outside, and that of a peer there.
 const UPLINK: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 /// The name that the edit adds to the network's DNS.

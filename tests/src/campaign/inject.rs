@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::inject::trace;
 use crate::process::Run;
 
-#[expect(clippy::disallowed_methods, reason = "nobody reads the report before this program's end")]
+#[expect(clippy::disallowed_methods, reason = "the report is read after this program's end")]
 pub(super) fn run(words: &[String]) -> Result<bool> {
     let mut arguments = words.iter();
     let usage =

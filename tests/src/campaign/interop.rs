@@ -119,7 +119,7 @@ fn documents() -> Result<TempRoot> {
         ("bad.xml", "<network><name>bad</name><forward mode='odd'/></network>\n"),
     ] {
         let path = dir.join(name);
-        #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+        #[expect(clippy::disallowed_methods, reason = "no reader yet")]
         std::fs::write(&path, text).map_err(Error::file(&path))?;
     }
     Ok(dir)
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_found_and_told() {
+    fn differences_are_found_and_reported() {
         assert!(diff("a\nb\nc", "a\nb\nc").is_empty());
         assert_eq!(diff("a\nb\nc", "a\nx\nc"), ["- b", "+ x"]);
         assert_eq!(diff("a\nb\nc", "a\nc"), ["- b"]);

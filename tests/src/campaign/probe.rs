@@ -2,7 +2,7 @@
 //!
 //! What runs until its input ends: `oxivirt-campaign probe serve ADDRESS…` answers, `occupy ADDRESS:PORT`
 //! holds a port, `stream ADDRESS` sends numbered datagrams, `count ADDRESS` counts them, `flood ADDRESS
-//! KILOBYTES` sends as fast as it is told to, `resolver accept|refuse` stands in for the host's
+//! KILOBYTES` sends at the given rate, `resolver accept|refuse` stands in for the host's
 //! resolver, `firewalld FILE ZONE… [- POLICY…]` for its firewalld,
 //! `polkit FILE ACTION[=NETWORK]…` for its policy. What ends by itself: `ask` reads questions, one a
 //! line, and prints what became of them, `meter ADDRESS MILLISECONDS` measures a flood, `dhcp6

@@ -2,7 +2,7 @@
 //!
 //! `text`, `json` and `words` print them, a network at a time, in the language of `nft(8)`, as
 //! documents for `nft -j -f -`, or as the words of the saved removal. `load` and `remove` change the
-//! network namespace it runs in, `verify` tells for each network whether its rules are complete.
+//! network namespace it runs in, `verify` prints for each network whether its rules are complete.
 
 use std::error::Error;
 

@@ -60,10 +60,10 @@ struct Session {
 }
 
 impl Session {
-    async fn open(uri: &str, hears: bool) -> Result<Self> {
+    async fn open(uri: &str, with_events: bool) -> Result<Self> {
         let connect = Connect::new(Arc::new(driver(&uri.parse()?).await?), Access::ReadWrite);
         let heard = Arc::new(Mutex::default());
-        if hears {
+        if with_events {
             for id in [
                 NetworkEventId::Lifecycle,
                 NetworkEventId::Healed,
@@ -71,8 +71,8 @@ impl Session {
                 NetworkEventId::Lease,
             ] {
                 let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&heard);
-                let hear = move |event: &NetworkEvent| lock(&heard).push(told(event));
-                connect.network_event_register(None, id, Box::new(hear)).await?;
+                let record = move |event: &NetworkEvent| lock(&heard).push(event_line(event));
+                connect.network_event_register(None, id, Box::new(record)).await?;
             }
         }
         Ok(Self { connect, heard })
@@ -110,7 +110,7 @@ fn lock(heard: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn told(event: &NetworkEvent) -> String {
+fn event_line(event: &NetworkEvent) -> String {
     let name = &event.network().name;
     match event {
         NetworkEvent::Lifecycle { event, .. } => format!("{name} {event:?}").to_lowercase(),

@@ -29,13 +29,13 @@ use tokio::task::JoinSet;
 
 /// Calls that wait for an answer at the same time.
 const AT_ONCE: usize = 64;
-/// Inotify instances of a user on a system that nobody changed.
+/// Inotify instances of a user by the kernel's default.
 const INOTIFY_LIMIT: usize = 128;
 const HOST: &str = "<host ip='10.250.0.1'><hostname>new</hostname></host>";
 
 /// What both do, in this order.
 const PHASES: [&str; 7] = ["define", "start", "restart", "list", "update", "destroy", "undefine"];
-/// After these the process waits to be told to go on.
+/// After these the process waits for a line on standard input.
 const PAUSES: [&str; 2] = ["start", "restart"];
 
 /// The same over libvirt's library, with as many threads as help it.

@@ -1,4 +1,4 @@
-//! Traffic that tells what it lost.
+//! Traffic that reports its losses.
 //!
 //! `oxivirt-campaign traffic serve ADDRESS:PORT` answers TCP streams with what it gets, until its input ends;
 //! `oxivirt-campaign traffic send ADDRESS:PORT` sends an ICMP echo request every 2 ms and a few bytes on a stream
@@ -141,7 +141,7 @@ fn answers(socket: &OwnedFd, stop: &AtomicBool) -> usize {
     }
 }
 
-/// Sends and gets back, until told to stop: the longest time that took, and whether all came back.
+/// Sends and receives until stopped; returns the longest round trip and whether every packet came back.
 fn exchange(mut stream: TcpStream, stop: &AtomicBool) -> (Duration, String) {
     let mut longest = Duration::ZERO;
     let mut number: u64 = 0;

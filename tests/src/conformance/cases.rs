@@ -85,7 +85,7 @@ struct Toml {
     firewall: Vec<Row>,
 }
 
-/// One case. Which keys are set depends on its kind; `README.md` of the data tells their meaning.
+/// One case. Which keys are set depends on its kind; `README.md` of the data documents them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Row {
@@ -98,7 +98,7 @@ pub(super) struct Row {
     pub(super) expect: String,
     /// Error number.
     pub(super) error_code: Option<i32>,
-    /// Error number of a row that also tells the message.
+    /// Error number of a row that also has the message.
     pub(super) code: Option<i32>,
     /// How the message of an error ends.
     pub(super) message: Option<String>,
@@ -312,9 +312,9 @@ impl Row {
             Ok(_) if must_refuse => Some(String::from("accepted what has to be refused")),
             Err(refused) => {
                 let found = (Some(refused.code), Some(refused.domain));
-                let told = self.message.as_deref().zip(self.code);
+                let expected = self.message.as_deref().zip(self.code);
                 let as_recorded = self.expect != "ok"
-                    && match told {
+                    && match expected {
                         Some((message, code)) => {
                             refused.code == code && refused.message.ends_with(message)
                         }

@@ -28,7 +28,7 @@ pub enum Suite {
     NetworkPort,
     /// Status documents loaded and saved.
     NetworkStatus,
-    /// What dnsmasq is told.
+    /// dnsmasq's configuration files.
     DnsmasqConf,
     /// Rules of the iptables backend.
     Firewall,

@@ -30,7 +30,7 @@ pub enum Moment {
 pub struct Call {
     /// Name of the system call.
     pub name: String,
-    /// What it acts on, as far as that can be told: a path, `socket`, `pipe`.
+    /// What it acts on, if known: a path, `socket`, `pipe`.
     pub object: String,
     /// When the process is killed.
     pub moment: Moment,

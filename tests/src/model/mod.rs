@@ -81,7 +81,7 @@ pub enum Impact {
     Both,
 }
 
-/// What somebody else takes away.
+/// What another program removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Loss {
     /// All firewall rules.
@@ -99,7 +99,7 @@ pub enum Loss {
 pub enum Operation {
     /// A call on a network.
     Call(u8, Call),
-    /// The driver ends in the middle of a call and starts again; the number tells how late.
+    /// The driver ends in the middle of a call and starts again; the number is the kill point.
     Crash(u8, Call, u8),
     /// The driver ends and starts again.
     Restart,

@@ -71,7 +71,7 @@ impl Row {
         self.from.ends_with(SPOOFED)
     }
 
-    /// The address that the router is told to send from.
+    /// The source address that the router is asked to use.
     pub(super) fn router_address(&self) -> Result<Option<IpAddr>> {
         let inner = self.from.strip_prefix(ROUTER).and_then(|rest| rest.strip_prefix('['));
         let Some(inner) = inner else { return Ok(None) };

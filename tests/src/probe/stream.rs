@@ -36,11 +36,11 @@ fn failed(what: &str) -> impl FnOnce(std::io::Error) -> Error {
 /// Whether standard input has ended, kept up to date by a thread.
 fn input_end() -> Arc<AtomicBool> {
     let ended = Arc::new(AtomicBool::new(false));
-    let tell = Arc::clone(&ended);
+    let flag = Arc::clone(&ended);
     thread::spawn(move || {
         // An error ends it just as the end of the input does.
         std::io::stdin().read_to_end(&mut Vec::new()).ok();
-        tell.store(true, Ordering::Release);
+        flag.store(true, Ordering::Release);
     });
     ended
 }

@@ -25,7 +25,7 @@ const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
 /// the hardware address that answers.
 ///
 /// # Errors
-/// No device, or nobody answers.
+/// No device, or no answer.
 pub fn arp(device: &Path, mac: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> Result<()> {
     let failed = Error::file(device);
     let mut options = OpenOptions::new();

@@ -22,7 +22,7 @@ ip -4 -j rule show; part
 ip -6 -j rule show; part
 nft -j list ruleset; part
 tc -j qdisc show; part
-# Listing legacy tables would load their modules where nobody uses them.
+# Listing legacy tables would load modules that are not in use.
 if [ -s /proc/net/ip_tables_names ]; then iptables-legacy-save; fi
 if [ -s /proc/net/ip6_tables_names ]; then ip6tables-legacy-save; fi
 part

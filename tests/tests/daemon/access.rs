@@ -96,16 +96,16 @@ fn a_client_does_what_the_policy_lets_it_do() {
     guarded.refused(&["net-info", "blue"]);
     guarded.refused(&["net-start", "blue"]);
     let calls = guarded.calls();
-    // Nobody is asked for a password, and the network is the one that is meant.
+    // No password prompt, and the identity is that of the network in the call.
     assert!(calls.contains("org.libvirt.api.network.start 'red' 0 yes"), "{calls}");
     assert!(calls.contains("org.libvirt.api.network.stop 'red' 0 no"), "{calls}");
-    // What is not there is so for everybody.
+    // A missing object is reported as missing, not as denied.
     let finished = oxish(&guarded.daemon, &["net-info", "green"]);
     assert!(finished.stderr.contains("no network with matching name"), "{}", finished.stderr);
 }
 
 #[apply(scenario)]
-fn what_a_client_may_not_know_of_is_not_listed() {
+fn hidden_networks_are_not_listed() {
     let guarded = Guarded::new(&OPERATOR);
     assert_eq!(guarded.done(&["net-list", "--all", "--name"]).trim(), "red");
 }
@@ -123,7 +123,7 @@ fn a_name_that_the_client_makes_up_is_of_no_use() {
 }
 
 #[apply(scenario)]
-fn without_a_policy_nobody_does_anything() {
+fn without_a_policy_every_call_is_denied() {
     need(&[Need::Netns, Bus::NEED]);
     let netns = Netns::new().unwrap();
     let bus = Bus::on(&netns).unwrap();

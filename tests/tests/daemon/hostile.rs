@@ -1,4 +1,4 @@
-//! Clients that mean harm, or do it: the daemon stays, others get answers, memory comes back.
+//! Hostile and broken clients: the daemon keeps running, other clients get answers, memory is released.
 
 use std::thread;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn define(daemon: &Daemon, name: &str) {
 }
 
 #[apply(scenario)]
-fn rubbish_harms_nobody() {
+fn invalid_packets_affect_no_other_client() {
     let daemon = daemon();
     let before = memory_kib(&daemon);
     let mut rng = StdRng::seed_from_u64(7);
@@ -127,7 +127,7 @@ fn ten_thousand_clients_come_and_go() {
 }
 
 #[apply(scenario)]
-fn those_who_do_not_read_keep_nobody_waiting() {
+fn clients_that_do_not_read_block_no_other_client() {
     let daemon = daemon();
     define(&daemon, "deaf");
     let before = memory_kib(&daemon);
@@ -142,7 +142,7 @@ fn those_who_do_not_read_keep_nobody_waiting() {
         })
         .collect();
     while greedy.send(&many).is_ok() {}
-    // one wants to hear of everything and never reads it
+    // one registers for every event and never reads
     let mut deaf = Raw::open(&daemon.socket()).unwrap();
     deaf.ask(raw::REGISTER, 2, &[0; 8]).unwrap();
     let mut busy = Raw::open(&daemon.socket()).unwrap();

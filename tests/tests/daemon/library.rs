@@ -95,6 +95,6 @@ async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
     let answer = connect.list_all_networks(ListFlags::NONE).await;
     kill(pid, Signal::SIGCONT).unwrap();
     assert_eq!(answer.unwrap_err().code(), ErrorCode::OPERATION_TIMEOUT);
-    // Late answers disturb nobody.
+    // Late replies are dropped.
     connect.list_all_networks(ListFlags::NONE).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! The daemon comes, is told to reload, goes, and comes again; networks stay.
+//! The daemon starts, reloads, ends and starts again; networks stay.
 
 use super::daemon_and_virsh;
 use oxivirt_tests::{apply, scenario};

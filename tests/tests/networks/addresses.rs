@@ -35,17 +35,17 @@ fn leases(lab: &mut Lab, network: &str, mac: &str) -> Vec<Vec<String>> {
 fn dhcp_hosts_ranges_and_lease_times() {
     let mut lab = Lab::new(&[LEASED]);
     let [fixed, forever, other] = [1, 2, 3].map(|number| lab.guest("virbr0", number));
-    let told = fixed.dhcp_fields("fixed", &["-O", "mtu"]).unwrap();
-    assert_eq!((told["ip"].as_str(), told["mask"].as_str()), ("192.168.30.7", "24"));
-    assert_eq!((told["lease"].as_str(), told["mtu"].as_str()), ("7200", "1400"));
-    assert_eq!((told["dns"].as_str(), told["domain"].as_str()), ("192.168.30.1", "lab.test"));
-    // Nobody forwards for an isolated network.
-    assert!(!told.contains_key("router"), "{told:?}");
-    let told = forever.dhcp_fields("forever", &[]).unwrap();
-    assert_eq!((told["ip"].as_str(), told["lease"].as_str()), ("192.168.30.8", "4294967295"));
-    let told = other.dhcp_fields("other", &[]).unwrap();
-    assert!(told["ip"].starts_with("192.168.30.10"), "{told:?}");
-    assert_eq!(told["lease"], "300");
+    let fields = fixed.dhcp_fields("fixed", &["-O", "mtu"]).unwrap();
+    assert_eq!((fields["ip"].as_str(), fields["mask"].as_str()), ("192.168.30.7", "24"));
+    assert_eq!((fields["lease"].as_str(), fields["mtu"].as_str()), ("7200", "1400"));
+    assert_eq!((fields["dns"].as_str(), fields["domain"].as_str()), ("192.168.30.1", "lab.test"));
+    // An isolated network has no router.
+    assert!(!fields.contains_key("router"), "{fields:?}");
+    let fields = forever.dhcp_fields("forever", &[]).unwrap();
+    assert_eq!((fields["ip"].as_str(), fields["lease"].as_str()), ("192.168.30.8", "4294967295"));
+    let fields = other.dhcp_fields("other", &[]).unwrap();
+    assert!(fields["ip"].starts_with("192.168.30.10"), "{fields:?}");
+    assert_eq!(fields["lease"], "300");
 
     // The helper writes them down after the guest has its answer.
     wait_until("three leases", || Ok(leases(&mut lab, "leased", "").len() == 3)).unwrap();
@@ -57,19 +57,19 @@ fn dhcp_hosts_ranges_and_lease_times() {
     assert!((now() + 7000..=now() + 7200).contains(&expiry), "{one:?}");
     assert_eq!(leases(&mut lab, "leased", &mac(2))[0][1], "0");
     let other_lease = &leases(&mut lab, "leased", &mac(3))[0];
-    assert_eq!(other_lease[5], format!("{}/24", told["ip"]));
+    assert_eq!(other_lease[5], format!("{}/24", fields["ip"]));
     assert_error(lab.session.ask("leases", "leased", "nonsense"), 44, "nonsense");
 
     if lab.host.subject() == Subject::Oxivirt {
         let heard = lab.session.ask("events", "-", "").unwrap();
-        for address in ["192.168.30.7", "192.168.30.8", told["ip"].as_str()] {
+        for address in ["192.168.30.7", "192.168.30.8", fields["ip"].as_str()] {
             let expect = format!("leased lease {address} added");
             assert!(heard.lines().any(|line| line == expect), "{expect}: {heard}");
         }
     }
 
     // A host asked again for nothing has what it had.
-    assert_eq!(other.dhcp_fields("other", &[]).unwrap()["ip"], told["ip"]);
+    assert_eq!(other.dhcp_fields("other", &[]).unwrap()["ip"], fields["ip"]);
     assert_eq!(leases(&mut lab, "leased", "").len(), 3);
     // They outlive the network, as the guests do.
     lab.session.call("destroy", "leased", "").unwrap();
@@ -89,7 +89,7 @@ fn an_exhausted_range_gives_nothing() {
 }
 
 #[apply(scenario)]
-fn expired_leases_are_not_told() {
+fn expired_leases_are_not_listed() {
     let mut lab = Lab::new(&[LEASED]);
     let file = lab.host.dnsmasq_directory().join("virbr0.status");
     let entry = |ip: &str, expiry: u64| {
@@ -105,8 +105,8 @@ fn expired_leases_are_not_told() {
         entry("192.168.30.52", 0)
     );
     write(&file, &text);
-    let told = leases(&mut lab, "leased", "");
-    let addresses: Vec<&str> = told.iter().map(|words| words[5].as_str()).collect();
+    let fields = leases(&mut lab, "leased", "");
+    let addresses: Vec<&str> = fields.iter().map(|words| words[5].as_str()).collect();
     assert_eq!(addresses, ["192.168.30.51/24", "192.168.30.52/24"]);
     write(&file, "[{\"ip-address\": \"192.168.30.50\"}]");
     assert_error(lab.session.ask("leases", "leased", ""), 1, "");
@@ -118,7 +118,7 @@ fn expired_leases_are_not_told() {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "what somebody else writes, nobody reads it meanwhile"
+    reason = "stands in for another program, without a reader yet"
 )]
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
@@ -133,8 +133,8 @@ fn hosts_come_and_go_while_the_network_runs() {
     lab.update("leased", [ADD, DHCP_HOST], host).unwrap();
     assert_eq!(lab.dnsmasq("leased"), before, "a signal suffices");
     let guest = lab.guest("virbr0", 6);
-    let told = guest.dhcp_fields("x", &[]).unwrap();
-    assert_eq!((told["ip"].as_str(), told["hostname"].as_str()), ("192.168.30.9", "late"));
+    let fields = guest.dhcp_fields("x", &[]).unwrap();
+    assert_eq!((fields["ip"].as_str(), fields["hostname"].as_str()), ("192.168.30.9", "late"));
     assert_error(lab.update("leased", [ADD, DHCP_HOST], host), 55, "late");
     let moved = host.replace("192.168.30.9", "192.168.30.10");
     lab.update("leased", [MODIFY, DHCP_HOST], &moved).unwrap();
@@ -148,8 +148,8 @@ fn hosts_come_and_go_while_the_network_runs() {
     lab.update("leased", [DELETE, DHCP_RANGE], old).unwrap();
     lab.update("leased", [ADD, DHCP_RANGE], new).unwrap();
     assert_ne!(lab.dnsmasq("leased"), before);
-    let told = lab.guest("virbr0", 10).dhcp_fields("y", &[]).unwrap();
-    assert!(told["ip"].starts_with("192.168.30.15"), "{told:?}");
+    let fields = lab.guest("virbr0", 10).dhcp_fields("y", &[]).unwrap();
+    assert!(fields["ip"].starts_with("192.168.30.15"), "{fields:?}");
 }
 
 const DUAL: &str = "<network><name>dual</name><forward mode='nat'><nat ipv6='yes'/></forward>
@@ -172,12 +172,12 @@ fn dhcp6(guest: &Guest, number: u8, name: &str) -> Vec<String> {
 fn dhcpv6_hosts_and_ranges() {
     let mut lab = Lab::new(&[DUAL]);
     let [known, other] = [7, 8].map(|number| lab.guest("virbr0", number));
-    let told = dhcp6(&known, 7, "x");
-    assert_eq!(told, ["address=fd00:31::77", "valid=600", "dns=fd00:31::1"]);
-    let told = dhcp6(&other, 8, "other");
-    assert!(told[0].starts_with("address=fd00:31::1"), "{told:?}");
-    assert_eq!(told[1], "valid=600");
-    let given = told[0].trim_start_matches("address=");
+    let fields = dhcp6(&known, 7, "x");
+    assert_eq!(fields, ["address=fd00:31::77", "valid=600", "dns=fd00:31::1"]);
+    let fields = dhcp6(&other, 8, "other");
+    assert!(fields[0].starts_with("address=fd00:31::1"), "{fields:?}");
+    assert_eq!(fields[1], "valid=600");
+    let given = fields[0].trim_start_matches("address=");
 
     wait_until("two leases", || Ok(leases(&mut lab, "dual", "").len() == 2)).unwrap();
     let found = leases(&mut lab, "dual", &mac(8));
@@ -199,7 +199,7 @@ fn global(guest: &Guest) -> String {
 
 #[apply(scenario)]
 fn routers_advertise_prefixes_and_themselves() {
-    // With DHCPv6 the advertisement tells to use it, and leads to the router.
+    // With DHCPv6 the advertisement says to use it and names the router.
     let plain = "<network><name>plain</name><forward mode='nat'><nat ipv6='yes'/></forward>
       <bridge name='virbr1' stp='off'/><mac address='52:54:00:6b:00:02'/>
       <ip family='ipv6' address='fd00:32::1' prefix='64'/></network>";

@@ -120,7 +120,7 @@ fn a_port_that_is_taken_ends_the_start() {
     // libvirt's rollback removes rules that were never added, and says so in its log only.
     let host = host();
     host.define(NAT).unwrap();
-    // dnsmasq cannot bind its DNS port on an address that somebody answers on already.
+    // dnsmasq cannot bind its DNS port on an address that is in use.
     let script = "ip link add other type bridge
                   ip address add 192.168.122.1/32 dev other
                   ip link set other up";
@@ -156,7 +156,7 @@ fn without_privileges_nothing_changes() {
 }
 
 #[apply(scenario)]
-fn somebody_elses_root_is_refused() {
+fn a_root_of_another_user_is_refused() {
     let host = host_of_ours();
     host.define(NAT).unwrap();
     let drop_rights = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all"];

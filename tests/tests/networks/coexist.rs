@@ -26,7 +26,7 @@ struct Coexisting {
 }
 
 impl Coexisting {
-    /// A host on which `others` was run, and then the network started.
+    /// A host on which the script `others` ran before the network started.
     fn new(settings: &str, others: &str) -> Self {
         let host = host_with_nftables();
         host.warm_up().unwrap();
@@ -63,17 +63,17 @@ impl Coexisting {
 }
 
 #[apply(scenario)]
-fn a_policy_of_others_that_drops_is_told() {
+fn a_foreign_drop_policy_is_reported() {
     let mut lab = Coexisting::new("", DOCKER);
     let before = lab.rules();
-    let told = lab.warnings();
-    assert!(told.contains("chain FORWARD of table ip filter (hook forward)"), "{told}");
+    let warnings = lab.warnings();
+    assert!(warnings.contains("chain FORWARD of table ip filter (hook forward)"), "{warnings}");
     assert!(!lab.reaches_outside());
     lab.end(&before);
 }
 
 #[apply(scenario)]
-fn nothing_is_told_of_a_chain_that_accepts() {
+fn an_accepting_chain_is_not_reported() {
     let mut lab = Coexisting::new("", "iptables -P INPUT DROP");
     assert_eq!(lab.warnings(), "");
     assert!(lab.reaches_outside());

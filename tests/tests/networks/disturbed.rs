@@ -1,4 +1,4 @@
-//! What others do to a running network: destroying it still leaves nothing.
+//! Other programs change a running network: destroying it still leaves nothing.
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::snapshot::Section;

@@ -135,19 +135,19 @@ fn a_reload_does_not_lose_the_zone() {
     let again = || Ok(zoned.calls().matches(JOIN).count() == 2);
     wait_until("the bridge is in its zone again", again).unwrap();
     let healed = "healed: put virbr0 into firewalld's zone libvirt";
-    let told = || Ok(zoned.lab.session.ask("events", "", "")?.contains(healed));
-    wait_until("an event", told).unwrap();
+    let is_done = || Ok(zoned.lab.session.ask("events", "", "")?.contains(healed));
+    wait_until("an event", is_done).unwrap();
 }
 
 #[apply(scenario)]
-fn a_firewalld_that_comes_later_is_told() {
+fn zones_reach_a_firewalld_that_starts_later() {
     let (bus, mut lab) = lab_with_bus();
     lab.start(&xml("nat", "")).unwrap();
     let calls = bus.file("calls");
     let words = ["firewalld", &calls.to_string_lossy(), "libvirt"];
     let _firewalld = bus.stand_in(lab.host.netns(), &words).unwrap();
-    let told = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
-    wait_until("the bridge is in its zone", told).unwrap();
+    let is_done = || Ok(std::fs::read_to_string(&calls).unwrap().contains(JOIN));
+    wait_until("the bridge is in its zone", is_done).unwrap();
 }
 
 /// Stops a process while it lives.

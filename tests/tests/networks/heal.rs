@@ -1,4 +1,4 @@
-//! What others take from a running network comes back by itself.
+//! The driver repairs what other programs remove from a running network.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -36,7 +36,7 @@ fn healed(session: &mut Session) -> String {
     events.lines().filter(|line| line.contains("healed")).collect::<Vec<_>>().join("\n")
 }
 
-/// The empty tables of iptables are nobody's to repair.
+/// Empty tables of iptables are not repaired.
 fn warm_up(host: &Host) {
     if Backend::from_environment().unwrap() == Backend::Iptables {
         host.warm_up().unwrap();
@@ -59,8 +59,8 @@ fn check_repair(disturb: impl FnOnce(&Host) -> Result<()>) {
     let is_whole = || Ok(up.diff(&picture(&host)).is_empty());
     wait_until("the network is whole again", is_whole).unwrap();
     println!("whole again and seen to be after {:?}", begin.elapsed());
-    let told = || Ok(!healed(&mut session).is_empty());
-    wait_until("an event", told).unwrap();
+    let is_repaired = || Ok(!healed(&mut session).is_empty());
+    wait_until("an event", is_repaired).unwrap();
     session.call("destroy", NAME, "").unwrap();
 }
 
@@ -203,11 +203,11 @@ fn losses_are_only_reported_if_so_configured() {
     let (host, mut session) = running("heal = \"observe\"\n");
     host.netns().sh("ip link set virbr0 down").unwrap();
     let mut said = String::new();
-    let told = || {
+    let is_repaired = || {
         said = healed(&mut session);
         Ok(!said.is_empty())
     };
-    wait_until("an event", told).unwrap();
+    wait_until("an event", is_repaired).unwrap();
     assert!(said.contains("not repaired") && said.contains("raise virbr0"), "{said}");
     let shown = host.netns().sh("ip -o link show virbr0").unwrap();
     assert!(!shown.contains("UP"), "{shown}");

@@ -124,7 +124,7 @@ fn one_missing_rule_is_put_in_its_place() {
 }
 
 #[apply(scenario)]
-fn rules_of_others_in_shared_chains_stay() {
+fn foreign_rules_in_shared_chains_stay() {
     let script = "iptables -F LIBVIRT_INP; iptables -I LIBVIRT_INP -i stranger -j ACCEPT";
     check_repair(script, "stranger");
 }

@@ -63,7 +63,7 @@ fn a_bridge_without_ipv6_has_none() {
     assert_eq!(kernel(&lab, "/proc/sys/net/ipv6/conf/virbr0/disable_ipv6"), "1");
     assert_eq!(kernel(&lab, "/sys/class/net/virbr0/bridge/stp_state"), "0");
     assert_eq!(kernel(&lab, "/sys/class/net/virbr0/bridge/forward_delay"), "0");
-    // Nobody is forwarded for.
+    // The host forwards no packets.
     assert_eq!(kernel(&lab, "/proc/sys/net/ipv4/ip_forward"), "0");
     assert_eq!(lab.sh("ip -6 -o address show dev virbr0"), "");
 }
@@ -202,7 +202,7 @@ fn settings_of_the_host_go_back_if_asked() {
     assert_eq!(switches(&lab), ["1", "1"]);
     lab.session.call("destroy", "rich", "").unwrap();
     assert_eq!(switches(&lab), ["0", "0"]);
-    // What somebody else turned on stays on.
+    // What another program turned on stays on.
     lab.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
     lab.session.call("start", "rich", "").unwrap();
     lab.session.call("destroy", "rich", "").unwrap();

@@ -97,7 +97,7 @@ fn nat_of_both_families() {
     }
     assert!(scene.guest.pings(OUTSIDE).unwrap());
     assert!(scene.guest.pings(OUTSIDE6).unwrap());
-    // Nobody gets in by himself, also not by knowing the way.
+    // No connection from outside, not even with a route to the network.
     check_not_delivered(&scene.outside, "192.168.50.2");
     scene.lead_back();
     check_not_delivered(&scene.outside, "192.168.50.2");
@@ -196,7 +196,7 @@ fn an_open_network_has_no_rules() {
 fn an_isolated_network() {
     let host = host();
     let scene = Scene::new(host, &network(""), "");
-    // The host would forward for others.
+    // The host would forward foreign packets.
     scene.lab.sh("echo 1 > /proc/sys/net/ipv4/ip_forward
                   echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
     scene.lead_back();
@@ -236,8 +236,8 @@ fn networks_are_apart_as_their_modes_say() {
     let servers = (0..4).map(|number| ip(&format!("192.168.6{number}.2")));
     let _servers: Vec<_> =
         guests.iter().zip(servers).map(|(guest, ip)| serve(guest.netns(), ip).unwrap()).collect();
-    // From whom (nat, route, isolated, open) to whom: only routed and open networks let others in,
-    // and an isolated one lets nobody out.
+    // From whom (nat, route, isolated, open) to whom: only routed and open networks accept
+    // connections from outside, and an isolated one permits none to the outside.
     let expect = [
         [true, true, false, true],
         [false, true, false, true],

@@ -45,7 +45,7 @@ fn check_unknown(guest: &Guest, kind: &str, name: &str) {
     }
 }
 
-/// A name server of somebody else, which knows a few names.
+/// A foreign name server with a few names.
 fn upstream(outside: &Guest) {
     // A stranger's server, started without the driver.
     let script = "dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root \
@@ -77,7 +77,7 @@ fn records_and_forwarders() {
 }
 
 #[apply(scenario)]
-fn plain_names_are_not_forwarded_if_told() {
+fn plain_names_stay_local_if_configured() {
     let host = host();
     let outside = super::lab::outside(&host);
     upstream(&outside);
@@ -88,7 +88,7 @@ fn plain_names_are_not_forwarded_if_told() {
 }
 
 #[apply(scenario)]
-fn without_dns_nobody_answers() {
+fn without_dns_no_server_answers() {
     let xml = "<network><name>mute</name><bridge name='virbr0' stp='off'/><dns enable='no'/>
       <mac address='52:54:00:6b:00:01'/><ip address='192.168.40.1' prefix='24'>
       <dhcp><range start='192.168.40.10' end='192.168.40.99'/></dhcp></ip></network>";
@@ -125,7 +125,7 @@ fn check_soon(guest: &Guest, kind: &str, name: &str, expect: bool) {
 }
 
 #[apply(scenario)]
-#[expect(clippy::disallowed_methods, reason = "a file of the test, nobody reads it meanwhile")]
+#[expect(clippy::disallowed_methods, reason = "a file of the test without a reader yet")]
 fn guests_boot_from_the_network() {
     let host = host();
     let root = oxivirt_tests::TempRoot::new().unwrap();
@@ -140,8 +140,8 @@ fn guests_boot_from_the_network() {
     );
     let lab = Lab::on(host, &[&xml]);
     let guest = lab.guest("virbr0", 1);
-    let told = guest.dhcp_fields("x", &[]).unwrap();
-    assert_eq!((told["boot_file"].as_str(), told["siaddr"].as_str()), ("boot.ipxe", SERVER));
+    let fields = guest.dhcp_fields("x", &[]).unwrap();
+    assert_eq!((fields["boot_file"].as_str(), fields["siaddr"].as_str()), ("boot.ipxe", SERVER));
     let words = ["busybox", "tftp", "-g", "-r", "boot.ipxe", "-l", "/dev/stdout", SERVER];
     assert_eq!(guest.netns().run(words).stdout().unwrap(), text);
 }

@@ -1,4 +1,4 @@
-//! The table of rules as the driver's own: nobody else changes it while the driver runs.
+//! The driver owns its table of rules: no other process changes it while the driver runs.
 
 use oxivirt_tests::process::wait_until;
 use oxivirt_tests::session::Session;
@@ -57,7 +57,7 @@ fn open(host: Host) -> Lab {
 }
 
 #[apply(scenario)]
-fn nobody_else_can_take_rules_away() {
+fn no_other_process_can_delete_rules() {
     let mut lab = lab(OWNER);
     let before = lab.sh(LIST);
     lab.sh(FLUSH);
@@ -148,7 +148,7 @@ fn the_rules_of_another_driver_stay_whatever_the_setting() {
     // Nothing is written again and again because the table is not as wanted.
     let numbers = lab.sh(LIST);
     lab.sh("nft add table inet other; nft delete table inet other");
-    // The driver reads notifications in order: once it has repaired this, it has read the others.
+    // The driver reads notifications in order: once it has repaired this, it has read the earlier ones.
     lab.sh("ip address flush dev virbr0 scope global");
     let repaired = || {
         let addresses = lab.host.netns().sh("ip -o -4 address show dev virbr0")?;

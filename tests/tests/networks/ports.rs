@@ -27,7 +27,7 @@ const FLOOR: &str = "<bandwidth><inbound average='100' floor='600'/></bandwidth>
 const PORT_1: &str = "00000000-0000-0000-0000-000000000001";
 
 #[apply(scenario)]
-fn a_port_has_what_its_group_says() {
+fn a_port_has_the_settings_of_its_group() {
     let mut lab = Lab::new(&[&unlimited()]);
     let check = |lab: &mut Lab, number: u8, rest: &str, expect: &[&str]| {
         let uuid = lab.port("net", number, rest).unwrap();

@@ -156,7 +156,7 @@ fn what_guests_send() {
 }
 
 #[apply(scenario)]
-fn a_limit_that_fails_ends_nobody_else() {
+fn a_failing_limit_ends_no_other_start() {
     // libvirt signals process -1, which is everybody, where the network has no dnsmasq.
     let host = host_of_ours();
     if has(&host, POLICE) {

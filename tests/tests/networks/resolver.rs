@@ -1,4 +1,4 @@
-//! `<domain register='yes'>`: the host's resolver hears of the network's names.
+//! `<domain register='yes'>`: the host's resolver forwards the network's names.
 
 use oxivirt_tests::process::Running;
 use oxivirt_tests::{apply, scenario};
@@ -14,7 +14,7 @@ const REGISTERED: &str = "<network><name>known</name><bridge name='virbr0' stp='
   <ip address='192.168.99.1' prefix='24'/><ip address='10.99.0.1' prefix='24'/>
   <ip family='ipv6' address='fd00:99::1' prefix='64'/></network>";
 
-/// A resolver that says yes and tells what it was asked, or refuses.
+/// A resolver that accepts and records every call, or refuses.
 fn resolver(bus: &Bus, lab: &Lab, verb: &str) -> Running {
     bus.stand_in(lab.host.netns(), &["resolver", verb]).unwrap()
 }
@@ -25,12 +25,12 @@ fn the_resolver_hears_of_domain_and_servers() {
     let resolver = resolver(&bus, &lab, "accept");
     lab.start(REGISTERED).unwrap();
     let index = lab.sh("cat /sys/class/net/virbr0/ifindex").trim().to_owned();
-    let told = resolver.finish().unwrap();
+    let calls = resolver.finish().unwrap();
     // AF_INET and AF_INET6 with the first address of each family
     let expect = format!(
         "SetLinkDomains {index} lab.test true\nSetLinkDNS {index} 2 192.168.99.1 10 fd00:99::1\n"
     );
-    assert_eq!(told, expect);
+    assert_eq!(calls, expect);
 }
 
 #[apply(scenario)]

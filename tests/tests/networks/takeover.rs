@@ -235,7 +235,7 @@ fn check_damaged(backend: Backend) {
     let status = std::fs::read_to_string(host.status_file("nat")).unwrap();
     assert!(!status.contains("<firewall"), "libvirt has learnt");
     host.daemon_down().unwrap();
-    // The numbers that the others' status files tell are those of other rules from now on.
+    // From now on the handles in libvirt's status files belong to other rules.
     host.netns().sh("nft flush ruleset").unwrap();
     if backend == Backend::Iptables {
         host.warm_up().unwrap();

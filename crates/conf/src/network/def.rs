@@ -27,7 +27,7 @@ pub(crate) const DNSMASQ_NAMESPACE: &str = "http://libvirt.org/schemas/network/d
 
 /// A network as its document describes it.
 ///
-/// Absent attributes stay absent: defaults are applied by whoever uses the value, so that
+/// Absent attributes stay absent: the user of a value applies its default, so that
 /// formatting says what was read. `uuid`, `mac` and `bridge.name` are the values a driver generates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkDef {

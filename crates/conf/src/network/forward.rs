@@ -331,7 +331,7 @@ impl Forward {
         Ok(())
     }
 
-    /// The first kind of device found wins; the others are not looked at.
+    /// The first kind of device found wins; the rest is ignored.
     fn parse_pool(&mut self, node: &Element<'_>, network: &str) -> Result<()> {
         let net = || network.to_owned();
         let dev = node.string("dev");

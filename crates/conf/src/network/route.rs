@@ -211,7 +211,7 @@ impl RouteDef {
             if address.family() == family {
                 continue;
             }
-            // Only for IPv6 does libvirt name the gateway itself; the others show the destination.
+            // Only for IPv6 does libvirt name the gateway itself; otherwise it names the destination.
             let shown = match self.family {
                 Some(Family::Ipv6) => address.to_string(),
                 _ => address_text.to_owned(),

@@ -95,7 +95,7 @@ fn forms_by_type() {
 }
 
 #[test]
-fn namespaces_of_others() {
+fn foreign_namespaces() {
     let options = "<d:options xmlns:d='http://libvirt.org/schemas/network/dnsmasq/1.0'>";
     check_body(&format!("{options}<d:option value=''/></d:options>"), "ok");
     check_body(

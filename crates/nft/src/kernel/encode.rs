@@ -334,7 +334,7 @@ fn comment_data(comment: &str) -> Vec<u8> {
     data
 }
 
-/// User data that tells `nft` the byte order of a set's keys, in host order.
+/// User data with the byte order of a set's keys for `nft`, in host order.
 fn key_order_data(order: u32) -> Vec<u8> {
     let mut data = vec![USERDATA_KEY_BYTE_ORDER, 4];
     data.extend(order.to_ne_bytes());

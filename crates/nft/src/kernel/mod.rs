@@ -48,8 +48,8 @@ pub enum NftError {
         #[source]
         source: std::io::Error,
     },
-    /// Somebody else changed the rules at every attempt.
-    #[error("nftables rules are being changed by somebody else all the time")]
+    /// Another process changed the rules during every attempt.
+    #[error("another process keeps changing the nftables rules")]
     Contended,
     /// The answer of the kernel is no valid netlink.
     #[error("cannot understand the answer of nftables")]
@@ -144,7 +144,7 @@ impl Nftables {
         Ok(Self { jobs, own })
     }
 
-    /// Whether a generation of rules was made by this handle, not by anybody else.
+    /// Whether this handle committed a generation of rules.
     #[must_use]
     pub fn is_own(&self, generation: u32) -> bool {
         self.own.contains(generation)
@@ -177,12 +177,12 @@ impl Nftables {
         self.ask(|answer| Job::Remove(removal, answer)).await
     }
 
-    /// Deletes a table of which only shared objects are left; tells whether it is gone.
+    /// Deletes a table if only shared objects are left in it; returns whether it is gone.
     ///
-    /// Looking and deleting are one step: if anybody changes rules in between, it looks again.
+    /// Check and deletion are atomic: if the rules change in between, the check is repeated.
     ///
     /// # Errors
-    /// [`NftError`] if the kernel refuses or somebody changes rules all the time.
+    /// [`NftError`] if the kernel refuses; [`NftError::Contended`] if the rules keep changing.
     pub async fn delete_table_if(&self, what: DeleteTableIf) -> Result<bool, NftError> {
         self.ask(|answer| Job::DeleteTableIf(what, answer)).await
     }
@@ -196,7 +196,7 @@ impl Nftables {
         self.ask(|answer| Job::IsOwned(table, answer)).await
     }
 
-    /// Makes this handle the owner of a table of nobody's that [`Change::AddOwnedTable`] made.
+    /// Makes this handle the owner of an orphaned table that [`Change::AddOwnedTable`] created.
     ///
     /// # Errors
     /// [`NftError`] if another process has it.
@@ -250,7 +250,7 @@ impl Nftables {
     /// Removes what is there of the passage for a bridge.
     ///
     /// # Errors
-    /// [`NftError::Refused`] if a rule of somebody else jumps to it.
+    /// [`NftError::Refused`] if a foreign rule jumps to it.
     pub async fn remove_passage(&self, family: Family, bridge: LinkName) -> Result<(), NftError> {
         self.ask(|answer| Job::RemovePassage(family, bridge, answer)).await
     }
@@ -263,7 +263,7 @@ impl Nftables {
         self.ask(Job::UserChains).await
     }
 
-    /// Base chains that guests' packets pass and that drop by default, whoever made them.
+    /// Base chains, of every program, that guests' packets pass and whose policy is drop.
     ///
     /// # Errors
     /// [`NftError`] if the kernel cannot be asked.
@@ -350,11 +350,11 @@ fn apply_all(socket: &socket::Socket, batch: Vec<(Load, oneshot::Sender<Result<(
     }
 }
 
-/// Applies loads as one transaction, in which libvirt's rules of the same networks go and ways through the
-/// filters of others come.
+/// Applies loads as one transaction that also deletes libvirt's rules of the same networks and adds
+/// jumps from the administrator's chains.
 ///
-/// What is there of either is looked for under the generation number, so that what is deleted by its
-/// number is what was read.
+/// Existing rules are read under the generation number of the commit, so that a handle still belongs
+/// to the rule that was read.
 fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     let transactions: Vec<_> = loads.iter().map(|load| &load.transaction).collect();
     let networks: Vec<_> = loads.iter().flat_map(|load| &load.supersedes).collect();
@@ -390,16 +390,16 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     Err(NftError::Contended)
 }
 
-/// What becomes of a table that is not as a transaction wants it.
+/// What happens to a table whose flags differ.
 enum Other {
-    /// It makes way: the transactions make all that is in it.
+    /// Deleted and created again: the transactions contain all its chains.
     Remade(Elsewhere),
-    /// It stays as it is, for there is more in it.
+    /// Left as it is: it holds more than the transactions create.
     Kept(String),
 }
 
-/// The tables with other flags than wanted. Flags cannot be changed, and what others have in a table is not
-/// ours to delete.
+/// Tables whose flags differ from the wanted ones. Flags cannot be changed, and foreign objects in a
+/// table must not be deleted.
 fn other_tables(
     socket: &socket::Socket,
     transactions: &[&Transaction],
@@ -425,7 +425,7 @@ fn other_tables(
         let state = socket.observe(table)?.unwrap_or_default();
         others.push(match state.chains.keys().all(|chain| made.contains(&chain.as_str())) {
             true => {
-                tracing::info!(table, is_owned, "the table is made anew");
+                tracing::info!(table, is_owned, "recreating the table: its flags differ");
                 let (table, what) = (table.clone(), What::DeleteTable);
                 Other::Remade(Elsewhere { family: NFPROTO_INET, table, what })
             }
@@ -638,7 +638,7 @@ fn remove(socket: &socket::Socket, removal: &Removal) -> Result<(), NftError> {
     }
 }
 
-/// Attempts before a delete-if-unused gives up because others keep committing.
+/// Attempts before a change gives up because another process keeps committing.
 const ATTEMPTS: usize = 50;
 
 fn delete_table_if(socket: &socket::Socket, what: &DeleteTableIf) -> Result<bool, NftError> {

@@ -44,7 +44,7 @@ pub(super) struct Socket {
     own: OwnGenerations,
 }
 
-/// The latest generations that a process made, to be told from those of others.
+/// The latest generations that this process committed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnGenerations(Arc<Mutex<VecDeque<u32>>>);
 
@@ -64,7 +64,8 @@ impl OwnGenerations {
         known.push_back(generation);
     }
 
-    fn disappoint(&self, generation: u32) {
+    /// Forgets a generation whose commit failed.
+    fn discard_generation(&self, generation: u32) {
         self.lock().retain(|known| *known != generation);
     }
 
@@ -72,7 +73,7 @@ impl OwnGenerations {
         self.lock().contains(&generation)
     }
 
-    /// Whether nobody else made a generation after `seen`, up to `current`.
+    /// Whether this process committed every generation after `seen`, up to `current`.
     fn are_all_since(&self, seen: u32, current: u32) -> bool {
         let known = self.lock();
         let n_new = usize::try_from(current.wrapping_sub(seen)).unwrap_or(usize::MAX);
@@ -113,8 +114,8 @@ impl Socket {
 
     /// As [`Self::commit`], with changes of other tables before.
     ///
-    /// Always under a generation number: so it is known which one the transaction makes, and that
-    /// nobody else made it.
+    /// Always under a generation number, so that the number that the transaction creates is known to
+    /// be this process's.
     pub(super) fn commit_with(
         &self,
         elsewhere: &[Elsewhere],
@@ -131,7 +132,7 @@ impl Socket {
             match self.try_commit(elsewhere, transactions, current) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    self.own.disappoint(next);
+                    self.own.discard_generation(next);
                     if generation.is_some() || error.errno() != Some(nix::libc::ERESTART) {
                         return Err(error);
                     }
@@ -214,7 +215,7 @@ impl Socket {
 
     /// Base chains of all families that guests' packets pass and that drop by default.
     ///
-    /// Listed anew only after a change of somebody else: a listing has the chains of all networks in it,
+    /// Listed again only after a change by another process: a listing has the chains of all networks in it,
     /// and this process makes no such chain.
     pub(super) fn dropping_chains(&self, seen: &mut Drops) -> Result<Vec<DroppingChain>, NftError> {
         let generation = self.generation()?;
@@ -530,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn generations_of_others_are_noticed() {
+    fn foreign_generations_are_detected() {
         check(&[], 7, 7, true);
         check(&[8, 9], 7, 9, true);
         check(&[5, 6, 8, 9, 10], 7, 9, true);

@@ -75,7 +75,7 @@ impl Request {
         self
     }
 
-    /// Executes the command although others are running (`exec-oob`). QEMU accepts that for few
+    /// Executes the command while other commands run (`exec-oob`). QEMU accepts that for few
     /// commands, such as `yank`, and only when [`Monitor::is_oob`](super::Monitor::is_oob).
     #[must_use]
     pub const fn out_of_band(mut self) -> Self {

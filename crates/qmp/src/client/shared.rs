@@ -110,7 +110,7 @@ impl Shared {
     ///
     /// One with descriptors is not appended, because they travel with the first byte of a write, and it
     /// comes only when QEMU has taken those before: QEMU drops descriptors that it has not taken when
-    /// others arrive.
+    /// further ones arrive.
     ///
     /// QEMU: chardev/char-socket.c, `tcp_chr_recv`
     pub(super) fn next_outgoing(&self, appended: bool) -> Option<Outgoing> {

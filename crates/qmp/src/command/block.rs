@@ -103,7 +103,7 @@ object_commands! {
     /// Makes a node: `driver`, `node-name` and the driver's options.
     BlockdevAdd = "blockdev-add";
     /// Sets the limits of a device: `id` and all of `bps`, `bps_rd`, `bps_wr`, `iops`, `iops_rd`,
-    /// `iops_wr`, others optional.
+    /// `iops_wr`; the rest is optional.
     BlockSetIoThrottle = "block_set_io_throttle";
     /// Begins to commit an overlay: `device`, `job-id`, `top-node`, `base-node`, …
     BlockCommit = "block-commit";

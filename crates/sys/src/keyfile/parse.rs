@@ -168,7 +168,7 @@ impl<'i> Reader<'i> {
     }
 
     /// Passes over bytes up to the first that is not wanted; the text is cut between characters
-    /// because whoever asks stops at ASCII only.
+    /// because the caller stops at ASCII characters only.
     fn take(&mut self, wanted: impl Fn(u8) -> bool) -> &'i str {
         let rest = self.rest();
         let length = rest.bytes().position(|byte| !wanted(byte)).unwrap_or(rest.len());

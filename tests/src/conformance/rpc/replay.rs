@@ -17,7 +17,7 @@ use crate::process::{PATIENCE, Running};
 /// How long nothing may come where nothing is expected.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// A connection, and what has come that nobody has looked at.
+/// A connection, and received packets that were not compared yet.
 struct Connection {
     stream: UnixStream,
     bytes: Vec<u8>,
@@ -100,7 +100,7 @@ fn guarded(inputs: &Path) -> Result<Option<(Daemon, Bus, Running)>> {
         "org.libvirt.api.network.write",
         "org.libvirt.api.network.save",
     ];
-    const ANYBODY: [&str; 5] = [
+    const ALLOW_ALL: [&str; 5] = [
         "org.libvirt.api.connect.getattr",
         "org.libvirt.api.connect.read",
         "org.libvirt.api.connect.search-networks",
@@ -120,7 +120,7 @@ fn guarded(inputs: &Path) -> Result<Option<(Daemon, Bus, Running)>> {
     let daemon = Daemon::start_with_bus(netns, &bus, CONFIG)?;
     prepare(&daemon, "virsh net-define lan0.xml", inputs)?;
     policy.finish()?;
-    let policy = bus.stand_in(daemon.netns(), &words(&ANYBODY))?;
+    let policy = bus.stand_in(daemon.netns(), &words(&ALLOW_ALL))?;
     Ok(Some((daemon, bus, policy)))
 }
 

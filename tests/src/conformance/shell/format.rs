@@ -42,7 +42,7 @@ pub(super) struct Case {
     pub(super) setup: Vec<String>,
     /// Commands before the case, on a connection of their own.
     pub(super) prepare: Vec<String>,
-    /// Commands of somebody else while the case waits.
+    /// Commands of a second client while the case waits.
     pub(super) during: Vec<String>,
     pub(super) stdin: String,
     pub(super) env: BTreeMap<String, String>,

@@ -129,7 +129,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Changes the size of the terminal, which the program is told by a signal.
+    /// Changes the size of the terminal, of which a signal notifies the program.
     ///
     /// # Errors
     /// [`Error::Run`]

@@ -41,7 +41,7 @@ pub(super) struct Subject {
 /// The connection that cases for a daemon ask for.
 const SYSTEM: &str = "network:///system";
 
-/// The connection that all others ask for.
+/// The connection that every other case uses.
 const IN_MEMORY: &str = "test:///default";
 /// The same through a daemon.
 const THROUGH_LIBVIRTD: &str = "test+unix:///default";

@@ -89,9 +89,9 @@ numbered! {
         Modify = 1 "modify",
         /// Delete the matching entry.
         Delete = 2 "delete",
-        /// Add an entry after all others.
+        /// Append an entry.
         AddLast = 3 "add-last",
-        /// Add an entry before all others.
+        /// Prepend an entry.
         AddFirst = 4 "add-first",
     }
 }
@@ -129,9 +129,9 @@ numbered! {
 /// Where an entry is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Before all others.
+    /// Before the existing entries.
     First,
-    /// After all others.
+    /// After the existing entries.
     Last,
 }
 
@@ -499,7 +499,7 @@ impl Change {
 
 /// The definition with `change`, checked as a whole as reading it from a document would.
 ///
-/// `form` tells the live definition from the persistent one.
+/// `form` selects the live or the persistent definition.
 ///
 /// # Errors
 /// [`UpdateError`] if the change is not possible or leads to a definition that is not valid.

@@ -24,6 +24,8 @@
 //! ```
 //!
 //! cgroups(7); Linux: Documentation/admin-guide/cgroup-v1, cgroup-v2.rst
+//!
+//! `examples/usage.rs` prints the CPU time of the groups that a process is in.
 
 mod group;
 mod mounts;

@@ -18,6 +18,8 @@
 //! ```
 //!
 //! Start reading at [`network::NetworkDef`], [`status::NetworkStatus`] and [`port::NetworkPortDef`].
+//!
+//! `examples/format.rs` prints a document as libvirt writes it.
 #![forbid(unsafe_code)]
 
 pub mod bandwidth;

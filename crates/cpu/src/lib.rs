@@ -30,6 +30,8 @@
 //! assert_eq!(cpu.features[0].name, "avx");
 //! # Ok::<(), oxivirt_cpu::MapError>(())
 //! ```
+//!
+//! `examples/baseline.rs` finds the CPU that two hosts have in common.
 
 mod compare;
 mod data;

@@ -19,6 +19,8 @@
 //! assert_eq!(image.virtual_size, Some(65536));
 //! assert_eq!(image.backing, None);
 //! ```
+//!
+//! `examples/header.rs` prints what the header of a disk image says.
 
 mod error;
 mod format;

@@ -28,6 +28,8 @@
 //! assert_eq!(plan.arguments, ["-S", "-chardev"]);
 //! assert_eq!(descriptor_number(2), 22);
 //! ```
+//!
+//! `examples/launch_socket.rs` has both ends of the conversation.
 
 mod plan;
 mod wire;

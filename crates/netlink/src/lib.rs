@@ -6,6 +6,8 @@
 //! rtnetlink connection lives on a thread of its own, never on a worker of the caller's runtime.
 //!
 //! Knows no networks, only kernel objects.
+//!
+//! `examples/bridge.rs` makes a bridge with an address, lists it, and removes it.
 
 mod addr;
 pub mod attributes;

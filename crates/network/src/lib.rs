@@ -7,6 +7,8 @@
 //!
 //! The driver knows the kernel only through [`apply::Host`], and knows nothing of sockets, remote
 //! calls or command lines.
+//!
+//! `examples/one_network.rs` starts a network and destroys it.
 
 pub mod apply;
 mod config;

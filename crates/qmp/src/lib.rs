@@ -33,6 +33,8 @@
 //! ```
 //!
 //! A connection: see [`Monitor`].
+//!
+//! `examples/monitor.rs` asks a guest for its state and waits for an event.
 
 pub mod agent;
 pub mod command;

@@ -20,6 +20,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/serve.rs` serves a driver on a socket and is its client.
 
 pub mod admin;
 pub mod call;

@@ -6,6 +6,8 @@
 //!
 //! This crate knows no procedure: what a packet asks for is decided behind [`server::Service`], and what an
 //! event means by whoever takes it from [`client::Incoming`].
+//!
+//! `examples/echo.rs` is a program with one procedure: server and client.
 
 pub mod client;
 pub mod frame;

@@ -5,6 +5,8 @@
 //! `dbus` reaches systemd-resolved, `firewalld` reaches firewalld.
 //!
 //! This crate knows nothing of networks or of remote calls.
+//!
+//! `examples/settings.rs` changes a setting of a file and keeps the comments.
 
 pub mod chain;
 pub mod file;

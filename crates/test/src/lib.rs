@@ -6,6 +6,8 @@
 //! state of its own that begins with the networks of that file.
 //!
 //! libvirt 11.3.0: src/test/test_driver.c
+//!
+//! `examples/in_memory.rs` lists the networks of `test:///default`.
 
 mod driver;
 mod host;

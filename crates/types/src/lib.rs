@@ -12,6 +12,8 @@
 //! assert_eq!(ErrorCode::NO_NETWORK.0, 43);
 //! assert_eq!(ErrorDomain::NETWORK.0, 19);
 //! ```
+//!
+//! `examples/errors.rs` prints error numbers with their messages.
 
 pub mod domain;
 pub mod error;

@@ -22,6 +22,8 @@
 //!     Ok(networks.iter().map(|network| network.name().to_owned()).collect())
 //! }
 //! ```
+//!
+//! `examples/own_driver.rs` is a driver that answers two calls.
 
 pub mod connect;
 pub mod connection;

@@ -23,6 +23,8 @@
 //! ```
 //!
 //! Start reading at [`parse`] and [`Element`].
+//!
+//! `examples/outline.rs` reads a document and writes one.
 
 mod chars;
 mod declaration;

@@ -12,6 +12,8 @@
 //! ```
 //!
 //! <https://www.w3.org/TR/1999/REC-xpath-19991116/>
+//!
+//! `examples/select.rs` prints what an expression selects.
 
 mod eval;
 mod functions;

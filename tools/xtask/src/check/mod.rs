@@ -49,7 +49,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", about: "rustfmt", scopes: WHOLE, run: Check::format },
     Step {
         name: "docs",
-        about: "documents: paths, commands, settings, names, links, deviations, glossary",
+        about: "documents: paths, commands, settings, names, links; an example in every crate",
         scopes: WHOLE,
         run: Check::docs,
     },

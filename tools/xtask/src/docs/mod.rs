@@ -7,6 +7,7 @@
 //! The command table of the shell comes from `docs/man/oxish.1`, which a test of the shell compares
 //! with the table itself.
 
+mod crates;
 mod deviations;
 mod glossary;
 mod known;
@@ -91,6 +92,7 @@ pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
         }
     }
     manual::check(root, &known, &mut found)?;
+    crates::check(root, &known, &mut found)?;
     found.faults.sort();
     Ok(found)
 }

@@ -2,11 +2,13 @@
 //!
 //! Pages are Markdown (`README.md`, `docs/`, …) and the two manual pages. [`spans`] decides by its
 //! shape what a piece of code in a page is (a path, a command line, a setting, a Rust name), and
-//! [`known`] has what exists, read from the sources. Nothing is built or run here.
+//! [`known`] has what exists, read from the sources. Nothing is built or run here. Pages that must exist
+//! are in [`REQUIRED`].
 //!
 //! The command table of the shell comes from `docs/man/oxish.1`, which a test of the shell compares
 //! with the table itself.
 
+mod code_map;
 mod crates;
 mod deviations;
 mod glossary;
@@ -35,6 +37,17 @@ const PAGES: [&str; 6] = [
     "CHANGELOG.md",
     "po/README.md",
     "packaging/README.md",
+];
+
+/// Pages that have to be there.
+const REQUIRED: [&str; 7] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/glossary.md",
+    "docs/deviations.md",
 ];
 
 /// A statement that is not true.
@@ -75,6 +88,13 @@ impl Found {
 pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
     let known = Known::load(root)?;
     let mut found = Found::default();
+    for name in REQUIRED {
+        let result = match known.paths.contains(name) {
+            true => Ok(()),
+            false => Err("the page does not exist".to_owned()),
+        };
+        found.result(name, 1, result);
+    }
     for path in pages(root)? {
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         let page = Page::parse(&name, &read(&path)?);
@@ -86,6 +106,7 @@ pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
             block_lines(&known, &page, block, &mut found);
         }
         match name.as_str() {
+            "docs/architecture.md" => code_map::check(&known, &page, &mut found),
             "docs/deviations.md" => deviations::check(&known, &page, &mut found),
             "docs/glossary.md" => glossary::check(&known, &page, &mut found),
             _ => {}

@@ -16,7 +16,6 @@ mod known;
 mod manual;
 mod markdown;
 mod rust;
-#[expect(dead_code, reason = "the page is brought to the form that is checked")]
 mod settings;
 mod shell;
 mod spans;
@@ -113,6 +112,7 @@ pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
         }
     }
     manual::check(root, &known, &mut found)?;
+    settings::check(root, &mut found)?;
     crates::check(root, &known, &mut found)?;
     found.faults.sort();
     Ok(found)

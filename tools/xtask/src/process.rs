@@ -152,6 +152,15 @@ impl Call {
         }
     }
 
+    /// Runs with both streams in a file; the error has the status only.
+    pub(crate) fn capture_all(&self, file: &Path) -> Result<(), Failure> {
+        let output = std::fs::File::create(file).map_err(|error| self.failure(error))?;
+        let copy = output.try_clone().map_err(|error| self.failure(error))?;
+        let status = self.command()?.stdout(output).stderr(copy).status();
+        let status = status.map_err(|error| self.failure(error))?;
+        if status.success() { Ok(()) } else { Err(self.failure(status)) }
+    }
+
     /// Runs with the terminal as output; counts the results that standard output reports and keeps
     /// what it says of failures.
     pub(crate) fn tally(&self) -> Result<(Tally, Complaints, Result<(), Failure>), Failure> {

@@ -6,6 +6,7 @@
 //!
 //! [`STEPS`] is the list of steps and says which of them belong to `--quick` and to `-p`.
 
+mod blocks;
 mod dependencies;
 mod options;
 mod report;
@@ -107,6 +108,12 @@ const STEPS: &[Step] = &[
         about: "the example programs of the library crates",
         scopes: FULL,
         run: Check::examples,
+    },
+    Step {
+        name: "blocks",
+        about: "the `sh` blocks of the documents, run in namespaces",
+        scopes: FULL,
+        run: Check::blocks,
     },
     Step { name: "try", about: "the demonstration", scopes: FULL, run: Check::demonstration },
     Step { name: "packets", about: "packet probes", scopes: FULL, run: Check::packets },

@@ -185,7 +185,7 @@ impl Check {
     }
 
     /// The path of a program of the workspace, which is built first if this run has not done so.
-    fn program(&mut self, name: &str) -> std::path::PathBuf {
+    pub(super) fn program(&mut self, name: &str) -> std::path::PathBuf {
         if !self.is_built {
             self.build();
         }

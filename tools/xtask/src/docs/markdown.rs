@@ -3,12 +3,12 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// Its path below the workspace.
-    pub(super) name: String,
+    pub(crate) name: String,
     pub(super) spans: Vec<Span>,
     pub(super) links: Vec<Link>,
-    pub(super) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
     /// Anchors of the headings, as Git hosts make them.
     pub(super) anchors: Vec<String>,
     /// Cells of all tables, header rows left out.
@@ -28,13 +28,41 @@ pub(super) struct Link {
     pub(super) target: String,
 }
 
-/// A fenced block.
-#[derive(Debug)]
-pub(super) struct Block {
+/// A fenced block, or a comment `<!-- run` with commands that a reader does not see.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
     /// Of its first line.
-    pub(super) line: usize,
-    pub(super) language: String,
-    pub(super) text: String,
+    pub(crate) line: usize,
+    pub(crate) language: String,
+    pub(crate) text: String,
+    /// What the comment above it says.
+    pub(crate) note: Note,
+}
+
+/// A comment above a block.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// There is none, or it is for readers of the source.
+    #[default]
+    None,
+    /// `<!-- file: NAME -->`: the block is the content of a file.
+    File(String),
+    /// `<!-- not run: REASON -->`
+    NotRun(String),
+}
+
+impl Note {
+    fn parse(comment: &str) -> Self {
+        let text = comment.trim().strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->"));
+        let Some((keyword, value)) = text.and_then(|text| text.split_once(':')) else {
+            return Self::None;
+        };
+        match keyword.trim() {
+            "file" => Self::File(value.trim().to_owned()),
+            "not run" => Self::NotRun(value.trim().to_owned()),
+            _ => Self::None,
+        }
+    }
 }
 
 /// A row of a table; each cell with its marks removed.
@@ -60,10 +88,14 @@ struct Position {
     section: String,
     block: Option<Block>,
     row: Option<Row>,
+    /// Line and text of a comment that is open.
+    comment: Option<(usize, String)>,
+    /// For the next block.
+    note: Note,
 }
 
 impl Page {
-    pub(super) fn parse(name: &str, text: &str) -> Self {
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
         let mut page = Self { name: name.to_owned(), ..Self::default() };
         let mut position = Position::default();
         let starts: Vec<usize> =
@@ -86,9 +118,17 @@ impl Page {
             }
             Event::Text(text) => position.text(&text),
             Event::SoftBreak | Event::HardBreak => position.text(" "),
+            Event::Start(Tag::HtmlBlock) => position.comment = Some((line, String::new())),
+            Event::Html(text) => {
+                if let Some((_, comment)) = &mut position.comment {
+                    comment.push_str(&text);
+                }
+            }
+            Event::End(TagEnd::HtmlBlock) => self.comment(position),
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                 self.links.push(Link { line, target: dest_url.into_string() });
             }
+            Event::Start(Tag::Paragraph) => position.note = Note::None,
             Event::Start(Tag::Heading { .. }) => position.heading = Some(String::new()),
             Event::End(TagEnd::Heading(_)) => {
                 let heading = position.heading.take().unwrap_or_default();
@@ -97,7 +137,9 @@ impl Page {
             }
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
                 let language = language.into_string();
-                position.block = Some(Block { line: line + 1, language, text: String::new() });
+                let note = std::mem::take(&mut position.note);
+                position.block =
+                    Some(Block { line: line + 1, language, text: String::new(), note });
             }
             Event::End(TagEnd::CodeBlock) => self.blocks.extend(position.block.take()),
             Event::Start(Tag::TableRow) => {
@@ -111,6 +153,20 @@ impl Page {
             }
             Event::End(TagEnd::TableRow) => self.rows.extend(position.row.take()),
             _ => {}
+        }
+    }
+
+    /// Ends a comment: commands that are run, or a note to the next block.
+    fn comment(&mut self, position: &mut Position) {
+        let Some((line, comment)) = position.comment.take() else { return };
+        let commands = comment.trim_end().strip_prefix("<!-- run\n");
+        match commands.and_then(|text| text.strip_suffix("-->")) {
+            Some(text) => {
+                let language = String::from("sh");
+                let text = text.to_owned();
+                self.blocks.push(Block { line: line + 1, language, text, note: Note::None });
+            }
+            None => position.note = Note::parse(&comment),
         }
     }
 
@@ -143,6 +199,21 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_are_notes_and_commands() {
+        let page = Page::parse(
+            "x.md",
+            "<!-- file: a.xml -->\n```xml\n<a/>\n```\n\n<!-- not run: needs ufw -->\n```sh\nufw\n```\n\n\
+             <!-- run\nls\n-->\n\n<!-- not run: x -->\n\ntext\n\n```sh\npwd\n```\n",
+        );
+        let notes: Vec<&Note> = page.blocks.iter().map(|block| &block.note).collect();
+        let file = Note::File("a.xml".to_owned());
+        let not_run = Note::NotRun("needs ufw".to_owned());
+        assert_eq!(notes, [&file, &not_run, &Note::None, &Note::None]);
+        assert_eq!((page.blocks[2].line, page.blocks[2].text.as_str()), (12, "ls\n"));
+        assert_eq!(page.blocks[3].text, "pwd\n");
+    }
 
     #[test]
     fn page_is_taken_apart() {

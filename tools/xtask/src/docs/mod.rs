@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ui::Failure;
 use known::Known;
-use markdown::Page;
+pub(crate) use markdown::{Block, Note, Page};
 
 /// Pages outside `docs/`.
 const PAGES: [&str; 6] = [
@@ -118,6 +118,22 @@ pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
     Ok(found)
 }
 
+/// The pages with blocks that a reader runs.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn shell_pages(root: &Path) -> Result<Vec<Page>, Failure> {
+    let mut found = Vec::new();
+    for path in pages(root)? {
+        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let page = Page::parse(&name, &read(&path)?);
+        if page.blocks.iter().any(|block| block.language == "sh") {
+            found.push(page);
+        }
+    }
+    Ok(found)
+}
+
 fn page_links(known: &Known, page: &Page, found: &mut Found) {
     for link in &page.links {
         if !link.target.contains("://") {
@@ -126,7 +142,7 @@ fn page_links(known: &Known, page: &Page, found: &mut Found) {
     }
 }
 
-fn block_lines(known: &Known, page: &Page, block: &markdown::Block, found: &mut Found) {
+fn block_lines(known: &Known, page: &Page, block: &Block, found: &mut Found) {
     for (index, line) in block.text.lines().enumerate() {
         let command = match block.language.as_str() {
             "sh" => line,

@@ -9,6 +9,7 @@ use std::fmt;
 use oxivirt_xml::XmlError;
 
 use crate::bandwidth::BandwidthError;
+use crate::domain::DomainError;
 use crate::metadata::MetadataError;
 use crate::network::{
     AddressingError, BridgeError, DnsError, ForwardError, GeneralError, RouteError,
@@ -32,6 +33,10 @@ pub enum ErrorCode {
     InvalidArg = 8,
     /// `VIR_ERR_OPERATION_FAILED`
     OperationFailed = 9,
+    /// `VIR_ERR_NO_SOURCE`
+    NoSource = 19,
+    /// `VIR_ERR_NO_TARGET`
+    NoTarget = 20,
     /// `VIR_ERR_NO_NAME`
     NoName = 21,
     /// `VIR_ERR_XML_ERROR`
@@ -67,10 +72,14 @@ pub enum ErrorDomain {
     Xml = 5,
     /// `VIR_FROM_CONF`
     Conf = 9,
+    /// `VIR_FROM_QEMU`
+    Qemu = 10,
     /// `VIR_FROM_NET`
     Net = 11,
     /// `VIR_FROM_NETWORK`
     Network = 19,
+    /// `VIR_FROM_DOMAIN`
+    Domain = 20,
     /// `VIR_FROM_DEVICE`
     Device = 49,
     /// `VIR_FROM_FIREWALL`
@@ -89,7 +98,7 @@ impl ErrorCode {
     pub const fn prefix(self) -> &'static str {
         match self {
             // raised without a detail, where the message has no prefix
-            Self::NoName => "",
+            Self::NoSource | Self::NoTarget | Self::NoName => "",
             _ => oxivirt_types::error::ErrorCode(self as i32).template().before,
         }
     }
@@ -158,6 +167,8 @@ pub enum ParseError {
     Port(PortError),
     /// `<networkstatus>`.
     Status(StatusError),
+    /// `<domain>`.
+    Domain(DomainError),
     /// A metadata payload.
     Metadata(MetadataError),
 }
@@ -192,6 +203,7 @@ impl ParseError {
             Self::Pci(error) => error.class(),
             Self::Port(error) => error.class(),
             Self::Status(error) => error.class(),
+            Self::Domain(error) => error.class(),
             Self::Metadata(error) => error.class(),
         }
     }
@@ -215,6 +227,7 @@ impl ParseError {
             Self::Pci(error) => error,
             Self::Port(error) => error,
             Self::Status(error) => error,
+            Self::Domain(error) => error,
             Self::Metadata(error) => error,
         }
     }
@@ -260,6 +273,7 @@ from_parts! {
     Pci(PciError),
     Port(PortError),
     Status(StatusError),
+    Domain(DomainError),
     Metadata(MetadataError),
 }
 

@@ -45,6 +45,30 @@ macro_rules! keywords {
 
 pub(crate) use keywords;
 
+/// As [`keywords!`], with the word as every variant's description.
+macro_rules! words {
+    ($($(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($variant:ident = $word:literal,)+
+    })+) => {
+        $($crate::keyword::keywords! {
+            $(#[$meta])*
+            $vis enum $name {
+                $(#[doc = concat!("`", $word, "`.")] $variant = $word,)+
+            }
+        })+
+    };
+}
+
+pub(crate) use words;
+
+words! {
+    /// A switch spelled `on` and `off`.
+    pub enum OnOff {
+        On = "on",
+        Off = "off",
+    }
+}
+
 keywords! {
     /// A switch that is also printed when it is off; its absence is a third state (`Option`).
     pub enum YesNo {

@@ -1,4 +1,4 @@
-//! libvirt's network, port and status documents: read, check, change, write.
+//! libvirt's network, port, status and guest documents: read, check, change, write.
 //!
 //! Byte for byte what libvirt 11.3.0 writes, code for code what it refuses. Pure: no disk, no
 //! kernel, no clock, no randomness, no async runtime. What a rule needs from outside (other networks,
@@ -17,7 +17,8 @@
 //! # Ok::<(), oxivirt_conf::ParseError>(())
 //! ```
 //!
-//! Start reading at [`network::NetworkDef`], [`status::NetworkStatus`] and [`port::NetworkPortDef`].
+//! Start reading at [`network::NetworkDef`], [`status::NetworkStatus`], [`port::NetworkPortDef`] and
+//! [`domain::DomainDef`].
 //!
 //! `examples/format.rs` prints a document as libvirt writes it.
 #![forbid(unsafe_code)]
@@ -25,7 +26,10 @@
 pub mod bandwidth;
 mod choices;
 mod class_ids;
+pub mod domain;
 mod driver_config;
+mod element;
+pub mod emulator;
 mod error;
 mod file;
 mod hook;
@@ -44,10 +48,11 @@ pub mod vlan;
 
 pub use choices::attribute_words;
 pub use driver_config::{Coexist, DriverConfig, DriverConfigError, Heal};
+pub use element::{Extra, Hex};
 pub use error::{ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};
 pub use hook::hook_data;
-pub use keyword::YesNo;
+pub use keyword::{OnOff, YesNo};
 pub use metadata::{Metadata, MetadataError};
 pub use node::AttributeError;
 pub use oxivirt_xml::schema::{SchemaError, SchemaFault};

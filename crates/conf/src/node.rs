@@ -36,6 +36,18 @@ pub enum AttributeError {
         /// The value refused.
         value: String,
     },
+    /// Not a number.
+    #[error(
+        "Invalid value for attribute '{attribute}' in element '{element}': '{value}'. Expected integer value"
+    )]
+    Signed {
+        /// The attribute.
+        attribute: &'static str,
+        /// Its element.
+        element: String,
+        /// The value refused.
+        value: String,
+    },
     /// A number that has to be at least one.
     #[error(
         "Invalid value for attribute '{attribute}' in element '{element}': Zero is not permitted"

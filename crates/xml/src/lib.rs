@@ -42,7 +42,7 @@ pub use dump::dump;
 pub use error::{Position, XmlError, XmlErrorKind};
 pub use reader::{Blanks, MAX_DEPTH, MAX_SIZE, decode, parse};
 pub use tree::{Attribute, Element, Instruction, Namespace, Node};
-pub use writer::{Tag, Writer, escape};
+pub use writer::{Presence, Tag, Writer, escape};
 
 #[cfg(test)]
 mod tests;

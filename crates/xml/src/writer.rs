@@ -13,6 +13,15 @@ pub struct Writer {
     indent: usize,
 }
 
+/// Whether [`Writer::element`] writes an element that has nothing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// As `<a/>`.
+    Always,
+    /// Not at all.
+    IfNotEmpty,
+}
+
 /// A start tag whose end is still open: attributes, then [`Tag::empty`] or [`Tag::open`].
 #[derive(Debug)]
 #[must_use = "the tag has to be ended by `empty` or `open`"]
@@ -45,6 +54,38 @@ impl Writer {
         self.out.push('<');
         self.out.push_str(name);
         Tag { writer: self }
+    }
+
+    /// Writes an element whose content decides how it ends: `<a/>` without any, a pair of tags around it
+    /// otherwise. With [`Presence::IfNotEmpty`] an element with neither attribute nor content is left out.
+    ///
+    /// libvirt 11.3.0: `virXMLFormatElement`, src/util/virxml.c
+    pub fn element(
+        &mut self,
+        name: &str,
+        presence: Presence,
+        attributes: impl for<'t> FnOnce(Tag<'t>) -> Tag<'t>,
+        content: impl FnOnce(&mut Self),
+    ) {
+        let start = self.out.len();
+        let tag = self.begin(name);
+        let bare = tag.writer.out.len();
+        let Tag { writer: _ } = attributes(tag);
+        let has_attributes = self.out.len() > bare;
+        self.out.push_str(">\n");
+        let inner = self.out.len();
+        self.indent += 2;
+        content(self);
+        self.indent = self.indent.saturating_sub(2);
+        if self.out.len() > inner {
+            self.indent += 2;
+            self.end(name);
+        } else if has_attributes || presence == Presence::Always {
+            self.out.truncate(inner.saturating_sub(2));
+            self.out.push_str("/>\n");
+        } else {
+            self.out.truncate(start);
+        }
     }
 
     /// Ends the element that [`Tag::open`] opened.
@@ -119,6 +160,16 @@ impl<'w> Tag<'w> {
             Some(value) => self.display(name, value),
             None => self,
         }
+    }
+
+    /// Ends the tag, writes `text` as the element's content and ends the element called `name`.
+    pub fn text(self, name: &str, text: &str) {
+        let out = &mut self.writer.out;
+        out.push('>');
+        escape(out, text);
+        out.push_str("</");
+        out.push_str(name);
+        out.push_str(">\n");
     }
 
     /// Ends the tag and the element: `<a/>`.

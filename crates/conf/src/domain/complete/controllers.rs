@@ -1,0 +1,81 @@
+//! Controllers that devices need, and their order.
+
+use std::collections::BTreeSet;
+
+use super::super::address::Address;
+use super::super::device::Devices;
+use super::super::device::controller::{Controller, ControllerType};
+use super::super::device::disk::{Disk, DiskBus};
+
+/// Adds the controllers that addresses of devices name and that are not there.
+///
+/// libvirt 11.3.0: `virDomainDefAddImplicitControllers`, src/conf/domain_postparse.c
+pub(super) fn add_implicit(devices: &mut Devices) {
+    for (kind, bus) in [
+        (ControllerType::Ide, DiskBus::Ide),
+        (ControllerType::Scsi, DiskBus::Scsi),
+        (ControllerType::Sata, DiskBus::Sata),
+        (ControllerType::Fdc, DiskBus::Fdc),
+    ] {
+        let on_bus = |disk: &&Disk| disk.target.as_ref().and_then(|target| target.bus) == Some(bus);
+        let drives = devices.disks.iter().filter(on_bus);
+        let highest = drives.filter_map(|disk| match disk.info.address {
+            Some(Address::Drive(drive)) => Some(drive.controller),
+            _ => None,
+        });
+        add_up_to(&mut devices.controllers, kind, highest.max());
+    }
+    let ports = devices.channels.iter().chain(&devices.consoles).filter(|port| is_virtio(port));
+    let highest = ports.map(|port| match port.info.address {
+        Some(Address::VirtioSerial(address)) => address.controller,
+        _ => 0,
+    });
+    add_up_to(&mut devices.controllers, ControllerType::VirtioSerial, highest.max());
+    let cards = devices.smartcards.iter().map(|card| match card.info.address {
+        Some(Address::Ccid(address)) => address.controller,
+        _ => 0,
+    });
+    add_up_to(&mut devices.controllers, ControllerType::Ccid, cards.max());
+}
+
+fn is_virtio(port: &super::super::device::chardev::CharDevice) -> bool {
+    let kind = port.target.as_ref().and_then(|target| target.kind.as_deref());
+    kind == Some("virtio") && !matches!(port.info.address, Some(Address::Ccw(_)))
+}
+
+fn add_up_to(controllers: &mut Vec<Controller>, kind: ControllerType, highest: Option<u32>) {
+    let Some(highest) = highest else { return };
+    let have: BTreeSet<u32> = controllers
+        .iter()
+        .filter(|controller| controller.kind == Some(kind))
+        .filter_map(|controller| controller.index)
+        .collect();
+    for index in (0..=highest).filter(|index| !have.contains(index)) {
+        let controller =
+            Controller { kind: Some(kind), index: Some(index), ..Controller::default() };
+        insert(controllers, controller);
+    }
+}
+
+/// Puts a controller behind the last of its kind with a smaller or equal index; of a new kind, at
+/// the end.
+///
+/// libvirt 11.3.0: `virDomainControllerInsertPreAlloced`, src/conf/domain_conf.c
+pub(crate) fn insert(controllers: &mut Vec<Controller>, controller: Controller) {
+    let is_same = |other: &Controller| other.kind == controller.kind;
+    let position = controllers
+        .iter()
+        .rposition(|other| is_same(other) && other.index <= controller.index)
+        .map(|at| at + 1)
+        .or_else(|| controllers.iter().position(is_same))
+        .unwrap_or(controllers.len());
+    controllers.insert(position, controller);
+}
+
+/// Sorts the controllers as if they had been put in one by one.
+pub(super) fn sort(controllers: &mut Vec<Controller>) {
+    let unsorted = std::mem::take(controllers);
+    for controller in unsorted {
+        insert(controllers, controller);
+    }
+}

@@ -1,0 +1,150 @@
+//! What devices leave open.
+
+use super::super::address::{Address, Drive};
+use super::super::device::Devices;
+use super::super::device::controller::Controller;
+use super::super::device::disk::{Disk, DiskBus, DiskDevice, DiskType, SnapshotLocation, Tray};
+use super::super::{DomainDef, DomainError};
+use super::{chardev, graphics};
+
+pub(super) fn complete(devices: &mut Devices, _: &DomainDef) -> Result<(), DomainError> {
+    for disk in &mut devices.disks {
+        complete_disk(disk)?;
+    }
+    sort_disks(&mut devices.disks);
+    chardev::complete(devices);
+    complete_indexes(&mut devices.controllers);
+    devices.graphics.iter_mut().for_each(graphics::complete);
+    graphics::complete_videos(&mut devices.videos);
+    Ok(())
+}
+
+fn complete_disk(disk: &mut Disk) -> Result<(), DomainError> {
+    disk.kind.get_or_insert(DiskType::File);
+    let device = *disk.device.get_or_insert(DiskDevice::Disk);
+    let Some(target) = &mut disk.target else {
+        return Err(DomainError::NoTarget(String::new()));
+    };
+    let name = target.dev.clone().unwrap_or_default();
+    if target.bus.is_none() {
+        target.bus = Some(bus_of(&name, device));
+    }
+    if target.tray == Some(Tray::Closed) {
+        target.tray = None;
+    }
+    let bus = target.bus;
+    if device == DiskDevice::Cdrom {
+        disk.readonly = true;
+    }
+    if disk.readonly && disk.snapshot == Some(SnapshotLocation::No) {
+        disk.snapshot = None;
+    }
+    if disk.info.address.is_none()
+        && let (Some(bus), Some(index)) = (bus, index_of(&name))
+    {
+        disk.info.address = drive_address(bus, index).map(Address::Drive);
+    }
+    Ok(())
+}
+
+/// The bus that the name of a target means.
+fn bus_of(name: &str, device: DiskDevice) -> DiskBus {
+    match (device, name.get(..2)) {
+        (DiskDevice::Floppy, _) | (_, Some("fd")) => DiskBus::Fdc,
+        (_, Some("sd")) => DiskBus::Scsi,
+        (_, Some("vd")) => DiskBus::Virtio,
+        (_, Some("xv")) => DiskBus::Xen,
+        (_, Some("ub")) => DiskBus::Uml,
+        _ => DiskBus::Ide,
+    }
+}
+
+/// The number that the letters of a target's name mean: `a` is 0, `aa` 26.
+///
+/// libvirt 11.3.0: `virDiskNameParse`, src/util/virutil.c
+pub(crate) fn index_of(name: &str) -> Option<u32> {
+    const PREFIXES: [&str; 7] = ["fd", "hd", "vd", "sd", "xvd", "ubd", "nvme"];
+    let letters = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    let digits_at = letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len());
+    let (letters, digits) = letters.split_at_checked(digits_at)?;
+    if letters.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let mut index: u32 = 0;
+    for (at, letter) in letters.chars().enumerate() {
+        if !letter.is_ascii_lowercase() {
+            return None;
+        }
+        let digit = u32::from(letter) - u32::from('a');
+        index = index.checked_add(u32::from(at > 0))?.checked_mul(26)?.checked_add(digit)?;
+    }
+    Some(index)
+}
+
+/// Where a disk sits if its document does not say.
+///
+/// libvirt 11.3.0: `virDomainDiskDefAssignAddress`, src/conf/domain_conf.c
+fn drive_address(bus: DiskBus, index: u32) -> Option<Drive> {
+    let at = |per_controller: u32| (index / per_controller, index % per_controller);
+    Some(match bus {
+        DiskBus::Ide => {
+            let (controller, rest) = at(4);
+            Drive { controller, bus: rest / 2, target: 0, unit: rest % 2 }
+        }
+        DiskBus::Sata => {
+            let (controller, unit) = at(6);
+            Drive { controller, unit, ..Drive::default() }
+        }
+        DiskBus::Fdc => {
+            let (controller, unit) = at(2);
+            Drive { controller, unit, ..Drive::default() }
+        }
+        DiskBus::Scsi => {
+            let (controller, unit) = at(7);
+            Drive { controller, unit, ..Drive::default() }
+        }
+        _ => return None,
+    })
+}
+
+/// Puts disks of a bus next to each other, in the order of their names.
+///
+/// libvirt 11.3.0: `virDomainDiskInsert`, src/conf/domain_conf.c
+fn sort_disks(disks: &mut Vec<Disk>) {
+    let key = |disk: &Disk| {
+        let target = disk.target.as_ref();
+        let index = target.and_then(|target| index_of(target.dev.as_deref()?)).unwrap_or(0);
+        (target.and_then(|target| target.bus), index)
+    };
+    let unsorted = std::mem::take(disks);
+    for disk in unsorted {
+        let (bus, index) = key(&disk);
+        let position = disks
+            .iter()
+            .rposition(|other| {
+                let (other_bus, other_index) = key(other);
+                other_bus == bus && other_index <= index
+            })
+            .map(|at| at + 1)
+            .or_else(|| disks.iter().position(|other| key(other).0 == bus))
+            .unwrap_or(disks.len());
+        disks.insert(position, disk);
+    }
+}
+
+/// Gives controllers without an index the smallest that is free.
+fn complete_indexes(controllers: &mut [Controller]) {
+    for at in 0..controllers.len() {
+        let Some(Controller { index: None, kind, .. }) = controllers.get(at) else { continue };
+        let kind = *kind;
+        let is_free = |index: &u32| {
+            !controllers
+                .iter()
+                .any(|controller| controller.kind == kind && controller.index == Some(*index))
+        };
+        let index = (0..u32::MAX).find(is_free);
+        if let Some(controller) = controllers.get_mut(at) {
+            controller.index = index;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is outside of `<devices>`.
+
+use super::super::clock::{Clock, ClockOffset, CrashAction, LifecycleAction};
+use super::super::cpu::VcpuCount;
+use super::super::memory::Placement;
+use super::super::os::{Boot, BootDevice, OsType};
+use super::super::size::{Size, scale};
+use super::super::{DomainDef, DomainError, Origin};
+use crate::domain::device::Devices;
+
+pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), DomainError> {
+    if def.name.is_none() {
+        return Err(DomainError::NoName);
+    }
+    complete_memory(def, origin)?;
+    complete_vcpus(def)?;
+    complete_boot(def)?;
+    let clock = def.clock.get_or_insert_with(Clock::default);
+    clock.offset.get_or_insert(ClockOffset::Utc);
+    def.on_poweroff.get_or_insert(LifecycleAction::Destroy);
+    def.on_reboot.get_or_insert(LifecycleAction::Restart);
+    def.on_crash.get_or_insert(CrashAction::Destroy);
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainDefPostParseMemory`, src/conf/domain_postparse.c
+fn complete_memory(def: &mut DomainDef, origin: Origin) -> Result<(), DomainError> {
+    for cell in def.cpu.iter_mut().flat_map(|cpu| &mut cpu.numa).flat_map(|numa| &mut numa.cells) {
+        if let Some(memory) = cell.memory {
+            cell.memory = Some(Size::scale(memory, cell.unit.as_deref())?.kib());
+            cell.unit = Some(String::from("KiB"));
+        }
+    }
+    let pages = def.memory_backing.iter_mut().flat_map(|backing| &mut backing.hugepages);
+    for page in pages.flat_map(|hugepages| &mut hugepages.pages) {
+        if let Some(size) = page.size {
+            let bytes = scale(size, page.unit.as_deref(), 1024)?;
+            page.size = Some(bytes.div_ceil(1024));
+            page.unit = Some(String::from("KiB"));
+        }
+    }
+    let given = def.memory.as_ref().map_or(0, |memory| memory.size.kib());
+    let cells = if given == 0 || origin == Origin::New { numa_memory(def) } else { 0 };
+    let plugged: u64 = devices(def).map_or(0, |devices| {
+        let sizes = devices.memories.iter().filter_map(|memory| memory.target.as_ref()?.size);
+        sizes.map(Size::kib).sum()
+    });
+    let total = if cells > 0 { cells.saturating_add(plugged) } else { given };
+    if plugged > total {
+        return Err(DomainError::Xml(String::from(
+            "Total size of memory devices exceeds the total memory size",
+        )));
+    }
+    if total == plugged {
+        return Err(DomainError::Xml(String::from(
+            "Memory size must be specified via <memory> or in the <numa> configuration",
+        )));
+    }
+    def.memory.get_or_insert_default().size = Size::from_kib(total);
+    let current = def.current_memory.map_or(0, Size::kib);
+    if current == 0 || current > total {
+        def.current_memory = Some(Size::from_kib(total));
+    }
+    Ok(())
+}
+
+/// Memory of all cells in KiB.
+pub(super) fn numa_memory(def: &DomainDef) -> u64 {
+    let numa = def.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref());
+    numa.map_or(0, |numa| numa.cells.iter().filter_map(|cell| cell.memory).sum())
+}
+
+const fn devices(def: &DomainDef) -> Option<&Devices> {
+    def.devices.as_ref()
+}
+
+fn complete_vcpus(def: &mut DomainDef) -> Result<(), DomainError> {
+    let vcpu = def.vcpu.get_or_insert_with(VcpuCount::default);
+    let count = *vcpu.count.get_or_insert(1);
+    if vcpu.current.is_some_and(|current| current > count) {
+        return Err(DomainError::Unsupported(String::from(
+            "maximum vCPU count must not be less than current vCPU count",
+        )));
+    }
+    if vcpu.current == Some(count) {
+        vcpu.current = None;
+    }
+    if vcpu.placement.is_none() {
+        vcpu.placement = Some(Placement::Static);
+    }
+    if vcpu.placement == Some(Placement::Auto) {
+        vcpu.cpuset = None;
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainDefBootPostParse`, src/conf/domain_postparse.c
+fn complete_boot(def: &mut DomainDef) -> Result<(), DomainError> {
+    let by_device = def.devices.as_ref().is_some_and(boots_by_device);
+    let os = def.os.get_or_insert_default();
+    if by_device && !os.boot.is_empty() {
+        return Err(DomainError::Unsupported(String::from(
+            "per-device boot elements cannot be used together with os/boot elements",
+        )));
+    }
+    let kind = os.kind.as_ref().and_then(|kind| kind.kind);
+    if kind == Some(OsType::Hvm) && os.boot.is_empty() && os.kernel.is_none() && !by_device {
+        os.boot.push(Boot { device: Some(BootDevice::Disk), ..Boot::default() });
+    }
+    Ok(())
+}
+
+fn boots_by_device(devices: &Devices) -> bool {
+    let disks = devices.disks.iter().map(|disk| &disk.info);
+    let interfaces = devices.interfaces.iter().map(|interface| &interface.info);
+    let hostdevs = devices.hostdevs.iter().map(|hostdev| &hostdev.info);
+    let redirdevs = devices.redirdevs.iter().map(|redirdev| &redirdev.info);
+    let filesystems = devices.filesystems.iter().map(|filesystem| &filesystem.info);
+    disks
+        .chain(interfaces)
+        .chain(hostdevs)
+        .chain(redirdevs)
+        .chain(filesystems)
+        .any(|info| info.boot.as_ref().is_some_and(|boot| boot.order.is_some()))
+}

@@ -1,0 +1,166 @@
+//! Devices that a guest gets without asking.
+
+use super::super::super::DomainDef;
+use super::super::super::device::Devices;
+use super::super::super::device::controller::{Controller, ControllerModel, ControllerType};
+use super::super::super::device::graphics::GraphicsType;
+use super::super::super::device::input::{Input, InputBus, InputType};
+use super::super::super::device::memballoon::{Memballoon, MemballoonModel};
+use super::super::super::device::other::Panic;
+use super::super::super::device::sound::{Audio, AudioType};
+use super::super::super::device::video::{Video, VideoModel, VideoModelDef};
+use super::super::super::device::watchdog::{Watchdog, WatchdogAction, WatchdogModel};
+use super::super::super::machine::MachineKind;
+use super::super::controllers;
+use crate::emulator::EmulatorCapabilities;
+use crate::keyword::OnOff;
+
+/// libvirt 11.3.0: `qemuDomainDefAddDefaultDevices`, src/qemu/qemu_postparse.c
+pub(super) fn add(
+    devices: &mut Devices,
+    def: &DomainDef,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) {
+    if let Some(model) = usb_model(machine, def, emulator)
+        && !has_controller(devices, ControllerType::Usb)
+    {
+        add_controller(devices, ControllerType::Usb, model);
+    }
+    if machine == MachineKind::Q35 && !has_controller(devices, ControllerType::Sata) {
+        add_controller(devices, ControllerType::Sata, None);
+    }
+    if !has_controller(devices, ControllerType::Pci) {
+        if machine.has_pci_root() {
+            add_controller(devices, ControllerType::Pci, Some(ControllerModel::PciRoot));
+        } else if machine.has_pcie_root() {
+            add_controller(devices, ControllerType::Pci, Some(ControllerModel::PcieRoot));
+        }
+    }
+    if devices.memballoons.is_empty() && has_memballoon(machine) {
+        let model = Some(MemballoonModel::Virtio);
+        devices.memballoons.push(Memballoon { model, ..Memballoon::default() });
+    }
+    if machine == MachineKind::Pseries && devices.panics.is_empty() {
+        devices.panics.push(Panic::default());
+    }
+    if machine == MachineKind::Q35 {
+        add_itco(devices);
+    }
+    add_ps2(devices, def, machine);
+    add_audio(devices);
+    add_video(devices, machine, emulator);
+}
+
+/// Whether a controller with index 0 is there, or one whose index is still open.
+fn has_controller(devices: &Devices, kind: ControllerType) -> bool {
+    devices.controllers.iter().any(|controller| {
+        controller.kind == Some(kind) && matches!(controller.index, None | Some(0))
+    })
+}
+
+fn add_controller(devices: &mut Devices, kind: ControllerType, model: Option<ControllerModel>) {
+    let controller =
+        Controller { kind: Some(kind), index: Some(0), model, ..Controller::default() };
+    controllers::insert(&mut devices.controllers, controller);
+}
+
+/// The model of the USB controller a machine gets; the outer option is whether it gets one.
+#[expect(clippy::option_option, reason = "a controller without model is a third answer")]
+fn usb_model(
+    machine: MachineKind,
+    def: &DomainDef,
+    emulator: &EmulatorCapabilities,
+) -> Option<Option<ControllerModel>> {
+    let arch = def.os.as_ref().and_then(|os| os.kind.as_ref()?.arch.as_deref());
+    match machine {
+        MachineKind::I440fx => {
+            Some(emulator.has("piix3-usb-uhci").then_some(ControllerModel::Piix3Uhci))
+        }
+        MachineKind::Q35 => Some(if emulator.has("qemu-xhci") {
+            Some(ControllerModel::QemuXhci)
+        } else if emulator.has("nec-usb-xhci") {
+            Some(ControllerModel::NecXhci)
+        } else {
+            None
+        }),
+        MachineKind::Pseries => Some(if emulator.has("qemu-xhci") {
+            Some(ControllerModel::QemuXhci)
+        } else if emulator.has("nec-usb-xhci") {
+            Some(ControllerModel::NecXhci)
+        } else {
+            Some(ControllerModel::PciOhci)
+        }),
+        MachineKind::Other if matches!(arch, Some("ppc64" | "ppc")) => {
+            Some(Some(ControllerModel::PciOhci))
+        }
+        _ => None,
+    }
+}
+
+const fn has_memballoon(machine: MachineKind) -> bool {
+    !matches!(machine, MachineKind::Other | MachineKind::IsaPc)
+}
+
+fn add_itco(devices: &mut Devices) {
+    if devices.watchdogs.iter().any(|watchdog| watchdog.model == Some(WatchdogModel::Itco)) {
+        return;
+    }
+    let (model, action) = (Some(WatchdogModel::Itco), Some(WatchdogAction::Reset));
+    devices.watchdogs.push(Watchdog { model, action, ..Watchdog::default() });
+}
+
+/// libvirt 11.3.0: `qemuDomainDefAddImplicitInputDevice`, src/qemu/qemu_postparse.c
+fn add_ps2(devices: &mut Devices, def: &DomainDef, machine: MachineKind) {
+    let switch = def.features.as_ref().and_then(|features| features.ps2.as_ref()?.state);
+    if !machine.is_x86() || machine == MachineKind::Microvm || switch == Some(OnOff::Off) {
+        return;
+    }
+    for kind in [InputType::Mouse, InputType::Keyboard] {
+        let is_same = |input: &Input| {
+            input.kind == Some(kind) && matches!(input.bus, None | Some(InputBus::Ps2))
+        };
+        if !devices.inputs.iter().any(is_same) {
+            let (kind, bus) = (Some(kind), Some(InputBus::Ps2));
+            devices.inputs.push(Input { kind, bus, ..Input::default() });
+        }
+    }
+}
+
+/// libvirt 11.3.0: `qemuDomainDefAddDefaultAudioBackend`, src/qemu/qemu_postparse.c
+fn add_audio(devices: &mut Devices) {
+    if !devices.audios.is_empty() {
+        return;
+    }
+    let kinds: Vec<GraphicsType> =
+        devices.graphics.iter().filter_map(|graphics| graphics.kind).collect();
+    let kind = if kinds.contains(&GraphicsType::Spice) {
+        AudioType::Spice
+    } else if kinds.contains(&GraphicsType::Sdl) && !kinds.contains(&GraphicsType::Vnc) {
+        AudioType::Sdl
+    } else {
+        AudioType::None
+    };
+    devices.audios.push(Audio { id: Some(1), kind: Some(kind), ..Audio::default() });
+}
+
+/// libvirt 11.3.0: `virDomainDefPostParseVideo`, src/conf/domain_postparse.c
+fn add_video(devices: &mut Devices, machine: MachineKind, emulator: &EmulatorCapabilities) {
+    if devices.videos.is_empty() && !devices.graphics.is_empty() {
+        let kind = Some(default_video(machine, emulator));
+        let model = Some(VideoModelDef { kind, ..VideoModelDef::default() });
+        devices.videos.push(Video { model, ..Video::default() });
+    }
+}
+
+/// libvirt 11.3.0: `qemuDomainDefaultVideoDevice`, src/qemu/qemu_postparse.c
+pub(super) fn default_video(machine: MachineKind, emulator: &EmulatorCapabilities) -> VideoModel {
+    match machine {
+        MachineKind::Pseries => VideoModel::Vga,
+        MachineKind::Virt | MachineKind::S390 => VideoModel::Virtio,
+        _ if emulator.has("cirrus-vga") => VideoModel::Cirrus,
+        _ if emulator.has("VGA") => VideoModel::Vga,
+        _ if emulator.has("bochs-display") => VideoModel::Bochs,
+        _ => VideoModel::Cirrus,
+    }
+}

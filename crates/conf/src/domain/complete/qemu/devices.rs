@@ -1,0 +1,210 @@
+//! What QEMU's driver fills in device by device.
+
+use oxivirt_types::mac::MacAddr;
+
+use super::super::super::device::Devices;
+use super::super::super::device::chardev::{CharDevice, CharTargetModel, CharType, SocketMode};
+use super::super::super::device::controller::{Controller, ControllerModel, ControllerType};
+use super::super::super::device::disk::{Disk, DiskDriver, DiskType};
+use super::super::super::device::input::{InputBus, InputType};
+use super::super::super::device::interface::{
+    Interface, InterfaceMac, InterfaceModel, InterfaceType,
+};
+use super::super::super::device::memballoon::MemballoonModel;
+use super::super::super::device::other::{PanicModel, VsockModel};
+use super::super::super::device::rng::RngModel;
+use super::super::super::device::watchdog::{WatchdogAction, WatchdogModel};
+use super::super::super::machine::MachineKind;
+use super::super::super::{DomainDef, DomainError};
+use super::{QemuDefaults, defaults};
+use crate::emulator::EmulatorCapabilities;
+
+/// Fills in models and buses; a second time it changes nothing.
+///
+/// libvirt 11.3.0: `qemuDomainDeviceDefPostParse`, src/qemu/qemu_postparse.c
+pub(super) fn complete(
+    devices: &mut Devices,
+    _: &DomainDef,
+    machine: MachineKind,
+    with: &mut QemuDefaults<'_>,
+) -> Result<(), DomainError> {
+    let emulator = with.emulator;
+    devices.disks.iter_mut().for_each(complete_disk);
+    for controller in &mut devices.controllers {
+        complete_controller(controller, machine, emulator);
+    }
+    for interface in &mut devices.interfaces {
+        complete_interface(interface, machine, with);
+    }
+    for serial in &mut devices.serials {
+        complete_serial(serial, machine);
+    }
+    for channel in &mut devices.channels {
+        complete_channel(channel);
+    }
+    for input in &mut devices.inputs {
+        if input.bus.is_none() {
+            let is_pointer = matches!(input.kind, Some(InputType::Mouse | InputType::Keyboard));
+            input.bus = match input.kind {
+                Some(InputType::Passthrough) => Some(InputBus::Virtio),
+                Some(InputType::Evdev) => None,
+                _ if is_pointer && machine.is_x86() => Some(InputBus::Ps2),
+                _ => Some(InputBus::Usb),
+            };
+        }
+    }
+    let default = defaults::default_video(machine, emulator);
+    for video in &mut devices.videos {
+        video.model.get_or_insert_default().kind.get_or_insert(default);
+    }
+    complete_small(devices, machine);
+    Ok(())
+}
+
+fn complete_small(devices: &mut Devices, machine: MachineKind) {
+    for watchdog in &mut devices.watchdogs {
+        watchdog.model.get_or_insert(if machine == MachineKind::S390 {
+            WatchdogModel::Diag288
+        } else {
+            WatchdogModel::I6300esb
+        });
+        watchdog.action.get_or_insert(WatchdogAction::Reset);
+    }
+    for memballoon in &mut devices.memballoons {
+        memballoon.model.get_or_insert(MemballoonModel::Virtio);
+    }
+    for rng in &mut devices.rngs {
+        rng.model.get_or_insert(RngModel::Virtio);
+    }
+    for panic in &mut devices.panics {
+        panic.model.get_or_insert(match machine {
+            MachineKind::Pseries => PanicModel::Pseries,
+            MachineKind::S390 => PanicModel::S390,
+            MachineKind::Virt => PanicModel::Pvpanic,
+            _ => PanicModel::Isa,
+        });
+    }
+    if let Some(vsock) = &mut devices.vsock {
+        vsock.model.get_or_insert(VsockModel::Virtio);
+    }
+}
+
+fn complete_disk(disk: &mut Disk) {
+    let is_served = matches!(disk.kind, Some(DiskType::VhostUser | DiskType::VhostVdpa));
+    let driver = disk.driver.get_or_insert_with(DiskDriver::default);
+    driver.name.get_or_insert_with(|| String::from("qemu"));
+    if !is_served || driver.format.is_some() {
+        driver.format.get_or_insert_with(|| String::from("raw"));
+    }
+    if disk.kind == Some(DiskType::Dir) && driver.format.as_deref() == Some("raw") {
+        driver.format = Some(String::from("fat"));
+    }
+}
+
+fn complete_controller(
+    controller: &mut Controller,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) {
+    if controller.model == Some(ControllerModel::Auto) {
+        controller.model = None;
+    }
+    if controller.model.is_some() {
+        return;
+    }
+    controller.model = match controller.kind {
+        Some(ControllerType::Usb) => match machine {
+            MachineKind::I440fx | MachineKind::Q35 | MachineKind::IsaPc
+                if emulator.has("piix3-usb-uhci") =>
+            {
+                Some(ControllerModel::Piix3Uhci)
+            }
+            MachineKind::Pseries if emulator.has("pci-ohci") => Some(ControllerModel::PciOhci),
+            MachineKind::Virt if emulator.has("qemu-xhci") => Some(ControllerModel::QemuXhci),
+            _ => None,
+        },
+        Some(ControllerType::Scsi) => Some(match machine {
+            MachineKind::Pseries => ControllerModel::Ibmvscsi,
+            MachineKind::S390 | MachineKind::Virt => ControllerModel::VirtioScsi,
+            _ if emulator.has("lsi") => ControllerModel::Lsilogic,
+            _ => ControllerModel::VirtioScsi,
+        }),
+        Some(ControllerType::Pci) if controller.index == Some(0) => {
+            if machine.has_pcie_root() {
+                Some(ControllerModel::PcieRoot)
+            } else if machine.has_pci_root() {
+                Some(ControllerModel::PciRoot)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    };
+}
+
+fn complete_interface(
+    interface: &mut Interface,
+    machine: MachineKind,
+    with: &mut QemuDefaults<'_>,
+) {
+    if interface.mac.as_ref().is_none_or(|mac| mac.address.is_none()) {
+        let mut bytes = [0; 3];
+        (with.random)(&mut bytes);
+        let [a, b, c] = bytes;
+        let text = format!("52:54:00:{a:02x}:{b:02x}:{c:02x}");
+        let address: Option<MacAddr> = text.parse().ok();
+        interface.mac.get_or_insert_with(InterfaceMac::default).address = address;
+    }
+    let has_model = interface.model.as_ref().is_some_and(|model| model.kind.is_some());
+    if !has_model && interface.kind != Some(InterfaceType::Hostdev) {
+        let kind = match machine {
+            MachineKind::S390 | MachineKind::Virt => "virtio",
+            _ if with.emulator.has("rtl8139") => "rtl8139",
+            _ if with.emulator.has("e1000") => "e1000",
+            _ => "virtio",
+        };
+        let kind = Some(kind.to_owned());
+        interface.model = Some(InterfaceModel { kind, ..InterfaceModel::default() });
+    }
+}
+
+/// libvirt 11.3.0: `qemuDomainChrDefPostParse`, src/qemu/qemu_postparse.c
+fn complete_serial(serial: &mut CharDevice, machine: MachineKind) {
+    let target = serial.target.get_or_insert_default();
+    let kind = target.kind.get_or_insert_with(|| {
+        String::from(match machine {
+            MachineKind::Pseries => "spapr-vio-serial",
+            MachineKind::Virt => "system-serial",
+            MachineKind::S390 => "sclp-serial",
+            _ => "isa-serial",
+        })
+    });
+    let model = match kind.as_str() {
+        "isa-serial" => "isa-serial",
+        "usb-serial" => "usb-serial",
+        "pci-serial" => "pci-serial",
+        "spapr-vio-serial" => "spapr-vty",
+        "system-serial" => "pl011",
+        "sclp-serial" => "sclpconsole",
+        _ => return,
+    };
+    let name = Some(model.to_owned());
+    target.model.get_or_insert_with(|| CharTargetModel { name, ..CharTargetModel::default() });
+}
+
+/// A socket whose path is made up is not part of the definition.
+fn complete_channel(channel: &mut CharDevice) {
+    /// Where libvirt puts sockets of channels.
+    const ROOT: &str = "/var/lib/libvirt/qemu/";
+    if channel.kind != Some(CharType::Unix) {
+        return;
+    }
+    channel.sources.retain(|source| {
+        let is_made_up = source.path.as_deref().is_some_and(|path| {
+            path.starts_with(ROOT) && path.contains("/target/")
+                || path.starts_with("/var/run/libvirt/qemu/channel/")
+        });
+        let is_empty = source.path.is_none() && source.mode != Some(SocketMode::Connect);
+        !is_made_up && !is_empty
+    });
+}

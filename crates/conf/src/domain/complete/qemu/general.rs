@@ -1,0 +1,46 @@
+//! Emulator, architecture and machine.
+
+use super::super::super::device::Devices;
+use super::super::super::{DomainDef, DomainError, GenId};
+use super::QemuDefaults;
+use crate::uuid::Uuid;
+
+pub(super) fn complete(
+    def: &mut DomainDef,
+    with: &mut QemuDefaults<'_>,
+) -> Result<(), DomainError> {
+    let missing = || DomainError::OsType(String::from("an os <type> must be specified"));
+    let virt_type = def.virt_type.ok_or_else(|| DomainError::missing("type", "domain"))?;
+    let os = def.os.as_mut().ok_or_else(missing)?;
+    let kind = os.kind.as_mut().filter(|kind| kind.kind.is_some()).ok_or_else(missing)?;
+    let arch = kind.arch.get_or_insert_with(|| with.host_arch.to_owned()).clone();
+    if kind.machine.is_none() {
+        kind.machine = with.emulator.preferred_machine(virt_type);
+    }
+    if let Some(machine) = &mut kind.machine
+        && let Some(canonical) = with.emulator.canonical_machine(virt_type, machine)
+    {
+        *machine = canonical;
+    }
+    let devices = def.devices.get_or_insert_with(Devices::default);
+    if devices.emulator.is_none() {
+        devices.emulator = Some(if with.emulator.emulator.is_empty() {
+            format!("/usr/bin/qemu-system-{arch}")
+        } else {
+            with.emulator.emulator.clone()
+        });
+    }
+    if let Some(GenId { uuid: uuid @ None, .. }) = &mut def.genid {
+        *uuid = Some(random_uuid(with));
+    }
+    if def.uuid.is_none() {
+        def.uuid = Some(random_uuid(with));
+    }
+    Ok(())
+}
+
+fn random_uuid(with: &mut QemuDefaults<'_>) -> Uuid {
+    let mut bytes = [0; 16];
+    (with.random)(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}

@@ -1,0 +1,56 @@
+//! What QEMU's driver fills in.
+
+mod defaults;
+mod devices;
+mod general;
+mod processor;
+
+use super::super::machine::MachineKind;
+use super::super::{DomainDef, DomainError, Origin};
+use crate::emulator::EmulatorCapabilities;
+
+/// What a definition of a QEMU guest is completed with.
+pub struct QemuDefaults<'e> {
+    /// What the emulator can do.
+    pub emulator: &'e EmulatorCapabilities,
+    /// Where the document comes from.
+    pub origin: Origin,
+    /// Architecture of the host.
+    pub host_arch: &'e str,
+    /// Fills a buffer with random bytes: addresses and identities that are made up come from it.
+    pub random: &'e mut dyn FnMut(&mut [u8]),
+}
+
+impl std::fmt::Debug for QemuDefaults<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (emulator, arch) = (&self.emulator.emulator, self.host_arch);
+        f.debug_struct("QemuDefaults")
+            .field("emulator", emulator)
+            .field("host_arch", &arch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DomainDef {
+    /// Fills in what QEMU's driver does not leave open: machine, processor, default devices and models.
+    ///
+    /// # Errors
+    /// [`DomainError`]: what contradicts itself or what the emulator does not run.
+    ///
+    /// libvirt 11.3.0: `virDomainDefPostParse` with `virQEMUDriverDomainDefParserConfig`
+    pub fn complete_qemu(&mut self, with: &mut QemuDefaults<'_>) -> Result<(), DomainError> {
+        general::complete(self, with)?;
+        let machine = MachineKind::of(self);
+        let mut devices = self.devices.take().unwrap_or_default();
+        defaults::add(&mut devices, self, machine, with.emulator);
+        let before = devices::complete(&mut devices, self, machine, with);
+        self.devices = Some(devices);
+        before?;
+        processor::complete(self, with.emulator);
+        self.complete_common(with.origin)?;
+        let mut devices = self.devices.take().unwrap_or_default();
+        let after = devices::complete(&mut devices, self, machine, with);
+        self.devices = Some(devices);
+        after
+    }
+}

@@ -1,0 +1,104 @@
+//! The processor.
+
+use super::super::super::DomainDef;
+use super::super::super::cpu::{
+    Cpu, CpuCheck, CpuFallback, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModel,
+};
+use crate::emulator::EmulatorCapabilities;
+use crate::keyword::OnOff;
+
+/// libvirt 11.3.0: `qemuDomainDefCPUPostParse`, src/qemu/qemu_postparse.c
+pub(super) fn complete(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
+    let default = default_model(def, emulator);
+    let has_cpu = def.cpu.is_some();
+    let cpu = def.cpu.get_or_insert_with(Cpu::default);
+    let is_open = cpu.model.as_ref().is_none_or(|model| model.name.is_none())
+        && matches!(cpu.mode, None | Some(CpuMode::Custom));
+    if is_open {
+        match default.as_deref() {
+            Some("host") => {
+                cpu.mode = Some(CpuMode::HostPassthrough);
+                cpu.check = Some(CpuCheck::None);
+            }
+            Some(name) => {
+                cpu.mode = Some(CpuMode::Custom);
+                cpu.matching = Some(CpuMatch::Exact);
+                cpu.check = Some(CpuCheck::None);
+                let fallback = Some(CpuFallback::Forbid);
+                let name = Some(name.to_owned());
+                cpu.model = Some(CpuModel { fallback, name, ..CpuModel::default() });
+            }
+            None if !has_cpu => {
+                def.cpu = None;
+                return;
+            }
+            None => {}
+        }
+    }
+    fill(cpu, emulator);
+}
+
+/// What every processor of a definition says.
+fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities) {
+    let has_model = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
+    if cpu.mode.is_none() && has_model {
+        cpu.mode = Some(CpuMode::Custom);
+    }
+    if let Some(topology) = &mut cpu.topology {
+        topology.dies.get_or_insert(1);
+        topology.clusters.get_or_insert(1);
+    }
+    for feature in &mut cpu.features {
+        feature.policy.get_or_insert(CpuFeaturePolicy::Require);
+    }
+    match cpu.mode {
+        Some(CpuMode::Custom) if has_model => {
+            cpu.matching.get_or_insert(CpuMatch::Exact);
+            cpu.check.get_or_insert(CpuCheck::Partial);
+            if let Some(model) = &mut cpu.model {
+                model.fallback.get_or_insert(CpuFallback::Allow);
+            }
+        }
+        Some(CpuMode::HostModel) => {
+            cpu.matching = None;
+            cpu.check.get_or_insert(CpuCheck::Partial);
+            if let Some(model) = &mut cpu.model {
+                model.fallback = match model.name {
+                    Some(_) => Some(model.fallback.unwrap_or(CpuFallback::Allow)),
+                    None => None,
+                };
+            }
+        }
+        Some(CpuMode::HostPassthrough) => {
+            cpu.matching = None;
+            cpu.model = None;
+            cpu.check.get_or_insert(CpuCheck::None);
+            if emulator.has("cpu.migratable") {
+                cpu.migratable.get_or_insert(OnOff::On);
+            }
+        }
+        Some(CpuMode::Maximum) => {
+            cpu.matching = None;
+            cpu.model = None;
+            cpu.check.get_or_insert(CpuCheck::None);
+            if emulator.has("cpu.migratable") {
+                cpu.migratable.get_or_insert(OnOff::On);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The processor that a machine has unless another is chosen.
+fn default_model(def: &DomainDef, emulator: &EmulatorCapabilities) -> Option<String> {
+    let machine = def.os.as_ref()?.kind.as_ref()?.machine.as_deref()?;
+    let virt_type = def.virt_type?;
+    let type_name = emulator.machine(virt_type, machine)?.default_cpu.as_deref()?;
+    let mut known = emulator.cpus.iter().filter(|cpu| cpu.accelerator == virt_type);
+    let found = known.find(|cpu| cpu.type_name == type_name);
+    let name = found.map_or_else(
+        || type_name.split_once("-cpu").map_or(type_name, |(name, _)| name).to_owned(),
+        |cpu| cpu.name.clone(),
+    );
+    Some(name)
+}

@@ -1,0 +1,87 @@
+//! Sets of processors, and I/O threads.
+
+use super::super::cpu::{CpuTune, IoThread, IoThreadIds};
+use super::super::{DomainDef, DomainError, bitmap};
+
+/// Writes every set of numbers in its canonical form.
+pub(super) fn complete(def: &mut DomainDef) -> Result<(), DomainError> {
+    if let Some(vcpu) = &mut def.vcpu {
+        canonical(&mut vcpu.cpuset)?;
+    }
+    if let Some(tune) = &mut def.cputune {
+        complete_cputune(tune)?;
+    }
+    if let Some(tune) = &mut def.numatune {
+        if let Some(memory) = &mut tune.memory {
+            canonical(&mut memory.nodeset)?;
+        }
+        for node in &mut tune.nodes {
+            canonical(&mut node.nodeset)?;
+        }
+    }
+    let numa = def.cpu.as_mut().and_then(|cpu| cpu.numa.as_mut());
+    for cell in numa.into_iter().flat_map(|numa| &mut numa.cells) {
+        canonical(&mut cell.cpus)?;
+    }
+    let pages = def.memory_backing.iter_mut().flat_map(|backing| &mut backing.hugepages);
+    for page in pages.flat_map(|hugepages| &mut hugepages.pages) {
+        canonical(&mut page.nodeset)?;
+    }
+    complete_iothreads(def);
+    Ok(())
+}
+
+fn canonical(set: &mut Option<String>) -> Result<(), DomainError> {
+    if let Some(text) = set {
+        *text = bitmap::canonical(text)?;
+    }
+    Ok(())
+}
+
+fn complete_cputune(tune: &mut CpuTune) -> Result<(), DomainError> {
+    for pin in &mut tune.vcpu_pins {
+        canonical(&mut pin.cpuset)?;
+    }
+    tune.vcpu_pins.sort_by_key(|pin| pin.vcpu);
+    if let Some(pin) = &mut tune.emulator_pin {
+        canonical(&mut pin.cpuset)?;
+    }
+    for pin in &mut tune.iothread_pins {
+        canonical(&mut pin.cpuset)?;
+    }
+    for scheduler in &mut tune.vcpu_schedulers {
+        canonical(&mut scheduler.vcpus)?;
+    }
+    for scheduler in &mut tune.iothread_schedulers {
+        canonical(&mut scheduler.iothreads)?;
+    }
+    for tune in &mut tune.cache_tunes {
+        canonical(&mut tune.vcpus)?;
+        for monitor in &mut tune.monitors {
+            canonical(&mut monitor.vcpus)?;
+        }
+    }
+    for tune in &mut tune.memory_tunes {
+        canonical(&mut tune.vcpus)?;
+    }
+    Ok(())
+}
+
+/// The count and the list of I/O threads agree.
+///
+/// libvirt 11.3.0: `virDomainDefPostParseCommon`, src/conf/domain_postparse.c
+fn complete_iothreads(def: &mut DomainDef) {
+    let listed = def.iothread_ids.as_ref().map_or(0, |ids| ids.threads.len());
+    let given = usize::try_from(def.iothreads.unwrap_or(0)).unwrap_or(0);
+    if listed == 0 {
+        return;
+    }
+    let IoThreadIds { threads, .. } = def.iothread_ids.get_or_insert_with(IoThreadIds::default);
+    for _ in listed..given {
+        let is_free = |id: &u32| !threads.iter().any(|thread| thread.id == Some(*id));
+        let id = (1..u32::MAX).find(is_free);
+        threads.push(IoThread { id, ..IoThread::default() });
+    }
+    threads.sort_by_key(|thread| thread.id);
+    def.iothreads = u32::try_from(listed.max(given)).ok();
+}

@@ -1,0 +1,140 @@
+//! What exists only while a guest runs, and is no part of its definition.
+
+use super::DomainDef;
+use super::address::DeviceInfo;
+use super::device::Devices;
+use super::device::chardev::{CharDevice, CharType};
+use super::device::graphics::{Graphics, GraphicsType, ListenType};
+use super::security::SeclabelType;
+
+/// Prefix of aliases that belong to the definition.
+const USER_ALIAS: &str = "ua-";
+
+impl DomainDef {
+    /// Takes out what exists only while the guest runs.
+    ///
+    /// libvirt 11.3.0: flag `VIR_DOMAIN_DEF_FORMAT_INACTIVE`
+    pub fn forget_runtime(&mut self) {
+        self.id = None;
+        self.seclabels.retain_mut(|label| {
+            if label.kind == Some(SeclabelType::Dynamic) {
+                label.label = None;
+                label.image_label = None;
+            }
+            true
+        });
+        if let Some(devices) = &mut self.devices {
+            forget_aliases(devices);
+            devices.graphics.iter_mut().for_each(forget_ports);
+            for disk in &mut devices.disks {
+                disk.mirror = None;
+                if let Some(source) = &mut disk.source {
+                    source.index = None;
+                }
+                let mut store = disk.backing_store.as_mut();
+                while let Some(image) = store {
+                    image.index = None;
+                    store = image.backing_store.as_deref_mut();
+                }
+            }
+            for console in &mut devices.consoles {
+                console.tty = None;
+            }
+            let ports = devices.serials.iter_mut().chain(&mut devices.parallels);
+            let ports = ports.chain(&mut devices.consoles).chain(&mut devices.channels);
+            ports.for_each(forget_path);
+            for interface in &mut devices.interfaces {
+                if let Some(source) = &mut interface.source {
+                    source.portid = None;
+                }
+                if let Some(target) = &mut interface.target
+                    && target.dev.as_deref().is_some_and(is_generated)
+                {
+                    target.dev = None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a tap device's name is one that libvirt gives.
+fn is_generated(name: &str) -> bool {
+    ["vnet", "macvtap", "macvlan"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn forget_path(port: &mut CharDevice) {
+    if port.kind == Some(CharType::Pty) {
+        for source in &mut port.sources {
+            source.path = None;
+        }
+    }
+    if let Some(target) = &mut port.target {
+        target.state = None;
+    }
+}
+
+fn forget_ports(graphics: &mut Graphics) {
+    if graphics.autoport.is_some_and(|auto| auto == crate::YesNo::Yes)
+        && graphics.kind == Some(GraphicsType::Vnc)
+    {
+        graphics.port = Some(-1);
+    }
+    for listen in &mut graphics.listens {
+        if listen.kind == Some(ListenType::Network) {
+            listen.address = None;
+        }
+        listen.from_config = None;
+        listen.auto_generated = None;
+    }
+}
+
+fn forget_aliases(devices: &mut Devices) {
+    for info in infos(devices) {
+        if info.alias.as_ref().is_some_and(|alias| {
+            !alias.name.as_deref().is_some_and(|name| name.starts_with(USER_ALIAS))
+        }) {
+            info.alias = None;
+        }
+    }
+}
+
+/// What every device has, device by device.
+pub(super) fn infos(devices: &mut Devices) -> Vec<&mut DeviceInfo> {
+    let mut infos: Vec<&mut DeviceInfo> = Vec::new();
+    macro_rules! add {
+        ($($field:ident),+) => {
+            $(infos.extend(devices.$field.iter_mut().map(|device| &mut device.info));)+
+        };
+    }
+    add!(
+        disks,
+        controllers,
+        filesystems,
+        interfaces,
+        smartcards,
+        serials,
+        parallels,
+        consoles,
+        channels,
+        inputs,
+        tpms,
+        graphics,
+        sounds,
+        videos,
+        hostdevs,
+        redirdevs,
+        hubs,
+        watchdogs,
+        memballoons,
+        rngs,
+        nvram,
+        panics,
+        shmems,
+        memories,
+        iommu,
+        vsock,
+        cryptos,
+        pstore
+    );
+    infos
+}

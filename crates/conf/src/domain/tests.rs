@@ -1,0 +1,120 @@
+use super::address::{Address, Drive, Pci};
+use super::device::disk::DiskBus;
+use super::{DomainDef, Form, Origin, QemuDefaults};
+use crate::emulator::EmulatorCapabilities;
+
+const SMALL: &str = "<domain type='kvm'>\
+    <name>a</name><memory unit='MiB'>1</memory><os><type arch='x86_64' machine='pc'>hvm</type></os>\
+    <devices><disk device='cdrom'><target dev='hdc'/></disk><console type='pty'/></devices></domain>";
+
+const CAPABILITIES: &str = "<qemuCaps><emulator>/usr/bin/qemu</emulator><arch>x86_64</arch>\
+    <flag name='kvm'/><flag name='piix3-usb-uhci'/><flag name='lsi'/>\
+    <machine type='kvm' name='pc-i440fx-9.9' alias='pc' maxCpus='255' default='yes'/></qemuCaps>";
+
+fn completed(text: &str) -> DomainDef {
+    let emulator = EmulatorCapabilities::parse(CAPABILITIES).unwrap();
+    let mut def = DomainDef::parse(text).unwrap();
+    let mut random = |bytes: &mut [u8]| bytes.fill(7);
+    let origin = Origin::New;
+    let mut with =
+        QemuDefaults { emulator: &emulator, origin, host_arch: "x86_64", random: &mut random };
+    def.complete_qemu(&mut with).unwrap();
+    def.assign_addresses(&emulator, origin).unwrap();
+    def
+}
+
+#[track_caller]
+fn refused(text: &str, code: i32, domain: i32, message: &str) {
+    let error = DomainDef::parse_as(text, Form::Inactive).unwrap_err();
+    assert_eq!((error.code().number(), error.domain().number()), (code, domain), "{error}");
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn what_is_unknown_is_kept() {
+    let text = "<domain type='qemu' later='1'>\n  <name>a</name>\n  <devices>\n    \
+        <disk type='file' fresh='yes'>\n      <target dev='vda' bus='virtio'/>\n      \
+        <cushion colour='red'>soft</cushion>\n    </disk>\n    <teapot>\n      <lid/>\n    </teapot>\n  \
+        </devices>\n</domain>\n";
+    let def = DomainDef::parse(text).unwrap();
+    assert!(!def.extra.is_empty());
+    assert_eq!(def.format(Form::Live), text);
+}
+
+#[test]
+fn defaults_of_a_pc() {
+    let def = completed(SMALL);
+    let os = def.os.as_ref().unwrap().kind.as_ref().unwrap();
+    assert_eq!(os.machine.as_deref(), Some("pc-i440fx-9.9"));
+    assert_eq!(def.uuid.unwrap().to_string(), "07070707-0707-4707-8707-070707070707");
+    let devices = def.devices.as_ref().unwrap();
+    let disk = devices.disks.first().unwrap();
+    assert_eq!(disk.target.as_ref().unwrap().bus, Some(DiskBus::Ide));
+    assert!(disk.readonly);
+    let place = Drive { controller: 0, bus: 1, target: 0, unit: 0 };
+    assert_eq!(disk.info.address, Some(Address::Drive(place)));
+    assert_eq!((devices.serials.len(), devices.consoles.len()), (1, 1));
+    let balloon = devices.memballoons.first().unwrap();
+    assert_eq!(balloon.info.address, Some(Address::Pci(Pci::new(0, 2, 0))));
+}
+
+#[test]
+fn completing_twice_changes_nothing() {
+    let once = completed(SMALL).format(Form::Inactive);
+    assert_eq!(completed(&once).format(Form::Inactive), once);
+}
+
+#[test]
+fn a_definition_has_no_runtime() {
+    let text = "<domain type='kvm' id='3'><name>a</name><memory>1</memory><os><type>hvm</type></os>\
+        <devices><input type='tablet' bus='usb'><alias name='input0'/></input>\
+        <input type='mouse' bus='usb'><alias name='ua-mine'/></input></devices></domain>";
+    let def = DomainDef::parse_as(text, Form::Live).unwrap();
+    let live = def.format(Form::Live);
+    assert!(live.contains("id='3'") && live.contains("'input0'"), "{live}");
+    let inactive = def.format(Form::Inactive);
+    assert!(!inactive.contains("id='3'") && !inactive.contains("'input0'"), "{inactive}");
+    assert!(inactive.contains("'ua-mine'"), "{inactive}");
+}
+
+#[test]
+fn refusals() {
+    let guest = |content: &str| {
+        format!(
+            "<domain type='kvm'><name>a</name><memory>1</memory>\
+             <os><type>hvm</type></os>{content}</domain>"
+        )
+    };
+    refused("<network/>", 27, 5, "XML error: expecting root element of 'domain', not 'network'");
+    refused("<domain type='kvm'/>", 21, 20, "missing name information");
+    refused(
+        "<domain type='kvm'><name>a</name></domain>",
+        27,
+        20,
+        "XML error: Memory size must be specified via <memory> or in the <numa> configuration",
+    );
+    refused(
+        &guest("<vcpu current='3'>2</vcpu>"),
+        67,
+        20,
+        "unsupported configuration: maximum vCPU count must not be less than current vCPU count",
+    );
+    refused(
+        &guest("<currentMemory unit='foo'>1</currentMemory>"),
+        8,
+        0,
+        "invalid argument: unknown suffix 'foo'",
+    );
+    refused(
+        &guest("<devices><disk><target dev='a' bus='zz'/></disk></devices>"),
+        27,
+        5,
+        "XML error: Invalid value for attribute 'bus' in element 'target': 'zz'.",
+    );
+    refused(
+        &guest("<devices><rng><address type='pci' slot='0x40'/></rng></devices>"),
+        27,
+        20,
+        "XML error: Invalid PCI address slot='0x40', must be <= 0x1F",
+    );
+}

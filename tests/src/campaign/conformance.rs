@@ -72,6 +72,7 @@ pub(super) fn run(words: &[String]) -> Result<bool> {
             Ok(report) => {
                 print_differences(&report);
                 failed |= report.failed() > 0;
+                summaries.extend(report.figures.iter().cloned());
                 summaries.push(report.to_string());
             }
             Err(error) => {

@@ -6,6 +6,7 @@
 
 mod cases;
 mod dnsmasq_conf;
+mod domain;
 mod firewall;
 mod network;
 mod port;
@@ -32,6 +33,8 @@ pub enum Suite {
     DnsmasqConf,
     /// Rules of the iptables backend.
     Firewall,
+    /// Documents of guests, storage and capabilities.
+    Domain,
     /// Conversations with a daemon.
     Rpc,
     /// Transcripts of virsh.
@@ -42,12 +45,13 @@ pub enum Suite {
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
         Self::DnsmasqConf,
         Self::Firewall,
+        Self::Domain,
         Self::Rpc,
         Self::Shell,
         Self::ShellLibvirtd,
@@ -62,6 +66,7 @@ impl Suite {
             Self::NetworkStatus => "network-status",
             Self::DnsmasqConf => "dnsmasq-conf",
             Self::Firewall => "firewall",
+            Self::Domain => "domain",
             Self::Rpc => "rpc",
             Self::Shell => "shell",
             Self::ShellLibvirtd => "shell-libvirtd",
@@ -115,6 +120,8 @@ pub struct Report {
     pub suite: Suite,
     /// In the order of the data.
     pub outcomes: Vec<Outcome>,
+    /// Figures beside those of the summary.
+    pub figures: Vec<String>,
 }
 
 impl Report {
@@ -124,7 +131,11 @@ impl Report {
     /// [`CasesError`] if a `cases.toml` cannot be read.
     pub fn run(suite: Suite, data: &Path, options: &ShellOptions) -> Result<Self, CasesError> {
         if suite == Suite::Rpc {
-            return Ok(Self { suite, outcomes: rpc::run(data) });
+            return Ok(Self { suite, outcomes: rpc::run(data), figures: Vec::new() });
+        }
+        if suite == Suite::Domain {
+            let (outcomes, figures) = domain::run(&data.join(suite.as_str()))?;
+            return Ok(Self { suite, outcomes, figures });
         }
         let server = match suite {
             Suite::Shell => Some(shell::ServerKind::Ours),
@@ -133,7 +144,7 @@ impl Report {
         };
         if let Some(server) = server {
             let outcomes = shell::run(&data.join(Suite::Shell.as_str()), options, server)?;
-            return Ok(Self { suite, outcomes });
+            return Ok(Self { suite, outcomes, figures: Vec::new() });
         }
         let mut outcomes = Vec::new();
         for file in cases::load(&data.join(suite.as_str()))? {
@@ -144,13 +155,13 @@ impl Report {
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
                     Suite::Firewall => firewall::run(&file, row),
-                    Suite::Rpc | Suite::Shell | Suite::ShellLibvirtd => continue,
+                    Suite::Domain | Suite::Rpc | Suite::Shell | Suite::ShellLibvirtd => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });
             }
         }
-        Ok(Self { suite, outcomes })
+        Ok(Self { suite, outcomes, figures: Vec::new() })
     }
 
     fn count(&self, wanted: impl Fn(&Verdict) -> bool) -> usize {

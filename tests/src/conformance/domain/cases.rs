@@ -1,0 +1,137 @@
+//! Reads the `cases.toml` files of the domain data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::super::CasesError;
+
+/// How a row is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A definition without a driver's defaults.
+    Generic,
+    /// A definition with those of QEMU.
+    QemuXml,
+    /// A running guest's document.
+    Active,
+    /// Nothing here runs it.
+    Other,
+}
+
+/// One row.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Case {
+    /// Directory of the suite.
+    #[serde(skip)]
+    pub(super) suite: String,
+    /// What runs it.
+    #[serde(skip, default = "other")]
+    pub(super) kind: Kind,
+    /// What paths are relative to.
+    #[serde(skip)]
+    dir: PathBuf,
+    /// Its name.
+    #[serde(default)]
+    pub(super) name: String,
+    /// How much of a daemon it needs.
+    #[serde(default)]
+    pub(super) tier: usize,
+    /// `ok`, `parse-error` or `failure`.
+    #[serde(default)]
+    pub(super) expect: String,
+    /// Input document.
+    #[serde(rename = "in")]
+    pub(super) input: Option<String>,
+    /// Expected document.
+    pub(super) out: Option<String>,
+    /// Expected document of a running guest.
+    pub(super) out_live: Option<String>,
+    /// Expected definition of a running guest.
+    pub(super) out_inactive: Option<String>,
+    /// Expected message.
+    pub(super) err: Option<String>,
+    /// Capabilities of the emulator.
+    pub(super) caps: Option<String>,
+    /// Architecture of the host.
+    pub(super) host_arch: Option<String>,
+    /// Whether machine names stay as they are.
+    #[serde(default)]
+    pub(super) strip_machine_aliases: bool,
+    /// How the input is read.
+    #[serde(default)]
+    pub(super) parse_flags: Vec<String>,
+}
+
+const fn other() -> Kind {
+    Kind::Other
+}
+
+/// Every row below `data`, suite by suite.
+///
+/// # Errors
+/// [`CasesError`]
+pub(super) fn load(data: &Path) -> Result<Vec<Case>, CasesError> {
+    let mut suites = Vec::new();
+    if data.is_dir() {
+        let list = |source| CasesError::List { path: data.to_owned(), source };
+        for entry in fs::read_dir(data).map_err(list)? {
+            suites.push(entry.map_err(list)?.file_name());
+        }
+    }
+    suites.sort();
+    let mut cases = Vec::new();
+    for suite in suites {
+        let dir = data.join(&suite);
+        let path = dir.join("cases.toml");
+        if path.is_file() {
+            load_file(&path, &dir, &suite.to_string_lossy(), &mut cases)?;
+        }
+    }
+    Ok(cases)
+}
+
+fn load_file(
+    path: &Path,
+    dir: &Path,
+    suite: &str,
+    cases: &mut Vec<Case>,
+) -> Result<(), CasesError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| CasesError::Read { path: path.to_owned(), source })?;
+    let syntax = |source| CasesError::Syntax { path: path.to_owned(), source: Box::new(source) };
+    let table: toml::Table = toml::from_str(&text).map_err(syntax)?;
+    for (key, rows) in table {
+        let toml::Value::Array(rows) = rows else { continue };
+        for row in rows {
+            let mut case: Case = row.try_into().map_err(syntax)?;
+            suite.clone_into(&mut case.suite);
+            dir.clone_into(&mut case.dir);
+            case.kind = match (suite, key.as_str()) {
+                ("generic", _) => Kind::Generic,
+                ("qemuxmlconf", _) => Kind::QemuXml,
+                ("active", _) => Kind::Active,
+                _ => Kind::Other,
+            };
+            cases.push(case);
+        }
+    }
+    Ok(())
+}
+
+impl Case {
+    /// The content of a file the row names.
+    ///
+    /// # Errors
+    /// What cannot be read, for people.
+    pub(super) fn text(&self, name: Option<&String>) -> Result<String, String> {
+        let name = name.ok_or_else(|| String::from("the row names no file"))?;
+        fs::read_to_string(self.dir.join(name)).map_err(|error| format!("{name}: {error}"))
+    }
+
+    /// Whether the row has a flag.
+    pub(super) fn has_flag(&self, flag: &str) -> bool {
+        self.parse_flags.iter().any(|given| given == flag)
+    }
+}

@@ -1,12 +1,15 @@
 //! A running `oxivirtd` on a throw-away host, for clients of all kinds.
 
+use std::io;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::host::program;
 use crate::netns::Netns;
-use crate::process::{Run, Running, wait_until};
+use crate::process::{PATIENCE, Run, Running};
 use crate::root::TempRoot;
 
 /// Runs the daemon until standard input ends, then ends it as a service manager does.
@@ -28,6 +31,9 @@ pub const PORTS: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nliste
 /// No password is asked for; everything else is as it comes.
 pub const PLAIN: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n";
 
+/// How long to wait for a notification before the log is searched for an error.
+const LOG_INTERVAL: Duration = Duration::from_millis(20);
+
 /// A host with a daemon on it. Dropping it ends the daemon and what it left running.
 #[derive(Debug)]
 pub struct Daemon {
@@ -37,6 +43,8 @@ pub struct Daemon {
     netns: Netns,
     root: TempRoot,
     environment: Vec<(&'static str, String)>,
+    /// Receives what the daemon tells its service manager (`NOTIFY_SOCKET`).
+    notifications: UnixDatagram,
 }
 
 impl Daemon {
@@ -82,7 +90,11 @@ impl Daemon {
         std::fs::write(&file, config.replace("ROOT", &root.path().display().to_string()))
             .map_err(Error::file(&file))?;
         program("oxivirt_leaseshelper")?;
-        Ok(Self { running: None, pid: 0, netns, root, environment: Vec::new() })
+        let path = root.join("notify");
+        let notifications = UnixDatagram::bind(&path).map_err(Error::file(&path))?;
+        notifications.set_read_timeout(Some(LOG_INTERVAL)).map_err(Error::file(&path))?;
+        let environment = vec![("NOTIFY_SOCKET", path.display().to_string())];
+        Ok(Self { running: None, pid: 0, netns, root, environment, notifications })
     }
 
     /// Starts the daemon of this host again; it must not be running.
@@ -105,15 +117,51 @@ impl Daemon {
             .parse()
             .map_err(|_| Error::Format { what: "a process number".into(), found: line.clone() })?;
         self.running = Some(running);
-        let socket = self.socket();
-        wait_until("the daemon", || {
-            let log = self.log();
-            match log.lines().find(|line| line.starts_with("oxivirtd: ")) {
-                Some(_) => Err(Error::Wrong(log)),
-                None => Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok()),
+        self.wait_for("READY=1")
+    }
+
+    /// Waits until the daemon sends `state` to its service manager: it is ready once every socket and port
+    /// listens, so a test can connect to any of them.
+    ///
+    /// # Errors
+    /// The daemon reports an error, or does not send `state` in time.
+    pub fn wait_for(&self, state: &str) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        let mut buffer = [0; 4096];
+        loop {
+            match self.notifications.recv(&mut buffer) {
+                Ok(n) => {
+                    let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                    if text.lines().any(|line| line == state) {
+                        return Ok(());
+                    }
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(Error::file(&self.root.join("notify"))(error)),
             }
-        })
-        .map_err(|error| Error::Wrong(format!("{}\n{}", error.chain(), self.log())))
+            let log = self.log();
+            if log.lines().any(|line| line.starts_with("oxivirtd: ")) {
+                return Err(Error::Wrong(log));
+            }
+            if Instant::now() > end {
+                let what = format!("{state} from the daemon, whose log is\n{log}");
+                return Err(Error::Wait { what, after: PATIENCE });
+            }
+        }
+    }
+
+    /// Has the daemon read disk and certificates again, and waits until it has.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for`].
+    pub fn reload(&self) -> Result<()> {
+        self.netns.sh(&format!("kill -HUP {}", self.pid))?;
+        self.wait_for("RELOADING=1")?;
+        self.wait_for("READY=1")
     }
 
     /// Ends the daemon as a service manager does; its exit status.
@@ -144,6 +192,11 @@ impl Daemon {
     /// The socket that changes things.
     pub fn socket(&self) -> PathBuf {
         self.root.join("run/libvirt/virtnetworkd-sock")
+    }
+
+    /// The socket of administration.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.root.join("run/libvirt/virtnetworkd-admin-sock")
     }
 
     /// What the daemon has said.

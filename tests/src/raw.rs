@@ -24,10 +24,21 @@ pub const DESTROY: u32 = 42;
 /// `connect_network_event_register_any`
 pub const REGISTER: u32 = 313;
 
+/// libvirt's program of networks, domains and so on.
+const PROGRAM: u32 = 0x2000_8086;
+/// The program of administration.
+const ADMIN_PROGRAM: u32 = 0x0690_0690;
+/// `connect_set_daemon_timeout` of administration.
+const SET_DAEMON_TIMEOUT: u32 = 19;
+
 /// A call.
 pub fn call(procedure: u32, serial: u32, payload: &[u8]) -> Vec<u8> {
+    call_of(PROGRAM, procedure, serial, payload)
+}
+
+fn call_of(program: u32, procedure: u32, serial: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(28 + payload.len()).unwrap_or(u32::MAX);
-    let words = [len, 0x2000_8086, 1, procedure, 0, serial, 0];
+    let words = [len, program, 1, procedure, 0, serial, 0];
     let mut packet: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
     packet.extend_from_slice(payload);
     packet
@@ -46,6 +57,21 @@ pub fn network(name: &str, uuid: u128) -> Vec<u8> {
     let mut bytes = text(name);
     bytes.extend_from_slice(&uuid.to_be_bytes());
     bytes
+}
+
+/// Has the daemon behind a socket of administration end after so many seconds without clients.
+///
+/// # Errors
+/// The daemon does not answer, or refuses.
+pub fn set_daemon_timeout(admin_socket: &Path, seconds: u32) -> Result<()> {
+    let mut raw = Raw::connect(admin_socket)?;
+    let mut payload = seconds.to_be_bytes().to_vec();
+    payload.extend([0; 4]);
+    raw.send(&call_of(ADMIN_PROGRAM, SET_DAEMON_TIMEOUT, 0, &payload))?;
+    match raw.packet()?.get(24..28) {
+        Some([0, 0, 0, 0]) => Ok(()),
+        _ => Err(Error::Wrong("the daemon does not take the timeout".to_owned())),
+    }
 }
 
 /// A connection.
@@ -75,10 +101,18 @@ impl Raw {
     /// # Errors
     /// The daemon does not let us.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_uri(path, "network:///system")
+    }
+
+    /// Connects and opens `uri`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_uri(path: &Path, uri: &str) -> Result<Self> {
         let mut raw = Self::connect(path)?;
         raw.ask(AUTH_LIST, 0, &[])?;
         let mut payload = 1_u32.to_be_bytes().to_vec();
-        payload.extend(text("network:///system"));
+        payload.extend(text(uri));
         payload.extend([0; 4]);
         let answer = raw.ask(OPEN, 1, &payload)?;
         match answer.get(24..28) {

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxivirt::{ListFlags, NetworkDriver as _};
 use oxivirt_network::apply::linux::LinuxHost;
@@ -213,6 +213,8 @@ async fn until_end(
     server: &Server,
     manager: Option<&OsStr>,
 ) {
+    // connections may have been waiting while the driver opened, so that does not count as idle
+    let ready = Instant::now();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -221,7 +223,7 @@ async fn until_end(
             () = controls.end.notified() => return,
             _ = signals.hangup.recv() => reload(driver, controls, manager).await,
             _ = clock.tick() => {
-                let idle = server.idle_since().map(|since| since.elapsed());
+                let idle = server.idle_since().map(|since| since.max(ready).elapsed());
                 let is_over = controls.timeout().zip(idle).is_some_and(|(limit, idle)| idle >= limit);
                 if is_over && has_nothing_to_keep(driver).await {
                     tracing::info!("nobody needs the daemon, it ends");

@@ -10,7 +10,7 @@ fn networks_outlive_the_daemon() {
     let mut daemon = daemon_and_virsh();
     daemon.virsh(&["net-define", NAT]).stdout().unwrap();
     daemon.virsh(&["net-start", "nat"]).stdout().unwrap();
-    daemon.netns().sh(&format!("kill -HUP {}", daemon.pid())).unwrap();
+    daemon.reload().unwrap();
     daemon.virsh(&["net-info", "nat"]).stdout().unwrap();
     assert_eq!(daemon.stop().unwrap(), "status 0", "{}", daemon.log());
     daemon.netns().sh("ip link show virbr0").unwrap();

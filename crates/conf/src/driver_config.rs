@@ -106,8 +106,7 @@ impl DriverConfig {
     pub fn parse(file: &str, text: &str) -> Result<Self, DriverConfigError> {
         let keys = KeyFile::parse(file, text).map_err(DriverConfigError::File)?;
         let is_on = |key: &str| {
-            let value = keys.integer(key).map_err(DriverConfigError::File)?;
-            Ok(value.is_some_and(|value| value != 0))
+            keys.boolean(key).map(Option::unwrap_or_default).map_err(DriverConfigError::File)
         };
         Ok(Self {
             firewall_backend: word(&keys, file, "firewall_backend")?,
@@ -147,6 +146,9 @@ mod tests {
         assert!(!restores(""));
         assert!(!restores("restore_sysctl = 0"));
         assert!(restores("restore_sysctl = 1"));
+        let error = DriverConfig::parse("f", "restore_sysctl = 2").unwrap_err();
+        let text = "internal error: f: value for 'restore_sysctl' parameter must be 0 or 1";
+        assert_eq!(error.to_string(), text);
         assert!(DriverConfig::parse("f", "restore_sysctl = \"yes\"").is_err());
         let owns = |text| DriverConfig::parse("f", text).unwrap().firewall_table_owner;
         assert!(!owns(""));

@@ -1,20 +1,23 @@
-//! `virtnetworkd.conf`, in libvirt's grammar and with libvirt's defaults.
+//! The daemon's configuration file, in libvirt's grammar and with libvirt's defaults.
 //!
-//! A setting of the wrong type or out of its range stops the daemon before it opens anything; one that nobody
-//! knows is told in the log and has no effect, as in libvirt. The settings of libvirt's ports (`listen_tcp`
-//! and so on) are taken here too: this daemon has ports of its own.
+//! A setting of the wrong type or out of range stops the daemon before it opens anything. An unknown setting
+//! is logged and has no effect. The settings of libvirt's ports (`listen_tcp` and so on) belong to virtproxyd
+//! in libvirt and to this daemon here.
 //!
 //! libvirt 11.3.0: src/remote/remote_daemon_config.c
 
 mod reader;
+mod tables;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use oxivirt::ErrorCode;
 use oxivirt_remote::serve::Authentication;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 
+use crate::log::Priority;
 use crate::paths::{Paths, Scope};
 use reader::Reader;
 
@@ -22,12 +25,18 @@ use reader::Reader;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ConfigError {
-    /// Grammar or type.
-    #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
+    /// The grammar, a type or a range. Not a source: the text is part of this one.
+    #[error("{prefix}{0}", prefix = ErrorCode(.0.code()).template().before)]
+    KeyFile(KeyFileError),
     /// A value that a setting does not take.
     #[error("{file}: {name}: {reason}")]
     Value { file: String, name: &'static str, reason: String },
+    /// An unknown way to authenticate.
+    #[error("unsupported configuration: {file}: {name}: unsupported auth {value}")]
+    Authentication { file: String, name: &'static str, value: String },
+    /// A threshold of the log that is not a priority.
+    #[error("invalid argument: Failed to set logging priority, argument '{0}' is invalid")]
+    LogLevel(u32),
     /// The file cannot be read.
     #[error("cannot read '{path}'")]
     Read {
@@ -35,6 +44,12 @@ pub(crate) enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<KeyFileError> for ConfigError {
+    fn from(error: KeyFileError) -> Self {
+        Self::KeyFile(error)
+    }
 }
 
 /// One UNIX socket.
@@ -83,28 +98,28 @@ pub(crate) struct TlsConfig {
     pub(crate) allowed: Option<Vec<String>>,
 }
 
-/// Which calls those make who got in.
+/// Which calls authenticated clients may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// All.
     All,
-    /// Those that the system's policy lets them make.
+    /// Those that polkit allows.
     Polkit,
 }
 
 /// Whether clients need a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
-    /// Of the authority.
+    /// They need one that the certificate authority issued.
     Clients,
-    /// Nobody is asked.
+    /// They need none.
     Nobody,
 }
 
-/// What the log has and where it goes, in libvirt's words.
+/// The log: threshold, and filters and outputs in libvirt's notation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LogConfig {
-    pub(crate) level: Option<u32>,
+    pub(crate) level: Option<Priority>,
     pub(crate) filters: Option<String>,
     pub(crate) outputs: Option<String>,
 }
@@ -128,10 +143,10 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) ports: Ports,
     pub(crate) tls: TlsConfig,
-    /// Where numbers are told: a port of this host or a socket.
+    /// Where metrics are served: a port of this host or a socket.
     pub(crate) metrics: Option<String>,
-    /// What was found and has no effect.
-    pub(crate) warnings: Vec<String>,
+    /// Names of unknown settings.
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Config {
@@ -141,18 +156,17 @@ impl Config {
     /// [`ConfigError`]
     pub(crate) fn parse(file: &str, text: &str, paths: &Paths) -> Result<Self, ConfigError> {
         let file = KeyFile::parse(file, text)?;
-        let mut reader = Reader::new(&file);
-        let config = Self::read(&mut reader, paths)?;
-        Ok(Self { warnings: reader.unread(), ..config })
+        let config = Self::read(&Reader::new(&file)?, paths)?;
+        Ok(Self { unknown: tables::unknown(&file), ..config })
     }
 
-    fn read(reader: &mut Reader<'_>, paths: &Paths) -> Result<Self, ConfigError> {
+    fn read(reader: &Reader<'_>, paths: &Paths) -> Result<Self, ConfigError> {
         let default_auth = match paths.scope {
             Scope::System => Authentication::Polkit,
             Scope::Session => Authentication::None,
         };
         let rw_auth = reader.authentication("auth_unix_rw")?;
-        // a socket that nobody guards is the owner's alone unless the file says otherwise
+        // without authentication the socket is the owner's alone unless the file gives it other permissions
         let rw_default = match rw_auth.unwrap_or(default_auth) {
             Authentication::Polkit => 0o777,
             Authentication::None => 0o700,
@@ -160,9 +174,9 @@ impl Config {
         let (server, connection) = limits(reader)?;
         let (admin_server, admin_connection) = admin_limits(reader)?;
         let workers = Workers {
-            min: reader.count("min_workers", 5)?,
-            max: reader.count("max_workers", 20)?,
-            priority: reader.count("prio_workers", 5)?,
+            min: reader.uint("min_workers", 5)?,
+            max: reader.uint("max_workers", 20)?,
+            priority: reader.uint("prio_workers", 5)?,
         };
         if workers.max == 0 {
             return Err(reader.refuse("max_workers", "'max_workers' must be greater than 0"));
@@ -182,86 +196,76 @@ impl Config {
             socket_dir: reader.path("unix_sock_dir")?.unwrap_or_else(|| paths.sockets.clone()),
             server,
             connection,
-            backlog: reader.count("max_queued_clients", 1000)?,
+            backlog: reader.uint("max_queued_clients", 1000)?,
             admin_server,
             admin_connection,
             workers,
             admin_workers: Workers {
-                min: reader.count("admin_min_workers", 5)?,
-                max: reader.count("admin_max_workers", 20)?,
+                min: reader.uint("admin_min_workers", 5)?,
+                max: reader.uint("admin_max_workers", 20)?,
                 priority: 0,
             },
             log: LogConfig {
-                level: reader.optional_count("log_level")?,
+                level: log_level(reader)?,
                 filters: reader.string("log_filters")?,
                 outputs: reader.string("log_outputs")?,
             },
             ports: ports(reader)?,
             tls: tls(reader, paths)?,
             metrics: reader.string("metrics_listen")?,
-            warnings: Vec::new(),
+            unknown: Vec::new(),
         };
-        // known to libvirt and without a meaning here
-        for name in IGNORED {
-            reader.ignore(name);
-        }
         Ok(config)
     }
 }
 
-/// Settings that libvirt knows and that have no effect here; most have none there.
-const IGNORED: [&str; 13] = [
-    "admin_max_queued_clients",
-    "audit_level",
-    "audit_logging",
-    "host_uuid",
-    "host_uuid_source",
-    "keepalive_required",
-    "admin_keepalive_required",
-    "ovs_timeout",
-    "sasl_allowed_username_list",
-    "tcp_min_ssf",
-    "tls_no_sanity_certificate",
-    "tls_priority",
-    "mdns_adv",
-];
+/// The threshold of the log; 0 stands for the default.
+fn log_level(reader: &Reader<'_>) -> Result<Option<Priority>, ConfigError> {
+    match reader.uint("log_level", 0)? {
+        0 => Ok(None),
+        number => {
+            let level = Priority::from_number(number);
+            level.map(Some).ok_or(ConfigError::LogLevel(number))
+        }
+    }
+}
 
-fn keepalive(interval: i64) -> Option<Duration> {
+fn keepalive(interval: i32) -> Option<Duration> {
     u64::try_from(interval).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-fn limits(reader: &mut Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
-    let anonymous = reader.count("max_anonymous_clients", 20)? as usize;
-    let server = ServerLimits { clients: reader.count("max_clients", 5000)? as usize, anonymous };
+fn limits(reader: &Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
+    let anonymous = reader.uint("max_anonymous_clients", 20)? as usize;
+    let server = ServerLimits { clients: reader.uint("max_clients", 5000)? as usize, anonymous };
     if server.clients < server.anonymous {
-        let reason = "The overall maximum number of clients must be greater than the maximum number \
-                      of clients waiting for authentication";
+        let reason = "The overall maximum number of clients must not be less than the number of \
+                      clients waiting for authentication";
         return Err(reader.refuse("max_clients", reason));
     }
     let defaults = ConnectionLimits::default();
     let connection = ConnectionLimits {
-        requests: reader.count("max_client_requests", 5)?.max(1) as usize,
-        keepalive_interval: keepalive(reader.number("keepalive_interval", 5)?),
-        keepalive_count: reader.count("keepalive_count", 5)?,
+        requests: reader.uint("max_client_requests", 5)?.max(1) as usize,
+        keepalive_interval: keepalive(reader.int("keepalive_interval", 5)?),
+        keepalive_count: reader.uint("keepalive_count", 5)?,
         ..defaults
     };
     Ok((server, connection))
 }
 
-fn admin_limits(reader: &mut Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
-    let clients = reader.count("admin_max_clients", 5000)? as usize;
+fn admin_limits(reader: &Reader<'_>) -> Result<(ServerLimits, ConnectionLimits), ConfigError> {
+    let clients = reader.uint("admin_max_clients", 5000)? as usize;
     let connection = ConnectionLimits {
-        requests: reader.count("admin_max_client_requests", 5)?.max(1) as usize,
-        keepalive_interval: keepalive(reader.number("admin_keepalive_interval", 5)?),
-        keepalive_count: reader.count("admin_keepalive_count", 5)?,
+        requests: reader.uint("admin_max_client_requests", 5)?.max(1) as usize,
+        keepalive_interval: keepalive(reader.int("admin_keepalive_interval", 5)?),
+        keepalive_count: reader.uint("admin_keepalive_count", 5)?,
         ..ConnectionLimits::default()
     };
     Ok((ServerLimits { clients, anonymous: 0 }, connection))
 }
 
-/// Who decides about each call. A driver that is not known is refused: to leave it out silently would open
-/// what was meant to be closed.
-fn access(reader: &mut Reader<'_>) -> Result<Access, ConfigError> {
+/// Who decides about each call. An unknown driver is refused: ignoring it would allow calls that the
+/// administrator wanted checked.
+fn access(reader: &Reader<'_>) -> Result<Access, ConfigError> {
     let mut access = Access::All;
     for driver in reader.strings("access_drivers")?.unwrap_or_default() {
         match driver.as_str() {
@@ -269,26 +273,26 @@ fn access(reader: &mut Reader<'_>) -> Result<Access, ConfigError> {
             "polkit" => access = Access::Polkit,
             other => {
                 let reason = format!("Unable to find access driver '{other}'");
-                return Err(reader.refuse("access_drivers", &reason));
+                return Err(reader.refuse("access_drivers", reason));
             }
         }
     }
     Ok(access)
 }
 
-fn ports(reader: &mut Reader<'_>) -> Result<Ports, ConfigError> {
+fn ports(reader: &Reader<'_>) -> Result<Ports, ConfigError> {
     let tcp = reader.port("tcp_port", 16509)?;
     let tls = reader.port("tls_port", 16514)?;
     Ok(Ports {
-        tcp: reader.flag("listen_tcp", false)?.then_some(tcp),
-        tls: reader.flag("listen_tls", true)?.then_some(tls),
+        tcp: reader.boolean("listen_tcp", false)?.then_some(tcp),
+        tls: reader.boolean("listen_tls", true)?.then_some(tls),
         address: reader.string("listen_addr")?,
         auth_tcp: reader.port_authentication("auth_tcp")?,
         auth_tls: reader.port_authentication("auth_tls")?.unwrap_or(PortAuthentication::None),
     })
 }
 
-fn tls(reader: &mut Reader<'_>, paths: &Paths) -> Result<TlsConfig, ConfigError> {
+fn tls(reader: &Reader<'_>, paths: &Paths) -> Result<TlsConfig, ConfigError> {
     let given = [reader.path("ca_file")?, reader.path("cert_file")?, reader.path("key_file")?];
     let n_given = given.iter().flatten().count();
     if n_given != 0 && n_given != given.len() {
@@ -302,7 +306,7 @@ fn tls(reader: &mut Reader<'_>, paths: &Paths) -> Result<TlsConfig, ConfigError>
         crl: reader.path("crl_file")?.unwrap_or_else(|| below("etc/pki/CA/cacrl.pem")),
         cert: cert.unwrap_or_else(|| below("etc/pki/libvirt/servercert.pem")),
         key: key.unwrap_or_else(|| below("etc/pki/libvirt/private/serverkey.pem")),
-        verify: match reader.flag("tls_no_verify_certificate", false)? {
+        verify: match reader.boolean("tls_no_verify_certificate", false)? {
             true => Verify::Nobody,
             false => Verify::Clients,
         },

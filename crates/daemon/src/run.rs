@@ -125,8 +125,8 @@ fn read_config(args: &Args, paths: &Paths) -> Result<Config, RunError> {
 
 async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunError> {
     let log = start_log(args, &config)?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+    for setting in &config.unknown {
+        tracing::warn!(setting, "ignoring unknown setting");
     }
     let place = config.metrics.as_deref().map(Place::parse).transpose()?;
     for dir in [Some(&*config.socket_dir), paths.pid_file.parent()].into_iter().flatten() {
@@ -188,10 +188,10 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
 
 fn start_log(args: &Args, config: &Config) -> Result<Log, LogError> {
     let level = match args.verbose {
-        Verbosity::More => Some(2),
-        Verbosity::Usual => config.log.level,
+        Verbosity::More => Priority::INFO,
+        Verbosity::Usual => config.log.level.unwrap_or(Priority::WARNING),
     };
-    let log = Log::new(level.and_then(Priority::from_number).unwrap_or(Priority::WARNING));
+    let log = Log::new(level);
     if let Some(filters) = &config.log.filters {
         log.set_filters(filters)?;
     }

@@ -27,7 +27,7 @@
 
 mod parse;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The largest file read, in bytes.
 pub const MAX_SIZE: usize = 10 * 1024 * 1024;
@@ -101,18 +101,67 @@ pub enum KeyFileError {
         /// The setting.
         name: String,
         /// The type it should have.
-        expected: &'static str,
+        expected: Type,
+    },
+    /// A list with a value that is not a string.
+    #[error("{file}: expected {} for '{name}' parameter", Type::StringList)]
+    Element {
+        /// The file.
+        file: String,
+        /// The setting.
+        name: String,
+    },
+    /// A number that the type of its setting does not hold.
+    #[error("{file}: value for '{name}' parameter must be {allowed}")]
+    Range {
+        /// The file.
+        file: String,
+        /// The setting.
+        name: String,
+        /// The numbers that are allowed, in libvirt's words.
+        allowed: &'static str,
     },
 }
 
+/// Type of a setting; messages contain its display.
+///
+/// libvirt 11.3.0: `virConfGetValueBool` and its siblings, src/util/virconf.c
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Type {
+    /// 0 or 1, without a minus sign.
+    Bool,
+    /// 32 bits with a sign.
+    Int,
+    /// 32 bits without a sign: a minus sign is a wrong type.
+    Uint,
+    /// A string.
+    String,
+    /// A list of strings.
+    StringList,
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "a bool",
+            Self::Int => "a signed integer",
+            Self::Uint => "an unsigned integer",
+            Self::String => "a string",
+            Self::StringList => "a string list",
+        })
+    }
+}
+
 impl KeyFileError {
-    /// The number of the libvirt error: 33 (syntax), 82 (overflow) or 1 (type), in domain 9.
+    /// The number of the libvirt error: 33 (syntax), 82 (overflow) or 1 (type, range), in domain 9.
     #[must_use]
     pub const fn code(&self) -> i32 {
         match self {
-            Self::Syntax { .. } => 33,
+            // a wrong list element has this number in libvirt too
+            Self::Syntax { .. } | Self::Element { .. } => 33,
             Self::Overflow { .. } => 82,
-            Self::Type { .. } => 1,
+            Self::Type { .. } | Self::Range { .. } => 1,
         }
     }
 }
@@ -125,6 +174,12 @@ impl KeyFile {
     pub fn parse(name: &str, text: &str) -> Result<Self, KeyFileError> {
         let lines = parse::parse(name, text)?;
         Ok(Self { name: name.to_owned(), lines })
+    }
+
+    /// What errors call the file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// All statements in order.
@@ -142,6 +197,20 @@ impl KeyFile {
         })
     }
 
+    /// Checks that a setting, if it is there, has a type and a value that the type holds.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Type`], [`KeyFileError::Element`] and [`KeyFileError::Range`]
+    pub fn check(&self, name: &str, expected: Type) -> Result<(), KeyFileError> {
+        match expected {
+            Type::Bool => self.boolean(name).map(drop),
+            Type::Int => self.int(name).map(drop),
+            Type::Uint => self.uint(name).map(drop),
+            Type::String => self.string(name).map(drop),
+            Type::StringList => self.string_list(name).map(drop),
+        }
+    }
+
     /// A setting that has to be a string.
     ///
     /// # Errors
@@ -150,28 +219,62 @@ impl KeyFile {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.wrong_type(name, "a string")),
+            Some(_) => Err(self.wrong_type(name, Type::String)),
         }
     }
 
-    /// A setting that has to be an integer.
+    /// A setting that has to be 0 or 1.
     ///
     /// # Errors
-    /// [`KeyFileError::Type`]
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, KeyFileError> {
+    /// [`KeyFileError::Type`] and [`KeyFileError::Range`]
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, KeyFileError> {
         match self.value(name) {
             None => Ok(None),
-            Some(Value::Integer(number)) => Ok(Some(*number)),
-            Some(_) => Err(self.wrong_type(name, "an integer")),
+            Some(Value::Integer(number)) if *number >= 0 => match number {
+                0 => Ok(Some(false)),
+                1 => Ok(Some(true)),
+                _ => Err(self.out_of_range(name, "0 or 1")),
+            },
+            Some(_) => Err(self.wrong_type(name, Type::Bool)),
+        }
+    }
+
+    /// A setting that has to be an integer of 32 bits.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Type`] and [`KeyFileError::Range`]
+    pub fn int(&self, name: &str) -> Result<Option<i32>, KeyFileError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Integer(number)) => {
+                let allowed = "in range -2147483648:2147483647";
+                i32::try_from(*number).map(Some).map_err(|_| self.out_of_range(name, allowed))
+            }
+            Some(_) => Err(self.wrong_type(name, Type::Int)),
+        }
+    }
+
+    /// A setting that has to be an integer of 32 bits without a sign.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Type`] and [`KeyFileError::Range`]
+    pub fn uint(&self, name: &str) -> Result<Option<u32>, KeyFileError> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Integer(number)) if *number >= 0 => {
+                let allowed = "in range 0:4294967295";
+                u32::try_from(*number).map(Some).map_err(|_| self.out_of_range(name, allowed))
+            }
+            Some(_) => Err(self.wrong_type(name, Type::Uint)),
         }
     }
 
     /// A setting that has to be a list of strings.
     ///
     /// # Errors
-    /// [`KeyFileError::Type`]
+    /// [`KeyFileError::Type`] and [`KeyFileError::Element`]
     pub fn string_list(&self, name: &str) -> Result<Option<Vec<&str>>, KeyFileError> {
-        let wrong = || self.wrong_type(name, "a string list");
+        let wrong = || KeyFileError::Element { file: self.name.clone(), name: name.to_owned() };
         match self.value(name) {
             None => Ok(None),
             Some(Value::List(values)) => {
@@ -181,7 +284,7 @@ impl KeyFile {
                 });
                 strings.collect::<Result<_, _>>().map(Some)
             }
-            Some(_) => Err(wrong()),
+            Some(_) => Err(self.wrong_type(name, Type::StringList)),
         }
     }
 
@@ -227,8 +330,12 @@ impl KeyFile {
         Some(out)
     }
 
-    fn wrong_type(&self, name: &str, expected: &'static str) -> KeyFileError {
+    fn wrong_type(&self, name: &str, expected: Type) -> KeyFileError {
         KeyFileError::Type { file: self.name.clone(), name: name.to_owned(), expected }
+    }
+
+    fn out_of_range(&self, name: &str, allowed: &'static str) -> KeyFileError {
+        KeyFileError::Range { file: self.name.clone(), name: name.to_owned(), allowed }
     }
 }
 

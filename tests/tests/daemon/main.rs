@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod admin_replay;
+mod config;
 mod hostile;
 mod library;
 mod life;

@@ -8,6 +8,8 @@ use tracing::level_filters::LevelFilter;
 pub(crate) struct Priority(u8);
 
 impl Priority {
+    /// The threshold of `--verbose`.
+    pub(crate) const INFO: Self = Self(2);
     /// The default threshold.
     pub(crate) const WARNING: Self = Self(3);
 

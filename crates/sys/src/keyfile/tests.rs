@@ -64,17 +64,43 @@ fn refusals() {
 
 #[test]
 fn types() {
-    let file = KeyFile::parse("f", "n = 1\ns = 'x'\nl = ['x', 'y']\nm = [1]").unwrap();
-    assert_eq!(file.integer("n"), Ok(Some(1)));
+    let text = "n = 1\ns = 'x'\nl = ['x', 'y']\ni = -2147483648\nu = 4294967295\nz = +0";
+    let file = KeyFile::parse("f", text).unwrap();
+    assert_eq!(file.uint("n"), Ok(Some(1)));
+    assert_eq!(file.boolean("n"), Ok(Some(true)));
+    assert_eq!(file.boolean("z"), Ok(Some(false)));
+    assert_eq!(file.int("i"), Ok(Some(i32::MIN)));
+    assert_eq!(file.uint("u"), Ok(Some(u32::MAX)));
     assert_eq!(file.string("s"), Ok(Some("x")));
     assert_eq!(file.string_list("l"), Ok(Some(vec!["x", "y"])));
     assert_eq!(file.string("absent"), Ok(None));
-    let error = file.string("n").unwrap_err();
-    assert_eq!(
-        (error.code(), error.to_string().as_str()),
-        (1, "f: expected a string for 'n' parameter")
-    );
-    assert!(file.string_list("m").is_err());
+    assert_eq!(file.check("absent", Type::Bool), Ok(()));
+}
+
+#[track_caller]
+fn check_type(value: &str, expected: Type, code: i32, text: &str) {
+    let file = KeyFile::parse("f", &format!("a = {value}")).unwrap();
+    let error = file.check("a", expected).expect_err(value);
+    assert_eq!((error.code(), error.to_string().as_str()), (code, text), "{value}");
+}
+
+/// As `libvirtd -f FILE` of libvirt 11.3.0 words them.
+#[test]
+fn wrong_types_and_ranges() {
+    check_type("1", Type::String, 1, "f: expected a string for 'a' parameter");
+    check_type("'x'", Type::Bool, 1, "f: expected a bool for 'a' parameter");
+    check_type("-1", Type::Bool, 1, "f: expected a bool for 'a' parameter");
+    check_type("2", Type::Bool, 1, "f: value for 'a' parameter must be 0 or 1");
+    check_type("-1", Type::Uint, 1, "f: expected an unsigned integer for 'a' parameter");
+    check_type("'5'", Type::Uint, 1, "f: expected an unsigned integer for 'a' parameter");
+    let range = "f: value for 'a' parameter must be in range 0:4294967295";
+    check_type("4294967296", Type::Uint, 1, range);
+    check_type("'5'", Type::Int, 1, "f: expected a signed integer for 'a' parameter");
+    let range = "f: value for 'a' parameter must be in range -2147483648:2147483647";
+    check_type("2147483648", Type::Int, 1, range);
+    check_type("-2147483649", Type::Int, 1, range);
+    check_type("'x'", Type::StringList, 1, "f: expected a string list for 'a' parameter");
+    check_type("[1]", Type::StringList, 33, "f: expected a string list for 'a' parameter");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod admin_peer;
 mod admin_replay;
 mod config;
 mod hostile;

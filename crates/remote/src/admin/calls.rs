@@ -98,6 +98,8 @@ fn client_params(client: &Client) -> Vec<TypedParam> {
     let mut params = vec![TypedParam::new("readonly", read_only)];
     match &client.peer {
         Peer::Unix(process) => {
+            // the kernel reports 0 for a process of a PID namespace it cannot name here
+            let pid = if process.pid > 0 { process.pid } else { -1 };
             let user = name_of("/etc/passwd", process.uid).unwrap_or_default();
             let group = name_of("/etc/group", process.gid).unwrap_or_default();
             params.extend([
@@ -105,7 +107,7 @@ fn client_params(client: &Client) -> Vec<TypedParam> {
                 text("unix_user_name", &user),
                 int("unix_group_id", process.gid.cast_signed()),
                 text("unix_group_name", &group),
-                int("unix_process_id", process.pid),
+                int("unix_process_id", pid),
             ]);
         }
         Peer::Tcp(address) => params.push(text("sock_addr", &address.to_string())),

@@ -166,8 +166,10 @@ fn virt_admin_says_the_same_of_both_daemons() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+    // libvirtd may end before its answer, which virt-admin reports as a failure (R14)
+    assert_eq!(ours.run(&["daemon-shutdown".to_owned()]).0, Some(0));
+    theirs.run(&["daemon-shutdown".to_owned()]);
     for side in [&ours, &theirs] {
-        assert_eq!(side.run(&["daemon-shutdown".to_owned()]).0, Some(0), "{}", side.server);
         wait_until("end of the daemon", || Ok(!side.admin.exists())).unwrap();
     }
 }

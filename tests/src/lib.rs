@@ -30,6 +30,7 @@ pub mod packets;
 pub mod pki;
 pub mod probe;
 pub mod process;
+pub mod qemu;
 pub mod raw;
 pub mod report;
 pub mod require;

@@ -207,6 +207,15 @@ impl Run {
         self.command()?.spawn().map_err(|error| self.failed(error))
     }
 
+    /// Starts a program with these streams, and leaves everything else to the caller.
+    ///
+    /// # Errors
+    /// [`Error::Run`]
+    pub fn start_with(&self, stdin: Stdio, stdout: Stdio) -> Result<Child> {
+        let mut command = self.command()?;
+        command.stdin(stdin).stdout(stdout).spawn().map_err(|error| self.failed(error))
+    }
+
     /// Starts a program as the leader of a session on `terminal`.
     ///
     /// # Errors

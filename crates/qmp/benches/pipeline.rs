@@ -1,21 +1,44 @@
 //! 500 `qom-get` on a real QEMU: sent in one go, one after another, and as a single query.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "functions that tests share")]
+#![expect(clippy::expect_used, reason = "a benchmark without its QEMU has failed")]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use oxivirt_qmp::command::{QomGet, QomList, QueryStatus};
 use oxivirt_qmp::{Monitor, Options};
-use support::{Qemu, qemu};
 
 const MACHINE: &[&str] = &["-machine", "q35,accel=tcg", "-m", "64", "-cpu", "qemu64"];
 
+/// A QEMU whose guest does not run. It is killed with the value.
+struct Qemu(Child);
+
+impl Qemu {
+    /// Starts it with its monitor on `socket`.
+    fn start(socket: OwnedFd) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "runs beside the benchmark")]
+        let mut command = std::process::Command::new("qemu-system-x86_64");
+        let child = command
+            .args(["-S", "-no-user-config", "-nodefaults", "-display", "none"])
+            .args(["-chardev", "socket,id=mon,fd=0", "-mon", "chardev=mon,mode=control"])
+            .args(MACHINE)
+            .stdin(Stdio::from(socket))
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.expect("qemu-system-x86_64"))
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 fn pipeline(criterion: &mut Criterion) {
-    let Some(program) = qemu("bench pipeline") else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -23,7 +46,7 @@ fn pipeline(criterion: &mut Criterion) {
         .expect("a runtime");
     for oob in [false, true] {
         let (near, far) = UnixStream::pair().expect("a socket pair");
-        let process = Qemu::start(&program, far.into(), "", MACHINE);
+        let process = Qemu::start(far.into());
         let options = Options { oob, ..Options::default() };
         let opened = runtime.block_on(Monitor::from_fd(near.into(), &options));
         let (monitor, _events) = opened.expect("a monitor");

@@ -32,7 +32,6 @@ const RUN: &[Package] = &[
     Package { name: "busybox", program: "busybox", why: "the guest's DHCP and DNS client" },
     Package { name: "util-linux", program: "nsenter", why: "enters namespaces" },
     Package { name: "iptables", program: "iptables", why: "the other way to set firewall rules" },
-    Package { name: "procps", program: "pgrep", why: "finds processes to be killed" },
     Package { name: "gcc", program: "cc", why: "the linker that rustc calls" },
 ];
 
@@ -47,6 +46,12 @@ const CHECK: &[Package] = &[
         program: "dbus-daemon",
         why: "the bus on which domains are registered",
     },
+    Package {
+        name: "qemu-system-x86",
+        program: "qemu-system-x86_64",
+        why: "answers the monitor's client and runs guests",
+    },
+    Package { name: "qemu-utils", program: "qemu-img", why: "writes disk images to be read" },
     Package { name: "zsh", program: "zsh", why: "completes the shell's commands" },
     Package { name: "fish", program: "fish", why: "completes the shell's commands" },
 ];

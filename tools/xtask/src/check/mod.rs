@@ -12,13 +12,12 @@ mod options;
 mod report;
 mod steps;
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::metadata::Metadata;
 use crate::packages::{self, Use};
 use crate::privilege;
-use crate::process::{self, Call};
+use crate::process::Call;
 use crate::ui::{self, Failure};
 use options::Options;
 use report::Report;
@@ -144,8 +143,6 @@ struct Check {
     options: Options,
     metadata: Metadata,
     report: Report,
-    /// Where tests leave the names of those that did not run: one line each (`OXIVIRT_SKIPPED`).
-    skipped_file: PathBuf,
     /// Words before a command that makes namespaces; `None` where none can be made.
     prefix: Option<Vec<String>>,
     /// Whether the programs have been built by this run.
@@ -211,30 +208,12 @@ impl Check {
                 None
             }
         };
-        let skipped_file = process::program_directory("debug").join("skipped-tests");
-        if let Some(directory) = skipped_file.parent() {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| Failure::new(format!("'{}': {error}", directory.display())))?;
-        }
-        remove_if_there(&skipped_file)?;
-        Ok(Self {
-            options,
-            metadata,
-            report: Report::default(),
-            skipped_file,
-            prefix,
-            is_built: false,
-        })
+        Ok(Self { options, metadata, report: Report::default(), prefix, is_built: false })
     }
 
     /// Runs a command of the current step and counts what it reports.
     fn command(&mut self, label: &str, call: &Call) {
         self.report.command(label, call);
-        let names = std::fs::read_to_string(&self.skipped_file).unwrap_or_default();
-        self.report.skipped_by_name(names.lines().filter(|line| !line.is_empty()));
-        if let Err(error) = remove_if_there(&self.skipped_file) {
-            ui::error(&error);
-        }
     }
 
     /// Reports that a check does not run; `need` is its word in `OXIVIRT_REQUIRE`.
@@ -244,15 +223,6 @@ impl Check {
             return self.report.fail(&Failure::new(why));
         }
         self.report.skip(&format!("{name}: {why}"));
-    }
-}
-
-fn remove_if_there(path: &Path) -> Result<(), Failure> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("'{}': {error}", path.display())))
-        }
-        _ => Ok(()),
     }
 }
 

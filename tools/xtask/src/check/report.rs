@@ -89,16 +89,6 @@ impl Report {
         self.add(Tally { skipped: 1, ..Tally::default() });
     }
 
-    /// Accounts for tests that left their names in a file: the harness counted them as passed.
-    pub(super) fn skipped_by_name<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        let before = self.skipped.len();
-        self.skipped.extend(names.map(str::to_owned));
-        let count = self.skipped.len() - before;
-        if let Some(row) = self.rows.last_mut() {
-            row.tally.skipped_by_name(count);
-        }
-    }
-
     /// Prints the table and the last line.
     ///
     /// # Errors

@@ -98,8 +98,7 @@ impl Check {
         let mut call = Call::cargo(&["test", "--no-fail-fast", "--locked"])
             .arguments(selection)
             .argument("--")
-            .arguments(names)
-            .environment("OXIVIRT_SKIPPED", &self.skipped_file);
+            .arguments(names);
         if let Some(prefix) = &self.prefix {
             call = call.behind(prefix);
         }
@@ -164,9 +163,7 @@ impl Check {
             return self.skip("peer", "peer", "libvirtd runs as root only");
         }
         let scenarios = ["test", "--locked", "-p", "oxivirt-tests", "--test", "networks"];
-        let call = Call::cargo(&scenarios)
-            .environment("OXIVIRT_SUBJECT", "libvirt")
-            .environment("OXIVIRT_SKIPPED", &self.skipped_file);
+        let call = Call::cargo(&scenarios).environment("OXIVIRT_SUBJECT", "libvirt");
         self.command("peer", &call);
     }
 
@@ -179,7 +176,6 @@ impl Check {
         let call = Call::new([path])
             .argument(name)
             .arguments(arguments)
-            .environment("OXIVIRT_SKIPPED", &self.skipped_file)
             .behind(self.prefix.as_deref().unwrap_or_default());
         self.command(name, &call);
     }

@@ -1,14 +1,5 @@
 //! The client against a real QEMU. Nothing of the guest runs, and it has no network.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "functions that tests share"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -26,8 +17,10 @@ use oxivirt_qmp::command::{
 };
 use oxivirt_qmp::event::EventKind;
 use oxivirt_qmp::{CloseReason, ErrorClass, Events, Incoming, Monitor, Options, QmpError};
+use oxivirt_tests::qemu::{self, Qemu};
+use oxivirt_tests::require::need;
+use oxivirt_tests::{apply, scenario};
 use serde_json::{Map, Value, json};
-use support::{Qemu, qemu};
 
 const NONE: &[&str] = &["-machine", "none"];
 const Q35: &[&str] = &[
@@ -64,12 +57,12 @@ const Q35: &[&str] = &[
 ];
 
 /// A QEMU at the other end of a socket pair.
-async fn start(test: &str, machine: &[&str]) -> Option<(Monitor, Events, Qemu)> {
-    let program = qemu(test)?;
+async fn start(machine: &[&str]) -> (Monitor, Events, Qemu) {
+    need(&[qemu::NEED]);
     let (near, far) = UnixStream::pair().unwrap();
-    let process = Qemu::start(&program, far.into(), "", machine);
+    let process = Qemu::stopped(far.into(), "", machine).unwrap();
     let (monitor, events) = Monitor::from_fd(near.into(), &Options::default()).await.unwrap();
-    Some((monitor, events, process))
+    (monitor, events, process)
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -92,15 +85,13 @@ async fn event(events: &mut Events, name: &str) -> EventKind {
     tokio::time::timeout(Duration::from_secs(60), search).await.expect("the event")
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn a_listening_socket_made_before_qemu_is_connected_to() {
-    let Some(program) = qemu("qemu::a_listening_socket_made_before_qemu_is_connected_to") else {
-        return;
-    };
+    need(&[qemu::NEED]);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("monitor.sock");
     let listener = OwnedFd::from(UnixListener::bind(&path).unwrap());
-    let mut process = Qemu::start(&program, listener, ",server=on,wait=off", NONE);
+    let mut process = Qemu::stopped(listener, ",server=on,wait=off", NONE).unwrap();
     let (monitor, mut events) = Monitor::connect(&path, &Options::default()).await.unwrap();
     assert_eq!(monitor.run(&QueryTarget {}).await.unwrap().arch, "x86_64");
     let version = monitor.run(&QueryVersion {}).await.unwrap();
@@ -113,23 +104,21 @@ async fn a_listening_socket_made_before_qemu_is_connected_to() {
     monitor.run(&Quit {}).await.unwrap();
     event(&mut events, "SHUTDOWN").await;
     assert!(matches!(monitor.closed().await, CloseReason::EndOfStream));
-    assert!(process.child.wait().unwrap().success());
+    assert!(process.wait().unwrap().success());
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn the_end_of_a_killed_qemu_is_seen() {
-    let test = "qemu::the_end_of_a_killed_qemu_is_seen";
-    let Some((monitor, mut events, process)) = start(test, NONE).await else { return };
+    let (monitor, mut events, process) = start(NONE).await;
     drop(process);
     assert!(matches!(monitor.closed().await, CloseReason::EndOfStream));
     assert!(events.next().await.is_none());
     assert!(matches!(monitor.run(&Stop {}).await, Err(QmpError::Closed(CloseReason::EndOfStream))));
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn commands_and_their_types_exist() {
-    let test = "qemu::commands_and_their_types_exist";
-    let Some((monitor, _events, _process)) = start(test, NONE).await else { return };
+    let (monitor, _events, _process) = start(NONE).await;
     let known: BTreeSet<String> =
         monitor.run(&QueryCommands {}).await.unwrap().into_iter().map(|named| named.name).collect();
     // Those that came, or go, with other versions of QEMU.
@@ -235,10 +224,9 @@ const COMMANDS: &[&str] = &[
     "transaction",
 ];
 
-#[tokio::test]
+#[apply(scenario)]
 async fn the_queries_of_a_start_are_read() {
-    let test = "qemu::the_queries_of_a_start_are_read";
-    let Some((monitor, _events, _process)) = start(test, Q35).await else { return };
+    let (monitor, _events, _process) = start(Q35).await;
     let status = monitor.run(&QueryStatus {}).await.unwrap();
     assert_eq!((status.running, status.status), (false, RunState::Prelaunch));
     assert!(!monitor.run(&QueryKvm {}).await.unwrap().enabled);
@@ -267,10 +255,9 @@ async fn the_queries_of_a_start_are_read() {
     assert!(formats.contains(&String::from("elf")));
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn many_properties_are_read_in_one_go() {
-    let test = "qemu::many_properties_are_read_in_one_go";
-    let Some((monitor, _events, _process)) = start(test, Q35).await else { return };
+    let (monitor, _events, _process) = start(Q35).await;
     let path = String::from("/machine/unattached/device[0]");
     let properties = monitor.run(&QomList { path: path.clone() }).await.unwrap();
     let reads: Vec<QomGet> = properties
@@ -285,10 +272,9 @@ async fn many_properties_are_read_in_one_go() {
     assert!(matches!(&values[realized], Ok(Value::Bool(true))));
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn the_events_of_a_life_arrive_in_order() {
-    let test = "qemu::the_events_of_a_life_arrive_in_order";
-    let Some((monitor, mut events, _process)) = start(test, Q35).await else { return };
+    let (monitor, mut events, _process) = start(Q35).await;
     monitor.run(&Cont {}).await.unwrap();
     assert!(monitor.run(&QueryStatus {}).await.unwrap().running);
     monitor.run(&Stop {}).await.unwrap();
@@ -299,10 +285,9 @@ async fn the_events_of_a_life_arrive_in_order() {
     assert!(!reset.guest);
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn disks_and_cards_are_plugged_in() {
-    let test = "qemu::disks_and_cards_are_plugged_in";
-    let Some((monitor, mut events, _process)) = start(test, Q35).await else { return };
+    let (monitor, mut events, _process) = start(Q35).await;
     let node = object(json!({"driver": "null-co", "node-name": "disk1", "size": 4096,
         "read-zeroes": true}));
     monitor.run(&BlockdevAdd(node)).await.unwrap();
@@ -342,12 +327,11 @@ async fn disks_and_cards_are_plugged_in() {
     assert!(monitor.run(&backend).await.unwrap_err().class().is_some());
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn descriptors_arrive() {
     use std::io::Read as _;
 
-    let test = "qemu::descriptors_arrive";
-    let Some((monitor, _events, _process)) = start(test, NONE).await else { return };
+    let (monitor, _events, _process) = start(NONE).await;
     let (mut near, far) = UnixStream::pair().unwrap();
     let files: Vec<std::fs::File> = (0..20).map(|_| tempfile::tempfile().unwrap()).collect();
     // At the same time, with commands in between.
@@ -374,10 +358,9 @@ async fn descriptors_arrive() {
     assert_eq!(near.read(&mut [0]).unwrap(), 0);
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn the_display_is_written_to_a_file() {
-    let test = "qemu::the_display_is_written_to_a_file";
-    let Some((monitor, _events, _process)) = start(test, Q35).await else { return };
+    let (monitor, _events, _process) = start(Q35).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("screen.ppm");
     let filename = path.display().to_string();
@@ -395,10 +378,9 @@ async fn the_display_is_written_to_a_file() {
     assert!(monitor.run(&info).await.unwrap().contains("paused"));
 }
 
-#[tokio::test]
+#[apply(scenario)]
 async fn qemu_accepts_what_the_encoder_lets_through() {
-    let test = "qemu::qemu_accepts_what_the_encoder_lets_through";
-    let Some((monitor, _events, _process)) = start(test, NONE).await else { return };
+    let (monitor, _events, _process) = start(NONE).await;
     // All that is rejected is rejected by name: the connection stays.
     for text in ["\u{1}\u{7f}\u{80}", "\\u0000 \"", "\u{d7ff}\u{e000}\u{fffd}", "\u{10fffd}"] {
         let error = monitor.execute("qom-list", &json!({"path": text})).await.unwrap_err();
@@ -407,13 +389,13 @@ async fn qemu_accepts_what_the_encoder_lets_through() {
 }
 
 /// Every plane has noncharacters; QEMU rejects them all.
-#[tokio::test]
+#[apply(scenario)]
 async fn qemu_rejects_what_the_encoder_keeps_back() {
     use std::io::{BufRead as _, BufReader, Write as _};
 
-    let Some(program) = qemu("qemu::qemu_rejects_what_the_encoder_keeps_back") else { return };
+    need(&[qemu::NEED]);
     let (near, far) = UnixStream::pair().unwrap();
-    let _process = Qemu::start(&program, far.into(), "", NONE);
+    let _process = Qemu::stopped(far.into(), "", NONE).unwrap();
     let mut writer = near.try_clone().unwrap();
     let mut lines = BufReader::new(near).lines();
     lines.next();

@@ -1,0 +1,8 @@
+//! What meets QEMU: the client of the monitor, the readers of disk images.
+
+mod images;
+mod monitor;
+
+fn main() -> std::process::ExitCode {
+    oxivirt_tests::harness::main()
+}

@@ -130,6 +130,14 @@ impl Netns {
         ]
     }
 
+    /// The same for a program that is to be the caller's own child: it is not in the process
+    /// namespace, and does not end with it.
+    pub fn prefix_of_child(&self) -> Vec<String> {
+        let mut words = self.prefix();
+        words.retain(|word| !word.starts_with("--pid="));
+        words
+    }
+
     /// A program to run in here; the words are the program and its arguments.
     pub fn run<W: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Run {
         Run::new(words).behind(self.prefix())

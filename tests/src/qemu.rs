@@ -1,4 +1,7 @@
-//! QEMU as a test starts it.
+//! QEMU as a test starts it: a machine that does not run, or a guest that does.
+
+mod image;
+mod machine;
 
 use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus, Stdio};
@@ -6,6 +9,10 @@ use std::process::{Child, ExitStatus, Stdio};
 use crate::error::{Error, Result};
 use crate::process::Run;
 use crate::require::Need;
+
+pub(crate) use image::missing as missing_image;
+pub use image::{Image, MARK};
+pub use machine::Machine;
 
 /// The program for guests of x86-64.
 pub const SYSTEM: &str = "qemu-system-x86_64";

@@ -22,6 +22,8 @@ pub enum Need {
     Peer,
     /// strace, with the right to trace.
     Strace,
+    /// A guest of its own for QEMU ([`crate::qemu::Image`]).
+    Guest,
     /// Another program.
     Program(&'static str),
 }
@@ -34,6 +36,7 @@ impl Need {
             Self::Shared => "shared",
             Self::Peer => "peer",
             Self::Strace => "strace",
+            Self::Guest => "guest",
             Self::Program(_) => "programs",
         }
     }
@@ -62,6 +65,12 @@ impl Need {
                 }
             }
             Self::Strace => Self::Program("strace").missing(),
+            Self::Guest => {
+                static FOUND: OnceLock<Option<String>> = OnceLock::new();
+                FOUND
+                    .get_or_init(|| crate::qemu::NEED.missing().or_else(crate::qemu::missing_image))
+                    .clone()
+            }
             Self::Program(name) => find(name).is_none().then(|| format!("{name} is not installed")),
         }
     }

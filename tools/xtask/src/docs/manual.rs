@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::known::Known;
-use super::{Found, read, spans};
+use super::{Found, prose, read, spans};
 use crate::ui::Failure;
 
 type Commands = BTreeMap<String, BTreeSet<String>>;
@@ -51,7 +51,17 @@ pub(super) fn check(root: &Path, known: &Known, found: &mut Found) -> Result<(),
     const PAGE: &str = "docs/man/oxivirtd.8";
     const ARGUMENTS: &str = "crates/daemon/src/args.rs";
     let arguments = known.sources.get(ARGUMENTS).map(String::as_str).unwrap_or_default();
-    for (index, line) in read(&root.join(PAGE))?.lines().enumerate() {
+    let page = read(&root.join(PAGE))?;
+    prose::check(PAGE, &page, found);
+    let text: String = page.lines().map(|line| plain(line) + "\n").collect();
+    for option in options(arguments) {
+        let result = match text.contains(&option) {
+            true => Ok(()),
+            false => Err(format!("option `{option}` is not described")),
+        };
+        found.result(PAGE, 1, result);
+    }
+    for (index, line) in page.lines().enumerate() {
         if line.starts_with(".\\\"") {
             continue;
         }
@@ -78,6 +88,13 @@ pub(super) fn check(root: &Path, known: &Known, found: &mut Found) -> Result<(),
     Ok(())
 }
 
+/// Long options in the text that `--help` prints.
+fn options(arguments: &str) -> BTreeSet<String> {
+    let help = arguments.split("const HELP").nth(1).and_then(|rest| rest.split("\";").next());
+    let words = help.unwrap_or_default().split_whitespace();
+    words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
+}
+
 /// A line of roff without requests and fonts.
 pub(super) fn plain(line: &str) -> String {
     let text = match line.strip_prefix('.') {
@@ -100,6 +117,13 @@ mod tests {
         assert_eq!(Vec::from_iter(global), ["--quiet", "-q"]);
         assert_eq!(Vec::from_iter(commands.keys()), ["net-list", "uri"]);
         assert!(commands["net-list"].contains("--all") && commands["uri"].is_empty());
+    }
+
+    #[test]
+    fn options_are_those_of_the_help() {
+        let code =
+            "const HELP: &str = \"\\\n  -v | --verbose  x\n  --root DIR\n\";\nlet a = \"--other\";";
+        assert_eq!(Vec::from_iter(options(code)), ["--root", "--verbose"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod glossary;
 mod known;
 mod manual;
 mod markdown;
+mod prose;
 mod rust;
 mod settings;
 mod shell;
@@ -96,7 +97,9 @@ pub(crate) fn check(root: &Path) -> Result<Found, Failure> {
     }
     for path in pages(root)? {
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        let page = Page::parse(&name, &read(&path)?);
+        let text = read(&path)?;
+        let page = Page::parse(&name, &text);
+        prose::check(&name, &text, &mut found);
         page_links(&known, &page, &mut found);
         for span in &page.spans {
             found.result(&name, span.line, spans::check(&known, &page, &span.text));

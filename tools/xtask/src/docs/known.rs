@@ -105,6 +105,14 @@ impl Known {
         self.sources.values().any(|source| source.contains(text))
     }
 
+    /// Whether a source names the file, or forms its name from a word and an extension.
+    pub(super) fn has_file(&self, name: &str) -> bool {
+        let is_formed = |(stem, extension): (&str, &str)| {
+            self.has_text(&format!("\"{stem}\"")) && self.has_text(&format!("}}.{extension}\""))
+        };
+        self.has_text(name) || name.rsplit_once('.').is_some_and(is_formed)
+    }
+
     /// Whether a path exists; `*` stands for any part of a name.
     pub(super) fn has_path(&self, path: &str) -> bool {
         let path = path.trim_end_matches('/');
@@ -186,6 +194,15 @@ mod tests {
         assert_eq!(join("docs/guide/a.md", "../man/b.1"), "docs/man/b.1");
         assert_eq!(join("README.md", "docs/guide/"), "docs/guide");
         assert_eq!(join("docs/a.md", "./b.md"), "docs/b.md");
+    }
+
+    #[test]
+    fn names_of_files_are_spelled_or_formed() {
+        let mut known = Known::default();
+        let code = "const A: &str = \"plain.conf\";\nconst NAME: &str = \"daemon\";\nformat!(\"{NAME}.pid\");\n";
+        known.sources.insert("a.rs".to_owned(), code.to_owned());
+        assert!(known.has_file("plain.conf") && known.has_file("daemon.pid"));
+        assert!(!known.has_file("daemon.conf") && !known.has_file("other.pid"));
     }
 
     #[test]

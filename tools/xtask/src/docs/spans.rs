@@ -97,7 +97,7 @@ pub(super) fn host_path(known: &Known, path: &str) -> Result<(), String> {
     // A placeholder such as NAME or BRIDGE is filled in by the program.
     let fixed =
         last.trim_start_matches(|letter: char| letter.is_ascii_uppercase() || letter == '$');
-    let is_known = fixed.is_empty() || known.has_text(fixed);
+    let is_known = fixed.is_empty() || known.has_file(fixed);
     exists(!is_ours || is_known, path, "no source names this file")
 }
 
@@ -123,7 +123,7 @@ fn file_name(known: &Known, name: &str) -> Result<(), String> {
     let is_file = known.paths.iter().any(|path| path == name || path.ends_with(&end));
     let is_source = name.ends_with(".rs");
     exists(
-        is_file || !is_source && known.has_text(fixed),
+        is_file || !is_source && known.has_file(fixed),
         name,
         "no file and no source has this name",
     )

@@ -5,15 +5,16 @@
 use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
 use oxivirt_conf::Coexist;
 use oxivirt_conf::DriverConfig;
-use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_sys::{chain, file};
 
 use crate::apply::Host;
 use crate::error;
 use crate::layout::Layout;
+use crate::network::Network;
 use crate::plan::FactsQuery;
-use crate::plan::start::{self, PlanError};
+use crate::plan::error::PlanError;
+use crate::plan::start;
 
 /// A larger file is none of ours.
 const LIMIT: u64 = 10 << 20;
@@ -54,7 +55,7 @@ impl Firewall {
     /// [`PlanError`] if the definition alone shows that the network cannot be started.
     pub(crate) fn query_of_start(
         &self,
-        def: &NetworkDef,
+        def: &Network,
     ) -> std::result::Result<FactsQuery, PlanError> {
         let mut query = start::query(def)?;
         query.backend = Some(self.backend);
@@ -66,7 +67,7 @@ impl Firewall {
     /// What a plan for networks that run depends on.
     pub(crate) fn query_of_running<'a>(
         &self,
-        defs: impl IntoIterator<Item = &'a NetworkDef>,
+        defs: impl IntoIterator<Item = &'a Network>,
     ) -> FactsQuery {
         let mut query = FactsQuery::of_running(defs);
         query.backend = Some(self.backend);

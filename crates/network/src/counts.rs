@@ -43,8 +43,7 @@ impl<H: Host> Driver<H> {
         let shared = &self.shared;
         let views = shared.networks.all().into_iter().map(|entry| entry.view());
         let bridges = views.filter(|view| view.is_active()).filter_map(|view| {
-            let bridge = view.def.bridge.name.as_deref()?.parse().ok()?;
-            Some((nftables::identifier(&bridge), view.def.name.clone()))
+            Some((nftables::identifier(view.def.bridge()?), view.def.name.clone()))
         });
         let bridges: BTreeMap<String, String> = bridges.collect();
         let counts = shared.host.counts(shared.firewall.backend).await;

@@ -323,11 +323,11 @@ impl<H: Host> NetworkDriver for Driver<H> {
             None => None,
         };
         let view = self.shared.entry(network)?.view();
-        let Some(bridge) = &view.def.bridge.name else { return Ok(Vec::new()) };
+        let Some(bridge) = view.def.bridge() else { return Ok(Vec::new()) };
         let content = file::read(&self.shared.layout.leases(bridge), leases::LIMIT)
             .map_err(|error| error::store(&error.into()))?
             .unwrap_or_default();
-        leases::parse(&content, bridge, leases::prefixes(&view.def), mac, leases::now())
+        leases::parse(&content, bridge.as_str(), leases::prefixes(&view.def), mac, leases::now())
             .map_err(|error| error::leases(&error))
     }
 

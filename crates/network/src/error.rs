@@ -17,8 +17,8 @@ use oxivirt_sys::pidfile::PidFileError;
 use crate::apply::{HostError, Stopped};
 use crate::leases::LeasesError;
 use crate::plan::Step;
+use crate::plan::error::PlanError;
 use crate::plan::port::PortPlanError;
-use crate::plan::start::PlanError;
 use crate::store::{MacsError, StoreError};
 
 /// An error whose text carries libvirt's visible prefix already.

@@ -33,11 +33,11 @@ const VANISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What was repaired last, or could not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastHeal {
+pub(crate) struct LastHeal {
     /// When, in seconds since 1970.
-    pub time: u64,
+    pub(crate) time: u64,
     /// The steps, in words.
-    pub steps: Vec<String>,
+    pub(crate) steps: Vec<String>,
 }
 
 /// What has to be inspected.
@@ -59,7 +59,7 @@ impl DirtySet {
         self.all
             || self.rules
             || self.networks.contains(&view.reference().uuid)
-            || view.def.bridge.name.as_ref().is_some_and(|name| self.bridges.contains(name))
+            || view.def.bridge().is_some_and(|name| self.bridges.contains(name.as_str()))
     }
 }
 

@@ -14,7 +14,8 @@ use oxivirt_sys::file;
 use crate::apply::Host;
 use crate::error;
 use crate::heal::LastHeal;
-use crate::plan::start::PlanError;
+use crate::network::Network;
+use crate::plan::error::PlanError;
 use crate::plan::traffic;
 use crate::plan::{HostFacts, Provision, provision, start, stop};
 use crate::preview::{self, PreviewStep};
@@ -77,7 +78,7 @@ impl<H: Host> Shared<H> {
         Some(HealRecord { time, steps })
     }
 
-    async fn facts_of_running(&self, def: &NetworkDef, with_drops: bool) -> Result<HostFacts> {
+    async fn facts_of_running(&self, def: &Network, with_drops: bool) -> Result<HostFacts> {
         let mut query = self.firewall.query_of_running([def]);
         query.filters.drops = with_drops;
         self.host.facts(&query).await.map_err(|error| error::host(&error))
@@ -99,7 +100,7 @@ impl<H: Host> Shared<H> {
         let def = match def {
             Some(mut other) => {
                 // reservations of the plan are made and released under this UUID
-                other.uuid = view.def.uuid;
+                other.uuid = Some(view.def.uuid());
                 other.mac = other.mac.or(view.def.mac);
                 self.complete(other).await?
             }
@@ -115,7 +116,7 @@ impl<H: Host> Shared<H> {
         Ok(NetworkPlan { network, steps: steps.into_iter().map(PlanStep::from).collect() })
     }
 
-    async fn plan_of_start(&self, view: &View, def: &NetworkDef) -> Result<Vec<PreviewStep>> {
+    async fn plan_of_start(&self, view: &View, def: &Network) -> Result<Vec<PreviewStep>> {
         if view.is_active() {
             return Err(Error::operation_invalid("network is already active"));
         }
@@ -126,10 +127,10 @@ impl<H: Host> Shared<H> {
         start::check(&def, &facts).map_err(refused)?;
         start::check_firewall(&def, &query, &facts).map_err(refused)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {
-            def.forward.devices.clone_from(&facts.pool);
+            def = def.with(|def| def.forward.devices.clone_from(&facts.pool));
         }
-        let uuid = def.uuid.unwrap_or_default();
-        let (running, _) = Running::loaded(NetworkStatus::new(def.clone()));
+        let uuid = def.uuid();
+        let (running, _) = Running::loaded(NetworkStatus::new(def.def().clone()));
         let running = Some(running);
         let started = View { def, running, ports: Arc::default(), ..view.clone() };
         let want = self.provision(&started, &facts);
@@ -139,7 +140,7 @@ impl<H: Host> Shared<H> {
         Ok(plan.steps().map(preview::step).collect())
     }
 
-    async fn plan_of_destroy(&self, view: &View, def: &NetworkDef) -> Result<Vec<PreviewStep>> {
+    async fn plan_of_destroy(&self, view: &View, def: &Network) -> Result<Vec<PreviewStep>> {
         if !view.is_active() {
             let detail = format!("network '{}' is not active", view.def.name);
             return Err(Error::operation_invalid(detail));

@@ -2,12 +2,12 @@
 
 use oxivirt::Result;
 use oxivirt_conf::hook_data;
-use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_engine::hooks::HookCall;
 
 use crate::apply::Host;
 use crate::error;
+use crate::network::Network;
 use crate::registry::View;
 use crate::shared::Shared;
 
@@ -44,7 +44,7 @@ impl HookOperation {
 
 impl<H: Host> Shared<H> {
     /// Runs the hook scripts for a network without ports.
-    pub(crate) async fn run_hook(&self, def: &NetworkDef, operation: HookOperation) -> Result<()> {
+    pub(crate) async fn run_hook(&self, def: &Network, operation: HookOperation) -> Result<()> {
         let view = View::inactive(def.clone(), oxivirt::Lifetime::Transient);
         self.run_view_hook(&view, operation, None).await
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::plan::dnsmasq::file_stem;
+use oxivirt_types::link_name::LinkName;
 
 /// The directories of a driver.
 ///
@@ -215,13 +216,13 @@ impl Layout {
 
     /// Leases, as the lease helper keeps them.
     #[must_use]
-    pub fn leases(&self, bridge: &str) -> PathBuf {
+    pub fn leases(&self, bridge: &LinkName) -> PathBuf {
         self.leases.join(format!("{bridge}.status"))
     }
 
     /// Which guest has which MAC addresses.
     #[must_use]
-    pub fn macs(&self, bridge: &str) -> PathBuf {
+    pub fn macs(&self, bridge: &LinkName) -> PathBuf {
         self.dnsmasq_dir().join(format!("{bridge}.macs"))
     }
 
@@ -272,8 +273,8 @@ mod tests {
         check(session.config_file("n"), "/c/qemu/networks/n.xml");
         check(session.status_file("n"), "/r/network/lib/n.xml");
         check(session.dnsmasq_pid("n"), "/r/network/run/n.pid");
-        check(session.macs("b"), "/r/dnsmasq/lib/b.macs");
-        check(session.leases("b"), "/var/lib/libvirt/dnsmasq/b.status");
+        check(session.macs(&LinkName::new("b").unwrap()), "/r/dnsmasq/lib/b.macs");
+        check(session.leases(&LinkName::new("b").unwrap()), "/var/lib/libvirt/dnsmasq/b.status");
         assert_eq!(session.hooks_dir(), None);
         check(Layout::below("/").status_file("default"), "/run/libvirt/network/default.xml");
     }

@@ -25,6 +25,7 @@ pub mod leases;
 mod lifecycle;
 pub mod macmap;
 mod metadata;
+pub mod network;
 pub mod plan;
 mod ports;
 pub mod preview;
@@ -41,4 +42,5 @@ mod watch;
 
 pub use driver::{Driver, HookOptions, Options, StartWithHost};
 pub use embed::register;
+pub use network::Network;
 pub use shared::RestoreSettings;

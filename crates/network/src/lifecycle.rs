@@ -34,10 +34,12 @@ use uuid::Uuid;
 use crate::apply::Host;
 use crate::error;
 use crate::hooks::HookOperation;
-use crate::plan::start::{self, PlanError};
+use crate::network::Network;
+use crate::plan::error::PlanError;
+use crate::plan::start;
 use crate::plan::stop::{self, Keep};
 use crate::plan::{FactsQuery, Plan, Provision, Rules, Step, Undo, provision};
-use crate::plan::{SavedRemoval, policy, traffic};
+use crate::plan::{SavedRemoval, traffic};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::shared::Notification;
@@ -55,11 +57,10 @@ struct Planned {
 
 impl<H: Host> Shared<H> {
     /// Checks a new definition and gives it what it lacks: UUID, bridge name, MAC.
-    pub(crate) async fn complete(&self, mut def: NetworkDef) -> Result<NetworkDef> {
-        def.uuid.get_or_insert_with(Uuid::new_v4);
+    pub(crate) async fn complete(&self, mut def: NetworkDef) -> Result<Network> {
         // Asking for all links is only worth it if a name has to be found.
         let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));
-        let links = if is_template && policy::owns_bridge(&def) {
+        let links = if is_template && def.forward.mode.owns_bridge() {
             self.host.link_names().await.map_err(|error| error::host(&error))?
         } else {
             std::collections::BTreeSet::new()
@@ -80,14 +81,14 @@ impl<H: Host> Shared<H> {
             generate_mac: &|| MacAddr::generated(rand::random()),
         };
         validate(&mut def, context).map_err(|error| error::validate(&error))?;
-        Ok(def)
+        Ok(Network::new(def, Uuid::new_v4))
     }
 
     /// The network that a definition is for, if it exists; refuses a clash of name and UUID.
-    fn identify(&self, def: &NetworkDef) -> Result<Option<Arc<Entry>>> {
+    fn identify(&self, def: &Network) -> Result<Option<Arc<Entry>>> {
         let fail =
             |detail| Err(Error::new(ErrorCode::OPERATION_FAILED, ErrorDomain::NETWORK, detail));
-        let uuid = def.uuid.unwrap_or_default();
+        let uuid = def.uuid();
         if let Some(entry) = self.networks.get(uuid) {
             let name = &entry.view().def.name;
             if *name != def.name {
@@ -113,8 +114,7 @@ impl<H: Host> Shared<H> {
         store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
         let autostart = store::autostart(&self.layout, &def.name);
         // Whoever held the lock may have been the end of the network.
-        let still_known =
-            known.as_ref().filter(|_| self.networks.contains(def.uuid.unwrap_or_default()));
+        let still_known = known.as_ref().filter(|_| self.networks.contains(def.uuid()));
         let view = match still_known.map(|entry| entry.view()) {
             Some(old) if old.is_active() => View {
                 new_def: Some(def),
@@ -142,12 +142,12 @@ impl<H: Host> Shared<H> {
         let def = self.complete(def).await?;
         let known = self.identify(&def)?;
         let mut is_new = known.is_none();
-        let uuid = def.uuid.unwrap_or_default();
+        let uuid = def.uuid();
         let entry = known.unwrap_or_else(|| {
             self.networks.insert(View::inactive(def.clone(), Lifetime::Transient))
         });
         let operation = entry.lock().await;
-        if !self.networks.contains(def.uuid.unwrap_or_default()) {
+        if !self.networks.contains(def.uuid()) {
             // Whoever held the lock was the end of the network.
             is_new = true;
             entry.set(View::inactive(def.clone(), Lifetime::Transient));
@@ -230,7 +230,7 @@ impl<H: Host> Shared<H> {
         Ok(())
     }
 
-    async fn plan_start(&self, def: &mut NetworkDef, view: &View) -> Result<Planned> {
+    async fn plan_start(&self, def: &mut Network, view: &View) -> Result<Planned> {
         let planned = |error: PlanError| error::plan(&error);
         let query = self.firewall.query_of_start(def).map_err(planned)?;
         let facts = self.host.facts(&query).await.map_err(|error| error::host(&error))?;
@@ -244,9 +244,9 @@ impl<H: Host> Shared<H> {
         }
         start::check_firewall(def, &query, &facts).map_err(planned)?;
         if def.forward.pf.is_some() && def.forward.devices.is_empty() {
-            def.forward.devices.clone_from(&facts.pool);
+            *def = def.with(|def| def.forward.devices.clone_from(&facts.pool));
         }
-        let uuid = def.uuid.unwrap_or_default();
+        let uuid = def.uuid();
         let subnets = traffic::translated(def);
         if self.reserved().reserve(uuid, &subnets).is_none() {
             let subnet = subnets.first().copied().unwrap_or_default();
@@ -256,7 +256,7 @@ impl<H: Host> Shared<H> {
             let limit = if facts.lacks_resolv_conf { 0 } else { facts.inotify_limit };
             self.reserved().reserve_watch(uuid, limit);
         }
-        let (running, _) = Running::loaded(NetworkStatus::new(def.clone()));
+        let (running, _) = Running::loaded(NetworkStatus::new(def.def().clone()));
         let running = Some(running);
         let view = View { def: def.clone(), running, ports: Arc::default(), ..view.clone() };
         let view = if self.hooks.exist() { view.tainted() } else { view };
@@ -278,10 +278,12 @@ impl<H: Host> Shared<H> {
         let status = view.status_with_removal();
         let entry = Self::journal_entry(Operation::Start, def, undo.clone());
         // The disk works while dnsmasq starts.
-        let (layout, staged) = (self.layout.clone(), status.clone());
-        let stage = tokio::task::spawn_blocking(move || store::stage_status(&layout, &staged));
-        let prepare =
-            async { stage.await.unwrap_or_else(|_| store::stage_status(&self.layout, &status)) };
+        let (layout, network, staged) = (self.layout.clone(), def.clone(), status.clone());
+        let stage =
+            tokio::task::spawn_blocking(move || store::stage_status(&layout, &network, &staged));
+        let prepare = async {
+            stage.await.unwrap_or_else(|_| store::stage_status(&self.layout, def, &status))
+        };
         let commit = async |staged: std::result::Result<(), StoreError>| {
             self.run_hook(def, HookOperation::Started).await?;
             staged
@@ -421,12 +423,12 @@ impl<H: Host> Shared<H> {
     }
 
     /// The files that a network without definition has no use for.
-    fn owned_files(&self, def: &NetworkDef) -> Vec<PathBuf> {
+    fn owned_files(&self, def: &Network) -> Vec<PathBuf> {
         let mut paths = Vec::from(stop::generated_files(def, &self.layout));
         paths.push(self.layout.old_leases(&def.name));
         paths.push(self.layout.dnsmasq_pid(&def.name));
         paths.push(self.layout.status_file(&def.name));
-        if let Some(bridge) = def.bridge.name.as_deref().filter(|_| policy::owns_bridge(def)) {
+        if let Some(bridge) = def.own_bridge() {
             paths.push(self.layout.leases(bridge));
             paths.push(self.layout.macs(bridge));
         }
@@ -448,18 +450,14 @@ impl<H: Host> Shared<H> {
         Ok(())
     }
 
-    fn journal_entry(
-        operation: Operation,
-        def: &NetworkDef,
-        undo: Plan<Undo>,
-    ) -> JournalEntry<Undo> {
-        JournalEntry::new(operation, def.name.clone(), def.uuid.unwrap_or_default(), undo)
+    fn journal_entry(operation: Operation, def: &Network, undo: Plan<Undo>) -> JournalEntry<Undo> {
+        JournalEntry::new(operation, def.name.clone(), def.uuid(), undo)
     }
 
     /// Notes files that change together, and removals that the status file cannot hold.
     pub(crate) fn write_update_journal(
         &self,
-        def: &NetworkDef,
+        def: &Network,
         undo: Plan<Undo>,
         documents: Vec<Document>,
     ) -> Result<()> {

@@ -7,10 +7,10 @@ use oxivirt::{
     UpdateFlags,
 };
 use oxivirt_conf::Metadata;
-use oxivirt_conf::network::NetworkDef;
 
 use crate::apply::Host;
 use crate::error;
+use crate::network::Network;
 use crate::registry::Entry;
 use crate::shared::Shared;
 use crate::update::affected;
@@ -80,8 +80,8 @@ fn unknown(number: i32) -> Error {
     Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail)
 }
 
-fn changed(def: &NetworkDef, change: &MetadataChange) -> Result<NetworkDef> {
-    let mut def = def.clone();
+fn changed(network: &Network, change: &MetadataChange) -> Result<Network> {
+    let mut def = network.def().clone();
     let text = || change.metadata.clone().filter(|text| !text.is_empty());
     match change.kind {
         MetadataType::Description => def.description = text(),
@@ -97,5 +97,5 @@ fn changed(def: &NetworkDef, change: &MetadataChange) -> Result<NetworkDef> {
         }
         MetadataType::Unknown(number) => return Err(unknown(number)),
     }
-    Ok(def)
+    Ok(network.with_def(def))
 }

@@ -144,7 +144,7 @@ impl<H: Host> Shared<H> {
     ) -> Result<Option<Replacement>> {
         let owner = port.owner_name.as_str();
         let has_map = !view.def.ips.is_empty() && matches!(port.plug, Plug::Network(_));
-        let Some(bridge) = view.def.bridge.name.as_deref().filter(|_| has_map) else {
+        let Some(bridge) = view.def.bridge().filter(|_| has_map) else {
             return Ok(None);
         };
         let is_shared = || {

@@ -1,32 +1,30 @@
-//! What an operation would do, and whether what it did is still there: for looking, nothing is changed.
+//! What a takeover would do, and steps as reports show them. Nothing is changed.
 //!
-//! The same planner as for the real thing, fed from a document, so a preview needs no running driver
-//! and no lock. What it cannot know is which layer other networks left for translated subnets: it takes
-//! the lowest for a plan, and accepts any when it looks.
+//! The same planner as for the real thing, fed from status files, so it needs no running driver and no
+//! lock. The layer of a translated subnet that other networks leave free is unknown here: the lowest is
+//! assumed.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use oxivirt::Result;
-use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::status::FirewallBackend;
+use oxivirt_conf::status::NetworkStatus;
 use oxivirt_nft::Passage;
 use oxivirt_nft::iptables::{self, Rule};
 use oxivirt_nft::text::script;
-use oxivirt_sys::{chain, file};
-use oxivirt_types::mac::MacAddr;
+use oxivirt_sys::chain;
+use uuid::Uuid;
 
 use crate::apply::Host as _;
 use crate::apply::linux::LinuxHost;
 use crate::config;
 use crate::embed::{self, Environment};
 use crate::error;
-pub use crate::heal::LastHeal;
 use crate::layout::Layout;
-use crate::plan::nftables::{Layer, MAX_LAYER};
+use crate::network::Network;
 use crate::plan::provision::{self, PlanInputs};
-use crate::plan::stop::{self, Keep};
-use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, RulesChange, Step, Undo, start};
+use crate::plan::stop;
+use crate::plan::{Firewall, HostFacts, Provision, Rules, RulesChange, Step, Undo};
 use crate::plan::{SavedRemoval, traffic};
 use crate::store;
 
@@ -50,17 +48,6 @@ pub struct PreviewStep {
     pub lines: Vec<String>,
 }
 
-/// Whether the parts of a running network are in place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// In the order in which a start makes them.
-    pub parts: Vec<Part>,
-    /// Rules of others which drop what they do not accept, as `FAMILY TABLE CHAIN (hook)`.
-    pub foreign: Vec<String>,
-    /// What was repaired last since the network was started.
-    pub last_heal: Option<LastHeal>,
-}
-
 /// A network that runs under another program, and what taking it over would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
@@ -70,47 +57,12 @@ pub struct TakeOver {
     pub steps: Vec<PreviewStep>,
 }
 
-/// A part of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// As [`PreviewStep::kind`].
-    pub kind: &'static str,
-    /// What would have to be done; nothing if the part is in place.
-    pub missing: Vec<String>,
-}
-
 impl Place {
-    /// The place of a connection; none if it is not on this host, or in memory.
-    #[must_use]
-    pub fn of_uri(uri: &str, environment: &Environment) -> Option<Self> {
-        let uri: oxivirt::Uri = uri.parse().ok()?;
-        if uri.host().is_some() || !matches!(uri.driver(), "network" | "qemu") {
-            return None;
-        }
-        let root = match uri.path() {
-            // That of a daemon, which may have been told one.
-            "/system" => uri.param("root").unwrap_or("/"),
-            "/embed" => uri.param("root")?,
-            _ => return None,
-        };
-        Some(Self {
-            layout: Layout::below(root),
-            search_path: environment.search_path(),
-            lease_helper: embed::lease_helper(environment.program.as_deref()),
-        })
-    }
-
     /// The place with this root directory.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>, environment: &Environment) -> Self {
-        Self { layout: Layout::below(root), ..Self::assumed(environment) }
-    }
-
-    /// A place that is not looked at: what a plan depends on is assumed.
-    #[must_use]
-    pub fn assumed(environment: &Environment) -> Self {
         Self {
-            layout: Layout::below("/"),
+            layout: Layout::below(root),
             search_path: environment.search_path(),
             lease_helper: embed::lease_helper(environment.program.as_deref()),
         }
@@ -123,12 +75,11 @@ impl Place {
 
     fn provision(
         &self,
-        def: &NetworkDef,
+        def: &Network,
         facts: &HostFacts,
         firewall: config::Firewall,
-        layer: Layer,
     ) -> Result<Provision> {
-        let layers = vec![layer; traffic::translated(def).len()];
+        let layers = vec![0; traffic::translated(def).len()];
         let inputs = PlanInputs {
             layout: &self.layout,
             lease_helper: &self.lease_helper,
@@ -148,150 +99,6 @@ impl Place {
     }
 }
 
-fn parse(xml: &str) -> Result<NetworkDef> {
-    let mut def = NetworkDef::parse(xml).map_err(|error| error::parse(&error))?;
-    // a start makes one up
-    def.mac.get_or_insert(MacAddr([0x52, 0x54, 0, 0, 0, 0]));
-    Ok(def)
-}
-
-/// How rules are set if nobody is asked.
-const ASSUMED: config::Firewall = config::Firewall {
-    backend: FirewallBackend::Nftables,
-    finds_passages: false,
-    owns_table: false,
-};
-
-/// What a host without surprises answers.
-fn assumed_facts() -> HostFacts {
-    HostFacts {
-        dnsmasq: Some(PathBuf::from("/usr/sbin/dnsmasq")),
-        inotify_limit: 128,
-        is_privileged: true,
-        ..HostFacts::default()
-    }
-}
-
-/// What starting the network of a document would do on the host of `place`; on an assumed one if
-/// there is none.
-///
-/// # Errors
-/// What is wrong with the document, and why the start would be refused.
-pub async fn start(
-    xml: &str,
-    place: Option<&Place>,
-    environment: &Environment,
-) -> Result<Vec<PreviewStep>> {
-    let def = traffic::live(&parse(xml)?);
-    let planned = |error| error::plan(&error);
-    let (facts, firewall) = match place {
-        None => (assumed_facts(), ASSUMED),
-        Some(place) => {
-            let host = open(place)?;
-            let firewall = place.settings(&host).await?;
-            let query = firewall.query_of_start(&def).map_err(planned)?;
-            (host.facts(&query).await.map_err(|error| error::host(&error))?, firewall)
-        }
-    };
-    start::check(&def, &facts).map_err(planned)?;
-    let assumed = Place::assumed(environment);
-    let want = place.unwrap_or(&assumed).provision(&def, &facts, firewall, 0)?;
-    let plan = provision::difference(&Provision::default(), &want, &[]);
-    Ok(plan.steps().map(step).collect())
-}
-
-/// What destroying the network of a document would do.
-///
-/// # Errors
-/// What is wrong with the document.
-pub async fn destroy(
-    xml: &str,
-    is_persistent: bool,
-    place: Option<&Place>,
-    environment: &Environment,
-) -> Result<Vec<PreviewStep>> {
-    let def = parse(xml)?;
-    let assumed = Place::assumed(environment);
-    let firewall = match place {
-        Some(place) => place.settings(&open(place)?).await?,
-        None => ASSUMED,
-    };
-    let place = place.unwrap_or(&assumed);
-    let want = place.provision(&def, &assumed_facts(), firewall, 0)?;
-    let removal = want.rules.as_ref().map(Rules::removal);
-    let keep = if is_persistent { Keep::Leases } else { Keep::Nothing };
-    let rules = removal.iter().flat_map(SavedRemoval::undo).collect();
-    let plan: Plan<Undo> = stop::plan(&def, rules, &place.layout, keep);
-    Ok(plan.steps().map(undo).collect())
-}
-
-/// Whether everything that the running network of a document needs is in place.
-///
-/// # Errors
-/// What is wrong with the document, or why the host cannot be asked.
-pub async fn health(xml: &str, place: &Place) -> Result<Health> {
-    let def = parse(xml)?;
-    let host = open(place)?;
-    let firewall = place.settings(&host).await?;
-    let query = firewall.query_of_running([&def]).with_drops();
-    let found = host.facts(&query).await.map_err(|error| error::host(&error))?;
-    let facts = HostFacts {
-        has_checksum: found.has_checksum,
-        user_chains: found.user_chains,
-        drops: found.drops,
-        firewalld: found.firewalld,
-        ..assumed_facts()
-    };
-    let mut best: Option<(Provision, Provision)> = None;
-    for layer in 0..=MAX_LAYER {
-        let want = place.provision(&def, &facts, firewall, layer)?;
-        let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
-        let have = have.into_iter().next().unwrap_or_default();
-        let is_found = have.rules == want.rules;
-        if is_found || best.is_none() {
-            best = Some((have, want));
-        }
-        if is_found || traffic::translated(&def).is_empty() {
-            break;
-        }
-    }
-    let (have, want) = best.unwrap_or_default();
-    let plan = provision::difference(&have, &want, &[]);
-    // a process that runs with other arguments than we would give it is still alive
-    let conf = place.layout.dnsmasq_conf(&def.name);
-    let alive = host
-        .runs_dnsmasq(&conf, &place.layout.dnsmasq_pid(&def.name))
-        .await
-        .map_err(|error| error::host(&error))?;
-    let missing: Vec<PreviewStep> = plan.steps().map(step).collect();
-    let part = |kind: &'static str, wanted: bool| {
-        let of_kind = missing.iter().filter(|step| step.kind == kind);
-        let missing = of_kind.map(|step| step.text.clone()).collect();
-        wanted.then_some(Part { kind, missing })
-    };
-    let mut parts: Vec<Part> = [
-        part("link", want.link.is_some()),
-        part("address", want.link.as_ref().is_some_and(|link| !link.addresses.is_empty())),
-        part("setting", want.link.is_some()),
-        part("rules", want.rules.is_some()),
-        part("zone", want.zone.is_some()),
-        part("route", !want.routes.is_empty()),
-        part("queue", want.shaping.is_some()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if want.dnsmasq.is_some() {
-        let missing =
-            if alive { Vec::new() } else { vec![format!("start dnsmasq with {}", conf.display())] };
-        parts.push(Part { kind: "process", missing });
-    }
-    let foreign = facts.drops.iter().map(ToString::to_string).collect();
-    let last_heal = file::read(&place.layout.last_heal(&def.name), HEAL_LIMIT).ok().flatten();
-    let last_heal = last_heal.and_then(|text| serde_json::from_slice(&text).ok());
-    Ok(Health { parts, foreign, last_heal })
-}
-
 /// What opening a driver would do to networks that run, under whichever program.
 ///
 /// Status files that cannot be read are told as the driver would: it leaves such networks alone.
@@ -305,8 +112,9 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
     }
     let host = open(place)?;
     let firewall = place.settings(&host).await?;
-    let defs = statuses.iter().flatten().map(|status| &status.def);
-    let query = firewall.query_of_running(defs);
+    let network = |status: &NetworkStatus| Network::new(status.def.clone(), Uuid::nil);
+    let networks: Vec<_> = statuses.iter().flatten().map(network).collect();
+    let query = firewall.query_of_running(&networks);
     let facts = host.facts(&query).await.map_err(|error| error::host(&error))?;
     let mut found = Vec::new();
     for status in statuses {
@@ -320,8 +128,8 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
                 continue;
             }
         };
-        let def = traffic::live(&status.def);
-        let want = place.provision(&def, &facts, firewall, 0)?;
+        let def = traffic::live(&network(&status));
+        let want = place.provision(&def, &facts, firewall)?;
         let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = have.into_iter().next().unwrap_or_default();
         // What cannot be read is logged when a driver loads it.
@@ -336,13 +144,10 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
         let in_the_same = |undo: &&Undo| matches!(undo, Undo::RemoveLibvirtRules(_));
         let libvirts = known.iter().filter(in_the_same).filter(|_| plan.steps().any(loads));
         let steps = libvirts.map(undo).chain(plan.steps().map(step)).collect();
-        found.push(TakeOver { network: def.name, steps });
+        found.push(TakeOver { network: def.name.clone(), steps });
     }
     Ok(found)
 }
-
-/// A longer note is none of ours.
-const HEAL_LIMIT: u64 = 1 << 20;
 
 fn open(place: &Place) -> Result<LinuxHost> {
     LinuxHost::open(place.search_path.clone()).map_err(|error| error::host(&error))
@@ -432,38 +237,9 @@ fn changes(words: &[String]) -> Vec<String> {
     lines
 }
 
-/// The files of a place, for messages.
-impl Place {
-    /// The directory above which nothing is.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        self.layout.root()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NAT: &str = "<network><name>lab</name><forward mode='nat'/><bridge name='virbr7'/>\
-        <ip address='10.7.0.1' prefix='24'><dhcp><range start='10.7.0.2' end='10.7.0.9'/></dhcp></ip></network>";
-
-    #[tokio::test]
-    async fn a_start_and_its_end() {
-        let environment = Environment::default();
-        let steps = start(NAT, None, &environment).await.unwrap();
-        let texts: Vec<_> = steps.iter().map(|step| step.text.as_str()).collect();
-        assert!(texts.contains(&"create bridge virbr7"), "{texts:?}");
-        assert!(texts.contains(&"add address 10.7.0.1/24 to virbr7"), "{texts:?}");
-        let rules = steps.iter().find(|step| step.kind == "rules").unwrap();
-        assert!(rules.lines.iter().any(|line| line.contains("masquerade")), "{rules:?}");
-        let steps = destroy(NAT, true, None, &environment).await.unwrap();
-        let kinds: Vec<_> = steps.iter().map(|step| step.kind).collect();
-        assert_eq!(kinds[..6], ["file", "file", "file", "process", "link", "rules"]);
-        let error =
-            start("<network><name>x</name></network>", None, &environment).await.unwrap_err();
-        assert!(error.message().contains("bridge"), "{error:?}");
-    }
 
     #[test]
     fn a_call_is_split_between_its_changes() {
@@ -471,16 +247,5 @@ mod tests {
             "add map m { type a ; flags b ; } ; delete chain c".split(' ').map(str::to_owned);
         let lines = changes(&words.collect::<Vec<_>>());
         assert_eq!(lines, ["add map m { type a ; flags b ; }", "delete chain c"]);
-    }
-
-    #[test]
-    fn only_places_on_this_host_are_looked_at() {
-        let environment = Environment::default();
-        let root =
-            |uri: &str| Place::of_uri(uri, &environment).map(|place| place.root().to_owned());
-        assert_eq!(root("network:///system"), Some("/".into()));
-        assert_eq!(root("network:///embed?root=/srv"), Some("/srv".into()));
-        assert_eq!(root("test:///default"), None);
-        assert_eq!(root("network+ssh://host/system"), None);
     }
 }

@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use oxivirt::{Lifetime, Result};
 use oxivirt_conf::network::NetworkDef;
-use oxivirt_conf::network::validate::{Rewrite, complete_loaded};
+use oxivirt_conf::network::validate::Rewrite;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_engine::{Journal, JournalEntry, JournalError, Operation, operation};
 use oxivirt_nft::Key;
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
-use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::Host;
 use crate::error;
 use crate::hooks::HookOperation;
+use crate::network::Network;
+use crate::plan::SavedRemoval;
 use crate::plan::nftables::{self, Layer};
 use crate::plan::policy::Attachment;
 use crate::plan::port::Ports;
 use crate::plan::{FactsQuery, Undo, provision};
-use crate::plan::{ModePolicy, SavedRemoval};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::repair::{Candidate, Outcome};
@@ -127,19 +127,19 @@ impl<H: Host> Shared<H> {
                 }
             };
             let (name, bridge) = (&status.def.name, &status.def.bridge.name);
-            let uuid = status.def.uuid.unwrap_or_default();
             let known = self.networks.all().into_iter().map(|entry| entry.view());
             let mut known = known.filter(|view| {
                 let def = &view.def;
                 let is_on_it = bridge.is_some() && def.bridge.name == *bridge;
-                def.name == *name || def.uuid == status.def.uuid || is_on_it
+                def.name == *name || Some(def.uuid()) == status.def.uuid || is_on_it
             });
             match known.next() {
                 None => {
                     tracing::warn!(network = name, "status file was deleted, loading its backup");
                     self.load_status(status);
                 }
-                Some(view) if view.reference().uuid == uuid && view.def.name == *name => {}
+                Some(view)
+                    if Some(view.def.uuid()) == status.def.uuid && view.def.name == *name => {}
                 Some(_) => {
                     if let Err(error) = file::remove(&self.layout.record(name)) {
                         tracing::warn!(
@@ -153,9 +153,8 @@ impl<H: Host> Shared<H> {
     }
 
     pub(crate) fn load_status(&self, status: NetworkStatus) {
-        let mut def = status.def.clone();
-        let _ = complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
-        let uuid = def.uuid.unwrap_or_default();
+        let (def, _) = Network::loaded(status.def.clone());
+        let uuid = def.uuid();
         let (running, errors) = Running::loaded(status);
         let file = self.layout.status_file(&def.name);
         for error in &errors {
@@ -181,9 +180,9 @@ impl<H: Host> Shared<H> {
         drop(self.networks.insert(view));
     }
 
-    pub(crate) fn load_config(&self, mut def: NetworkDef) {
-        let rewrite =
-            complete_loaded(&mut def, Uuid::new_v4, || MacAddr::generated(rand::random()));
+    /// The network of a definition on disk; what the file lacked is written into it.
+    pub(crate) fn completed(&self, def: NetworkDef) -> Network {
+        let (def, rewrite) = Network::loaded(def);
         if rewrite == Rewrite::Needed
             && let Err(error) = store::write_config(&self.layout, &def)
         {
@@ -193,7 +192,12 @@ impl<H: Host> Shared<H> {
                 "cannot write the UUID or MAC address that the definition lacked"
             );
         }
-        let uuid = def.uuid.unwrap_or_default();
+        def
+    }
+
+    pub(crate) fn load_config(&self, def: NetworkDef) {
+        let def = self.completed(def);
+        let uuid = def.uuid();
         let autostart = store::autostart(&self.layout, &def.name);
         let lifetime = Lifetime::Persistent;
         match self.networks.get(uuid) {
@@ -265,15 +269,14 @@ impl<H: Host> Shared<H> {
         candidates.into_iter().map(|candidate| candidate.entry).collect()
     }
 
-    async fn has_bridge(&self, def: &NetworkDef) -> Result<bool> {
-        let bridge = def.bridge.name.as_deref();
-        let bridge = match (ModePolicy::of_network(def).attachment, bridge) {
-            (Attachment::OwnBridge | Attachment::HostBridge, Some(bridge)) => bridge,
+    async fn has_bridge(&self, def: &Network) -> Result<bool> {
+        let Ok(bridge) = def.checked_bridge() else { return Ok(false) };
+        let bridge = match (def.policy().attachment, bridge) {
+            (Attachment::OwnBridge | Attachment::HostBridge, Some(bridge)) => bridge.clone(),
             (Attachment::OwnBridge, None) => return Ok(false),
             (Attachment::HostBridge, None)
             | (Attachment::Macvtap(_) | Attachment::PciFunction, _) => return Ok(true),
         };
-        let Ok(bridge) = bridge.parse() else { return Ok(false) };
         let facts = self
             .host
             .facts(&FactsQuery::of_link(bridge))

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use oxivirt::{Activity, Autostart, Lifetime, NetworkRef, NetworkState};
-use oxivirt_conf::network::{Counters, NetworkDef};
+use oxivirt_conf::network::Counters;
 use oxivirt_conf::status::{NetworkStatus, Taint};
 use uuid::Uuid;
 
+use crate::network::Network;
 use crate::plan::SavedRemoval;
 use crate::plan::nftables::{self, Layer};
 use crate::plan::port::{self, Ports};
@@ -20,9 +21,9 @@ use crate::plan::removal::RemovalError;
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The definition in effect: of the running network, or of the next start.
-    pub(crate) def: NetworkDef,
+    pub(crate) def: Network,
     /// While the network runs, the definition that takes effect when it stops.
-    pub(crate) new_def: Option<NetworkDef>,
+    pub(crate) new_def: Option<Network>,
     /// What the status file says beyond the definition, if the network runs.
     pub(crate) running: Option<Running>,
     /// Its guests' interfaces.
@@ -55,7 +56,7 @@ impl Running {
 impl View {
     /// A network that does not run.
     #[must_use]
-    pub(crate) fn inactive(def: NetworkDef, lifetime: Lifetime) -> Self {
+    pub(crate) fn inactive(def: Network, lifetime: Lifetime) -> Self {
         let ports = Arc::default();
         Self { def, new_def: None, running: None, ports, lifetime, autostart: Autostart::Disabled }
     }
@@ -82,12 +83,12 @@ impl View {
     /// Name and UUID.
     #[must_use]
     pub(crate) fn reference(&self) -> NetworkRef {
-        NetworkRef { name: self.def.name.clone(), uuid: self.def.uuid.unwrap_or_default() }
+        NetworkRef { name: self.def.name.clone(), uuid: self.def.uuid() }
     }
 
     /// The definition that persists.
     #[must_use]
-    pub(crate) fn persistent_def(&self) -> &NetworkDef {
+    pub(crate) fn persistent_def(&self) -> &Network {
         self.new_def.as_ref().unwrap_or(&self.def)
     }
 
@@ -97,7 +98,7 @@ impl View {
     #[must_use]
     pub(crate) fn status(&self) -> NetworkStatus {
         let floors = port::floors(&self.ports);
-        let def = self.def.clone();
+        let def = self.def.def().clone();
         let base = match &self.running {
             Some(saved) => NetworkStatus { def, ..(*saved.status).clone() },
             None => NetworkStatus::new(def),
@@ -160,7 +161,7 @@ pub(crate) type Networks = oxivirt_engine::Registry<View>;
 
 impl oxivirt_engine::registry::View for View {
     fn uuid(&self) -> Uuid {
-        self.def.uuid.unwrap_or_default()
+        self.def.uuid()
     }
 
     fn name(&self) -> &str {

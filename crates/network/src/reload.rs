@@ -56,6 +56,7 @@ impl<H: Host> Shared<H> {
             self.load_config(def);
             return;
         };
+        let def = self.completed(def);
         let _operation = entry.lock().await;
         let autostart = store::autostart(&self.layout, &def.name);
         let (view, lifetime) = ((*entry.view()).clone(), Lifetime::Persistent);

@@ -20,6 +20,8 @@ use oxivirt_xml as xml;
 use uuid::Uuid;
 
 use crate::layout::Layout;
+use crate::network::Network;
+use oxivirt_types::link_name::LinkName;
 
 /// The name service module for guests reads it.
 const MACS_MODE: u32 = 0o644;
@@ -59,26 +61,30 @@ pub(crate) fn remove_stale_tempfiles(layout: &Layout) {
 
 /// The file of the definition that persists.
 #[must_use]
-pub(crate) fn config_document(layout: &Layout, def: &NetworkDef) -> Document {
-    let content = Some(framed(def, &def.format(Form::Inactive)));
-    Document { path: layout.config_file(&def.name), mode: MODE, content }
+pub(crate) fn config_document(layout: &Layout, network: &Network) -> Document {
+    let content = Some(framed(network, &network.format(Form::Inactive)));
+    Document { path: layout.config_file(&network.name), mode: MODE, content }
 }
 
 /// Writes the definition that persists.
 ///
 /// # Errors
 /// [`StoreError::File`]; the old definition is then unchanged.
-pub(crate) fn write_config(layout: &Layout, def: &NetworkDef) -> Result<(), StoreError> {
-    Ok(config_document(layout, def).put()?)
+pub(crate) fn write_config(layout: &Layout, network: &Network) -> Result<(), StoreError> {
+    Ok(config_document(layout, network).put()?)
 }
 
 /// Brings the status of a network to the disk, but not yet under its name.
 ///
 /// # Errors
 /// [`StoreError::File`].
-pub(crate) fn stage_status(layout: &Layout, status: &NetworkStatus) -> Result<(), StoreError> {
-    let content = framed(&status.def, &status.format(Counters::NONE));
-    Ok(store::stage(&layout.status_file(&status.def.name), &content)?)
+pub(crate) fn stage_status(
+    layout: &Layout,
+    network: &Network,
+    status: &NetworkStatus,
+) -> Result<(), StoreError> {
+    let content = framed(network, &status.format(Counters::NONE));
+    Ok(store::stage(&layout.status_file(&network.name), &content)?)
 }
 
 /// Makes a staged status the network's: from here on it runs.
@@ -108,16 +114,17 @@ pub(crate) fn load_records(layout: &Layout) -> Vec<Result<NetworkStatus, StoreEr
 #[must_use]
 pub(crate) fn status_document(
     layout: &Layout,
+    network: &Network,
     status: &NetworkStatus,
     counters: &Counters,
 ) -> Document {
-    let content = Some(framed(&status.def, &status.format(counters)));
-    Document { path: layout.status_file(&status.def.name), mode: MODE, content }
+    let content = Some(framed(network, &status.format(counters)));
+    Document { path: layout.status_file(&network.name), mode: MODE, content }
 }
 
-fn framed(def: &NetworkDef, document: &str) -> String {
-    let uuid = def.uuid.unwrap_or_default().to_string();
-    wrap_file(EditCommand::NetEdit, &def.name, &uuid, document)
+/// A document under the comment that names the command to change it with.
+fn framed(network: &Network, document: &str) -> String {
+    wrap_file(EditCommand::NetEdit, &network.name, &network.uuid().to_string(), document)
 }
 
 /// The file of a port; absent without one.
@@ -150,7 +157,7 @@ pub(crate) fn load_ports(
 /// [`MacsError`]
 pub(crate) fn macs_replacement(
     layout: &Layout,
-    bridge: &str,
+    bridge: &LinkName,
     change: impl FnOnce(&mut MacMap),
 ) -> Result<Replacement, MacsError> {
     let path = layout.macs(bridge);

@@ -6,12 +6,12 @@
 //! completes it. A refusal of the host takes everything back.
 
 use oxivirt::Result;
-use oxivirt_conf::network::NetworkDef;
 use oxivirt_engine::{Document, Operation, Replacement};
 use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
 use crate::error;
+use crate::network::Network;
 use crate::plan::provision::{self, PlanInputs};
 use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, stop};
 use crate::plan::{SavedRemoval, dnsmasq, traffic};
@@ -23,7 +23,7 @@ impl<H: Host> Shared<H> {
     /// What a network wants on its host.
     pub(crate) fn provision(&self, view: &View, facts: &HostFacts) -> Result<Provision> {
         let def = &view.def;
-        let uuid = def.uuid.unwrap_or_default();
+        let uuid = def.uuid();
         let subnets = traffic::translated(def);
         let (layers, is_fed) = {
             let mut reserved = self.reserved();
@@ -54,7 +54,7 @@ impl<H: Host> Shared<H> {
     }
 
     /// What a plan for a network that is there depends on.
-    pub(crate) async fn facts(&self, def: &NetworkDef) -> Result<HostFacts> {
+    pub(crate) async fn facts(&self, def: &Network) -> Result<HostFacts> {
         let query = self.firewall.query_of_running([def]);
         self.host.facts(&query).await.map_err(|error| error::host(&error))
     }
@@ -179,14 +179,19 @@ impl<H: Host> Shared<H> {
     }
 
     fn status_document(&self, view: &View) -> Document {
-        store::status_document(&self.layout, &view.status_with_removal(), &view.counters())
+        store::status_document(
+            &self.layout,
+            &view.def,
+            &view.status_with_removal(),
+            &view.counters(),
+        )
     }
 
     /// What removes the rules of a network, by its status file and the journal of an operation that
     /// has not ended.
-    pub(crate) fn saved_rules(&self, def: &NetworkDef, saved: Option<&SavedRemoval>) -> Vec<Undo> {
+    pub(crate) fn saved_rules(&self, def: &Network, saved: Option<&SavedRemoval>) -> Vec<Undo> {
         let mut steps = stop::known_rules(def, saved);
-        let uuid = def.uuid.unwrap_or_default();
+        let uuid = def.uuid();
         match self.journal.read(uuid) {
             Ok(Some(entry)) if entry.operation == Operation::Update => {
                 steps.extend(entry.undo.steps().cloned());
@@ -216,7 +221,7 @@ impl<H: Host> Shared<H> {
     }
 
     /// Sees to it that a running network is found again if somebody deletes its status file.
-    pub(crate) fn back_up_status(&self, def: &NetworkDef) {
+    pub(crate) fn back_up_status(&self, def: &Network) {
         if let Err(error) = store::back_up_status(&self.layout, &def.name) {
             log_error(
                 &def.name,

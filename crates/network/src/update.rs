@@ -6,13 +6,14 @@
 //! libvirt 11.3.0: `networkUpdate`, src/network/bridge_driver.c
 
 use oxivirt::{Error, ErrorDomain, NetworkEvent, Result, Update, UpdateFlags};
+use oxivirt_conf::network::Form;
 use oxivirt_conf::network::update::{Change, Request, update};
-use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_engine::Replacement;
 
 use crate::apply::Host;
 use crate::error;
 use crate::hooks::HookOperation;
+use crate::network::Network;
 use crate::plan::traffic;
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
@@ -61,10 +62,10 @@ impl<H: Host> Shared<H> {
         &self,
         entry: &Entry,
         old: &View,
-        live: Option<NetworkDef>,
-        config: Option<NetworkDef>,
+        live: Option<Network>,
+        config: Option<Network>,
     ) -> Result<()> {
-        let document = |def: &NetworkDef| store::config_document(&self.layout, def);
+        let document = |def: &Network| store::config_document(&self.layout, def);
         let replacement = config.as_ref().map(|def| Replacement {
             before: document(old.persistent_def()),
             after: document(def),
@@ -87,9 +88,10 @@ impl<H: Host> Shared<H> {
     }
 }
 
-fn changed(def: &NetworkDef, request: &Request<'_>, form: Form<'_>) -> Result<NetworkDef> {
+fn changed(def: &Network, request: &Request<'_>, form: Form<'_>) -> Result<Network> {
     let change = Change::parse(def, request).map_err(|error| error::update(&error))?;
-    update(def, &change, form).map_err(|error| error::update(&error))
+    let changed = update(def, &change, form).map_err(|error| error::update(&error))?;
+    Ok(def.with_def(changed))
 }
 
 /// Which definitions a call is for: the current one, unless it says otherwise.

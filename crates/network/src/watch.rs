@@ -23,6 +23,7 @@ use crate::leases::{now, prefixes};
 use crate::plan::provision;
 use crate::registry::Entry;
 use crate::shared::{Notification, Shared};
+use oxivirt_types::link_name::LinkName;
 
 /// How often the host's list of name servers is looked at.
 const NAME_SERVERS_EVERY: Duration = Duration::from_secs(5);
@@ -64,17 +65,17 @@ pub(crate) fn start<H: Host>(
 }
 
 /// Leases by bridge.
-type Known = BTreeMap<String, Vec<DhcpLease>>;
+type Known = BTreeMap<LinkName, Vec<DhcpLease>>;
 
 async fn watch_leases<H: Host>(shared: Weak<Shared<H>>, mut watch: DirWatch, mut known: Known) {
     while let Ok(names) = watch.changed().await {
         let Some(shared) = shared.upgrade() else { return };
-        let changed = |bridge: &str| {
+        let changed = |bridge: &LinkName| {
             let name = format!("{bridge}.status");
             names.is_empty() || names.iter().any(|other| *other == *name)
         };
         for entry in shared.networks.all() {
-            let bridge = entry.view().def.bridge.name.clone();
+            let bridge = entry.view().def.bridge().cloned();
             let Some(bridge) = bridge.filter(|bridge| changed(bridge)) else { continue };
             let Some(new) = shared.leases(&entry) else { continue };
             let old = known.insert(bridge, new.clone()).unwrap_or_default();
@@ -108,7 +109,7 @@ impl<H: Host> Shared<H> {
     fn all_leases(&self) -> Known {
         let entries = self.networks.all();
         let leases = entries.iter().filter_map(|entry| {
-            let bridge = entry.view().def.bridge.name.clone()?;
+            let bridge = entry.view().def.bridge()?.clone();
             Some((bridge, self.leases(entry)?))
         });
         leases.collect()
@@ -117,9 +118,9 @@ impl<H: Host> Shared<H> {
     /// The leases of a network; nothing if they cannot be read now.
     fn leases(&self, entry: &Entry) -> Option<Vec<DhcpLease>> {
         let view = entry.view();
-        let bridge = view.def.bridge.name.as_deref()?;
+        let bridge = view.def.bridge()?;
         let content = file::read(&self.layout.leases(bridge), leases::LIMIT).ok()??;
-        leases::parse(&content, bridge, prefixes(&view.def), None, now()).ok()
+        leases::parse(&content, bridge.as_str(), prefixes(&view.def), None, now()).ok()
     }
 
     /// Writes the host's name servers for a dnsmasq that does not follow them by itself.

@@ -10,7 +10,7 @@ use std::fmt;
 pub struct LinkName(String);
 
 /// Why a text is no [`LinkName`].
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkNameError {
     /// Longer than fifteen bytes, or empty.

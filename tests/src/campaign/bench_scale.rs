@@ -18,6 +18,7 @@ use crate::host::campaign;
 use crate::process::Running;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
+use oxivirt_network::Network;
 use oxivirt_network::plan::rules::{self, Firewall, Rules, RulesChange};
 use oxivirt_nft::iptables::{Listing, Rule, Unused, script};
 use oxivirt_nft::kernel::Nftables;
@@ -50,7 +51,7 @@ fn wrong(error: impl std::fmt::Display) -> Error {
 }
 
 /// A NAT network with a subnet of its own.
-fn network(number: usize) -> Result<NetworkDef> {
+fn network(number: usize) -> Result<Network> {
     let (high, low) = (number / 256, number % 256);
     let xml = format!(
         "<network><name>n{number}</name><forward mode='nat'/><bridge name='vb{number}'/>\
@@ -58,7 +59,7 @@ fn network(number: usize) -> Result<NetworkDef> {
          <ip address='10.{high}.{low}.1' prefix='24'><dhcp><range start='10.{high}.{low}.2' \
          end='10.{high}.{low}.99'/></dhcp></ip></network>"
     );
-    NetworkDef::parse(&xml).map_err(wrong)
+    Ok(Network::new(NetworkDef::parse(&xml).map_err(wrong)?, uuid::Uuid::nil))
 }
 
 fn rules_of(count: usize, backend: FirewallBackend) -> Result<Vec<RulesChange>> {

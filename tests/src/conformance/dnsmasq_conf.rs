@@ -1,7 +1,9 @@
 //! Suite `dnsmasq-conf`.
 
 use oxivirt_conf::network::NetworkDef;
+use oxivirt_network::Network;
 use oxivirt_network::plan::dnsmasq::{DnsmasqError, Paths, texts};
+use uuid::Uuid;
 
 use super::cases::{CasesFile, Compared, Refused, Row, RowResult};
 
@@ -17,8 +19,9 @@ impl From<DnsmasqError> for Refused {
 
 pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
     let def = NetworkDef::parse(&file.text(row.input.as_ref())?)?;
+    let network = Network::new(def, Uuid::nil);
     let pid_file = Some(file.assumptions.pid_file.as_str()).filter(|path| !path.is_empty());
-    let found = texts(&def, Paths { state_dir: &file.assumptions.state_dir, pid_file })?;
+    let found = texts(&network, Paths { state_dir: &file.assumptions.state_dir, pid_file })?;
     let hosts = file.text_or_empty(row.hostsfile.as_ref())?;
     let addn_hosts = file.text_or_empty(row.addnhosts.as_ref())?;
     Ok(vec![

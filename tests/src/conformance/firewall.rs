@@ -4,9 +4,11 @@
 
 use oxivirt_conf::network::{Counters, NetworkDef};
 use oxivirt_conf::status::{FirewallBackend, NetworkStatus};
+use oxivirt_network::Network;
 use oxivirt_network::plan::rules::{self, Firewall, Rules};
 use oxivirt_network::plan::traffic;
 use oxivirt_nft::iptables::{Listing, SHARED_CHAINS, Unused, program, script};
+use uuid::Uuid;
 
 use super::cases::{CasesFile, Compared, Refused, Row, RowResult};
 
@@ -15,11 +17,11 @@ const INTERNAL_ERROR: i32 = 1;
 
 pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
     let def = NetworkDef::parse(&file.text(row.input.as_ref())?)?;
-    // The driver completes what is defined before anything else.
+    let network = Network::new(def, Uuid::nil);
     let firewall =
         Firewall { backend: FirewallBackend::Iptables, has_checksum: true, ..Firewall::default() };
-    let layers = vec![0; traffic::translated(&def).len()];
-    let found = rules::wanted(&def, &layers, firewall).map_err(|error| Refused {
+    let layers = vec![0; traffic::translated(&network).len()];
+    let found = rules::wanted(&network, &layers, firewall).map_err(|error| Refused {
         code: INTERNAL_ERROR,
         domain: 0,
         message: format!("internal error: {error}"),
@@ -36,7 +38,7 @@ pub(super) fn run(file: &CasesFile, row: &Row) -> RowResult {
     }];
     compared.push(Compared {
         what: "removal",
-        found: removal(&def, found.as_ref()),
+        found: removal(network.def(), found.as_ref()),
         expected: file.text_or_empty(row.removal_iptables.as_ref())?,
     });
     if let Some(base) = &file.assumptions.base_iptables

@@ -157,7 +157,7 @@ impl Picture {
                 addresses: books.addresses.iter().map(ToString::to_string).collect(),
                 n_routes: books.routes.len(),
                 n_classes: books.classes.len(),
-                macs: macs(&layout.macs(name)),
+                macs: name.parse().map(|name| macs(&layout.macs(&name))).unwrap_or_default(),
             };
             (name.clone(), picture)
         };

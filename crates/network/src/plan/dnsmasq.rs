@@ -11,12 +11,13 @@ use std::fmt::{self, Display, Write as _};
 use std::net::IpAddr;
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{DhcpHost, Dns, HostMac, IpDef, Lease, NetworkDef, SrvRecord};
+use oxivirt_conf::network::{DhcpHost, Dns, HostMac, IpDef, Lease, SrvRecord};
 use oxivirt_types::ip::{Address, Family};
 use oxivirt_xml as xml;
 
-use super::ModePolicy;
 use super::policy::Reach;
+use crate::network::Network;
+use oxivirt_types::link_name::LinkName;
 
 /// Where the files of a network are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,17 +93,17 @@ type Result<T> = std::result::Result<T, DnsmasqError>;
 ///
 /// libvirt 11.3.0: `networkStartDhcpDaemon`, src/network/bridge_driver.c
 #[must_use]
-pub fn is_needed(def: &NetworkDef) -> bool {
+pub fn is_needed(def: &Network) -> bool {
     let serves = |ip: &IpDef| ip.dhcp.serves() || ip.tftp_root.is_some();
     !def.ips.is_empty() && (def.dns.is_enabled() || def.ips.iter().any(serves))
 }
 
 /// Whether a network's dnsmasq asks the host's name servers.
 #[must_use]
-pub fn is_resolver(def: &NetworkDef) -> bool {
+pub fn is_resolver(def: &Network) -> bool {
     is_needed(def)
         && def.dns.is_enabled()
-        && ModePolicy::of_network(def).reach != Reach::Isolated
+        && def.policy().reach != Reach::Isolated
         && !replaces_name_servers(&def.dns)
 }
 
@@ -126,7 +127,7 @@ pub fn file_stem(name: &str) -> String {
 ///
 /// # Errors
 /// [`DnsmasqError`] for definitions that cannot be put into dnsmasq's words.
-pub fn texts(def: &NetworkDef, paths: Paths<'_>) -> Result<Texts> {
+pub fn texts(def: &Network, paths: Paths<'_>) -> Result<Texts> {
     let served = Served::of(def)?;
     let mut lines = Lines::new(def);
     write_head(&mut lines, paths)?;
@@ -145,7 +146,7 @@ struct Served<'d> {
 }
 
 impl<'d> Served<'d> {
-    fn of(def: &'d NetworkDef) -> Result<Self> {
+    fn of(def: &'d Network) -> Result<Self> {
         let only = |family| {
             let mut serving =
                 def.ips.iter().filter(move |ip| ip.family() == family && ip.dhcp.serves());
@@ -166,12 +167,12 @@ impl<'d> Served<'d> {
 /// A configuration under construction, with the definition it is made from.
 #[derive(Debug)]
 struct Lines<'d> {
-    def: &'d NetworkDef,
+    def: &'d Network,
     text: String,
 }
 
 impl<'d> Lines<'d> {
-    const fn new(def: &'d NetworkDef) -> Self {
+    const fn new(def: &'d Network) -> Self {
         Self { def, text: String::new() }
     }
 
@@ -192,7 +193,7 @@ impl<'d> Lines<'d> {
     }
 
     fn bridge(&self) -> &'d str {
-        self.def.bridge.name.as_deref().unwrap_or_default()
+        self.def.bridge().map(LinkName::as_str).unwrap_or_default()
     }
 
     /// The prefix length of an address, which a start without one must not get past.
@@ -202,7 +203,7 @@ impl<'d> Lines<'d> {
     }
 }
 
-fn value<'t>(def: &NetworkDef, text: &'t str) -> Result<&'t str> {
+fn value<'t>(def: &Network, text: &'t str) -> Result<&'t str> {
     if text.contains(['\n', '\r']) {
         let value = text.escape_debug().to_string();
         return Err(DnsmasqError::LineEnd { network: def.name.clone(), value });
@@ -231,7 +232,7 @@ fn write_head(lines: &mut Lines<'_>, paths: Paths<'_>) -> Result<()> {
     }
     let bridge = lines.value(lines.bridge())?;
     lines.line(format_args!("except-interface=lo\nbind-dynamic\ninterface={bridge}"));
-    if ModePolicy::of_network(def).reach == Reach::Isolated {
+    if def.policy().reach == Reach::Isolated {
         // No default route, no name resolved elsewhere, no router advertised as one.
         lines.line("dhcp-option=3\nno-resolv\nra-param=*,0,0");
     }
@@ -446,7 +447,7 @@ impl Display for LeaseTime {
 }
 
 /// The fixed hosts, IPv4 first, in the order of the definition.
-fn hosts(def: &NetworkDef, served: &Served<'_>) -> Result<String> {
+fn hosts(def: &Network, served: &Served<'_>) -> Result<String> {
     let mut lines = Lines::new(def);
     for ip in served.iter() {
         for host in &ip.dhcp.hosts {
@@ -486,7 +487,7 @@ impl Display for HostLine<'_> {
 }
 
 /// Names beside those of clients; entries of one address share a line, at the place of the first.
-fn addn_hosts(def: &NetworkDef) -> Result<String> {
+fn addn_hosts(def: &Network) -> Result<String> {
     let mut place: BTreeMap<Address, usize> = BTreeMap::new();
     let mut merged: Vec<(Address, Vec<&str>)> = Vec::new();
     for host in &def.dns.hosts {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use oxivirt_conf::network::{ForwardDevice, NetworkDef};
+use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_netlink::LinkKind;
 use oxivirt_nft::passage::{DroppingChain, UserChain};
 use oxivirt_types::link_name::LinkName;
 
 use super::{Sysctl, dnsmasq, policy};
+use crate::network::Network;
 
 /// What a plan will depend on; the host looks at nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,11 +39,11 @@ pub struct FactsQuery {
 impl FactsQuery {
     /// What a plan for networks that run depends on.
     #[must_use]
-    pub fn of_running<'a>(defs: impl IntoIterator<Item = &'a NetworkDef>) -> Self {
+    pub fn of_running<'a>(networks: impl IntoIterator<Item = &'a Network>) -> Self {
         let mut query = Self::default();
-        for def in defs {
-            query.needs_dnsmasq |= dnsmasq::is_needed(def);
-            if policy::wants_zone(def) {
+        for network in networks {
+            query.needs_dnsmasq |= dnsmasq::is_needed(network);
+            if policy::wants_zone(network) {
                 query.filters.zones = Some(RUNNING_TIMEOUT);
             }
         }
@@ -57,8 +58,8 @@ impl FactsQuery {
 
     /// The zones of firewalld, if one may have the bridge.
     #[must_use]
-    pub fn of_zone(def: &NetworkDef) -> Self {
-        let zones = policy::wants_zone(def).then_some(RUNNING_TIMEOUT);
+    pub fn of_zone(network: &Network) -> Self {
+        let zones = policy::wants_zone(network).then_some(RUNNING_TIMEOUT);
         Self { filters: FilterQuery { zones, ..FilterQuery::default() }, ..Self::default() }
     }
 

@@ -7,12 +7,13 @@
 //! libvirt 11.3.0: `iptablesAddFirewallRules`, src/network/network_iptables.c
 
 use ipnet::IpNet;
-use oxivirt_conf::network::{IpDef, NetworkDef};
+use oxivirt_conf::network::IpDef;
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::{Family, PortRange};
 use oxivirt_types::link_name::LinkName;
 
 use super::nftables::{Outside, Traffic};
+use crate::network::Network;
 
 /// What guests ask the host for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +44,15 @@ impl From<bool> for Served {
 impl Services {
     /// The services of a definition; `has_checksum` tells whether the kernel can fill in checksums.
     #[must_use]
-    pub fn of(def: &NetworkDef, has_checksum: bool) -> Self {
-        let ipv4 = || def.ips.iter().filter(|ip| ip.family() == Family::Ipv4);
+    pub fn of(network: &Network, has_checksum: bool) -> Self {
+        let ipv4 = || network.ips.iter().filter(|ip| ip.family() == Family::Ipv4);
         // libvirt looks at the first address that serves anything, and at no other.
         let serving = |ip: &&IpDef| ip.dhcp.serves() || ip.tftp_root.is_some();
         let tftp = ipv4().find(serving).is_some_and(|ip| ip.tftp_root.is_some());
         Self {
             tftp: tftp.into(),
             checksum: (has_checksum && ipv4().any(|ip| ip.dhcp.serves())).into(),
-            ipv6: def.ips.iter().any(|ip| ip.family() == Family::Ipv6).into(),
+            ipv6: network.ips.iter().any(|ip| ip.family() == Family::Ipv6).into(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! it away; [`lint::check`] states what holds for every plan.
 
 pub mod dnsmasq;
+pub mod error;
 pub mod facts;
 pub mod iptables;
 mod journal;

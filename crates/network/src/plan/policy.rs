@@ -4,13 +4,13 @@
 //! itself.
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts, NetworkDef};
+use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts};
 use oxivirt_conf::port::MacvlanMode;
 use oxivirt_nft::Family;
-use oxivirt_types::link_name::LinkName;
 
+use super::error::PlanError;
 use super::facts::Zones;
-use super::start::PlanError;
+use crate::network::Network;
 
 /// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
 pub(super) const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
@@ -122,12 +122,6 @@ impl ModePolicy {
         }
     }
 
-    /// The policy of a definition's mode.
-    #[must_use]
-    pub const fn of_network(def: &NetworkDef) -> Self {
-        Self::of(def.forward.mode)
-    }
-
     /// Whether the network creates its bridge.
     #[must_use]
     pub const fn owns_bridge(self) -> bool {
@@ -150,55 +144,17 @@ impl ModePolicy {
     }
 }
 
-/// Whether a network creates its bridge.
-#[must_use]
-pub const fn owns_bridge(def: &NetworkDef) -> bool {
-    ModePolicy::of_network(def).owns_bridge()
-}
-
-/// Whether a network loads firewall rules.
-#[must_use]
-pub const fn has_rules(def: &NetworkDef) -> bool {
-    ModePolicy::of_network(def).has_rules()
-}
-
-/// Whether the host forwards packets of a family for a network.
-#[must_use]
-pub fn forwards(def: &NetworkDef, family: Family) -> bool {
-    ModePolicy::of_network(def).forwards() && has_family(def, family)
-}
-
-pub(super) fn has_family(def: &NetworkDef, family: Family) -> bool {
-    def.ips.iter().any(|ip| ip.family() == family)
-}
-
 /// Whether the traffic of a subnet is translated.
-pub(super) fn is_translated(def: &NetworkDef, ip: &IpDef) -> bool {
-    let wanted = ip.family() == Family::Ipv4 || def.forward.nat.ipv6 == Some(YesNo::Yes);
-    ModePolicy::of_network(def).reach == Reach::Translated && wanted
-}
-
-/// The name of the bridge that a network creates.
-///
-/// # Errors
-/// [`PlanError`] if it has none, or an impossible one.
-pub fn bridge_name(def: &NetworkDef) -> Result<LinkName, PlanError> {
-    let name = def.bridge.name.as_deref();
-    let name = name.ok_or_else(|| PlanError::NoBridgeName { network: def.name.clone() })?;
-    Ok(LinkName::new(name)?)
-}
-
-/// The bridge that a network creates; `None` if it creates none, or names what no link can be named.
-#[must_use]
-pub fn own_bridge(def: &NetworkDef) -> Option<LinkName> {
-    bridge_name(def).ok().filter(|_| owns_bridge(def))
+pub(super) fn is_translated(network: &Network, ip: &IpDef) -> bool {
+    let wanted = ip.family() == Family::Ipv4 || network.forward.nat.ipv6 == Some(YesNo::Yes);
+    network.policy().reach == Reach::Translated && wanted
 }
 
 /// Whether a network's bridge belongs into a zone, if a firewalld runs.
 #[must_use]
-pub fn wants_zone(def: &NetworkDef) -> bool {
-    let policy = ModePolicy::of_network(def);
-    policy.zone != DefaultZone::None || (policy.owns_bridge() && def.bridge.zone.is_some())
+pub fn wants_zone(network: &Network) -> bool {
+    let policy = network.policy();
+    policy.zone != DefaultZone::None || (policy.owns_bridge() && network.bridge.zone.is_some())
 }
 
 /// firewalld's zone for a network's bridge; `None` if none is wanted, or no firewalld runs.
@@ -208,19 +164,19 @@ pub fn wants_zone(def: &NetworkDef) -> bool {
 /// for networks is missing; whether one that is named exists is checked by firewalld.
 ///
 /// libvirt 11.3.0: `networkSetBridgeZone`, src/network/bridge_driver_linux.c
-pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Result<Option<String>, PlanError> {
-    if !wants_zone(def) {
+pub fn zone(network: &Network, firewalld: Option<&Zones>) -> Result<Option<String>, PlanError> {
+    if !wants_zone(network) {
         return Ok(None);
     }
-    let known = match (&def.bridge.zone, firewalld) {
+    let known = match (&network.bridge.zone, firewalld) {
         (Some(zone), None) => {
-            return Err(PlanError::Zone { zone: zone.clone(), network: def.name.clone() });
+            return Err(PlanError::Zone { zone: zone.clone(), network: network.name.clone() });
         }
         (Some(zone), Some(_)) => return Ok(Some(zone.clone())),
         (None, None) => return Ok(None),
         (None, Some(known)) => known,
     };
-    let is_routed = ModePolicy::of_network(def).zone == DefaultZone::LibvirtRouted
+    let is_routed = network.policy().zone == DefaultZone::LibvirtRouted
         && known.has_policy(ROUTED_POLICY)
         && known.has_zone(ROUTED_ZONE);
     match is_routed {

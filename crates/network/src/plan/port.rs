@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use oxivirt_conf::YesNo;
 use oxivirt_conf::bandwidth::{Bandwidth, Rate};
-use oxivirt_conf::network::{Counters, ForwardDevice, NetworkDef, PortGroup};
+use oxivirt_conf::network::{Counters, ForwardDevice, PortGroup};
 use oxivirt_conf::pci::PciAddress;
 use oxivirt_conf::port::{BridgePlug, MacvlanMode, NetworkPortDef, Plug};
 use oxivirt_conf::status::ClassIds;
@@ -17,8 +17,9 @@ use oxivirt_conf::virtualport::{VirtualPort, VirtualPortError, VirtualPortType};
 use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
-use super::policy::{self, Attachment, ModePolicy};
+use super::policy::Attachment;
 use super::shaping::{FIRST_CLASS, Floor, Floors};
+use crate::network::Network;
 
 /// The ports of a network.
 pub type Ports = BTreeMap<Uuid, NetworkPortDef>;
@@ -135,7 +136,7 @@ type Result<T> = std::result::Result<T, PortPlanError>;
 #[derive(Debug, Clone, Copy)]
 pub struct Pool<'a> {
     /// The network.
-    pub def: &'a NetworkDef,
+    pub def: &'a Network,
     /// Its ports.
     pub ports: &'a Ports,
 }
@@ -304,7 +305,7 @@ impl Pool<'_> {
             bridge: name.to_owned(),
             mac_table_manager: def.bridge.mac_table_manager,
         };
-        match (ModePolicy::of_network(def).attachment, &def.bridge.name) {
+        match (def.policy().attachment, &def.bridge.name) {
             (Attachment::PciFunction, _) => {
                 self.check_pool("hostdev")?;
                 let what = "an SR-IOV Virtual Function via PCI passthrough";
@@ -370,7 +371,7 @@ impl Pool<'_> {
     fn is_exclusive(&self, port: &NetworkPortDef) -> bool {
         let is_qbh =
             port.virtual_port.as_ref().and_then(|port| port.kind) == Some(VirtualPortType::Qbh);
-        match ModePolicy::of_network(self.def).attachment {
+        match self.def.policy().attachment {
             Attachment::Macvtap(MacvlanMode::Passthrough) | Attachment::PciFunction => true,
             Attachment::Macvtap(MacvlanMode::Private) => is_qbh,
             Attachment::Macvtap(MacvlanMode::Vepa | MacvlanMode::Bridge)
@@ -425,7 +426,7 @@ impl Pool<'_> {
             return Ok(false);
         }
         let (def, mac) = (self.def, port.mac);
-        if !policy::owns_bridge(def) {
+        if !def.policy().owns_bridge() {
             return Err(PortPlanError::FloorMode { mac });
         }
         let network = def.name.clone();
@@ -445,7 +446,7 @@ impl Pool<'_> {
 }
 
 /// The group of a name, or the default one of a port that names none.
-fn group<'d>(def: &'d NetworkDef, name: Option<&str>) -> Option<&'d PortGroup> {
+fn group<'d>(def: &'d Network, name: Option<&str>) -> Option<&'d PortGroup> {
     def.port_groups.iter().find(|group| match name {
         Some(name) => group.name == name,
         None => group.default,

@@ -12,19 +12,20 @@ use super::policy;
 use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{IpDef, MacTableManager, NetworkDef, RouteDef};
+use oxivirt_conf::network::{IpDef, MacTableManager, RouteDef};
 use oxivirt_netlink::{Bridge, PortSettings, Stp};
 use oxivirt_nft::Family;
 use oxivirt_sys::file::Durability;
 use oxivirt_types::link_name::LinkName;
 
+use super::error::PlanError;
 use super::facts::Zones;
 use super::nftables::Layer;
 use super::rules::{self, Firewall, Rules};
 use super::shaping::{self, Floors, Shaping};
-use super::start::PlanError;
 use super::{FileImage, IfMissing, Plan, Step, Sysctl, Undo, dnsmasq};
 use crate::layout::Layout;
+use crate::network::Network;
 
 /// Metric of a route that has none; the kernel would take 1024 for IPv6.
 const ROUTE_METRIC: u32 = 1;
@@ -161,51 +162,49 @@ type Result<T> = std::result::Result<T, PlanError>;
 ///
 /// # Errors
 /// [`PlanError`] if it cannot be had: a name that no link can have, no dnsmasq and so on.
-pub fn provision(def: &NetworkDef, inputs: &PlanInputs<'_>) -> Result<Provision> {
-    let shaping = shaping::wanted(def, inputs.floors, inputs.firewall)?;
-    if !policy::owns_bridge(def) {
+pub fn provision(network: &Network, inputs: &PlanInputs<'_>) -> Result<Provision> {
+    let shaping = shaping::wanted(network, inputs.floors, inputs.firewall)?;
+    if !network.policy().owns_bridge() {
         // Bridge and devices belong to the host; nothing else is checked, as in libvirt.
-        let vlan_filtering = is_managed(def);
-        let link = match &def.bridge.name {
-            Some(name) if vlan_filtering => Some(LinkState {
-                name: LinkName::new(name)?,
-                bridge: None,
-                mtu: None,
-                settings: Vec::new(),
-                addresses: Vec::new(),
-                vlan_filtering,
-                is_up: false,
-                ports: Vec::new(),
-            }),
-            _ => None,
-        };
+        let vlan_filtering = is_managed(network);
+        let named = if vlan_filtering { network.checked_bridge()? } else { None };
+        let link = named.map(|name| LinkState {
+            name: name.clone(),
+            bridge: None,
+            mtu: None,
+            settings: Vec::new(),
+            addresses: Vec::new(),
+            vlan_filtering,
+            is_up: false,
+            ports: Vec::new(),
+        });
         return Ok(Provision { link, shaping, ..Provision::default() });
     }
-    let bridge = policy::bridge_name(def)?;
+    let bridge = network.required_bridge()?;
     Ok(Provision {
-        link: Some(link(def, &bridge)?),
-        rules: rules::wanted(def, inputs.layers, inputs.firewall)?,
-        dnsmasq: dnsmasq_state(def, inputs, &bridge)?,
-        routes: def.routes.iter().filter_map(route).collect(),
-        forwarding: forwarding(def),
+        link: Some(link(network, bridge)?),
+        rules: rules::wanted(network, inputs.layers, inputs.firewall)?,
+        dnsmasq: dnsmasq_state(network, inputs, bridge)?,
+        routes: network.routes.iter().filter_map(route).collect(),
+        forwarding: forwarding(network),
         shaping,
-        domain: registration(def),
+        domain: registration(network),
         // A firewalld that is not there is a reason not to start, not one to leave the rest broken.
-        zone: policy::zone(def, inputs.firewalld).ok().flatten(),
+        zone: policy::zone(network, inputs.firewalld).ok().flatten(),
     })
 }
 
-fn is_managed(def: &NetworkDef) -> bool {
-    def.bridge.mac_table_manager == Some(MacTableManager::Libvirt)
+fn is_managed(network: &Network) -> bool {
+    network.bridge.mac_table_manager == Some(MacTableManager::Libvirt)
 }
 
-fn link(def: &NetworkDef, name: &LinkName) -> Result<LinkState> {
-    let mac = def.mac.ok_or_else(|| PlanError::NoMac { network: def.name.clone() })?;
+fn link(network: &Network, name: &LinkName) -> Result<LinkState> {
+    let mac = network.required_mac()?;
     let ipv6 = |key: &str, value| {
         let key = format!("net/ipv6/conf/{name}/{key}");
         Sysctl { key, value, if_missing: IfMissing::Skip }
     };
-    let has_ipv6 = def.ips.iter().any(|ip| ip.family() == Family::Ipv6);
+    let has_ipv6 = network.has_family(Family::Ipv6);
     let disable = if has_ipv6 { "0" } else { "1" };
     let address =
         |ip: &IpDef| ip.interface().ok_or_else(|| PlanError::Prefix { bridge: name.clone() });
@@ -214,18 +213,19 @@ fn link(def: &NetworkDef, name: &LinkName) -> Result<LinkState> {
         bridge: Some(Bridge {
             name: name.clone(),
             address: mac.0,
-            stp: if def.bridge.stp { Stp::On } else { Stp::Off },
+            stp: if network.bridge.stp { Stp::On } else { Stp::Off },
             // seconds to 1/100 s
-            forward_delay: u32::try_from(def.bridge.delay.saturating_mul(100)).unwrap_or(u32::MAX),
+            forward_delay: u32::try_from(network.bridge.delay.saturating_mul(100))
+                .unwrap_or(u32::MAX),
         }),
-        mtu: def.mtu.map(std::num::NonZeroU32::get),
+        mtu: network.mtu.map(std::num::NonZeroU32::get),
         settings: vec![
             ipv6("disable_ipv6", disable),
             ipv6("accept_ra", "0"),
             ipv6("autoconf", "0"),
         ],
-        addresses: def.ips.iter().map(address).collect::<Result<_>>()?,
-        vlan_filtering: is_managed(def),
+        addresses: network.ips.iter().map(address).collect::<Result<_>>()?,
+        vlan_filtering: is_managed(network),
         is_up: true,
         ports: Vec::new(),
     })
@@ -241,37 +241,37 @@ fn route(route: &RouteDef) -> Option<RouteState> {
 
 /// Settings with which the host forwards a network's packets.
 #[must_use]
-pub fn forwarding(def: &NetworkDef) -> Vec<Sysctl> {
+pub fn forwarding(network: &Network) -> Vec<Sysctl> {
     let keys =
         [(Family::Ipv4, "net/ipv4/ip_forward"), (Family::Ipv6, "net/ipv6/conf/all/forwarding")];
-    let wanted = keys.into_iter().filter(|(family, _)| policy::forwards(def, *family));
+    let wanted = keys.into_iter().filter(|(family, _)| network.forwards(*family));
     let sysctl =
         |key: &str| Sysctl { key: key.to_owned(), value: "1", if_missing: IfMissing::Fail };
     wanted.map(|(_, key)| sysctl(key)).collect()
 }
 
-fn registration(def: &NetworkDef) -> Option<Registration> {
-    let is_wanted = def.domain.register == Some(YesNo::Yes);
-    let domain = def.domain.name.clone().filter(|_| is_wanted)?;
+fn registration(network: &Network) -> Option<Registration> {
+    let is_wanted = network.domain.register == Some(YesNo::Yes);
+    let domain = network.domain.name.clone().filter(|_| is_wanted)?;
     // libvirt tells of the first address of each family.
-    let first = |family| def.ips.iter().find(|ip| ip.family() == family);
+    let first = |family| network.ips.iter().find(|ip| ip.family() == family);
     let servers = [Family::Ipv4, Family::Ipv6].into_iter().filter_map(first);
     let servers = servers.filter_map(|ip| Some(ip.interface()?.addr())).collect();
     Some(Registration { domain, servers })
 }
 
 fn dnsmasq_state(
-    def: &NetworkDef,
+    network: &Network,
     inputs: &PlanInputs<'_>,
     bridge: &LinkName,
 ) -> Result<Option<DnsmasqState>> {
-    if !dnsmasq::is_needed(def) {
+    if !dnsmasq::is_needed(network) {
         return Ok(None);
     }
     let layout = inputs.layout;
     let program = inputs.dnsmasq.ok_or(PlanError::NoDnsmasq)?.to_owned();
-    let name = &def.name;
-    let texts = texts(def, layout)?;
+    let name = &network.name;
+    let texts = texts(network, layout)?;
     let mut environment = vec![("VIR_BRIDGE_NAME".to_owned(), bridge.to_string())];
     if layout.root() != Path::new("/") {
         let root = layout.root();
@@ -279,12 +279,12 @@ fn dnsmasq_state(
         environment.push(("OXIVIRT_ROOT".to_owned(), root.to_owned()));
     }
     // Without asking name servers it looks for none, and watches nothing.
-    let servers = inputs.servers.filter(|_| dnsmasq::is_resolver(def));
+    let servers = inputs.servers.filter(|_| dnsmasq::is_resolver(network));
     let mut hosts = vec![
         file(layout.dnsmasq_hostsfile(name), HOSTS_MODE, texts.hosts),
         file(layout.dnsmasq_addnhosts(name), HOSTS_MODE, texts.addn_hosts),
     ];
-    let servers_file = layout.servers_file(def.uuid.unwrap_or_default());
+    let servers_file = layout.servers_file(network.uuid());
     hosts.extend(servers.map(|text| file(servers_file.clone(), HOSTS_MODE, text.to_owned())));
     Ok(Some(DnsmasqState {
         launch: Launch {
@@ -309,13 +309,16 @@ fn file(path: PathBuf, mode: u32, content: String) -> FileImage {
 ///
 /// # Errors
 /// [`PlanError`] if dnsmasq cannot be told what the definition says.
-pub fn texts(def: &NetworkDef, layout: &Layout) -> Result<dnsmasq::Texts> {
+pub fn texts(network: &Network, layout: &Layout) -> Result<dnsmasq::Texts> {
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| PlanError::Path { path: path.to_owned() })
     };
     let state_dir = text(&layout.dnsmasq_dir())?;
-    let pid_file = text(&layout.dnsmasq_pid(&def.name))?;
-    Ok(dnsmasq::texts(def, dnsmasq::Paths { state_dir: &state_dir, pid_file: Some(&pid_file) })?)
+    let pid_file = text(&layout.dnsmasq_pid(&network.name))?;
+    Ok(dnsmasq::texts(
+        network,
+        dnsmasq::Paths { state_dir: &state_dir, pid_file: Some(&pid_file) },
+    )?)
 }
 
 /// The steps that turn what a network has into what it wants.

@@ -1,6 +1,5 @@
 //! The firewall rules of a network, for whichever backend they are, and what takes them away.
 
-use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::{Errors, FirewallBackend, FirewallLayer};
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::passage::{Passage, UserChain};
@@ -9,11 +8,12 @@ use oxivirt_nft::{Change, Family, Removal, Transaction};
 use oxivirt_nft::kernel::Load;
 use oxivirt_types::link_name::LinkName;
 
+use super::error::PlanError;
 use super::iptables::Services;
 use super::nftables::{self, Layer};
 use super::removal::{JumpTarget, Removes, SavedAction, SavedGroup};
-use super::start::PlanError;
-use super::{Plan, SavedRemoval, Step, Undo, iptables, policy, traffic};
+use super::{Plan, SavedRemoval, Step, Undo, iptables, traffic};
+use crate::network::Network;
 
 /// The rules of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,28 +54,28 @@ impl Default for Firewall<'_> {
 /// # Errors
 /// [`PlanError`] if they cannot be made, or there is no way to set any.
 pub fn wanted(
-    def: &NetworkDef,
+    network: &Network,
     layers: &[Layer],
     firewall: Firewall<'_>,
 ) -> Result<Option<Rules>, PlanError> {
-    let Some(traffic) = traffic::traffic(def, layers)? else { return Ok(None) };
+    let Some(traffic) = traffic::traffic(network, layers)? else { return Ok(None) };
     Ok(Some(match firewall.backend {
         FirewallBackend::None => return Err(PlanError::NoFirewall),
         FirewallBackend::Nftables => Rules::Nftables(Load {
             transaction: nftables::load(&traffic).with_owner(firewall.owns_table),
             supersedes: vec![nftables::libvirt(&traffic)],
-            passages: passages(def, &traffic.bridge, firewall.user_chains),
+            passages: passages(network, &traffic.bridge, firewall.user_chains),
         }),
         FirewallBackend::Iptables => {
-            Rules::Iptables(iptables::rules(&traffic, Services::of(def, firewall.has_checksum)))
+            Rules::Iptables(iptables::rules(&traffic, Services::of(network, firewall.has_checksum)))
         }
     }))
 }
 
 /// The ways through the filters of others that the forwarded packets of a network take.
-fn passages(def: &NetworkDef, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<Passage> {
+fn passages(network: &Network, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<Passage> {
     let families = [Family::Ipv4, Family::Ipv6].into_iter();
-    let passages = families.filter(|family| policy::forwards(def, *family)).map(|family| {
+    let passages = families.filter(|family| network.forwards(*family)).map(|family| {
         let of_family = user_chains.iter().filter(|chain| chain.family == family);
         let from = of_family.map(|chain| chain.name.clone()).collect();
         Passage { family, from, bridge: bridge.clone() }

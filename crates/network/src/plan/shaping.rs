@@ -13,17 +13,16 @@
 use std::collections::BTreeMap;
 
 use oxivirt_conf::bandwidth::Rate;
-use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_netlink::{Class, Hook, QueueChange};
 use oxivirt_types::link_name::LinkName;
 use oxivirt_types::mac::MacAddr;
 
 use super::Step;
+use super::error::PlanError;
 use super::iptables::{Served, Services};
-use super::policy;
 use super::rules::Firewall;
-use super::start::PlanError;
+use crate::network::Network;
 
 /// Guarantees by class id.
 pub type Floors = BTreeMap<u32, Floor>;
@@ -114,24 +113,24 @@ const KIBIBYTES: u64 = 1024;
 /// # Errors
 /// [`PlanError`] if the bridge has an impossible name.
 pub fn wanted(
-    def: &NetworkDef,
+    network: &Network,
     floors: &Floors,
     firewall: Firewall<'_>,
 ) -> Result<Option<Shaping>, PlanError> {
-    let bandwidth = def.bandwidth.as_ref();
+    let bandwidth = network.bandwidth.as_ref();
     let inbound = bandwidth.and_then(|bandwidth| bandwidth.inbound).filter(|rate| rate.average > 0);
     let outbound = bandwidth.and_then(|bandwidth| bandwidth.outbound);
     // For iptables it is one of the rules.
     let fills_checksums = firewall.backend == FirewallBackend::Nftables
-        && policy::has_rules(def)
-        && Services::of(def, firewall.has_checksum).checksum == Served::Yes;
-    let Some(bridge) = &def.bridge.name else { return Ok(None) };
+        && network.policy().has_rules()
+        && Services::of(network, firewall.has_checksum).checksum == Served::Yes;
     if inbound.is_none() && outbound.is_none() && !fills_checksums {
         return Ok(None);
     }
+    let Some(bridge) = network.checked_bridge()? else { return Ok(None) };
     Ok(Some(Shaping {
-        link: LinkName::new(bridge)?,
-        is_of_host: !policy::owns_bridge(def),
+        link: bridge.clone(),
+        is_of_host: !network.policy().owns_bridge(),
         inbound,
         outbound,
         floors: floors.clone(),
@@ -349,7 +348,7 @@ mod tests {
             (class, Floor { mac, rate, average: 1500 })
         };
         let floors = floors.iter().map(floor).collect();
-        wanted(&NetworkDef::parse(NET).unwrap(), &floors, Firewall::default()).unwrap().unwrap()
+        wanted(&Network::parsed(NET), &floors, Firewall::default()).unwrap().unwrap()
     }
 
     #[track_caller]

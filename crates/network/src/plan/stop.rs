@@ -7,13 +7,11 @@
 //!
 //! libvirt 11.3.0: `networkShutdownNetwork`, src/network/bridge_driver.c
 
-use oxivirt_conf::network::NetworkDef;
-use oxivirt_types::link_name::LinkName;
-
 use super::facts::Zones;
 use super::iptables::{self, Services};
 use super::{Plan, Rules, SavedRemoval, Undo, dnsmasq, nftables, policy, traffic};
 use crate::layout::Layout;
+use crate::network::Network;
 
 /// What is left when a network has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,25 +24,24 @@ pub enum Keep {
 
 /// The steps of a stop, for a network that may run only in part.
 #[must_use]
-pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> Plan<Undo> {
+pub fn plan(network: &Network, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> Plan<Undo> {
     let mut plan = Plan::default();
     let remove = |path| Undo::RemoveFile { path };
-    let name = &def.name;
+    let name = &network.name;
     plan.then([layout.status_file(name), layout.record(name), layout.last_heal(name)].map(remove));
-    let ports = Undo::RemoveDir { path: layout.ports_dir(&def.name) };
-    let Some(bridge) = policy::own_bridge(def) else {
-        let link = def.bridge.name.as_deref().filter(|_| def.bandwidth.is_some());
-        let link = link.and_then(|name| LinkName::new(name).ok());
+    let ports = Undo::RemoveDir { path: layout.ports_dir(&network.name) };
+    let Some(bridge) = network.own_bridge() else {
+        let link = network.bridge().filter(|_| network.bandwidth.is_some()).cloned();
         plan.then(link.map(|link| Undo::ClearShaping { link }));
         plan.then([ports]);
         return plan;
     };
-    let has_dnsmasq = dnsmasq::is_needed(def);
+    let has_dnsmasq = dnsmasq::is_needed(network);
     let stop = has_dnsmasq.then(|| Undo::StopDnsmasq {
-        conf_file: layout.dnsmasq_conf(&def.name),
-        pid_file: layout.dnsmasq_pid(&def.name),
+        conf_file: layout.dnsmasq_conf(&network.name),
+        pid_file: layout.dnsmasq_pid(&network.name),
     });
-    let delete = Undo::DeleteBridge { name: bridge.clone(), address: def.mac.map(|mac| mac.0) };
+    let delete = Undo::DeleteBridge { name: bridge.clone(), address: network.mac.map(|mac| mac.0) };
     // libvirt's rules are identified by the bridge's ifindex; all others outlive the bridge.
     let (mut sequence, rules): (Vec<_>, Vec<_>) =
         rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules(_)));
@@ -52,35 +49,35 @@ pub fn plan(def: &NetworkDef, rules: Vec<Undo>, layout: &Layout, keep: Keep) -> 
     sequence.extend(rules);
     plan.then_parallel([stop.into_iter().collect(), sequence]);
     if has_dnsmasq {
-        plan.then(generated_files(def, layout).into_iter().map(remove));
+        plan.then(generated_files(network, layout).into_iter().map(remove));
     }
     plan.then([ports]);
-    let leases = layout.leases(bridge.as_str());
+    let leases = layout.leases(bridge);
     plan.then([match keep {
         Keep::Leases => Undo::RemoveIfEmpty { path: leases },
         Keep::Nothing => remove(leases),
     }]);
     // Its guests' ports are gone.
-    plan.then([remove(layout.macs(bridge.as_str()))]);
+    plan.then([remove(layout.macs(bridge))]);
     plan
 }
 
 /// What takes a bridge out of the zone that firewalld has it in.
 #[must_use]
-pub fn zone(def: &NetworkDef, firewalld: Option<&Zones>) -> Option<Undo> {
-    let link = policy::own_bridge(def)?;
-    policy::zone(def, firewalld).ok().flatten().map(|_| Undo::LeaveZone { link })
+pub fn zone(network: &Network, firewalld: Option<&Zones>) -> Option<Undo> {
+    let link = network.own_bridge()?.clone();
+    policy::zone(network, firewalld).ok().flatten().map(|_| Undo::LeaveZone { link })
 }
 
 /// Files of a stopped network that hold nothing a start would not write again.
 #[must_use]
-pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf; 4] {
-    let name = &def.name;
+pub fn generated_files(network: &Network, layout: &Layout) -> [std::path::PathBuf; 4] {
+    let name = &network.name;
     [
         layout.dnsmasq_conf(name),
         layout.dnsmasq_hostsfile(name),
         layout.dnsmasq_addnhosts(name),
-        layout.servers_file(def.uuid.unwrap_or_default()),
+        layout.servers_file(network.uuid()),
     ]
 }
 
@@ -90,18 +87,18 @@ pub fn generated_files(def: &NetworkDef, layout: &Layout) -> [std::path::PathBuf
 /// now. Its `tc` filters go with the bridge. If it lost the removal, as it does with many updates, its
 /// rules may be there in either backend.
 #[must_use]
-pub fn known_rules(def: &NetworkDef, saved: Option<&SavedRemoval>) -> Vec<Undo> {
-    let layers = vec![0; traffic::translated(def).len()];
-    let traffic = traffic::traffic(def, &layers).ok().flatten();
+pub fn known_rules(network: &Network, saved: Option<&SavedRemoval>) -> Vec<Undo> {
+    let layers = vec![0; traffic::translated(network).len()];
+    let traffic = traffic::traffic(network, &layers).ok().flatten();
     let libvirts =
         traffic.as_ref().map(|traffic| Undo::RemoveLibvirtRules(nftables::libvirt(traffic)));
     let Some(saved) = saved else {
         let old = traffic.map(|traffic| {
-            Rules::Iptables(iptables::rules(&traffic, Services::of(def, true))).removal()
+            Rules::Iptables(iptables::rules(&traffic, Services::of(network, true))).removal()
         });
         return libvirts.into_iter().chain(old.iter().flat_map(SavedRemoval::undo)).collect();
     };
-    let bridge = policy::own_bridge(def);
+    let bridge = network.own_bridge();
     let mut steps = Vec::new();
     for undo in saved.undo() {
         match &undo {
@@ -113,7 +110,7 @@ pub fn known_rules(def: &NetworkDef, saved: Option<&SavedRemoval>) -> Vec<Undo> 
                 }
             }
             Undo::RunRemoval(command)
-                if bridge.as_ref().is_some_and(|bridge| command.is_filter_of(bridge)) => {}
+                if bridge.is_some_and(|bridge| command.is_filter_of(bridge)) => {}
             _ => steps.push(undo),
         }
     }

@@ -1,34 +1,38 @@
 //! What a network's firewall rules let pass.
 
 use ipnet::IpNet;
-use oxivirt_conf::network::{IpDef, NetworkDef};
+use oxivirt_conf::network::IpDef;
 use oxivirt_nft::{Family, PortRange};
 use oxivirt_types::link_name::LinkName;
 
-use super::ModePolicy;
+use super::error::PlanError;
 use super::nftables::{Layer, Outside, Subnet, Traffic};
 use super::policy::{self, NAT_PORTS, Reach};
-use super::start::PlanError;
+use crate::network::Network;
 
 type Result<T> = std::result::Result<T, PlanError>;
 
 /// The subnets whose traffic is translated, in the order of the definition.
 #[must_use]
-pub fn translated(def: &NetworkDef) -> Vec<IpNet> {
-    def.ips.iter().filter(|ip| policy::is_translated(def, ip)).filter_map(IpDef::subnet).collect()
+pub fn translated(network: &Network) -> Vec<IpNet> {
+    network
+        .ips
+        .iter()
+        .filter(|ip| policy::is_translated(network, ip))
+        .filter_map(IpDef::subnet)
+        .collect()
 }
 
 /// The definition as it is shown while the network runs: a translating network names its ports.
 ///
 /// libvirt writes them when it makes the rules, so they are in the dump and in the status file.
 #[must_use]
-pub fn live(def: &NetworkDef) -> NetworkDef {
-    let mut live = def.clone();
-    let unset = live.forward.nat.ports.is_none_or(|ports| ports.start == 0 && ports.end == 0);
-    if !translated(def).is_empty() && unset {
-        live.forward.nat.ports = Some(NAT_PORTS);
+pub fn live(network: &Network) -> Network {
+    let unset = network.forward.nat.ports.is_none_or(|ports| ports.start == 0 && ports.end == 0);
+    match unset && !translated(network).is_empty() {
+        true => network.with(|def| def.forward.nat.ports = Some(NAT_PORTS)),
+        false => network.clone(),
     }
-    live
 }
 
 /// A subnet, without host bits.
@@ -40,20 +44,21 @@ pub(super) fn subnet(ip: &IpDef, bridge: &LinkName) -> Result<IpNet> {
 ///
 /// # Errors
 /// [`PlanError`] for an unusable address or port range, or a missing layer.
-pub fn traffic(def: &NetworkDef, layers: &[Layer]) -> Result<Option<Traffic>> {
-    if !policy::has_rules(def) {
+pub fn traffic(network: &Network, layers: &[Layer]) -> Result<Option<Traffic>> {
+    if !network.policy().has_rules() {
         return Ok(None);
     }
-    let bridge = policy::bridge_name(def)?;
-    let nat = &live(def).forward.nat;
+    let bridge = network.required_bridge()?.clone();
+    let live = live(network);
+    let nat = &live.forward.nat;
     let ports = nat.ports.unwrap_or(NAT_PORTS);
     let mut layers = layers.iter();
     let mut subnets = Vec::new();
-    for ip in &def.ips {
+    for ip in &network.ips {
         let net = subnet(ip, &bridge)?;
-        let outside = match ModePolicy::of_network(def).reach {
+        let outside = match network.policy().reach {
             Reach::Isolated | Reach::Unmanaged => Outside::None,
-            Reach::Translated if policy::is_translated(def, ip) => {
+            Reach::Translated if policy::is_translated(network, ip) => {
                 if ports.start >= ports.end {
                     return Err(PlanError::PortRange { start: ports.start, end: ports.end });
                 }
@@ -70,9 +75,9 @@ pub fn traffic(def: &NetworkDef, layers: &[Layer]) -> Result<Option<Traffic>> {
         subnets.push(Subnet { net, outside });
     }
     Ok(Some(Traffic {
-        uuid: def.uuid.unwrap_or_default(),
-        uplink: def.forward.dev().map(LinkName::new).transpose()?,
-        regulates_ipv6: def.ipv6 || policy::has_family(def, Family::Ipv6),
+        uuid: network.uuid(),
+        uplink: network.forward.dev().map(LinkName::new).transpose()?,
+        regulates_ipv6: network.ipv6 || network.has_family(Family::Ipv6),
         bridge,
         subnets,
     }))

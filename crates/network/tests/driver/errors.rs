@@ -142,7 +142,7 @@ async fn questions() {
     assert_eq!(error.code().0, 44);
     let error = driver.network_dhcp_leases(&net, None, 1).await.unwrap_err();
     assert_eq!(error.code().0, 8);
-    write_file(&bench.layout().leases("virbr0"), "{", 0o644);
+    write_file(&bench.layout().leases(&"virbr0".parse().unwrap()), "{", 0o644);
     assert_eq!(driver.network_dhcp_leases(&net, None, 0).await.unwrap_err().code().0, 1);
     let direct = "<network><name>d</name><forward mode='vepa'/></network>";
     let direct = driver.network_define_xml(direct, DefineFlags::NONE).await.unwrap();

@@ -165,7 +165,7 @@ async fn addresses_of_guests_are_mapped() {
     driver.network_create(&net).await.unwrap();
     let first = driver.network_port_create_xml(&net, &port_xml(1, ""), NEW).await.unwrap();
     driver.network_port_create_xml(&net, &port_xml(2, ""), NEW).await.unwrap();
-    let macs = || std::fs::read_to_string(bench.layout().macs("virbr0")).unwrap();
+    let macs = || std::fs::read_to_string(bench.layout().macs(&"virbr0".parse().unwrap())).unwrap();
     assert_eq!(
         macs(),
         "[\n  {\n    \"domain\": \"g\",\n    \"macs\": [\n      \"52:54:00:00:00:01\",\n      \

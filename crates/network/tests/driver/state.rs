@@ -128,7 +128,7 @@ async fn leases_are_told() {
     for (text, expect) in
         [(lease, "default Added 192.168.122.7"), ("[]", "default Removed 192.168.122.7")]
     {
-        write_file(&bench.layout().leases("virbr0"), text, 0o644);
+        write_file(&bench.layout().leases(&"virbr0".parse().unwrap()), text, 0o644);
         let mut events = Vec::new();
         while events.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -4,7 +4,7 @@ use super::*;
 
 fn run(content: &str) -> Result<Texts> {
     let xml = format!("<network><name>a&amp;b</name><bridge name='br'/>{content}</network>");
-    let def = NetworkDef::parse(&xml).unwrap();
+    let def = Network::parsed(&xml);
     texts(&def, Paths { state_dir: "/d", pid_file: Some("/run/n.pid") })
 }
 
@@ -138,8 +138,7 @@ fn a_value_cannot_start_a_line() {
 #[test]
 fn needed() {
     let needed = |content: &str| {
-        let def = NetworkDef::parse(&format!("<network><name>n</name>{content}</network>"));
-        is_needed(&def.unwrap())
+        is_needed(&Network::parsed(&format!("<network><name>n</name>{content}</network>")))
     };
     assert!(!needed(""));
     assert!(needed("<ip address='10.0.0.1'/>"));

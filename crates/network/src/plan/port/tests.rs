@@ -11,14 +11,14 @@ fn port(id: u32, rest: &str) -> NetworkPortDef {
     .unwrap()
 }
 
-struct Network {
-    def: NetworkDef,
+struct Case {
+    def: Network,
     ports: Ports,
 }
 
-impl Network {
+impl Case {
     fn new(xml: &str) -> Self {
-        let def = NetworkDef::parse(&format!("<network><name>n</name>{xml}</network>")).unwrap();
+        let def = Network::parsed(&format!("<network><name>n</name>{xml}</network>"));
         Self { def, ports: Ports::new() }
     }
 
@@ -50,7 +50,7 @@ const POOL: &str = "<interface dev='e0'/><interface dev='e1'/>";
 
 #[test]
 fn own_bridge() {
-    let net = Network::new(
+    let net = Case::new(
         "<bridge name='b' macTableManager='libvirt'/><port isolated='yes'/><vlan><tag id='5'/></vlan>\
          <portgroup name='p' default='yes' trustGuestRxFilters='yes'><bandwidth><outbound average='7'/>\
          </bandwidth></portgroup><portgroup name='q'/>",
@@ -77,7 +77,7 @@ fn own_bridge() {
 
 #[test]
 fn bridge_of_the_host() {
-    let net = Network::new("<forward mode='bridge'/><bridge name='b'/>");
+    let net = Case::new("<forward mode='bridge'/><bridge name='b'/>");
     let ovs = net.allocate(port(1, "<virtualport type='openvswitch'/>")).unwrap();
     assert_eq!(ovs.virtual_port.unwrap().interface_id, Some(Uuid::from_u128(9)));
     assert!(matches!(ovs.plug, Plug::Bridge(_)));
@@ -100,7 +100,7 @@ fn shared_devices_go_to_the_least_used() {
         ("vepa", MacvlanMode::Vepa),
         ("private", MacvlanMode::Private),
     ] {
-        let mut net = Network::new(&format!("<forward mode='{word}'>{POOL}</forward>"));
+        let mut net = Case::new(&format!("<forward mode='{word}'>{POOL}</forward>"));
         let devices: Vec<_> = (1..=3).map(|id| dev(&net.add(id, ""))).collect();
         assert_eq!(devices, ["e0", "e1", "e0"]);
         assert_eq!(
@@ -110,7 +110,7 @@ fn shared_devices_go_to_the_least_used() {
         let counters = counters(&net.ports);
         assert_eq!((counters.connections, counters.devices.len()), (3, 2));
     }
-    let net = Network::new("<forward mode='bridge'/>");
+    let net = Case::new("<forward mode='bridge'/>");
     net.refuse("", "network 'n' uses a direct mode, but has no forward dev and no interface pool");
 }
 
@@ -118,7 +118,7 @@ fn shared_devices_go_to_the_least_used() {
 fn exclusive_devices_run_out() {
     let qbh = "<virtualport type='802.1Qbh'><parameters profileid='p'/></virtualport>";
     for (mode, rest) in [("passthrough", ""), ("private", qbh)] {
-        let mut net = Network::new(&format!("<forward mode='{mode}'>{POOL}</forward>"));
+        let mut net = Case::new(&format!("<forward mode='{mode}'>{POOL}</forward>"));
         assert_eq!(dev(&net.add(1, rest)), "e0");
         assert_eq!(dev(&net.add(2, rest)), "e1");
         net.refuse(
@@ -132,7 +132,7 @@ fn exclusive_devices_run_out() {
 
 #[test]
 fn pci_functions() {
-    let mut net = Network::new(
+    let mut net = Case::new(
         "<forward mode='hostdev' managed='yes'><driver name='vfio'/>\
          <address type='pci' domain='0' bus='3' slot='0x10' function='1'/></forward>",
     );
@@ -140,7 +140,7 @@ fn pci_functions() {
     assert!(text.contains("<plug type='hostdev-pci' managed='yes'>"), "{text}");
     assert!(text.contains("<driver name='vfio'/>") && text.contains("slot='0x10'"), "{text}");
     net.refuse("", "network 'n' requires exclusive access to interfaces, but none are available");
-    let empty = Network::new("<forward mode='hostdev'><pf dev='e0'/></forward>");
+    let empty = Case::new("<forward mode='hostdev'><pf dev='e0'/></forward>");
     empty.refuse(
         "",
         "network 'n' uses a hostdev mode, but has no forward dev and no interface pool",
@@ -150,8 +150,8 @@ fn pci_functions() {
 #[test]
 fn guests_that_run_are_taken_back() {
     let direct = |dev: &str| format!("<plug type='direct' dev='{dev}' mode='passthrough'/>");
-    let mut net = Network::new(&format!("<forward mode='passthrough'>{POOL}</forward>"));
-    let check = |net: &Network, rest: &str, expect: &str| {
+    let mut net = Case::new(&format!("<forward mode='passthrough'>{POOL}</forward>"));
+    let check = |net: &Case, rest: &str, expect: &str| {
         assert_eq!(net.reclaim(port(7, rest)).unwrap_err().to_string(), expect);
     };
     check(&net, "", "Port reclaim requested but plug type is none");
@@ -165,13 +165,13 @@ fn guests_that_run_are_taken_back() {
     let same = net.reclaim(port(1, &direct("e0"))).unwrap_err();
     assert!(matches!(same, PortPlanError::Exists { .. }));
     assert_eq!(dev(&net.add(2, "")), "e0");
-    let hostdev = Network::new(
+    let hostdev = Case::new(
         "<forward mode='hostdev'><address type='pci' bus='3' slot='0x10' function='1'/></forward>",
     );
     let pci = "<plug type='hostdev-pci'><address bus='3' slot='0x10' function='2'/></plug>";
     check(&hostdev, pci, "network 'n' doesn't have PCI device 0000:03:10.2 in use by network port");
     // The name of a bridge is not compared: it may be an older one.
-    let nat = Network::new("<bridge name='b'/>");
+    let nat = Case::new("<bridge name='b'/>");
     assert!(nat.reclaim(port(1, "<plug type='network' bridge='other'/>")).is_ok());
 }
 
@@ -179,9 +179,8 @@ fn guests_that_run_are_taken_back() {
 fn guarantees() {
     let floor =
         |rate: u32| format!("<bandwidth><inbound average='10' floor='{rate}'/></bandwidth>");
-    let mut net = Network::new(
-        "<bridge name='b'/><bandwidth><inbound average='100' peak='200'/></bandwidth>",
-    );
+    let mut net =
+        Case::new("<bridge name='b'/><bandwidth><inbound average='100' peak='200'/></bandwidth>");
     assert_eq!(net.add(1, &floor(120)).class_id, 3);
     assert_eq!(net.add(2, &floor(80)).class_id, 4);
     net.refuse(
@@ -200,13 +199,13 @@ fn guarantees() {
     assert!(matches!(pool.limit(&first, limits(121)), Err(PortPlanError::Overcommitted { .. })));
     net.ports.pop_first();
     assert_eq!(net.add(3, &floor(1)).class_id, 3);
-    let without = Network::new("<bridge name='b'/>");
+    let without = Case::new("<bridge name='b'/>");
     without.refuse(
         &floor(1),
         "Invalid use of 'floor' on interface with MAC address 52:54:00:00:00:99 - network 'n' has no \
          inbound QoS set",
     );
-    let average = Network::new("<bridge name='b'/><bandwidth><inbound average='100'/></bandwidth>");
+    let average = Case::new("<bridge name='b'/><bandwidth><inbound average='100'/></bandwidth>");
     average.refuse(
         &floor(101),
         "Cannot plug '52:54:00:00:00:99' interface into 'b' because new combined inbound floor=101 \

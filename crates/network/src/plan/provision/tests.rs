@@ -17,7 +17,7 @@ fn facts() -> HostFacts {
     }
 }
 
-fn wanted(def: &NetworkDef, facts: &HostFacts) -> Result<Provision> {
+fn wanted(def: &Network, facts: &HostFacts) -> Result<Provision> {
     let layers = vec![0; traffic::translated(def).len()];
     let inputs = PlanInputs {
         layout: &Layout::below("/r"),
@@ -40,7 +40,7 @@ struct StartPlan {
 }
 
 fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
-    let def = NetworkDef::parse(xml).unwrap();
+    let def = Network::parsed(xml);
     start::query(&def)?;
     let warnings = start::check(&def, facts)?;
     let want = wanted(&def, facts)?;
@@ -203,12 +203,12 @@ fn an_overlap_that_is_not_equal_is_only_a_warning() {
 
 #[test]
 fn live_definition_names_the_ports() {
-    let def = traffic::live(&NetworkDef::parse(NAT).unwrap());
+    let def = traffic::live(&Network::parsed(NAT));
     assert_eq!(
         def.forward.nat.ports,
         Some(oxivirt_conf::network::NatPorts { start: 1024, end: 65535 })
     );
-    let routed = NetworkDef::parse(&NAT.replace("'nat'", "'route'")).unwrap();
+    let routed = Network::parsed(&NAT.replace("'nat'", "'route'"));
     assert_eq!(traffic::live(&routed), routed);
 }
 
@@ -216,7 +216,7 @@ fn live_definition_names_the_ports() {
 fn check_change(have: &str, want: &str, expect: &[&str]) {
     let [have, want] = [have, want].map(|xml| {
         let xml = NAT.replace("</network>", &format!("{xml}</network>"));
-        wanted(&NetworkDef::parse(&xml).unwrap(), &facts()).unwrap()
+        wanted(&Network::parsed(&xml), &facts()).unwrap()
     });
     assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
 }
@@ -247,7 +247,7 @@ fn a_change_does_the_least() {
 
 #[test]
 fn what_was_lost_comes_back_alone() {
-    let want = wanted(&NetworkDef::parse(NAT).unwrap(), &facts()).unwrap();
+    let want = wanted(&Network::parsed(NAT), &facts()).unwrap();
     let check = |lose: fn(&mut Provision), expect: &[&str]| {
         let mut have = want.clone();
         lose(&mut have);
@@ -276,7 +276,7 @@ fn what_was_lost_comes_back_alone() {
 
 #[test]
 fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
-    let def = NetworkDef::parse(NAT).unwrap();
+    let def = Network::parsed(NAT);
     let facts = facts();
     let inputs = PlanInputs {
         layout: &Layout::below("/r"),
@@ -293,7 +293,7 @@ fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
     assert_eq!(service.launch.servers_file.as_deref(), Some(path));
     assert_eq!(service.hosts.last().unwrap().content, b"server=1.1.1.1\n");
     // An isolated network resolves for nobody, so there is nothing to watch.
-    let isolated = NetworkDef::parse(&NAT.replace("<forward mode='nat'/>", "")).unwrap();
+    let isolated = Network::parsed(&NAT.replace("<forward mode='nat'/>", ""));
     let service = provision(&isolated, &inputs).unwrap().dnsmasq.unwrap();
     assert_eq!((service.launch.servers_file, service.hosts.len()), (None, 2));
 }

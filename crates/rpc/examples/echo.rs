@@ -8,7 +8,7 @@ use std::error::Error;
 use oxivirt_rpc::frame::{self, Header, Kind, Packet, STATUS_OK};
 use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
-use oxivirt_rpc::server::client::Entrance;
+use oxivirt_rpc::server::client::Admission;
 use oxivirt_rpc::server::{Server, Service, Step, Then, connection};
 use oxivirt_rpc::{client, xdr};
 
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Workers::default(),
     );
     let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-    let served = server.add(peer, Entrance { read_only: false, known: true });
+    let served = server.add(peer, Admission { read_only: false, authenticated: true });
     drop(tokio::spawn(async move { connection::serve(far, &served, &Echo).await }));
 
     let (outgoing, mut incoming) = client::start(near);

@@ -1,7 +1,7 @@
-//! The asking end: one connection that many calls share.
+//! The client end: one connection that many calls share.
 //!
-//! A task reads and writes; it answers signs of life and asks for them by itself. Whoever opened the
-//! connection writes packets to [`Outgoing`] and takes what comes from [`Incoming`].
+//! A task reads and writes, sends keepalive pings and answers them. The caller writes packets to [`Outgoing`]
+//! and reads answers and events from [`Incoming`].
 
 use std::io;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use tokio::sync::{mpsc, watch};
 use crate::frame::{self, Header, Kind};
 use crate::keepalive::{self, Verdict, Watch};
 
-/// A packet that has come, with its payload.
+/// Header and payload of a packet that has arrived.
 pub type Arrived = (Header, Vec<u8>);
 
 /// Why a connection ended (`virConnectCloseReason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Reading or writing failed, or the peer sent what is no packet.
+    /// Reading or writing failed, or the peer violated the protocol.
     Error,
     /// The peer closed it.
     EndOfFile,
-    /// The peer gave no sign of life.
+    /// The peer did not answer keepalive pings.
     Silent,
-    /// It was closed here.
+    /// This side closed it.
     Closed,
 }
 
-/// The writing half of a connection. Clones write to the same.
+/// The writing half of a connection. Clones write to the same connection.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     packets: mpsc::UnboundedSender<Order>,
@@ -45,45 +45,47 @@ enum Order {
     Close,
 }
 
-/// What comes: answers and events, apart.
+/// The reading half of a connection.
 #[derive(Debug)]
 pub struct Incoming {
     /// Answers to calls.
     pub replies: mpsc::UnboundedReceiver<Arrived>,
-    /// What nobody asked for.
+    /// Events.
     pub events: mpsc::UnboundedReceiver<Arrived>,
 }
 
 impl Outgoing {
-    /// Sends a packet; whether the connection is still there.
+    /// Queues a packet; `false` if the connection has ended.
     #[must_use]
     pub fn send(&self, packet: Vec<u8>) -> bool {
         self.packets.send(Order::Packet(packet)).is_ok()
     }
 
-    /// Asks the peer for signs of life from now on; not any more with a zero interval.
+    /// Sends a ping after each `interval` of silence and ends the connection after `count` unanswered ones;
+    /// a zero interval stops it.
     pub fn keepalive(&self, interval: Duration, count: u32) {
         drop(self.packets.send(Order::Keepalive(interval, count)));
     }
 
-    /// The peer is about to be asked to close: that it does is no failure.
+    /// Announces that the peer will be asked to close the connection, so that its end counts as
+    /// [`Reason::Closed`].
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
     }
 
-    /// Ends the connection.
+    /// Closes the connection once all queued packets are written.
     pub fn close(&self) {
         self.leave();
         drop(self.packets.send(Order::Close));
     }
 
-    /// Why it ended; `None` while it has not.
+    /// Why the connection ended; `None` while it is open.
     #[must_use]
     pub fn ended(&self) -> Option<Reason> {
         *self.ended.borrow()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the connection.
     pub async fn end(&self) -> Reason {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
@@ -91,7 +93,7 @@ impl Outgoing {
     }
 }
 
-/// Takes `stream` over: a task serves it until it ends.
+/// Starts a connection on `stream`, served by a task until it ends.
 pub fn start<S>(stream: S) -> (Outgoing, Incoming)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -174,7 +176,7 @@ impl Loop {
         }
     }
 
-    /// Takes what else was ordered, so that it is written in one piece.
+    /// Takes the other queued orders, so that their packets are written in one piece.
     fn more(&mut self, outgoing: &mut Vec<u8>, watch: &mut Option<Watch>, closing: &mut bool) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
@@ -210,7 +212,7 @@ impl Loop {
             match header.kind {
                 Kind::Reply => drop(self.replies.send(arrived)),
                 Kind::Message => drop(self.events.send(arrived)),
-                // nothing that was asked for answers with streams or descriptors
+                // no call made here is answered by a stream or with descriptors
                 _ => {}
             }
         }
@@ -219,7 +221,7 @@ impl Loop {
     }
 }
 
-/// Writes, or lets go what a stream that encrypts held back; either can be given up at any point.
+/// Writes, or flushes the buffer of an encrypting stream. Cancellation-safe.
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, outgoing: &[u8]) -> io::Result<usize> {
     match outgoing {
         [] => writer.flush().await.map(|()| 0),

@@ -1,6 +1,6 @@
-//! Packets: a length, a header of six words, a payload.
+//! Packets: a length word, a header of six words, a payload.
 //!
-//! This module finds packets in bytes that have arrived and writes headers; it does no input or output.
+//! This module finds packets in received bytes and writes headers; it does no input or output.
 //!
 //! libvirt 11.3.0: src/rpc/virnetprotocol.x, `virNetMessageDecodeLength`
 
@@ -13,25 +13,25 @@ pub const HEADER: usize = 28;
 /// The largest packet, with its length word.
 pub const MAX: usize = 32 * 1024 * 1024 + LENGTH;
 
-/// Most descriptors one packet may announce.
+/// Most file descriptors of one packet.
 pub const FDS_MAX: u32 = 32;
 
-/// What a packet is (`virNetMessageType`).
+/// Kind of a packet (`virNetMessageType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A client asks.
+    /// A call of a client.
     Call,
-    /// A server answers.
+    /// The answer to a call.
     Reply,
-    /// An event, or a sign of life.
+    /// An event, or a keepalive message.
     Message,
     /// A piece of a stream.
     Stream,
-    /// A client asks and hands over descriptors.
+    /// A call with file descriptors.
     CallWithFds,
-    /// A server answers and hands over descriptors.
+    /// An answer with file descriptors.
     ReplyWithFds,
-    /// A hole in a stream.
+    /// A hole in the data of a stream.
     StreamHole,
     /// A number without a meaning.
     Unknown(i32),
@@ -69,21 +69,21 @@ impl Kind {
     }
 }
 
-/// Status of a packet: all is well.
+/// Status of a packet: success.
 pub const STATUS_OK: i32 = 0;
 /// Status of a packet: the payload is an error.
 pub const STATUS_ERROR: i32 = 1;
 
-/// What stands before every payload.
+/// Header of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Which set of procedures.
+    /// Set of procedures.
     pub program: u32,
-    /// Which edition of it.
+    /// Version of the program.
     pub version: u32,
-    /// Which procedure.
+    /// Number of the procedure.
     pub procedure: i32,
-    /// What the packet is.
+    /// Kind of the packet.
     pub kind: Kind,
     /// Chosen by the caller, repeated in the answer.
     pub serial: u32,
@@ -98,21 +98,21 @@ impl Header {
         Self { kind: Kind::Reply, status, ..self }
     }
 
-    /// A message of `program` that nobody asked for; libvirt numbers its events 1, its signs of life 0.
+    /// A message of `program`; libvirt gives events the serial 1 and keepalive messages 0.
     #[must_use]
     pub const fn message(program: u32, procedure: i32, serial: u32) -> Self {
         Self { program, version: 1, procedure, kind: Kind::Message, serial, status: STATUS_OK }
     }
 }
 
-/// The bytes cannot be packets of this protocol.
+/// The bytes violate the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The length word says less than a header or more than is allowed.
+    /// The length word is less than the size of a header, or more than [`MAX`].
     #[error("packet of {0} bytes")]
     Length(u32),
-    /// More descriptors are announced than [`FDS_MAX`].
+    /// The packet announces more than [`FDS_MAX`] descriptors.
     #[error("packet with {0} descriptors")]
     Fds(u32),
 }
@@ -120,7 +120,7 @@ pub enum FrameError {
 /// A packet that has arrived completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What stands before the payload.
+    /// The header.
     pub header: Header,
     /// The payload.
     pub payload: &'a [u8],
@@ -131,7 +131,7 @@ pub struct Packet<'a> {
 /// The packet at the beginning of `bytes`; `None` if it has not arrived completely.
 ///
 /// # Errors
-/// [`FrameError`] as soon as the length word is wrong.
+/// [`FrameError`] as soon as the length word is out of range.
 pub fn first(bytes: &[u8]) -> Result<Option<Packet<'_>>, FrameError> {
     let Some(len) = needed(bytes)? else { return Ok(None) };
     let Some(whole) = bytes.get(..len) else { return Ok(None) };
@@ -149,10 +149,10 @@ pub fn first(bytes: &[u8]) -> Result<Option<Packet<'_>>, FrameError> {
     Ok(Some(Packet { header, payload, len }))
 }
 
-/// Bytes of the packet that begins here, as its length word says; `None` if that has not arrived.
+/// Size of the packet at the beginning of `bytes`; `None` if its length word has not arrived.
 ///
 /// # Errors
-/// [`FrameError`] if the word is wrong.
+/// [`FrameError`] if the word is out of range.
 pub fn needed(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     let Some(word) = bytes.first_chunk() else { return Ok(None) };
     let word = u32::from_be_bytes(*word);
@@ -163,7 +163,7 @@ pub fn needed(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
 /// Appends a packet whose payload `write` appends.
 ///
 /// # Errors
-/// What `write` says, or `None` if the packet is larger than allowed; `out` is then as before.
+/// The error of `write`, or `None` if the packet is larger than allowed; `out` is then as before.
 pub fn append<E>(
     out: &mut Vec<u8>,
     header: Header,

@@ -1,35 +1,35 @@
-//! Who is at the other end of a connection.
+//! Identity of the peer of a connection.
 
 use std::net::SocketAddr;
 
 use tokio::net::UnixStream;
 
-/// What carries a connection.
+/// The peer of a connection, by transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
     /// A local process.
     Unix(Process),
-    /// Anybody who can reach the port.
+    /// A host without proof of identity.
     Tcp(SocketAddr),
     /// A holder of a certificate.
     Tls {
-        /// Where it comes from.
+        /// Its address.
         address: SocketAddr,
-        /// Subject of its certificate, as libvirt writes it; `None` if none was asked for.
+        /// Subject of its certificate, as libvirt writes it; `None` if none was requested.
         subject: Option<String>,
     },
 }
 
-/// A local process, as the kernel vouches for it.
+/// A local process, as reported by the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
-    /// Its user.
+    /// User id.
     pub uid: u32,
-    /// Its group.
+    /// Group id.
     pub gid: u32,
-    /// Its number; 0 if the kernel does not tell.
+    /// Process id; 0 if the kernel does not report it.
     pub pid: i32,
-    /// When it was started, in clock ticks since the host was (`/proc/PID/stat`); 0 if it is gone.
+    /// Start time in clock ticks since boot (`/proc/PID/stat`); 0 if the process has ended.
     pub start_time: u64,
 }
 
@@ -37,7 +37,7 @@ impl Process {
     /// The process that connected `stream` (`SO_PEERCRED`).
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The socket option cannot be read.
     pub fn of_peer(stream: &UnixStream) -> std::io::Result<Self> {
         let peer = stream.peer_cred()?;
         let pid = peer.pid().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Peer {
         }
     }
 
-    /// Whether nobody else can read the conversation.
+    /// Whether the conversation is encrypted or does not leave the host.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
         !matches!(self, Self::Tcp(_))
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_kernel_tells_who_connected() {
+    async fn the_kernel_reports_the_connected_process() {
         let (near, _far) = UnixStream::pair().unwrap();
         let process = Process::of_peer(&near).unwrap();
         assert_eq!(process.pid, i32::try_from(std::process::id()).unwrap());

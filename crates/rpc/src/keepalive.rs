@@ -1,4 +1,4 @@
-//! When to ask a silent peer for a sign of life, and when to give it up.
+//! When to send a ping to a silent peer, and when to disconnect it.
 //!
 //! Time is a parameter; nothing here waits.
 //!
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::frame::{self, Header, Kind, STATUS_OK};
 
-/// Program of the signs of life.
+/// Number of the keepalive program.
 pub const PROGRAM: u32 = 0x6b65_6570;
-/// Procedure: asks for a sign.
+/// Procedure: requests a [`PONG`].
 pub const PING: i32 = 1;
-/// Procedure: gives one.
+/// Procedure: answers a [`PING`].
 pub const PONG: i32 = 2;
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing before this moment.
+    /// Nothing until then.
     Wait(Instant),
-    /// Send a [`PING`] and ask again.
+    /// Send a [`PING`], then check again.
     Ping,
-    /// The peer is gone.
+    /// The peer is not there any more.
     Dead,
 }
 
@@ -42,7 +42,7 @@ impl Watch {
         Self { interval, count, unanswered: 0, due: now + interval }
     }
 
-    /// Anything has arrived from the peer.
+    /// Records that something has arrived from the peer.
     pub fn heard(&mut self, now: Instant) {
         self.unanswered = 0;
         self.due = now + self.interval;
@@ -62,7 +62,7 @@ impl Watch {
     }
 }
 
-/// The answer to a packet of the keepalive program, if it wants one: a ping of the right edition.
+/// Whether a packet of the keepalive program has to be answered: a ping of version 1.
 #[must_use]
 pub fn wants_pong(header: &Header) -> bool {
     header.version == 1 && header.kind == Kind::Message && header.procedure == PING

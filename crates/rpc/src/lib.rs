@@ -1,11 +1,11 @@
 //! libvirt's wire, both ends of it: packets, XDR, connections, limits, identity.
 //!
-//! [`frame`] and [`xdr`] turn bytes into packets and values and back, [`keepalive`] decides when to ask for
-//! a sign of life; none of them does input or output. [`server`] drives connections, [`client`] is the
-//! other end, [`tls`] puts either on an encrypted stream.
+//! [`frame`] and [`xdr`] turn bytes into packets and values and back, [`keepalive`] decides when to send a
+//! ping; none of them does input or output. [`server`] and [`client`] are the two ends of a connection,
+//! [`tls`] encrypts it.
 //!
-//! This crate knows no procedure: what a packet asks for is decided behind [`server::Service`], and what an
-//! event means by whoever takes it from [`client::Incoming`].
+//! This crate knows no procedure: a [`server::Service`] interprets calls, and the reader of
+//! [`client::Incoming`] interprets events.
 //!
 //! `examples/echo.rs` is a program with one procedure: server and client.
 

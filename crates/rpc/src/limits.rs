@@ -1,24 +1,24 @@
-//! How much one client, and all of them, may have.
+//! Limits of one client and of all clients together.
 
 use std::time::Duration;
 
 /// Limits of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Calls of it that run at the same time; further ones are not read (`max_client_requests`).
+    /// Calls that run at the same time; more are not read (`max_client_requests`).
     pub requests: usize,
-    /// Bytes of events that wait for it; a client that lets more pile up is dropped.
+    /// Bytes of unread events; a client with more is disconnected.
     pub events: usize,
-    /// After so much silence it is asked for a sign of life; `None` never.
+    /// Silence after which a ping is sent; `None` sends no pings (`keepalive_interval`).
     pub keepalive_interval: Option<Duration>,
-    /// After so many unanswered questions it is dropped.
+    /// Unanswered pings after which the client is disconnected (`keepalive_count`).
     pub keepalive_count: u32,
-    /// How long it may take to say who it is.
+    /// How long authentication may take.
     pub authentication: Duration,
 }
 
 impl Default for ConnectionLimits {
-    /// libvirt's defaults; what libvirt does not bound, generously.
+    /// libvirt's defaults, and generous values for what libvirt does not limit.
     fn default() -> Self {
         Self {
             requests: 5,
@@ -30,15 +30,15 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Threads that libvirt's daemons have for calls. Here calls are tasks and need none of their own: the numbers
-/// are kept so that an administrator reads what was set.
+/// Threads that libvirt's daemons have for calls. Calls are tasks here and need no thread each; the numbers are
+/// kept for the administration interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workers {
-    /// At least.
+    /// Fewest threads.
     pub min: u32,
-    /// At most.
+    /// Most threads.
     pub max: u32,
-    /// For calls that may not wait.
+    /// Threads for calls of high priority.
     pub priority: u32,
 }
 
@@ -53,7 +53,7 @@ impl Default for Workers {
 pub struct ServerLimits {
     /// Clients at the same time (`max_clients`).
     pub clients: usize,
-    /// Clients that have not said who they are; 0 for any number (`max_anonymous_clients`).
+    /// Clients that are not authenticated; 0 for any number (`max_anonymous_clients`).
     pub anonymous: usize,
 }
 

@@ -1,7 +1,7 @@
-//! The serving end: clients, their connections, the sockets they come in by.
+//! The server end: listening sockets, clients and their connections.
 //!
 //! A [`Server`] keeps the [`Client`]s of one set of procedures and their limits. Each connection is one task
-//! ([`connection::serve`]) that hands packets to a [`Service`] and writes what comes back.
+//! ([`connection::serve`]) that passes packets to a [`Service`] and writes the answers.
 
 pub mod accept;
 pub mod client;
@@ -16,23 +16,23 @@ pub use registry::Server;
 
 use crate::frame::{Header, Packet};
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// It goes on.
+    /// It stays open.
     Continue,
     /// It is closed once the answer is written.
     Close,
 }
 
-/// An answer that takes its time.
+/// An answer that is computed asynchronously.
 pub type Answer = Pin<Box<dyn Future<Output = (Vec<u8>, Then)> + Send>>;
 
 /// What a service does with a packet.
 pub enum Step {
-    /// It is dealt with; what there is to say was appended.
+    /// The packet is processed; its answer, if it has one, was appended.
     Done(Then),
-    /// The answer is computed. It runs to its end even if the client goes away.
+    /// The answer has to be computed. The future runs to its end even if the client disconnects.
     Answer(Answer),
 }
 
@@ -45,9 +45,9 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// What is served on one connection.
+/// Processes the packets of one connection.
 pub trait Service: Send + Sync {
-    /// Takes a packet that is no sign of life. Answers that are known at once are appended to `out`.
+    /// Processes a packet of any program but keepalive. An immediate answer is appended to `out`.
     fn packet(&self, packet: Packet<'_>, out: &mut Vec<u8>) -> Step;
 
     /// The connection has ended.
@@ -60,12 +60,12 @@ pub trait Serves: Send + Sync {
     fn connect(&self, client: &std::sync::Arc<Client>) -> Box<dyn Service>;
 }
 
-/// Calls of a packet with descriptors: the count word before its arguments.
+/// The number of file descriptors that a packet announces: the word before its arguments.
 ///
-/// Nobody served here takes descriptors; the kernel closes them when their carrier bytes are read
-/// without asking for them.
+/// No service takes descriptors. The kernel closes them when the bytes that carry them are read
+/// without ancillary data.
 #[must_use]
-pub(crate) fn carried(header: &Header, payload: &[u8]) -> Option<u32> {
+pub(crate) fn announced_fds(header: &Header, payload: &[u8]) -> Option<u32> {
     use crate::frame::Kind;
     matches!(header.kind, Kind::CallWithFds | Kind::ReplyWithFds)
         .then(|| payload.first_chunk().map(|word| u32::from_be_bytes(*word)))

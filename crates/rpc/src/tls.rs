@@ -1,8 +1,8 @@
 //! Encrypted streams, as libvirt's clients and daemons have them.
 //!
-//! The server asks for a certificate but refuses only after the handshake, by closing; it lets a client in by
-//! one byte, [`WELCOME`], before any packet. It sends no session tickets: libvirt's client takes the first
-//! record after the handshake for that byte.
+//! The server requests a certificate, but refuses a client only after the handshake, by closing the connection.
+//! It admits a client by one byte, [`WELCOME`], before any packet. It sends no session tickets: libvirt's client
+//! expects that byte in the first record after the handshake.
 //!
 //! libvirt 11.3.0: src/rpc/virnettlscontext.c
 
@@ -31,7 +31,7 @@ use x509_cert::der::asn1::{
 };
 use x509_cert::der::{Tag, Tagged as _};
 
-/// What a server sends to a client that it lets in.
+/// The byte that a server sends to a client that it admits.
 pub const WELCOME: u8 = 1;
 
 /// Why certificates cannot be used.
@@ -47,15 +47,15 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
-    /// A file holds something else.
+    /// A file has other content.
     #[error("'{path}' holds no {what} in PEM")]
     Pem {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         what: &'static str,
     },
-    /// Certificates and key do not go together.
+    /// Certificate and key do not match.
     #[error("cannot use the certificates")]
     Rustls(#[from] rustls::Error),
     /// Certificates of clients cannot be checked.
@@ -68,18 +68,18 @@ pub enum TlsError {
 pub struct Files {
     /// Certificates of the authority.
     pub ca: PathBuf,
-    /// What the authority has revoked; need not be there.
+    /// Revocation list of the authority; the file is optional.
     pub crl: Option<PathBuf>,
     /// Own certificate and key.
     pub own: Option<(PathBuf, PathBuf)>,
 }
 
-/// Whether the other end is checked.
+/// Whether the peer's certificate is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// It needs a certificate of the authority.
+    /// It must be issued by the authority.
     Peer,
-    /// Anybody will do.
+    /// Any peer is accepted.
     Nothing,
 }
 
@@ -121,7 +121,7 @@ fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// What a server needs for its handshakes.
+/// TLS settings of a server.
 ///
 /// # Errors
 /// [`TlsError`]
@@ -150,7 +150,7 @@ pub fn server(files: &Files, verify: Verify) -> Result<Arc<ServerConfig>, TlsErr
     Ok(Arc::new(config))
 }
 
-/// What a client needs for its handshakes.
+/// TLS settings of a client.
 ///
 /// # Errors
 /// [`TlsError`]
@@ -180,7 +180,7 @@ pub fn client(files: &Files, verify: Verify) -> Result<Arc<ClientConfig>, TlsErr
     Ok(Arc::new(config))
 }
 
-/// Takes any certificate, but still wants the handshake signed by its key (`no_verify=1`).
+/// Accepts any certificate, but checks that the handshake is signed by its key (`no_verify=1`).
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -281,13 +281,13 @@ fn short_name(oid: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether `text` is what a pattern with `*` and `?` means (`virStringMatch`, glob(7) without classes).
+/// Whether `text` matches a pattern with `*` and `?` (`virStringMatch`; glob(7) without classes).
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // where the last star is, and how much of the text it has eaten
+    // where the last star is, and where the text that it matches ends
     let mut star: Option<(usize, usize)> = None;
     while let Some(letter) = text.get(t) {
         match pattern.get(p) {

@@ -41,13 +41,13 @@ pub enum XdrError {
         /// The longest allowed.
         max: usize,
     },
-    /// The type has no form in XDR.
+    /// The type cannot be represented in XDR.
     #[error("{what} has no form in XDR")]
     Unsupported {
         /// The type.
         what: &'static str,
     },
-    /// What a type's own rules say.
+    /// A value violates a rule of its type.
     #[error("{0}")]
     Custom(String),
 }
@@ -64,7 +64,7 @@ impl serde::ser::Error for XdrError {
     }
 }
 
-/// Reads a value from the beginning of `bytes`; what is left is not looked at.
+/// Reads a value from the beginning of `bytes`; the rest is ignored.
 ///
 /// # Errors
 /// [`XdrError`] if the bytes are not such a value.
@@ -72,7 +72,7 @@ pub fn from_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, XdrEr
     T::deserialize(&mut Reader::new(bytes))
 }
 
-/// Like [`from_bytes`], and nothing may be left.
+/// Like [`from_bytes`], but fails if bytes are left.
 ///
 /// # Errors
 /// [`XdrError`] if the bytes are not exactly such a value.
@@ -88,14 +88,14 @@ pub fn from_bytes_exact<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T,
 /// Appends a value.
 ///
 /// # Errors
-/// [`XdrError`] if it has no form in XDR or is too long; `out` may then hold a part of it.
+/// [`XdrError`] if it cannot be represented in XDR or is too long; `out` may then have a part of it.
 pub fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), XdrError> {
     value.serialize(&mut Writer::new(out))
 }
 
-/// A text as it travels: bytes, usually UTF-8, never with a zero byte inside.
+/// A string on the wire: bytes, usually UTF-8, without a zero byte.
 ///
-/// libvirt's strings are C strings: what follows a zero byte does not exist.
+/// libvirt's strings are C strings: they end before the first zero byte.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text(Vec<u8>);
 
@@ -112,7 +112,7 @@ impl Text {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The text, with what is not UTF-8 replaced.
+    /// The text, with invalid UTF-8 replaced.
     #[must_use]
     pub fn to_text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
@@ -224,7 +224,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MA
                 if len > MAX {
                     return Err(de::Error::custom(XdrError::TooLong { len, max: MAX }));
                 }
-                // grown by what arrives: an element in memory may be larger than on the wire
+                // not reserved by the count: an element in memory may be larger than on the wire
                 let mut elements = Vec::new();
                 while let Some(element) = seq.next_element()? {
                     elements.push(element);
@@ -257,7 +257,7 @@ impl From<Uuid16> for [u8; 16] {
     }
 }
 
-/// Feeds one element to a type that wants to know what stands before it.
+/// Reads one element with a seed.
 pub(crate) fn element<'de, T: DeserializeSeed<'de>>(
     seed: T,
     reader: &mut Reader<'de>,

@@ -22,7 +22,7 @@ use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile};
 use oxivirt_rpc::frame::{self, Header, Kind};
 use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
-use oxivirt_rpc::server::client::Entrance;
+use oxivirt_rpc::server::client::Admission;
 use oxivirt_rpc::server::{Server, Serves as _, connection};
 use oxivirt_sys::keyfile::KeyFile;
 
@@ -220,7 +220,7 @@ pub fn session(data: &[u8]) {
                 Workers::default(),
             );
             let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-            let client = server.add(peer, Entrance { read_only: false, known: true });
+            let client = server.add(peer, Admission { read_only: false, authenticated: true });
             let service = networks.connect(&client);
             let (near, far) = tokio::io::duplex(1 << 16);
             let (mut reader, mut writer) = tokio::io::split(far);

@@ -1,4 +1,4 @@
-//! Sockets by which clients come in.
+//! Listening sockets and the admission of clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +13,12 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
 use crate::identity::{Peer, Process};
-use crate::server::client::Entrance;
+use crate::server::client::Admission;
 use crate::server::connection::{self, End};
 use crate::server::{Client, Server, Serves, Service};
 use crate::tls::{self, Verify, WELCOME};
 
-/// How long no client is accepted after the process ran out of descriptors.
+/// Pause after a failed accept, for instance for lack of file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(500);
 
 /// How long a handshake may take.
@@ -29,26 +29,26 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub enum Socket {
     /// For local processes.
     Unix(UnixListener),
-    /// For anybody who can reach it.
+    /// For every host that can reach it, without encryption.
     Tcp(TcpListener),
-    /// For anybody whose certificate is in order.
+    /// For clients with a valid certificate.
     Tls(TcpListener, Arc<Encryption>),
 }
 
-/// How a socket encrypts, and whom it lets in. What is changed here holds for those who come next.
+/// TLS settings of a socket. A change applies to connections accepted after it.
 #[derive(Debug)]
 pub struct Encryption {
     settings: Mutex<Settings>,
 }
 
-/// What is needed for a handshake.
+/// Settings of a handshake.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Certificates.
     pub config: Arc<ServerConfig>,
     /// Whether clients need a certificate.
     pub verify: Verify,
-    /// Subjects let in, as patterns; `None` for all.
+    /// Patterns of accepted subjects; `None` accepts all.
     pub allowed: Option<Vec<String>>,
 }
 
@@ -59,7 +59,7 @@ impl Encryption {
         Self { settings: Mutex::new(settings) }
     }
 
-    /// Other settings from now on.
+    /// Replaces the settings.
     pub fn replace(&self, settings: Settings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
@@ -68,7 +68,7 @@ impl Encryption {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The handshake, and the byte that lets the client in.
+    /// Makes the handshake and sends the byte that admits the client.
     async fn admit(
         &self,
         stream: TcpStream,
@@ -98,41 +98,41 @@ impl Encryption {
     }
 }
 
-/// Why a client with a certificate, or without, is not let in.
+/// Why a client is refused after its handshake.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("the handshake failed")]
     Handshake(#[source] io::Error),
-    #[error("it has no certificate")]
+    #[error("the client has no certificate")]
     NoCertificate,
-    #[error("'{0}' is not among those let in")]
+    #[error("subject '{0}' is not allowed")]
     Subject(String),
 }
 
-/// Who must say who it is before anything else.
+/// Which clients must authenticate before other calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anonymity {
-    /// Nobody: whoever comes in by this socket is known well enough.
+    /// None.
     Nobody,
-    /// Everybody but root.
+    /// All but processes of root.
     AllButRoot,
-    /// Everybody.
+    /// All.
     All,
 }
 
-/// A socket and what is served on it.
+/// A listening socket and its service.
 pub struct Listener {
     /// The socket.
     pub socket: Socket,
-    /// Whose clients they are.
+    /// The server that its clients belong to.
     pub server: Arc<Server>,
-    /// What is served.
+    /// Makes the service of each client.
     pub serves: Arc<dyn Serves>,
-    /// Whether clients may only look.
+    /// Whether calls that change something are refused.
     pub read_only: bool,
-    /// Who counts as unknown at first.
+    /// Which clients must authenticate.
     pub anonymity: Anonymity,
-    /// Only processes of this user are let in.
+    /// The only user whose processes are accepted; `None` accepts all users.
     pub only_user: Option<u32>,
 }
 
@@ -143,12 +143,12 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Accepts clients until the returned future is dropped; clients that are there stay.
+    /// Accepts clients until the returned future is dropped; connected clients stay.
     ///
-    /// At a limit nobody is accepted: those who come wait in the socket's backlog.
+    /// While a limit is reached, new connections wait in the socket's backlog.
     pub async fn run(self) {
         loop {
-            self.server.room().await;
+            self.server.wait_capacity().await;
             let accepted = match &self.socket {
                 Socket::Unix(listener) => match listener.accept().await {
                     Ok((stream, _)) => {
@@ -169,7 +169,7 @@ impl Listener {
                 Socket::Tls(listener, encryption) => match listener.accept().await {
                     Ok((stream, address)) => {
                         drop(stream.set_nodelay(true));
-                        self.shake_hands(stream, address, Arc::clone(encryption));
+                        self.handshake(stream, address, Arc::clone(encryption));
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -182,8 +182,8 @@ impl Listener {
     }
 
     async fn failed(&self, error: &io::Error) {
-        tracing::warn!(%error, "cannot accept a client");
-        // a client that left again is not worth waiting for
+        tracing::warn!(%error, "accepting a connection failed");
+        // this client disconnected; the next accept may succeed at once
         if error.kind() != io::ErrorKind::ConnectionAborted {
             tokio::time::sleep(EXHAUSTED).await;
         }
@@ -193,19 +193,22 @@ impl Listener {
         let process = match Process::of_peer(&stream) {
             Ok(process) => process,
             Err(error) => {
-                tracing::warn!(%error, "cannot tell who a client is, it is dropped");
+                tracing::warn!(%error, "disconnecting client: the kernel does not report its process");
                 return;
             }
         };
         if self.only_user.is_some_and(|uid| uid != process.uid) {
-            tracing::info!(uid = process.uid, "a client of another user is dropped");
+            tracing::info!(
+                uid = process.uid,
+                "disconnecting client: this socket is for another user"
+            );
             return;
         }
         self.entry().start(stream, Peer::Unix(process));
     }
 
-    /// A task of its own: a client that dawdles keeps nobody waiting.
-    fn shake_hands(&self, stream: TcpStream, address: SocketAddr, encryption: Arc<Encryption>) {
+    /// Makes the handshake in a task of its own, so that a slow client does not delay the next.
+    fn handshake(&self, stream: TcpStream, address: SocketAddr, encryption: Arc<Encryption>) {
         let entry = self.entry();
         let arriving = self.server.arrive();
         drop(tokio::spawn(async move {
@@ -213,9 +216,9 @@ impl Listener {
                 Ok(Ok((stream, peer))) => entry.start(stream, peer),
                 Ok(Err(error)) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::info!(%address, %error, cause, "a client is not let in");
+                    tracing::info!(%address, %error, cause, "refusing client");
                 }
-                Err(_) => tracing::info!(%address, "a client does not shake hands, it is dropped"),
+                Err(_) => tracing::info!(%address, "disconnecting client: TLS handshake timed out"),
             }
             drop(arriving);
         }));
@@ -231,7 +234,7 @@ impl Listener {
     }
 }
 
-/// What a client finds behind a socket.
+/// What the task of a handshake needs of the listener.
 struct Entry {
     server: Arc<Server>,
     serves: Arc<dyn Serves>,
@@ -245,13 +248,13 @@ impl Entry {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let is_root = peer.process().is_some_and(|process| process.uid == 0);
-        let is_known = match self.anonymity {
+        let authenticated = match self.anonymity {
             Anonymity::Nobody => true,
             Anonymity::AllButRoot => is_root,
             Anonymity::All => false,
         };
-        let entrance = Entrance { read_only: self.read_only, known: is_known };
-        let client = self.server.add(peer, entrance);
+        let admission = Admission { read_only: self.read_only, authenticated };
+        let client = self.server.add(peer, admission);
         let service = self.serves.connect(&client);
         drop(tokio::spawn(async move {
             let present = Present { client, service };
@@ -263,15 +266,17 @@ impl Entry {
 
 fn log_end(client: u64, end: &End) {
     match end {
-        End::Peer | End::Closed => tracing::debug!(client, "a client has gone"),
-        End::Silent => tracing::info!(client, "a client gave no sign of life, it is dropped"),
-        End::Anonymous => tracing::info!(client, "a client did not say who it is, it is dropped"),
-        End::Protocol(error) => tracing::info!(client, %error, "not our protocol, dropped"),
-        End::Io(error) => tracing::debug!(client, %error, "a client has gone"),
+        End::Peer | End::Closed => tracing::debug!(client, "client disconnected"),
+        End::Silent => tracing::info!(client, "disconnecting client: no answer to keepalive pings"),
+        End::Anonymous => tracing::info!(client, "disconnecting client: not authenticated in time"),
+        End::Protocol(error) => {
+            tracing::info!(client, %error, "disconnecting client: protocol violation");
+        }
+        End::Io(error) => tracing::debug!(client, %error, "client disconnected"),
     }
 }
 
-/// A client for as long as its connection lives, however that ends.
+/// Removes the client when its connection ends, even by a panic.
 struct Present {
     client: Arc<Client>,
     service: Box<dyn Service>,

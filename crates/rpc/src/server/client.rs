@@ -1,4 +1,4 @@
-//! One client: who it is, what waits to be sent to it.
+//! One client: its identity, and the packets that wait to be sent to it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,35 +11,35 @@ use crate::identity::Peer;
 use crate::limits::ConnectionLimits;
 use crate::server::registry::Server;
 
-/// How a client came in.
+/// What the listening socket decides about a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entrance {
-    /// Whether it may only look.
+pub struct Admission {
+    /// Whether calls that change something are refused.
     pub read_only: bool,
-    /// Whether it need not say who it is.
-    pub known: bool,
+    /// Whether it counts as authenticated from the start.
+    pub authenticated: bool,
 }
 
 /// A connected client, as its connection, its service and the administrator see it.
 #[derive(Debug)]
 pub struct Client {
-    /// Counts up over the life of a server, from 1.
+    /// Counted over the life of a server, from 1.
     pub id: u64,
-    /// When it came.
+    /// When it connected.
     pub since: SystemTime,
-    /// Who it is.
+    /// Its process or address.
     pub peer: Peer,
-    /// Whether it came in by a socket that changes nothing.
+    /// Whether it connected to a read-only socket.
     pub read_only: bool,
-    /// What it may use.
+    /// Its limits.
     pub limits: ConnectionLimits,
     server: Arc<Server>,
     authenticated: AtomicBool,
     called: AtomicBool,
     keepalive: AtomicBool,
     outbox: Mutex<Outbox>,
-    /// The connection looks at the outbox and at `closing` when told.
-    pub(super) told: Notify,
+    /// Wakes the task of the connection after a change of the outbox or of `keepalive`.
+    pub(super) wake: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -50,19 +50,19 @@ struct Outbox {
 }
 
 impl Client {
-    pub(super) fn new(server: &Arc<Server>, id: u64, peer: Peer, entrance: Entrance) -> Self {
+    pub(super) fn new(server: &Arc<Server>, id: u64, peer: Peer, admission: Admission) -> Self {
         Self {
             id,
             since: SystemTime::now(),
             peer,
-            read_only: entrance.read_only,
+            read_only: admission.read_only,
             limits: server.connection_limits(),
             server: Arc::clone(server),
-            authenticated: AtomicBool::new(entrance.known),
+            authenticated: AtomicBool::new(admission.authenticated),
             called: AtomicBool::new(false),
             keepalive: AtomicBool::new(false),
             outbox: Mutex::default(),
-            told: Notify::new(),
+            wake: Notify::new(),
         }
     }
 
@@ -72,23 +72,23 @@ impl Client {
         &self.server
     }
 
-    /// Whether it has said who it is, or need not.
+    /// Whether it is authenticated.
     #[must_use]
     pub fn is_authenticated(&self) -> bool {
         self.authenticated.load(Ordering::Acquire)
     }
 
-    /// It has said who it is.
+    /// Marks it as authenticated.
     pub fn authenticate(&self) {
         if !self.authenticated.swap(true, Ordering::AcqRel) {
             self.server.authenticated();
         }
     }
 
-    /// It understands signs of life: from now on it is asked for them.
+    /// Starts to send keepalive pings, after the client has shown that it supports them.
     pub fn start_keepalive(&self) {
         self.keepalive.store(true, Ordering::Release);
-        self.told.notify_one();
+        self.wake.notify_one();
     }
 
     /// Whether a call of it has been received. libvirt establishes a client's identity with its first call.
@@ -105,8 +105,8 @@ impl Client {
         self.keepalive.load(Ordering::Acquire)
     }
 
-    /// Queues a packet that answers no call. A client that does not take its events is dropped rather than
-    /// waited for or remembered without bound.
+    /// Queues an event. A client that does not read its events is disconnected once they exceed
+    /// [`ConnectionLimits::events`].
     pub fn send(&self, packet: Vec<u8>) {
         let mut outbox = self.outbox();
         if outbox.closing {
@@ -115,18 +115,18 @@ impl Client {
         outbox.bytes += packet.len();
         outbox.packets.push_back(packet);
         if outbox.bytes > self.limits.events {
-            tracing::warn!(client = self.id, "a client does not read its events, it is dropped");
+            tracing::warn!(client = self.id, "disconnecting client: it does not read its events");
             outbox.packets = VecDeque::new();
             outbox.closing = true;
         }
         drop(outbox);
-        self.told.notify_one();
+        self.wake.notify_one();
     }
 
     /// Ends its connection.
     pub fn close(&self) {
         self.outbox().closing = true;
-        self.told.notify_one();
+        self.wake.notify_one();
     }
 
     /// Whether the connection is being closed.

@@ -1,8 +1,8 @@
-//! The life of one connection.
+//! The loop that serves one connection.
 //!
-//! One task reads, decides and writes. A call is polled once where it is; what takes longer becomes a task of
-//! its own, which nothing here ever ends: a client that goes away does not stop what it asked for. At the
-//! limit of running calls, or while the client does not take its answers, nothing more is read from it.
+//! One task reads, dispatches and writes. It polls a call once; a call that is not finished then becomes a task
+//! of its own, which is never cancelled: a client that disconnects does not stop its calls. While the limit of
+//! running calls is reached, or the client does not read its answers, nothing is read from it.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -18,22 +18,22 @@ use tokio::sync::mpsc;
 
 use crate::frame::{self, FDS_MAX, Packet};
 use crate::keepalive::{self, Verdict, Watch};
-use crate::server::{Answer, Client, Server, Service, Step, Then, carried};
+use crate::server::{Answer, Client, Server, Service, Step, Then, announced_fds};
 
-/// A read asks for this much at a time.
+/// Size of a read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// While more than this waits to be written, nothing is read and no event is taken from the queue.
+/// While more bytes than this wait to be written, nothing is read and no event is taken from the queue.
 const CONGESTED: usize = 256 * 1024;
 
-/// How long the last answer may take to be read once the connection is to end.
+/// How long a connection that is being closed waits until its last answer is written.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How often a connection looks for the next call before it sleeps. A client that waits for each answer calls
-/// again within some 20 µs, and waking up takes longer than looking meanwhile: it halves what such a call takes.
-const LOOKS: usize = 20;
+/// How often a connection polls for the next call before it sleeps. A client that waits for each answer calls
+/// again within some 20 µs, which is less than a wake-up takes: polling halves the time of such a call.
+const SPINS: usize = 20;
 
-/// Buffers above this are given back when they are empty.
+/// An empty buffer that is larger than this, in bytes, is freed.
 const KEEP: usize = 256 * 1024;
 
 /// Why a connection ended.
@@ -41,13 +41,13 @@ const KEEP: usize = 256 * 1024;
 pub enum End {
     /// The client closed it.
     Peer,
-    /// Somebody here closed it.
+    /// This side closed it.
     Closed,
-    /// The client sent what cannot be a packet.
+    /// The client violated the protocol.
     Protocol(frame::FrameError),
-    /// The client gave no sign of life.
+    /// The client did not answer keepalive pings.
     Silent,
-    /// The client did not say who it is.
+    /// The client did not authenticate in time.
     Anonymous,
     /// Reading or writing failed.
     Io(io::Error),
@@ -79,14 +79,14 @@ where
         answers,
     };
     let end = connection.run().await;
-    // a client that sees the end of its stream is in no list any more
+    // before the end of the stream is visible: the client must be in no list by then
     client.close();
-    // a peer that still reads sees the end of the stream after the last answer
+    // a peer that still reads gets the end of the stream after the last answer
     drop(poll_immediate(connection.writer.shutdown()).await);
     end
 }
 
-/// What a call running elsewhere has to say.
+/// The answer of a call that became a task.
 type Answered = (Vec<u8>, Then);
 
 struct Connection<'a, S> {
@@ -98,14 +98,14 @@ struct Connection<'a, S> {
     outgoing: Vec<u8>,
     /// Bytes of `outgoing` that have been written.
     written: usize,
-    /// Bytes to come that carry descriptors and mean nothing.
+    /// Bytes to skip: each of them carries a descriptor.
     skip: usize,
     running: usize,
-    /// Whether the stream may hold back written bytes.
+    /// Whether written bytes may still be in a buffer of the stream.
     unflushed: bool,
-    /// Whether something was written since the last call: the next may come at once.
+    /// Whether something was written since the last call, so that the next one may follow at once.
     expects: bool,
-    /// Since when the connection is to end.
+    /// Since when the connection is being closed.
     closing: Option<Instant>,
     watch: Option<Watch>,
     since: Instant,
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
                 Err(end) => return end,
             };
             if may_read && !has_output {
-                match self.look().await {
+                match self.spin().await {
                     Ok(true) => continue,
                     Ok(false) => {}
                     Err(end) => return end,
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             tokio::select! {
                 biased;
                 Some((packet, then)) = self.answers.recv() => self.answered(&packet, then),
-                () = self.client.told.notified() => {}
+                () = self.client.wake.notified() => {}
                 written = write(&mut self.writer, &self.outgoing, self.written), if has_output => {
                     match written {
                         Ok(Written::Some(0)) => return End::Peer,
@@ -154,13 +154,13 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         }
     }
 
-    /// Looks for what comes right after an answer; whether there was something.
-    async fn look(&mut self) -> Result<bool, End> {
+    /// Polls for a call that follows an answer at once; whether anything arrived.
+    async fn spin(&mut self) -> Result<bool, End> {
         if !std::mem::take(&mut self.expects) || self.running > 0 {
             return Ok(false);
         }
-        let Some(_looking) = Looking::begin(self.client.server()) else { return Ok(false) };
-        for _ in 0..LOOKS {
+        let Some(_guard) = SpinGuard::acquire(self.client.server()) else { return Ok(false) };
+        for _ in 0..SPINS {
             if let Some(read) = poll_immediate(read(&mut self.reader, &mut self.incoming)).await {
                 return self.heard(read).map(|()| true);
             }
@@ -182,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         }
     }
 
-    /// Deals with everything that needs no waiting.
+    /// Does everything that needs no waiting.
     async fn settle(&mut self) -> Option<End> {
         while let Ok((packet, then)) = self.answers.try_recv() {
             self.answered(&packet, then);
@@ -190,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         if let Err(error) = self.packets().await {
             return Some(End::Protocol(error));
         }
-        // after the packets: an event of a registration stands behind the answer that names it
+        // after the packets: an event must follow the answer to its registration
         if !self.is_congested() {
             self.client.drain(&mut self.outgoing);
         }
@@ -201,8 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         is_done.then_some(End::Closed)
     }
 
-    /// Ends the connection once the answers are written. From now on the server lists no such client, so
-    /// that a client that has read the answer to its close call is in no later list.
+    /// Closes the connection once the answers are written. The client is removed from the server's list at
+    /// once, so that it is in no list that is made after the answer to its close call.
     fn close(&mut self) {
         if self.closing.is_none() {
             self.closing = Some(now());
@@ -214,12 +214,12 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         self.outgoing.len() - self.written > CONGESTED
     }
 
-    /// Whether another packet may be taken.
+    /// Whether another packet may be processed.
     fn may_go_on(&self) -> bool {
         self.closing.is_none() && self.running < self.client.limits.requests && !self.is_congested()
     }
 
-    /// Takes the packets that have arrived.
+    /// Processes the packets that have arrived.
     async fn packets(&mut self) -> Result<(), frame::FrameError> {
         let incoming = std::mem::take(&mut self.incoming);
         let mut at = 0;
@@ -242,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         Ok(())
     }
 
-    /// Keeps what has not been taken, without holding on to a buffer that was large once.
+    /// Keeps the bytes that have not been processed, and shrinks a buffer that was large once.
     fn keep(&mut self, mut incoming: Vec<u8>, taken: usize) {
         incoming.drain(..taken);
         if incoming.capacity() > KEEP && incoming.len() < KEEP / 4 {
@@ -259,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             }
             return Ok(());
         }
-        if let Some(count) = carried(&packet.header, packet.payload) {
+        if let Some(count) = announced_fds(&packet.header, packet.payload) {
             if count > FDS_MAX {
                 return Err(frame::FrameError::Fds(count));
             }
@@ -314,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         }
     }
 
-    /// When something has to be done though nothing happens.
+    /// When the loop has to run again even if no event wakes it.
     fn deadline(&mut self) -> Result<Option<Instant>, End> {
         let now = now();
         let limits = &self.client.limits;
@@ -359,21 +359,21 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// Appends what has arrived. The buffer grows by what arrives, never by what a length word announces.
+/// Appends bytes that have arrived. The buffer grows by them, never by the value of a length word.
 async fn read<S: AsyncRead>(reader: &mut ReadHalf<S>, incoming: &mut Vec<u8>) -> io::Result<usize> {
     incoming.reserve(CHUNK);
     reader.read_buf(incoming).await
 }
 
-/// What became of a write.
+/// Result of a write.
 enum Written {
-    /// So many bytes were taken.
+    /// Number of bytes that were accepted.
     Some(usize),
-    /// The stream holds nothing back.
+    /// The stream is flushed.
     All,
 }
 
-/// Writes, or lets go what the stream held back; either can be given up at any point.
+/// Writes, or flushes if there is nothing to write. Cancellation-safe.
 async fn write<S: AsyncWrite>(
     writer: &mut WriteHalf<S>,
     outgoing: &[u8],
@@ -385,18 +385,18 @@ async fn write<S: AsyncWrite>(
     }
 }
 
-/// The connection that looks, until dropped.
-struct Looking(Arc<Server>);
+/// Permission to poll, until dropped.
+struct SpinGuard(Arc<Server>);
 
-impl Looking {
-    fn begin(server: &Arc<Server>) -> Option<Self> {
-        server.may_look().then(|| Self(Arc::clone(server)))
+impl SpinGuard {
+    fn acquire(server: &Arc<Server>) -> Option<Self> {
+        server.start_spinning().then(|| Self(Arc::clone(server)))
     }
 }
 
-impl Drop for Looking {
+impl Drop for SpinGuard {
     fn drop(&mut self) {
-        self.0.looked();
+        self.0.stop_spinning();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The clients of one server, and how many there may be.
+//! The clients of one server and their limits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +11,19 @@ use tokio::sync::Notify;
 use crate::identity::Peer;
 use crate::limits::{ConnectionLimits, ServerLimits, Workers};
 use crate::server::Client;
-use crate::server::client::Entrance;
+use crate::server::client::Admission;
 
-/// What is served, and to whom.
+/// The clients of one set of procedures.
 pub struct Server {
     name: String,
     inner: Mutex<Inner>,
-    /// Told when a client goes, says who it is, or limits change.
+    /// Notified when a client leaves or authenticates, when a call ends, and when limits change.
     changed: Notify,
     running: AtomicUsize,
-    /// Workers that libvirt would have started by now.
+    /// Workers that libvirt would have started so far.
     pool_size: AtomicU32,
-    /// Whether a connection is looking for the next call instead of sleeping.
-    looking: AtomicBool,
+    /// Whether a connection polls for the next call instead of sleeping.
+    spinning: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -33,9 +33,9 @@ struct Inner {
     connection_limits: ConnectionLimits,
     clients: BTreeMap<u64, Arc<Client>>,
     next: u64,
-    /// Connections that are not clients yet.
+    /// Accepted connections that are not clients yet.
     arriving: usize,
-    /// When the last client went.
+    /// When the last client left.
     idle_since: Instant,
 }
 
@@ -69,41 +69,41 @@ impl Server {
             changed: Notify::new(),
             running: AtomicUsize::new(0),
             pool_size: AtomicU32::new(workers.min),
-            looking: AtomicBool::new(false),
+            spinning: AtomicBool::new(false),
         })
     }
 
-    /// Its name, as the administrator says it.
+    /// Its name in the administration interface.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it allows.
+    /// Limits of the server.
     #[must_use]
     pub fn limits(&self) -> ServerLimits {
         self.inner().limits
     }
 
-    /// What it allows a connection that comes now.
+    /// Limits of new connections.
     #[must_use]
     pub fn connection_limits(&self) -> ConnectionLimits {
         self.inner().connection_limits
     }
 
-    /// Changes what it allows; clients that are there stay.
+    /// Changes the limits; existing clients stay connected.
     pub fn set_limits(&self, limits: ServerLimits) {
         self.inner().limits = limits;
         self.changed.notify_waiters();
     }
 
-    /// Its workers, as they were set.
+    /// The configured workers.
     #[must_use]
     pub fn workers(&self) -> Workers {
         self.inner().workers
     }
 
-    /// Sets its workers; the pool grows to the new minimum or shrinks to the new maximum at once.
+    /// Sets the workers; the pool grows to the new minimum or shrinks to the new maximum at once.
     pub fn set_workers(&self, workers: Workers) {
         let mut inner = self.inner();
         inner.workers = workers;
@@ -124,7 +124,7 @@ impl Server {
         (size, size.saturating_sub(running))
     }
 
-    /// The clients, in the order they came. A client whose connection is being closed is not among them.
+    /// The clients, in the order in which they connected, without those whose connection is being closed.
     #[must_use]
     pub fn clients(&self) -> Vec<Arc<Client>> {
         self.inner().open().cloned().collect()
@@ -136,7 +136,7 @@ impl Server {
         self.inner().clients.get(&id).filter(|client| !client.is_closing()).cloned()
     }
 
-    /// The number of clients, and of those among them that are not authenticated.
+    /// The number of clients, and how many of them are not authenticated.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let inner = self.inner();
@@ -144,27 +144,27 @@ impl Server {
         (inner.open().count(), anonymous)
     }
 
-    /// Since when there is no client; `None` while there is one.
+    /// Since when there has been no client; `None` while there is one.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let inner = self.inner();
         inner.clients.is_empty().then_some(inner.idle_since)
     }
 
-    /// Calls that are being worked on.
+    /// Number of running calls.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Whether a connection may look: one at a time, for what it costs is worth it only while there is
-    /// nothing else to do.
-    pub(super) fn may_look(&self) -> bool {
-        !self.looking.swap(true, Ordering::Relaxed)
+    /// Whether a connection may poll for its next call. One at a time: polling costs processor time and
+    /// pays off only while nothing else runs.
+    pub(super) fn start_spinning(&self) -> bool {
+        !self.spinning.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn looked(&self) {
-        self.looking.store(false, Ordering::Relaxed);
+    pub(super) fn stop_spinning(&self) {
+        self.spinning.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn call_started(&self) {
@@ -181,7 +181,7 @@ impl Server {
         self.changed.notify_waiters();
     }
 
-    /// Waits until no call runs any more.
+    /// Waits until no call runs.
     pub async fn idle(&self) {
         loop {
             let changed = self.changed.notified();
@@ -194,41 +194,41 @@ impl Server {
         }
     }
 
-    /// Waits until another client may come.
-    pub async fn room(&self) {
+    /// Waits until the limits allow another client.
+    pub async fn wait_capacity(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.inner().has_room() {
+            if self.inner().has_capacity() {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Counts a connection that has been accepted until it is a client or gone.
+    /// Counts an accepted connection against the limits until it becomes a client or ends.
     #[must_use]
     pub(super) fn arrive(self: &Arc<Self>) -> Arriving {
         self.inner().arriving += 1;
         Arriving(Arc::clone(self))
     }
 
-    /// A client has come. It leaves with [`Server::remove`].
-    pub fn add(self: &Arc<Self>, peer: Peer, entrance: Entrance) -> Arc<Client> {
-        // the new client asks for limits, so the lock must not be held
+    /// Adds a client; [`Server::remove`] removes it.
+    pub fn add(self: &Arc<Self>, peer: Peer, admission: Admission) -> Arc<Client> {
+        // `Client::new` reads the limits, so the lock must not be held
         let id = {
             let mut inner = self.inner();
             let id = inner.next;
             inner.next += 1;
             id
         };
-        let client = Arc::new(Client::new(self, id, peer, entrance));
+        let client = Arc::new(Client::new(self, id, peer, admission));
         self.inner().clients.insert(id, Arc::clone(&client));
         client
     }
 
-    /// A client has gone.
+    /// Removes a client.
     pub fn remove(&self, id: u64) {
         let mut inner = self.inner();
         inner.clients.remove(&id);
@@ -241,7 +241,7 @@ impl Server {
         self.changed.notify_waiters();
     }
 
-    /// Ends all connections.
+    /// Closes all connections.
     pub fn close_all(&self) {
         for client in self.clients() {
             client.close();
@@ -262,7 +262,7 @@ impl Inner {
         self.clients.values().filter(|client| !client.is_authenticated()).count()
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         let ServerLimits { clients, anonymous } = self.limits;
         self.clients.len() + self.arriving < clients
             && (anonymous == 0 || self.anonymous() + self.arriving < anonymous)

@@ -10,7 +10,7 @@ use crate::frame::{self, Header, Kind, Packet, STATUS_OK};
 use crate::identity::Peer;
 use crate::keepalive;
 use crate::limits::{ConnectionLimits, ServerLimits, Workers};
-use crate::server::client::Entrance;
+use crate::server::client::Admission;
 use crate::server::connection::{self, End};
 use crate::server::{Client, Server, Service, Step, Then};
 
@@ -56,10 +56,10 @@ struct Bench {
     served: JoinHandle<End>,
 }
 
-fn bench(limits: ConnectionLimits, known: bool) -> Bench {
+fn bench(limits: ConnectionLimits, authenticated: bool) -> Bench {
     let server = Server::new("t", ServerLimits::default(), limits, Workers::default());
     let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-    let client = server.add(peer, Entrance { read_only: false, known });
+    let client = server.add(peer, Admission { read_only: false, authenticated });
     let (near, far) = tokio::io::duplex(1 << 20);
     let gate = Arc::new(Gate {
         open: Arc::new(Semaphore::new(0)),
@@ -193,15 +193,18 @@ async fn further_clients_wait_at_the_client_limit() {
     let server = Server::new("t", limits, ConnectionLimits::default(), Workers::default());
     let peer = || Peer::Tcp(([127, 0, 0, 1], 1).into());
     let wait = Duration::from_millis(20);
-    let unknown = server.add(peer(), Entrance { read_only: false, known: false });
-    assert!(tokio::time::timeout(wait, server.room()).await.is_err(), "one is unknown");
+    let unknown = server.add(peer(), Admission { read_only: false, authenticated: false });
+    assert!(tokio::time::timeout(wait, server.wait_capacity()).await.is_err(), "one is unknown");
     unknown.authenticate();
-    server.room().await;
-    let second = server.add(peer(), Entrance { read_only: false, known: true });
-    assert!(tokio::time::timeout(wait, server.room()).await.is_err(), "two are there");
+    server.wait_capacity().await;
+    let second = server.add(peer(), Admission { read_only: false, authenticated: true });
+    assert!(tokio::time::timeout(wait, server.wait_capacity()).await.is_err(), "two are there");
     server.remove(second.id);
-    server.room().await;
+    server.wait_capacity().await;
     assert_eq!(server.counts(), (1, 0));
     server.set_limits(ServerLimits { clients: 1, anonymous: 0 });
-    assert!(tokio::time::timeout(wait, server.room()).await.is_err(), "the limit is lower");
+    assert!(
+        tokio::time::timeout(wait, server.wait_capacity()).await.is_err(),
+        "the limit is lower"
+    );
 }

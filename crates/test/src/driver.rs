@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use oxivirt::report::{HealthPart, NetworkHealth, NetworkPlan, PartKind, PlanStep};
 use oxivirt::{
     Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, Error,
     ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
     MetadataType, NetworkDriver, NetworkEvent, NetworkEventCallback, NetworkEventId,
-    NetworkIdentity, NetworkRef, NodeInfo, Result, Update, UpdateFlags, Uuid, Version, XmlFlags,
+    NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result, Update, UpdateFlags, Uuid, Version,
+    XmlFlags,
 };
 use oxivirt_conf::Metadata;
 use oxivirt_conf::network::update::{Change, Request, update};
@@ -97,6 +99,41 @@ fn affected(network: &Network, flags: UpdateFlags) -> Result<UpdateFlags> {
         return Err(invalid("cannot change persistent config of a transient network"));
     }
     Ok(flags)
+}
+
+/// Refuses all flags in the name of `function`.
+fn no_flags(flags: u32, function: &str) -> Result<()> {
+    match flags {
+        0 => Ok(()),
+        bits => Err(Error::unsupported_flags(ErrorDomain::TEST, bits, function)),
+    }
+}
+
+/// What `verb` does to a network: an operation of this driver changes only the network's own state.
+///
+/// # Errors
+/// The error with which the operation would be refused.
+fn plan(network: &Network, verb: PlanVerb) -> Result<Vec<PlanStep>> {
+    let name = &network.def.name;
+    let step = |text| PlanStep { kind: PartKind::State, text, lines: Vec::new() };
+    match verb {
+        PlanVerb::Start if network.is_active() => Err(already_running(name)),
+        PlanVerb::Start => Ok(vec![step(format!("mark network {name} active"))]),
+        // stopping an inactive network succeeds and changes nothing
+        PlanVerb::Destroy if !network.is_active() => Ok(Vec::new()),
+        PlanVerb::Destroy => Ok(vec![match network.lifetime {
+            Lifetime::Persistent => step(format!("mark network {name} inactive")),
+            Lifetime::Transient => step(format!("remove transient network {name}")),
+        }]),
+        PlanVerb::Unknown(number) => {
+            let detail = format!("unknown operation {number}");
+            Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::TEST, detail))
+        }
+    }
+}
+
+fn already_running(name: &str) -> Error {
+    invalid(format!("Network '{name}' is already running"))
 }
 
 /// The definitions that `flags` choose.
@@ -278,7 +315,7 @@ impl NetworkDriver for TestDriver {
     async fn network_create(&self, network: &NetworkRef) -> Result<()> {
         self.with(network, |found| {
             if found.is_active() {
-                return Err(invalid(format!("Network '{}' is already running", found.def.name)));
+                return Err(already_running(&found.def.name));
             }
             found.activity = Activity::Active;
             Ok(())
@@ -438,6 +475,33 @@ impl NetworkDriver for TestDriver {
         Ok(())
     }
 
+    async fn network_health(&self, network: &NetworkRef, flags: u32) -> Result<NetworkHealth> {
+        no_flags(flags, "testNetworkHealth")?;
+        self.with(network, |found| {
+            let NetworkRef { name, uuid } = found.reference();
+            let active = found.is_active();
+            // state in memory cannot get lost
+            let state = HealthPart { part: PartKind::State, missing: Vec::new() };
+            let parts = active.then_some(state).into_iter().collect();
+            Ok(NetworkHealth { name, uuid, active, parts, ..NetworkHealth::default() })
+        })
+    }
+
+    async fn network_plan(
+        &self,
+        network: &NetworkRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<NetworkPlan> {
+        no_flags(flags, "testNetworkPlan")?;
+        // another definition is checked, but changes no step
+        xml.map(|xml| Self::parse(xml, false)).transpose()?;
+        self.with(network, |found| {
+            Ok(NetworkPlan { network: found.def.name.clone(), steps: plan(found, verb)? })
+        })
+    }
+
     async fn network_event_register(
         &self,
         network: Option<&NetworkRef>,
@@ -516,6 +580,57 @@ mod tests {
         assert!(!driver.network_is_persistent(&net).await.unwrap());
         driver.network_destroy(&net).await.unwrap();
         assert!(driver.list_all_networks(ListFlags::NONE).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn health_is_that_of_the_state_in_memory() {
+        let driver = driver();
+        let net = driver.network_lookup_by_name("default").await.unwrap();
+        let health = driver.network_health(&net, 0).await.unwrap();
+        assert!(health.active && health.is_healthy(), "{health:?}");
+        assert_eq!((health.name.as_str(), health.uuid), ("default", net.uuid));
+        let kinds: Vec<_> = health.parts.iter().map(|part| part.part.word()).collect();
+        assert_eq!(kinds, ["state"]);
+        driver.network_destroy(&net).await.unwrap();
+        let health = driver.network_health(&net, 0).await.unwrap();
+        assert!(!health.active && health.parts.is_empty(), "{health:?}");
+        check_error(
+            driver.network_health(&net, 4).await,
+            8,
+            "unsupported flags (0x4) in function testNetworkHealth",
+        );
+    }
+
+    #[tokio::test]
+    async fn a_plan_has_the_steps_and_the_refusals_of_the_operation() {
+        let driver = driver();
+        let net = driver.network_lookup_by_name("default").await.unwrap();
+        let plan = async |net: &NetworkRef, verb| {
+            let plan = driver.network_plan(net, verb, None, 0).await?;
+            let texts = plan.steps.into_iter().map(|step| step.text);
+            Ok::<_, Error>(texts.collect::<Vec<_>>().join("\n"))
+        };
+        let running = "Requested operation is not valid: Network 'default' is already running";
+        check_error(plan(&net, PlanVerb::Start).await, 55, running);
+        check_error(driver.network_create(&net).await, 55, running);
+        assert_eq!(plan(&net, PlanVerb::Destroy).await.unwrap(), "mark network default inactive");
+        assert!(driver.network_is_active(&net).await.unwrap(), "a plan changes nothing");
+
+        driver.network_destroy(&net).await.unwrap();
+        assert_eq!(plan(&net, PlanVerb::Start).await.unwrap(), "mark network default active");
+        assert_eq!(plan(&net, PlanVerb::Destroy).await.unwrap(), "");
+
+        let xml = "<network><name>t</name></network>";
+        let transient = driver.network_create_xml(xml, CreateFlags::NONE).await.unwrap();
+        let steps = plan(&transient, PlanVerb::Destroy).await.unwrap();
+        assert_eq!(steps, "remove transient network t");
+
+        let unknown = plan(&net, PlanVerb::from_number(9)).await;
+        check_error(unknown, 8, "invalid argument: unknown operation 9");
+        let broken = driver.network_plan(&net, PlanVerb::Start, Some("<network/>"), 0).await;
+        assert_eq!(broken.unwrap_err().code(), ErrorCode::NO_NAME);
+        let flags = driver.network_plan(&net, PlanVerb::Start, None, 1).await;
+        check_error(flags, 8, "unsupported flags (0x1) in function testNetworkPlan");
     }
 
     #[tokio::test]

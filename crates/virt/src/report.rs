@@ -35,6 +35,8 @@ pub enum PartKind {
     Queue,
     /// systemd-resolved.
     Resolver,
+    /// State that the driver keeps in memory: all that a network of the `test` driver has.
+    State,
     /// A kind that this version does not know.
     #[serde(untagged)]
     Other(String),
@@ -55,6 +57,7 @@ impl PartKind {
             Self::Route => "route",
             Self::Queue => "queue",
             Self::Resolver => "resolver",
+            Self::State => "state",
             Self::Other(word) => word,
         }
     }
@@ -73,6 +76,7 @@ impl PartKind {
             "route" => Self::Route,
             "queue" => Self::Queue,
             "resolver" => Self::Resolver,
+            "state" => Self::State,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -169,7 +173,7 @@ mod tests {
     fn kinds_and_words_agree() {
         for word in [
             "link", "address", "setting", "rules", "zone", "file", "process", "route", "queue",
-            "resolver", "tunnel",
+            "resolver", "state", "tunnel",
         ] {
             let kind = PartKind::from_word(word);
             assert_eq!(kind.word(), word);

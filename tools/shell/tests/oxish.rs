@@ -145,6 +145,12 @@ fn wrong_values_list_the_valid_ones() {
         "did you mean 'add'? Valid values: add, modify, delete, add-last, add-first",
     );
     check_hint(
+        &with("net-update default add dns-hots x"),
+        "unrecognized section name 'dns-hots'",
+        "did you mean 'dns-host'? Valid values: bridge, domain, ip, ip-dhcp-host, ip-dhcp-range, \
+         forward, forward-interface, forward-pf, portgroup, dns-host, dns-txt, dns-srv",
+    );
+    check_hint(
         &with("net-event --event life"),
         "unknown event type life",
         "did you mean 'lifecycle'? Valid values: lifecycle, metadata-change",
@@ -197,6 +203,24 @@ fn completions_escape_blanks() {
         let (stdout, ..) = run(&["-q", "-c", "test:///default", &commands]);
         assert_eq!(stdout, expect, "{complete}");
     }
+}
+
+#[test]
+fn the_in_memory_driver_answers_plans_and_health_reports() {
+    check(
+        "net-destroy default --dry-run; net-status default",
+        "  1. mark network default inactive\n1 step, not done\n\n\
+         Name:           default\nActive:         yes\nState:          ok\n\n",
+        "",
+        0,
+    );
+    let refused = "error: Failed to start network default\n\
+        error: Requested operation is not valid: Network 'default' is already running\n";
+    check("net-start default --dry-run", "\n", refused, 1);
+    let (json, ..) =
+        run(&["-q", "-c", "test:///default", "net-destroy default --dry-run --format json"]);
+    let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["steps"][0]["kind"], "state", "{plan}");
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn label(part: &PartKind) -> String {
         PartKind::Process => tr!("DHCP and DNS:"),
         PartKind::File => tr!("Files:"),
         PartKind::Resolver => tr!("Resolver:"),
+        PartKind::State => tr!("State:"),
         other => format!("{other}:"),
     }
 }

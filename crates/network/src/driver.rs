@@ -215,7 +215,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
-        flags.check(ListFlags::ALL, ErrorDomain::NETWORK, "networkConnectListAllNetworks")?;
+        flags.check(ListFlags::all(), ErrorDomain::NETWORK, "networkConnectListAllNetworks")?;
         let views = self.shared.networks.all().into_iter().map(|entry| entry.view());
         Ok(views.filter(|view| flags.matches(view.state())).map(|view| view.reference()).collect())
     }
@@ -235,14 +235,14 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
-        flags.check(DefineFlags::ALL, ErrorDomain::NETWORK, "networkDefineXMLFlags")?;
+        flags.check(DefineFlags::all(), ErrorDomain::NETWORK, "networkDefineXMLFlags")?;
         let def = read(xml, flags.contains(DefineFlags::VALIDATE))?;
         let shared = Arc::clone(&self.shared);
         self.detached(async move { shared.define(def).await }).await
     }
 
     async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
-        flags.check(CreateFlags::ALL, ErrorDomain::NETWORK, "networkCreateXMLFlags")?;
+        flags.check(CreateFlags::all(), ErrorDomain::NETWORK, "networkCreateXMLFlags")?;
         let def = read(xml, flags.contains(CreateFlags::VALIDATE))?;
         let shared = Arc::clone(&self.shared);
         self.detached(async move { shared.create_xml(def).await }).await
@@ -270,7 +270,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     async fn network_xml_desc(&self, network: &NetworkRef, flags: XmlFlags) -> Result<String> {
-        flags.check(XmlFlags::ALL, ErrorDomain::NETWORK, "networkGetXMLDesc")?;
+        flags.check(XmlFlags::all(), ErrorDomain::NETWORK, "networkGetXMLDesc")?;
         let view = self.shared.entry(network)?.view();
         Ok(if flags.contains(XmlFlags::INACTIVE) {
             view.persistent_def().format(Form::Inactive)
@@ -393,7 +393,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
         xml: &str,
         flags: PortCreateFlags,
     ) -> Result<PortRef> {
-        flags.check(PortCreateFlags::ALL, ErrorDomain::NETWORK, "networkPortCreateXML")?;
+        flags.check(PortCreateFlags::all(), ErrorDomain::NETWORK, "networkPortCreateXML")?;
         let def = match flags.contains(PortCreateFlags::VALIDATE) {
             true => NetworkPortDef::parse_validated(xml),
             false => NetworkPortDef::parse(xml),

@@ -54,7 +54,7 @@ impl<H: Host> Shared<H> {
     }
 
     pub(crate) async fn set_metadata(&self, entry: &Entry, change: &MetadataChange) -> Result<()> {
-        change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkSetMetadata")?;
+        change.flags.check(UpdateFlags::all(), ErrorDomain::NETWORK, "networkSetMetadata")?;
         let operation = entry.lock().await;
         let old = entry.view();
         self.entry(&old.reference())?;

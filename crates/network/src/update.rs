@@ -21,7 +21,7 @@ use crate::store;
 
 impl<H: Host> Shared<H> {
     pub(crate) async fn update(&self, entry: &Entry, change: &Update) -> Result<()> {
-        change.flags.check(UpdateFlags::ALL, ErrorDomain::NETWORK, "networkUpdate")?;
+        change.flags.check(UpdateFlags::all(), ErrorDomain::NETWORK, "networkUpdate")?;
         let _operation = entry.lock().await;
         let view = entry.view();
         self.entry(&view.reference())?;

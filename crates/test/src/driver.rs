@@ -240,7 +240,7 @@ impl NetworkDriver for TestDriver {
     }
 
     async fn list_all_networks(&self, flags: ListFlags) -> Result<Vec<NetworkRef>> {
-        flags.check(ListFlags::ALL, ErrorDomain::TEST, "testConnectListAllNetworks")?;
+        flags.check(ListFlags::all(), ErrorDomain::TEST, "testConnectListAllNetworks")?;
         let networks = self.state.lock();
         let matching = networks.values().filter(|network| flags.matches(network.state()));
         Ok(matching.map(Network::reference).collect())
@@ -263,7 +263,7 @@ impl NetworkDriver for TestDriver {
     }
 
     async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<NetworkRef> {
-        flags.check(DefineFlags::ALL, ErrorDomain::TEST, "testNetworkDefineXMLFlags")?;
+        flags.check(DefineFlags::all(), ErrorDomain::TEST, "testNetworkDefineXMLFlags")?;
         let def = Self::parse(xml, flags.contains(DefineFlags::VALIDATE))?;
         let (uuid, name) = (def.uuid.unwrap_or_default(), def.name.clone());
         {
@@ -289,7 +289,7 @@ impl NetworkDriver for TestDriver {
     }
 
     async fn network_create_xml(&self, xml: &str, flags: CreateFlags) -> Result<NetworkRef> {
-        flags.check(CreateFlags::ALL, ErrorDomain::TEST, "testNetworkCreateXMLFlags")?;
+        flags.check(CreateFlags::all(), ErrorDomain::TEST, "testNetworkCreateXMLFlags")?;
         let def = Self::parse(xml, flags.contains(CreateFlags::VALIDATE))?;
         let (uuid, name) = (def.uuid.unwrap_or_default(), def.name.clone());
         {
@@ -349,7 +349,7 @@ impl NetworkDriver for TestDriver {
     }
 
     async fn network_update(&self, network: &NetworkRef, change: &Update) -> Result<()> {
-        change.flags.check(UpdateFlags::ALL, ErrorDomain::TEST, "testNetworkUpdate")?;
+        change.flags.check(UpdateFlags::all(), ErrorDomain::TEST, "testNetworkUpdate")?;
         self.with(network, |found| {
             let flags = affected(found, change.flags)?;
             let request = Request {

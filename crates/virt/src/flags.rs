@@ -1,76 +1,40 @@
-//! Flag words and numbered choices of the calls, with libvirt's numbers.
+//! Flags and numbered choices of the calls about networks, with libvirt's numbers.
 //!
-//! A flag word is a set of bits which may hold bits nobody knows: a driver says which it
-//! understands by [`ListFlags::check`] and its like, so that a caller newer than the driver gets
-//! error 8 instead of something it did not ask for. A numbered choice keeps an unknown number in
-//! its `Unknown` variant for the same reason.
+//! A flag word keeps bits that have no name here (`from_bits_retain`), and a driver names the flags that it
+//! understands ([`ListFlags::check`]): a caller that is newer than the driver gets
+//! [`ErrorCode::INVALID_ARG`](crate::ErrorCode::INVALID_ARG) instead of a call without its flag. A numbered
+//! choice keeps an unknown number in its `Unknown` variant for the same reason.
+
+use bitflags::bitflags;
 
 use crate::{Error, ErrorDomain, Result};
-use std::ops::{BitOr, BitOrAssign};
 
 macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$bit_doc:meta])* $bit:ident = $value:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-        pub struct $name(u32);
+    ($($(#[$($doc:tt)*])* $name:ident { $($(#[$($bit_doc:tt)*])* $bit:ident = $value:literal,)* })*) => {$(
+        bitflags! {
+            $(#[$($doc)*])*
+            #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+            pub struct $name: u32 {
+                $($(#[$($bit_doc)*])* const $bit = $value;)*
+            }
+        }
 
         impl $name {
             /// No flag.
-            pub const NONE: Self = Self(0);
-            $($(#[$bit_doc])* pub const $bit: Self = Self($value);)*
-            /// Every flag with a meaning.
-            pub const ALL: Self = Self(0 $(| $value)*);
-
-            /// The flags with these bits, known or not.
-            #[must_use]
-            pub const fn from_bits(bits: u32) -> Self {
-                Self(bits)
-            }
-
-            /// The bits.
-            #[must_use]
-            pub const fn bits(self) -> u32 {
-                self.0
-            }
-
-            /// Whether all of `other` is set.
-            #[must_use]
-            pub const fn contains(self, other: Self) -> bool {
-                self.0 & other.0 == other.0
-            }
-
-            /// Whether any of `other` is set.
-            #[must_use]
-            pub const fn intersects(self, other: Self) -> bool {
-                self.0 & other.0 != 0
-            }
+            pub const NONE: Self = Self::empty();
 
             /// Refuses bits outside `supported` in the name of `function`, the driver's own
             /// function name as libvirt prints it.
             ///
             /// # Errors
-            /// Number 8 if there are any.
+            /// [`ErrorCode::INVALID_ARG`](crate::ErrorCode::INVALID_ARG) if there are any.
             ///
             /// libvirt: `virCheckFlags`
             pub fn check(self, supported: Self, domain: ErrorDomain, function: &str) -> Result<()> {
-                match self.0 & !supported.0 {
+                match self.bits() & !supported.bits() {
                     0 => Ok(()),
                     unknown => Err(Error::unsupported_flags(domain, unknown, function)),
                 }
-            }
-        }
-
-        impl BitOr for $name {
-            type Output = Self;
-
-            fn bitor(self, other: Self) -> Self {
-                Self(self.0 | other.0)
-            }
-        }
-
-        impl BitOrAssign for $name {
-            fn bitor_assign(&mut self, other: Self) {
-                self.0 |= other.0;
             }
         }
     )*};
@@ -88,7 +52,7 @@ flags! {
         ACTIVE = 2,
         /// Networks with a stored definition.
         PERSISTENT = 4,
-        /// Networks that are forgotten when they stop.
+        /// Networks without a stored definition; they cease to exist when they stop.
         TRANSIENT = 8,
         /// Networks started with the host.
         AUTOSTART = 16,
@@ -120,8 +84,8 @@ flags! {
         VALIDATE = 1,
     }
 
-    /// What an update or a metadata call touches. Without a flag: the live network if it runs,
-    /// else the stored definition.
+    /// Scope of an update or a metadata call. Without a flag: the live network if it runs, else the
+    /// stored definition.
     ///
     /// libvirt: `virNetworkUpdateFlags`
     UpdateFlags {
@@ -135,7 +99,7 @@ flags! {
     ///
     /// libvirt: `virNetworkPortCreateFlags`
     PortCreateFlags {
-        /// The port exists in the world already and is only told to the driver.
+        /// The port is in use by a running guest: the driver records it and changes nothing on the host.
         RECLAIM = 1,
         /// Check the document against the schema first.
         VALIDATE = 2,
@@ -166,12 +130,12 @@ pub enum Activity {
     Inactive,
 }
 
-/// How long a network is remembered.
+/// Whether a network outlives its next stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lifetime {
-    /// Until it is undefined.
+    /// It has a stored definition.
     Persistent,
-    /// Until it stops.
+    /// It ceases to exist when it stops.
     Transient,
 }
 
@@ -189,7 +153,7 @@ pub enum Autostart {
 pub struct NetworkState {
     /// Whether it runs.
     pub activity: Activity,
-    /// How long it is remembered.
+    /// Whether it outlives its next stop.
     pub lifetime: Lifetime,
     /// Whether it starts with the host.
     pub autostart: Autostart,
@@ -333,13 +297,13 @@ numbered! {
         Lifecycle = 0, "lifecycle";
         /// Title, description or custom metadata changed.
         MetadataChange = 1, "metadata-change";
-        /// A part of a definition changed. Ours: libvirt has no such event.
+        /// A part of a definition changed. Ours; libvirt has no such event.
         Updated = 1000, "updated";
-        /// Something lost was repaired. Ours.
+        /// The driver repaired something that was missing on the host. Ours.
         Healed = 1001, "healed";
         /// A guest's address changed. Ours.
         Lease = 1002, "lease";
-        /// Something keeps a network from working as one would think. Ours.
+        /// The driver found a condition that limits a network, such as a foreign firewall rule. Ours.
         Warning = 1003, "warning";
     }
 
@@ -380,7 +344,7 @@ mod tests {
     fn check(flags: u32, state: (Activity, Lifetime, Autostart), expect: bool) {
         let (activity, lifetime, autostart) = state;
         let state = NetworkState { activity, lifetime, autostart };
-        assert_eq!(ListFlags::from_bits(flags).matches(state), expect, "{flags} {state:?}");
+        assert_eq!(ListFlags::from_bits_retain(flags).matches(state), expect, "{flags} {state:?}");
     }
 
     #[test]
@@ -412,18 +376,18 @@ mod tests {
 
     #[test]
     fn unknown_bits_are_kept_and_refused() {
-        let flags = ListFlags::from_bits(0x42);
+        let flags = ListFlags::from_bits_retain(0x42);
         assert_eq!(flags.bits(), 0x42);
         let error = flags
-            .check(ListFlags::ALL, ErrorDomain::NETWORK, "networkConnectListAllNetworks")
+            .check(ListFlags::all(), ErrorDomain::NETWORK, "networkConnectListAllNetworks")
             .unwrap_err();
         assert_eq!(
             error.message(),
             "unsupported flags (0x40) in function networkConnectListAllNetworks"
         );
         assert_eq!(error.code().0, 8);
-        ListFlags::ALL.check(ListFlags::ALL, ErrorDomain::NETWORK, "f").unwrap();
-        assert_eq!(ListFlags::ALL.bits(), 63);
+        ListFlags::all().check(ListFlags::all(), ErrorDomain::NETWORK, "f").unwrap();
+        assert_eq!(ListFlags::all().bits(), 63);
     }
 
     #[test]

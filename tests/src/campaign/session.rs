@@ -167,7 +167,7 @@ async fn network_call(network: &Network, verb: &str, argument: &str) -> Result<S
         "update" => network.update(&update(argument)?).await?,
         "xml" => {
             let flags = if argument.is_empty() { 0 } else { number(argument)? };
-            return network.xml_desc(XmlFlags::from_bits(flags)).await;
+            return network.xml_desc(XmlFlags::from_bits_retain(flags)).await;
         }
         "active" => return Ok(network.is_active().await?.to_string()),
         "leases" => {
@@ -184,7 +184,7 @@ async fn port_call(network: &Network, verb: &str, argument: &str) -> Result<Stri
     let (first, rest) = argument.split_once(' ').unwrap_or((argument, ""));
     match verb {
         "create" => {
-            let flags = PortCreateFlags::from_bits(number(first)?);
+            let flags = PortCreateFlags::from_bits_retain(number(first)?);
             return Ok(network.port_create_xml(rest, flags).await?.uuid().to_string());
         }
         "list" => {
@@ -228,7 +228,7 @@ fn update(argument: &str) -> Result<Update> {
         command: UpdateCommand::from_number(number(word())?),
         section: UpdateSection::from_number(number(word())?),
         parent_index: number(word())?,
-        flags: UpdateFlags::from_bits(number(word())?),
+        flags: UpdateFlags::from_bits_retain(number(word())?),
         xml: word().to_owned(),
     })
 }

@@ -110,8 +110,9 @@ fn values(shell: &mut Shell, completer: Completer, partial: Option<&Partial>) ->
         Completer::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
         Completer::Command => command_names(shell),
         Completer::Network(flags) => {
-            let mut names =
-                list(shell, ListFlags::from_bits(flags), |network| network.name().to_owned());
+            let mut names = list(shell, ListFlags::from_bits_retain(flags), |network| {
+                network.name().to_owned()
+            });
             names.sort();
             names
         }

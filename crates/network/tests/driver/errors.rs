@@ -69,7 +69,7 @@ async fn definitions() {
     let invalid = DefineFlags::VALIDATE;
     let error = driver.network_define_xml("<network><nam/></network>", invalid).await.unwrap_err();
     assert_eq!(error.code().0, 92);
-    let unknown = DefineFlags::from_bits(8);
+    let unknown = DefineFlags::from_bits_retain(8);
     let error = driver.network_define_xml(XML, unknown).await.unwrap_err();
     check(&error, 8, 19, "unsupported flags (0x8) in function networkDefineXMLFlags");
     let not_virtual = "<network><name>x</name><forward mode='hostdev'>\
@@ -136,7 +136,7 @@ async fn questions() {
     let bench = Bench::new();
     let driver = bench.open().await;
     let net = define(&driver).await;
-    let error = driver.list_all_networks(ListFlags::from_bits(1 << 20)).await.unwrap_err();
+    let error = driver.list_all_networks(ListFlags::from_bits_retain(1 << 20)).await.unwrap_err();
     check(&error, 8, 19, "unsupported flags (0x100000) in function networkConnectListAllNetworks");
     let error = driver.network_dhcp_leases(&net, Some("no mac"), 0).await.unwrap_err();
     assert_eq!(error.code().0, 44);
@@ -148,7 +148,7 @@ async fn questions() {
     let direct = driver.network_define_xml(direct, DefineFlags::NONE).await.unwrap();
     let error = driver.network_bridge_name(&direct).await.unwrap_err();
     check(&error, 1, 19, "internal error: network 'd' does not have a bridge name.");
-    let error = driver.network_xml_desc(&net, XmlFlags::from_bits(4)).await.unwrap_err();
+    let error = driver.network_xml_desc(&net, XmlFlags::from_bits_retain(4)).await.unwrap_err();
     assert_eq!(error.code().0, 8);
     let kind = MetadataType::Title;
     let error = driver.network_metadata(&net, kind, None, UpdateFlags::NONE).await.unwrap_err();

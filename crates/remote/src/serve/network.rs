@@ -112,7 +112,7 @@ impl NetworkCalls for Calls {
         let net = NetworkRef::from(&net);
         Ok(self
             .networks("virNetworkGetXMLDesc")?
-            .network_xml_desc(&net, XmlFlags::from_bits(flags))
+            .network_xml_desc(&net, XmlFlags::from_bits_retain(flags))
             .await?
             .into())
     }
@@ -175,7 +175,7 @@ impl NetworkCalls for Calls {
         need_results: i32,
         flags: u32,
     ) -> Reply<AllNetworks> {
-        let networks = self.visible_networks(ListFlags::from_bits(flags)).await?;
+        let networks = self.visible_networks(ListFlags::from_bits_retain(flags)).await?;
         let (nets, ret) = counted(&networks, need_results, "networks")?;
         Ok(AllNetworks { nets, ret })
     }
@@ -195,7 +195,7 @@ impl NetworkCalls for Calls {
             section: UpdateSection::from_number(section),
             parent_index,
             xml: xml.to_text(),
-            flags: UpdateFlags::from_bits(flags),
+            flags: UpdateFlags::from_bits_retain(flags),
         };
         Ok(self.network(&net)?.update(&update).await?)
     }
@@ -276,7 +276,7 @@ impl NetworkCalls for Calls {
         xml: Text,
         flags: u32,
     ) -> Reply<Port> {
-        let flags = PortCreateFlags::from_bits(flags);
+        let flags = PortCreateFlags::from_bits_retain(flags);
         let port = self.network(&net)?.port_create_xml(&xml.to_text(), flags).await?;
         Ok(port.reference().into())
     }
@@ -326,12 +326,12 @@ impl NetworkCalls for Calls {
     }
 
     async fn network_define_xml_flags(self, _: Context, xml: Text, flags: u32) -> Reply<Network> {
-        let flags = DefineFlags::from_bits(flags);
+        let flags = DefineFlags::from_bits_retain(flags);
         Ok(self.connect()?.network_define_xml(&xml.to_text(), flags).await?.reference().into())
     }
 
     async fn network_create_xml_flags(self, _: Context, xml: Text, flags: u32) -> Reply<Network> {
-        let flags = CreateFlags::from_bits(flags);
+        let flags = CreateFlags::from_bits_retain(flags);
         Ok(self.connect()?.network_create_xml(&xml.to_text(), flags).await?.reference().into())
     }
 
@@ -350,7 +350,7 @@ impl NetworkCalls for Calls {
             metadata: text(metadata.as_ref()),
             key: text(key.as_ref()),
             uri: text(uri.as_ref()),
-            flags: UpdateFlags::from_bits(flags),
+            flags: UpdateFlags::from_bits_retain(flags),
         };
         Ok(self.network(&net)?.set_metadata(&change).await?)
     }
@@ -364,7 +364,7 @@ impl NetworkCalls for Calls {
         flags: u32,
     ) -> Reply<Text> {
         let kind = MetadataType::from_number(kind);
-        let (uri, flags) = (text(uri.as_ref()), UpdateFlags::from_bits(flags));
+        let (uri, flags) = (text(uri.as_ref()), UpdateFlags::from_bits_retain(flags));
         Ok(self.network(&net)?.metadata(kind, uri.as_deref(), flags).await?.into())
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use oxivirt::report::{NetworkPlan, PlanStep};
 use oxivirt::{
     Connection, DriverOpener, Error, ErrorCode, ErrorDomain, OpenOptions, Registry, Result, Uri,
 };
@@ -16,6 +17,7 @@ use crate::apply::linux::LinuxHost;
 use crate::driver::{Driver, HookOptions, Options, StartWithHost};
 use crate::error;
 use crate::layout::Layout;
+use crate::preview::{self, Place, TakeOver};
 use crate::shared::RestoreSettings;
 
 /// Name of the lease helper program.
@@ -67,14 +69,7 @@ impl DriverOpener for Embedded {
     }
 
     async fn open(&self, uri: &Uri, _: &OpenOptions) -> Result<Arc<dyn Connection>> {
-        let fail =
-            |detail: String| Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail);
-        let root =
-            uri.param("root").ok_or_else(|| fail("URI lacks the 'root' parameter".to_owned()))?;
-        let root = Path::new(root);
-        if !root.is_absolute() {
-            return Err(fail(format!("root directory '{}' is not absolute", root.display())));
-        }
+        let root = root(uri)?;
         if let Some(closed) = closed_to_others(root) {
             let closed = closed.display();
             tracing::warn!(%closed, "dnsmasq's user cannot enter directory: changed DHCP and DNS hosts will not be read");
@@ -96,6 +91,29 @@ impl DriverOpener for Embedded {
         );
         Ok(Arc::new(driver.await?))
     }
+
+    async fn plan_open(&self, uri: &Uri) -> Result<Vec<NetworkPlan>> {
+        let place = Place::at(root(uri)?, &self.environment);
+        let found = preview::take_over(&place).await?.into_iter();
+        Ok(found
+            .map(|TakeOver { network, steps }| NetworkPlan {
+                network,
+                steps: steps.into_iter().map(PlanStep::from).collect(),
+            })
+            .collect())
+    }
+}
+
+/// The root directory that a URI names.
+fn root(uri: &Uri) -> Result<&Path> {
+    let fail = |detail: String| Error::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail);
+    let root =
+        uri.param("root").ok_or_else(|| fail("URI lacks the 'root' parameter".to_owned()))?;
+    let root = Path::new(root);
+    if !root.is_absolute() {
+        return Err(fail(format!("root directory '{}' is not absolute", root.display())));
+    }
+    Ok(root)
 }
 
 /// The first directory on the way to `root` that only its owner and group may enter.

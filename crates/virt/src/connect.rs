@@ -11,6 +11,7 @@ mod network;
 
 pub(crate) use network::not_a_uuid;
 
+use crate::report::NetworkPlan;
 use crate::{
     Access, Authenticator, CloseCallback, Connection, Error, ErrorCode, ErrorDomain, OpenOptions,
     Registry, Result, Uri, Version,
@@ -95,6 +96,17 @@ impl Connect {
         refuse_missing_slash(&uri)?;
         let connection = registry.opener(&uri)?.open(&uri, options).await?;
         Ok(Self::new(connection, options.access))
+    }
+
+    /// What opening `uri` would change on the host of its driver, one plan per network that the
+    /// driver would take over. Nothing is opened or changed.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`] if the driver makes no such plans, and those of [`Connect::open`].
+    pub async fn plan_open(uri: &str, registry: &Registry) -> Result<Vec<NetworkPlan>> {
+        let uri: Uri = uri.parse()?;
+        refuse_missing_slash(&uri)?;
+        registry.opener(&uri)?.plan_open(&uri).await
     }
 
     /// Wraps a connection that is open already.

@@ -4,6 +4,7 @@
 //! [`Connect::open`](crate::Connect::open). So a library never pulls in a driver, and a test can
 //! have drivers of its own.
 
+use crate::report::NetworkPlan;
 use crate::{Connection, Error, ErrorCode, ErrorDomain, Result, Uri};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -110,6 +111,17 @@ pub trait DriverOpener: Send + Sync {
     /// # Errors
     /// The driver cannot serve `uri`; the code says why.
     async fn open(&self, uri: &Uri, options: &OpenOptions) -> Result<Arc<dyn Connection>>;
+
+    /// What [`DriverOpener::open`] would change on the driver's host. Nothing is changed.
+    ///
+    /// A driver that takes over running networks when it opens has one plan per such network.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`] if the driver makes no such plans, or the error with which opening
+    /// would fail.
+    async fn plan_open(&self, _uri: &Uri) -> Result<Vec<NetworkPlan>> {
+        Err(Error::unsupported(ErrorDomain::NONE, "oxivirtConnectPlanOpen"))
+    }
 }
 
 /// The drivers of a program, in order of preference.

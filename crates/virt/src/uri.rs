@@ -86,7 +86,8 @@ impl FromStr for Uri {
     type Err = Error;
 
     /// # Errors
-    /// Number 5 for a text without a scheme, number 1 for one that is no URI.
+    /// [`ErrorCode::NO_CONNECT`] for a text without a scheme, [`ErrorCode::INTERNAL_ERROR`] for one that is
+    /// not a URI.
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|problem| match problem {
             Problem::NoScheme => Error::new(
@@ -187,7 +188,7 @@ fn split_query(query: &str) -> std::result::Result<Vec<(String, String)>, Proble
         .collect()
 }
 
-/// RFC 3986 section 2, and anything beyond ASCII, which users do type.
+/// RFC 3986 section 2, and bytes beyond ASCII, which users type.
 fn is_uri_byte(byte: u8) -> bool {
     byte > 0x7f || byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
@@ -196,6 +197,19 @@ fn percent_signs_are_complete(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {
         after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())
     })
+}
+
+/// `text` as the value of a parameter: every byte that has a meaning in URIs is written as `%XX`.
+///
+/// RFC 3986 section 2.1
+#[must_use]
+pub fn encode(text: &str) -> String {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let bytes = text.bytes().map(|byte| match is_unreserved(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    bytes.collect()
 }
 
 /// Resolves percent signs; `None` if the result is not UTF-8 or holds a zero byte.
@@ -265,6 +279,15 @@ mod tests {
         assert_eq!(uri.param("d"), None);
         let names: Vec<&str> = uri.params().iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["root", "b", "c", "root"]);
+    }
+
+    #[test]
+    fn an_encoded_value_is_read_back() {
+        assert_eq!(encode("/srv/a b"), "/srv/a%20b");
+        for value in ["/", "/tmp/x&y;z=1", "100%", "#?+", "schön", ""] {
+            let uri: Uri = format!("network:///embed?root={}&x=1", encode(value)).parse().unwrap();
+            assert_eq!((uri.param("root"), uri.param("x")), (Some(value), Some("1")), "{uri}");
+        }
     }
 
     #[test]

@@ -23,7 +23,6 @@ mod i18n;
 mod interactive;
 mod inventory;
 mod json;
-mod local_host;
 mod log;
 mod man;
 mod options;

@@ -14,7 +14,6 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::grammar::parse::{Command, ParseError};
 use crate::i18n::tr;
-use crate::local_host::LocalHost;
 use crate::log::Level;
 use crate::suggest;
 use crate::ui::Ui;
@@ -38,7 +37,6 @@ pub(crate) struct Shell {
     pub(crate) dialect: Dialect,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
-    pub(crate) local_host: LocalHost,
     runtime: Runtime,
 }
 
@@ -55,8 +53,7 @@ impl Shell {
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
-        let local_host = LocalHost::of_process();
-        Ok(Self { ui, environment, dialect, registry, connection, local_host, runtime })
+        Ok(Self { ui, environment, dialect, registry, connection, runtime })
     }
 
     /// Moves connections to a background thread, so that keepalive pings are answered and events arrive while the

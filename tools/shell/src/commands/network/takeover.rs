@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use oxivirt::report::{NetworkPlan, PartKind};
+use oxivirt::{Connect, uri};
 
 use crate::args::Args;
 use crate::command::{CommandDef, OptionDef};
@@ -33,8 +34,9 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         )));
     }
     let root = args.text("root")?.unwrap_or_else(|| "/".to_owned());
+    let uri = format!("network:///embed?root={}", uri::encode(&root));
     let found = shell
-        .wait(shell.local_host.plan_takeover(root))
+        .wait(Connect::plan_open(&uri, &shell.registry))
         .context(|| tr!("Failed to examine running networks"))?;
     if let Some(format) = format {
         return print_value(shell, format, &found);

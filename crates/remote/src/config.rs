@@ -25,7 +25,8 @@ impl ClientConfig {
     /// Reads a file.
     ///
     /// # Errors
-    /// Number 33 with the place of a mistake; 38 for a file that cannot be read.
+    /// [`ErrorCode::CONF_SYNTAX`] with the position of a mistake, [`ErrorCode::SYSTEM_ERROR`] if the file
+    /// cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let text = match std::fs::read(path) {
@@ -48,10 +49,10 @@ impl ClientConfig {
         Ok(Self { path: name.to_owned(), file })
     }
 
-    /// The URI for users who name none.
+    /// The URI to open if the user gives none (`uri_default`).
     ///
     /// # Errors
-    /// Number 1 if the setting is no text.
+    /// [`ErrorCode::INTERNAL_ERROR`] if the setting is not a string.
     pub fn uri_default(&self) -> Result<Option<String>> {
         match self.file.value("uri_default") {
             None => Ok(None),
@@ -64,10 +65,11 @@ impl ClientConfig {
         }
     }
 
-    /// What `name` stands for; itself if no alias has that name.
+    /// The URI with the alias `name`, or `name` itself if there is no such alias (`uri_aliases`).
     ///
     /// # Errors
-    /// Number 33 for a mistake in any alias before the one that fits.
+    /// [`ErrorCode::CONF_SYNTAX`] for a malformed alias before the one that matches,
+    /// [`ErrorCode::INTERNAL_ERROR`] if the setting is not a list of strings.
     pub fn resolve(&self, name: &str) -> Result<String> {
         let aliases: &[Value] = match self.file.value("uri_aliases") {
             None => &[],

@@ -30,7 +30,7 @@ pub enum Transport {
     },
     /// A port with encryption.
     Tls {
-        /// Host; its certificate has to say so.
+        /// Host name; the certificate must be for it.
         host: String,
         /// Port.
         port: u16,
@@ -103,10 +103,10 @@ fn invalid(detail: String) -> Error {
     Error::new(ErrorCode::INVALID_ARG, ErrorDomain::REMOTE, detail)
 }
 
-/// Where `uri` leads.
+/// The transport and the name that `uri` means.
 ///
 /// # Errors
-/// Number 8 for a transport that is not known or goes with no host.
+/// [`ErrorCode::INVALID_ARG`] for an unknown transport, or one that excludes a host.
 pub fn resolve(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<Target> {
     let word = match (uri.transport(), uri.host()) {
         (Some(word), _) => word.to_ascii_lowercase(),
@@ -180,7 +180,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The socket of this host: of the driver's own daemon if it is there, else of the one for all.
+/// The socket on this host: that of the driver's own daemon if it exists, else that of libvirtd.
 fn socket(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<PathBuf> {
     if let Some(path) = uri.param("socket") {
         return Ok(path.into());
@@ -206,7 +206,7 @@ fn socket(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<PathB
     }
 }
 
-/// A word that a shell takes as it is.
+/// `text` quoted for a shell.
 fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! `test:///default`: networks in memory, for trying things without privileges.
+//! `test:///default`: networks in memory, to try programs without privileges.
 //!
 //! Behaves as libvirt's test driver does, also where that differs from the real one: a start only
 //! sets a flag, no bridge name or MAC address is made up, an active network cannot be undefined. All

@@ -61,7 +61,7 @@ impl State {
     /// The state that `test:///default` begins with.
     pub(crate) fn with_default() -> Self {
         let state = Self::default();
-        // the document is ours and valid; a test says so
+        // the document is a constant; a test checks that it parses
         if let Ok(def) = NetworkDef::parse(DEFAULT_NETWORK) {
             state.insert(Network::new(def, Activity::Active, Lifetime::Persistent));
         }
@@ -71,7 +71,7 @@ impl State {
     /// A state that begins with the networks of a `<node>` document, all of them active.
     ///
     /// # Errors
-    /// Number 38 or 12 for a file that cannot be read, else what is wrong with its content.
+    /// [`ErrorCode::SYSTEM_ERROR`] if a file cannot be read, else the error of its content.
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
         let text = read(path)?;
         let root = xml::parse(&text, Blanks::Drop)

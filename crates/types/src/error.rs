@@ -1,4 +1,4 @@
-//! Error numbers, domains and levels, and the one table of visible prefixes.
+//! Error numbers, domains and levels, and the table of message texts.
 //!
 //! Numbers travel over the wire and scripts compare them, so a number of a newer libvirt is
 //! carried unchanged.
@@ -21,10 +21,10 @@ pub struct ErrorCode(pub i32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorDomain(pub i32);
 
-/// How the message of one error number is put together.
+/// Message texts of one error number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Template {
-    /// Message when nothing more is known.
+    /// Message without a detail.
     pub alone: &'static str,
     /// Text before the detail.
     pub before: &'static str,
@@ -47,7 +47,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Visible frame of messages with this number (`virErrorMsg`).
+            /// Message texts of this number (`virErrorMsg`).
             ///
             /// The message of a number without a constant here is its detail alone.
             #[must_use]

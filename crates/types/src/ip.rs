@@ -225,7 +225,7 @@ pub fn netmask_prefix(netmask: Ipv4Addr) -> Option<u8> {
 
 /// The prefix an address has when neither a prefix nor a netmask is given.
 ///
-/// IPv4: by class (A 8, B 16, C 24, others none); IPv6: 64. The unspecified address has 0.
+/// IPv4: by class (A 8, B 16, C 24, else none); IPv6: 64. The unspecified address has 0.
 ///
 /// libvirt 11.3.0: `virSocketAddrGetIPPrefix`, src/util/virsocketaddr.c
 #[must_use]

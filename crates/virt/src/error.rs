@@ -2,7 +2,7 @@
 //!
 //! An [`Error`] carries what libvirt's `virError` carries: number, domain, level, the message a
 //! person reads, and the pieces the message was made of. Programs compare the number and the
-//! domain, never the message. The visible frames ("Network not found: …") live in one table,
+//! domain, never the message. The message prefixes ("Network not found: …") are in one table,
 //! [`ErrorCode::template`]; code that raises an error gives the detail only.
 
 pub use oxivirt_types::error::{ErrorCode, ErrorDomain, ErrorLevel, Template};
@@ -24,28 +24,28 @@ pub struct Error {
 /// The public fields of an [`Error`], as they travel between processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorParts {
-    /// What kind of thing went wrong.
+    /// Number of the error.
     pub code: ErrorCode,
-    /// Who says so.
+    /// Component that raised it.
     pub domain: ErrorDomain,
-    /// How much it matters.
+    /// Weight.
     pub level: ErrorLevel,
-    /// Complete text for a person.
+    /// Complete message.
     pub message: String,
     /// Format of the message, in C notation with `%1$s` for the detail.
     pub str1: Option<String>,
     /// The detail put into the format.
     pub str2: Option<String>,
-    /// Unused by the network calls.
+    /// Third part of the message; no call sets it.
     pub str3: Option<String>,
-    /// `errno` of a failed system call, −1 without meaning.
+    /// `errno` of a failed system call, else −1.
     pub int1: i32,
-    /// −1 without meaning.
+    /// Always −1, or 0 for refused flags.
     pub int2: i32,
 }
 
 impl Error {
-    /// An error whose message is the frame of `code` around `detail`.
+    /// An error whose message is `detail` with the prefix of `code`.
     ///
     /// libvirt: `virReportErrorHelper`
     #[must_use]
@@ -70,7 +70,7 @@ impl Error {
         })
     }
 
-    /// An error whose message is `message` alone, without the frame of `code`.
+    /// An error whose message is `message` alone, without the prefix of `code`.
     ///
     /// libvirt: `virReportInvalidArg`, `virRaiseErrorFull`
     #[must_use]
@@ -89,7 +89,7 @@ impl Error {
         })
     }
 
-    /// An error about which no more is known than its number.
+    /// An error without a detail.
     #[must_use]
     pub fn bare(code: ErrorCode, domain: ErrorDomain) -> Self {
         let message = code.template().alone.to_owned();
@@ -106,7 +106,7 @@ impl Error {
         })
     }
 
-    /// A failed system call: number 38, message `what: text of errno`.
+    /// A failed system call: [`ErrorCode::SYSTEM_ERROR`] with the message `what: text of errno`.
     ///
     /// libvirt: `virReportSystemErrorFull`
     #[must_use]
@@ -125,15 +125,15 @@ impl Error {
         })
     }
 
-    /// Like [`Error::system`] for an error of the standard library. One which does not come from
-    /// the kernel counts as an input/output error.
+    /// Like [`Error::system`] for an error of the standard library. An error that has no `errno` gets
+    /// `EIO`.
     #[must_use]
     pub fn io(domain: ErrorDomain, error: &io::Error, what: impl fmt::Display) -> Self {
         const EIO: i32 = 5;
         Self::system(domain, error.raw_os_error().unwrap_or(EIO), what)
     }
 
-    /// The driver lacks the API function `api` (`virNetworkCreate`): number 3.
+    /// [`ErrorCode::NO_SUPPORT`]: the driver lacks the API function `api` (`virNetworkCreate`).
     ///
     /// libvirt: `virReportUnsupportedError`
     #[must_use]
@@ -141,7 +141,7 @@ impl Error {
         Self::new(ErrorCode::NO_SUPPORT, domain, api)
     }
 
-    /// Flag bits `bits` mean nothing to `function`: number 8, and a message without the frame.
+    /// [`ErrorCode::INVALID_ARG`] without its prefix: `function` does not support the flags `bits`.
     ///
     /// libvirt: `virCheckFlags`
     #[must_use]
@@ -159,49 +159,49 @@ impl Error {
         })
     }
 
-    /// No such network: number 43.
+    /// [`ErrorCode::NO_NETWORK`] of the network driver.
     #[must_use]
     pub fn no_network(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::NO_NETWORK, ErrorDomain::NETWORK, detail)
     }
 
-    /// The state of the network excludes the operation: number 55.
+    /// [`ErrorCode::OPERATION_INVALID`] of the network driver.
     #[must_use]
     pub fn operation_invalid(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK, detail)
     }
 
-    /// A parameter of a network call has a value it does not take: number 8.
+    /// [`ErrorCode::INVALID_ARG`] of the network driver.
     #[must_use]
     pub fn invalid_argument(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::INVALID_ARG, ErrorDomain::NETWORK, detail)
     }
 
-    /// A failure of the network code without a number of its own: number 1.
+    /// [`ErrorCode::INTERNAL_ERROR`] of the network driver.
     #[must_use]
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, detail)
     }
 
-    /// What kind of thing went wrong.
+    /// Number of the error.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.parts.code
     }
 
-    /// Who says so.
+    /// Component that raised it.
     #[must_use]
     pub fn domain(&self) -> ErrorDomain {
         self.parts.domain
     }
 
-    /// How much it matters.
+    /// Weight.
     #[must_use]
     pub fn level(&self) -> ErrorLevel {
         self.parts.level
     }
 
-    /// Complete text for a person, the same as `Display`. May hold newlines.
+    /// Complete message, the same as `Display`. It may have several lines.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.parts.message
@@ -221,7 +221,7 @@ impl Error {
 }
 
 impl From<ErrorParts> for Error {
-    /// An error as it is: nothing is derived, not even the message.
+    /// An error with exactly these fields; none is derived from another.
     fn from(parts: ErrorParts) -> Self {
         Self { parts: Box::new(parts) }
     }

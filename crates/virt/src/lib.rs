@@ -1,17 +1,16 @@
 //! Virtual networks as a library: connections, networks, ports, leases, events.
 //!
-//! The shape is libvirt's, so that whoever knows one knows the other: [`Connect::open`] gives a
-//! connection, a connection gives [`Network`]s, and every failure is an [`Error`] with libvirt's
-//! number and domain. What is behind a connection is a [`NetworkDriver`]: the networks of this
-//! host, an in-memory world for tests, a daemon elsewhere. A program says which it has by
-//! filling a [`Registry`].
+//! The API follows libvirt's: [`Connect::open`] opens a connection, a connection finds [`Network`]s,
+//! and every failure is an [`Error`] with libvirt's number and domain. A connection is implemented by
+//! a driver ([`Connection`], [`NetworkDriver`]): for the networks of this host, for networks in memory,
+//! or for a daemon. A program chooses its drivers by filling a [`Registry`].
 //!
-//! This crate does not know how any driver works, what travels over a wire, how the XML reads,
-//! or where configuration lies; it starts no thread and reads no environment. It needs no
-//! particular async runtime; a driver may, and says so.
+//! This crate does not know how a driver works, the wire protocol, the content of XML documents, or
+//! the location of configuration; it starts no thread and reads no environment. It needs no
+//! particular async runtime; a driver that needs one documents that.
 //!
-//! Where to start reading: [`driver`] is the contract between the two sides, [`connect`] and
-//! [`network`] are what programs call, [`error`] is the table scripts depend on.
+//! Where to start reading: [`connect`] and [`network`] are what programs call, [`driver`] is what
+//! drivers implement, [`error`] is the table that scripts depend on.
 //!
 //! ```
 //! # use oxivirt::{Connect, ListFlags, OpenOptions, Registry, Result};

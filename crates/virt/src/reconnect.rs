@@ -130,7 +130,7 @@ mod tests {
     /// A daemon whose connections can be cut.
     #[derive(Debug, Default)]
     struct Daemon {
-        /// The driver of each connection, and none if it was cut.
+        /// The driver of each connection; `None` once it was cut.
         connections: StdMutex<Vec<Arc<Line>>>,
         is_down: StdMutex<bool>,
     }

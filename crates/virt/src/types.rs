@@ -1,4 +1,4 @@
-//! What calls are about and what they answer: references, leases, parameters, host facts.
+//! Arguments and results of calls: references, leases, parameters, facts about the host.
 
 use crate::IpAddrType;
 use std::fmt;

@@ -58,7 +58,7 @@ pub(crate) fn page() -> String {
 
 const INTRODUCTION: &str = "\
 oxish manages virtual networks. Its commands, options, output and exit status are those of virsh, so a script for \
-virsh's network commands runs unchanged; called by the name virsh it has no others. Called as oxish it also has \
+virsh's network commands runs unchanged; called by the name virsh it has only those. Called as oxish it also has \
 extensions: the commands in the group Oxivirt, options marked \\(lqoxish\\(rq below, and hints below error messages.
 .PP
 Without a command it is interactive: on a terminal with history, completion by TAB, and ^C to clear the line. A single \

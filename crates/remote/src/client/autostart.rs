@@ -13,19 +13,21 @@ use tokio::net::UnixStream;
 use super::environment::Environment;
 use super::stream::unix;
 
-/// Programs that serve a user's networks, the first that is found.
+/// Programs that serve a user's networks, in order of preference.
 const DAEMONS: [&str; 2] = ["oxivirtd", "virtnetworkd"];
-/// Where they are, if they are nowhere in the search path: users do not have these in theirs.
+/// Searched after `PATH`, which does not have these directories for ordinary users.
 const SYSTEM_DIRS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
-/// It ends by itself when nobody has used it for so long, as libvirt's does.
+/// Seconds without a client after which the daemon exits; libvirt's value.
 const TIMEOUT: &str = "--timeout=120";
-/// How long it may take to serve.
-const PATIENCE: Duration = Duration::from_secs(30);
-const DISTANCE: Duration = Duration::from_millis(10);
+/// How long the daemon may take to create its socket.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between attempts to connect.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Connects to a user's daemon, which is started if there is none.
 ///
-/// Of several that are started at once all but one end again; whoever started them waits for the socket.
+/// If several clients start a daemon at once, all daemons but one exit again, and every client waits for the
+/// socket of that one.
 pub(super) async fn connect(path: &Path, around: &Environment) -> Result<UnixStream> {
     let failed = |error: &io::Error| {
         let what = format!("Failed to connect socket to '{}'", path.display());
@@ -42,20 +44,20 @@ pub(super) async fn connect(path: &Path, around: &Environment) -> Result<UnixStr
     let begun = Instant::now();
     loop {
         match unix(path).await {
-            Err(error) if is_absent(&error) && begun.elapsed() < PATIENCE => {
-                tokio::time::sleep(DISTANCE).await;
+            Err(error) if is_absent(&error) && begun.elapsed() < START_TIMEOUT => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
             other => return other.map_err(|error| failed(&error)),
         }
     }
 }
 
-/// Nobody listens: there is no socket, or one of a daemon that has ended.
+/// Whether no daemon listens: there is no socket, or its daemon has exited.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// The daemon beside this program, in the search path, or where daemons are.
+/// The daemon beside this program, in `PATH` or in [`SYSTEM_DIRS`].
 fn find(around: &Environment) -> Option<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
     let searched = around.text("PATH").unwrap_or_default();
@@ -70,15 +72,15 @@ fn find(around: &Environment) -> Option<PathBuf> {
 }
 
 fn start(program: &Path, around: &Environment) -> io::Result<()> {
-    // It outlives this program, so it is no `util::command`, which kills what it started.
-    #[expect(clippy::disallowed_methods, reason = "a daemon that goes on by itself")]
+    // not by `oxivirt_sys::command`, which kills the process when it is dropped
+    #[expect(clippy::disallowed_methods, reason = "the daemon outlives this program")]
     let mut command = tokio::process::Command::new(program);
     let mut child = command
         .arg(TIMEOUT)
         .env_clear()
         .envs(&around.variables)
         .current_dir("/")
-        // ^C at the terminal is not for it.
+        // an interrupt at the terminal must not reach it
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

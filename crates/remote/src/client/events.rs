@@ -1,6 +1,6 @@
-//! Events of a daemon to those who asked for them here.
+//! Delivery of a daemon's events to the callbacks of this process.
 //!
-//! One registration at the daemon serves all equal ones here, as in libvirt's client.
+//! Equal registrations share one registration at the daemon, as in libvirt's client.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
 use crate::wire::{LifecycleMessage, MetadataMessage, text};
 
-/// Events kept for a registration whose number has not come yet.
+/// Most events that are kept while the answer to their registration is outstanding.
 const EARLY_MAX: usize = 256;
 
 /// What a registration is for.
@@ -28,11 +28,11 @@ pub(super) struct Filter {
 #[derive(Default)]
 struct Inner {
     next: i32,
-    /// Whether the connection has ended, so that nobody is called any more.
+    /// Whether the connection has ended; no callback is called afterwards.
     ended: bool,
     /// By the daemon's number.
     registrations: BTreeMap<i32, Registration>,
-    /// Events with numbers that are not known.
+    /// Events of registrations whose answer is outstanding, by the daemon's number.
     early: Vec<(i32, NetworkEvent)>,
 }
 
@@ -104,7 +104,7 @@ impl Subscriptions {
         Some(Some(number))
     }
 
-    /// Lets go of all callbacks: no event will come any more.
+    /// Drops all callbacks, at the end of the connection.
     pub(super) fn end(&self) {
         let mut inner = self.inner();
         inner.ended = true;

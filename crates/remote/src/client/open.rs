@@ -97,7 +97,7 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Where certificates are: the given directory, a user's own, the system's.
+/// Locations of certificates: the given directory, else the user's, else the system's.
 fn certificates(pki: Option<&Path>, around: &Environment) -> Files {
     let in_dir = |dir: &Path| Files {
         ca: dir.join("cacert.pem"),
@@ -125,7 +125,7 @@ fn certificates(pki: Option<&Path>, around: &Environment) -> Files {
     }
 }
 
-/// Certificate and key count together only.
+/// Certificate and key, if both files exist.
 fn pair(cert: PathBuf, key: PathBuf) -> Option<(PathBuf, PathBuf)> {
     (cert.exists() && key.exists()).then_some((cert, key))
 }
@@ -166,13 +166,12 @@ async fn encrypted(
     }
 }
 
-/// The standard streams of a program that lives as long as they are used.
+/// Standard input and output of an ssh process, which ends when they are closed.
 fn ssh(
     call: &Ssh,
 ) -> Result<tokio::io::Join<tokio::process::ChildStdout, tokio::process::ChildStdin>> {
     let what = || format!("Cannot run '{}'", call.command.display());
-    // a program that asks the user belongs to this terminal and ends with its streams, so it is no
-    // `util::command`, which captures and kills
+    // not by `oxivirt_sys::command`: ssh may ask for a password at the terminal, and ends with its streams
     #[expect(clippy::disallowed_methods, reason = "its streams are the connection")]
     let mut command = tokio::process::Command::new(&call.command);
     let mut child = command
@@ -184,7 +183,7 @@ fn ssh(
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(system(&io::ErrorKind::BrokenPipe.into(), what()));
     };
-    // waited for, so that it does not stay behind
+    // waited for, so that no zombie remains
     drop(tokio::spawn(async move { child.wait().await }));
     Ok(tokio::io::join(stdout, stdin))
 }

@@ -113,7 +113,7 @@ impl From<NetworkRef> for Subject {
 /// Checks that the client of `session` may make a call.
 ///
 /// # Errors
-/// [`ErrorCode::ACCESS_DENIED`] if it may not, others if the policy cannot be asked.
+/// [`ErrorCode::ACCESS_DENIED`] if it may not, another error if the policy cannot be asked.
 pub(super) async fn check(session: &Session, procedure: &Procedure, named: Named) -> Result<()> {
     let Some(authority) = session.daemon.access.clone() else { return Ok(()) };
     if procedure.acl.is_empty() {

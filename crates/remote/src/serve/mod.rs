@@ -60,12 +60,12 @@ pub enum Interaction {
 /// Decides what a process may do.
 #[async_trait]
 pub trait Authority: Send + Sync {
-    /// Whether `subject` may do `action`, of which `details` say more.
+    /// Whether `subject` may do `action` to the object in `details`.
     ///
     /// # Errors
     /// [`ErrorCode::AUTH_FAILED`](oxivirt::ErrorCode::AUTH_FAILED) if not,
     /// [`ErrorCode::AUTH_UNAVAILABLE`](oxivirt::ErrorCode::AUTH_UNAVAILABLE) if no agent can ask the
-    /// user, others if the authority cannot be reached.
+    /// user, another error if the authority cannot be reached.
     async fn check(
         &self,
         subject: Process,

@@ -19,7 +19,7 @@ const MANAGE: &str = "org.libvirt.unix.manage";
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
-    /// What it shares with the others.
+    /// State shared by all connections of the daemon.
     pub daemon: Arc<Daemon>,
     /// The client.
     pub client: Arc<Client>,

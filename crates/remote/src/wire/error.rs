@@ -17,9 +17,9 @@ pub struct Domain {
 /// Why a call failed (`virNetMessageError`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteError {
-    /// What kind of thing went wrong.
+    /// Number of the error.
     pub code: i32,
-    /// Who says so.
+    /// Component that raised it.
     pub domain: i32,
     /// Text for a person.
     pub message: Option<Text>,

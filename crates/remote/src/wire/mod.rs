@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Opaque {
     }
 }
 
-/// One message of an authentication: bytes that take four each.
+/// One message of an authentication, as bytes of four bytes each.
 pub type SaslData = List<i8, 65536>;
 
 /// A step of an authentication.

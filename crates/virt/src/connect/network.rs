@@ -100,7 +100,7 @@ impl Connect {
     /// # Errors
     /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::XML_ERROR`] or
     /// [`ErrorCode::XML_DETAIL`] for a wrong definition, [`ErrorCode::OPERATION_FAILED`] if name or
-    /// UUID belong to another network, and others of libvirt's driver.
+    /// UUID belong to another network, and the other errors of libvirt's driver.
     pub async fn network_define_xml(&self, xml: &str, flags: DefineFlags) -> Result<Network> {
         // the variant with flags is a libvirt function of its own, which read-only errors name
         let api = match flags {

@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::apply::{Host, HostEvent};
-use crate::plan::provision::BridgePort;
+use crate::components::bridge::BridgePort;
+use crate::components::dhcp;
 use crate::registry::Entry;
 use crate::repair::{Candidate, Outcome};
 use crate::shared::{Notification, PortsOfBridges, Shared};
@@ -287,12 +288,8 @@ impl<H: Host> Shared<H> {
     fn watch_exit(&self, entry: &Entry, exits: &mut ExitWatches) {
         let view = entry.view();
         let uuid = view.reference().uuid;
-        if !crate::plan::dnsmasq::is_needed(&view.def) {
-            return;
-        }
-        let conf_file = self.layout.dnsmasq_conf(&view.def.name);
-        let pid_file = self.layout.dnsmasq_pid(&view.def.name);
-        let Some((pid, end)) = self.host.dnsmasq_end(&conf_file, &pid_file) else { return };
+        let end = dhcp::process_end(&*self.host, &view.def, &self.layout);
+        let Some((pid, end)) = end else { return };
         match exits.tasks.get(&uuid) {
             Some((known, task)) if *known == pid && !task.is_finished() => return,
             Some((_, task)) => task.abort(),

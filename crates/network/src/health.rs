@@ -12,12 +12,14 @@ use oxivirt_conf::status::NetworkStatus;
 use oxivirt_sys::file;
 
 use crate::apply::Host;
+use crate::components::dhcp::Server;
+use crate::components::{self, NetworkState, zone};
 use crate::error;
 use crate::heal::LastHeal;
 use crate::network::Network;
 use crate::plan::error::PlanError;
 use crate::plan::traffic;
-use crate::plan::{HostFacts, Provision, provision, start, stop};
+use crate::plan::{HostFacts, start, stop};
 use crate::preview::{self, PreviewStep};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
@@ -44,32 +46,30 @@ impl<H: Host> Shared<H> {
             return Ok(health);
         }
         let facts = self.facts_of_running(&view.def, true).await?;
-        let mut want = self.provision(&view, &facts)?;
+        let mut want = self.desired(&view, &facts)?;
         if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
             link.ports = self.known_ports(&link.name);
         }
-        let have = self.host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let have = components::observe(&*self.host, &[&want])
+            .await
+            .map_err(|error| error::host(&error))?;
         let have = have.into_iter().next().unwrap_or_default();
-        let plan = provision::difference(&have, &want, &[]);
+        let plan = components::diff(&have, &want, &[]);
         let missing: Vec<PreviewStep> = plan.steps().map(preview::step).collect();
         health.parts = parts(&want, &missing);
-        if want.dnsmasq.is_some() {
-            health.parts.push(self.dnsmasq_part(&view.def.name).await?);
-        }
+        health.parts.extend(want.dhcp.as_ref().map(|server| self.server_part(server)));
         health.foreign_drops = facts.drops.iter().map(ToString::to_string).collect();
         health.last_heal = self.last_heal(&view.def.name);
         Ok(health)
     }
 
-    /// A dnsmasq that runs with other arguments than the driver would give it is in place.
-    async fn dnsmasq_part(&self, name: &str) -> Result<HealthPart> {
-        let conf = self.layout.dnsmasq_conf(name);
-        let runs = self.host.runs_dnsmasq(&conf, &self.layout.dnsmasq_pid(name)).await;
-        let missing = match runs.map_err(|error| error::host(&error))? {
+    /// A server that runs with other arguments than the driver would give it is in place.
+    fn server_part(&self, server: &Server) -> HealthPart {
+        let missing = match server.is_running(&*self.host) {
             true => Vec::new(),
-            false => vec![format!("start dnsmasq with {}", conf.display())],
+            false => vec![server.start().to_string()],
         };
-        Ok(HealthPart { part: PartKind::Process, missing })
+        HealthPart { part: PartKind::Process, missing }
     }
 
     fn last_heal(&self, name: &str) -> Option<HealRecord> {
@@ -133,10 +133,10 @@ impl<H: Host> Shared<H> {
         let (running, _) = Running::loaded(NetworkStatus::new(def.def().clone()));
         let running = Some(running);
         let started = View { def, running, ports: Arc::default(), ..view.clone() };
-        let want = self.provision(&started, &facts);
+        let want = self.desired(&started, &facts);
         // the layers were reserved for the plan only
         self.reserved().release(uuid);
-        let plan = provision::difference(&Provision::default(), &want?, &[]);
+        let plan = components::diff(&NetworkState::default(), &want?, &[]);
         Ok(plan.steps().map(preview::step).collect())
     }
 
@@ -147,15 +147,15 @@ impl<H: Host> Shared<H> {
         }
         let facts = self.facts_of_running(def, false).await?;
         let mut rules = self.saved_rules(def, view.removal());
-        rules.extend(stop::zone(def, facts.firewalld.zones()));
+        rules.extend(zone::undo(def, facts.firewalld.zones()));
         let keep = if view.is_persistent() { stop::Keep::Leases } else { stop::Keep::Nothing };
         let plan = stop::plan(def, rules, &self.layout, keep);
         Ok(plan.steps().map(preview::undo).collect())
     }
 }
 
-/// The parts that a network has, dnsmasq apart.
-fn parts(want: &Provision, missing: &[PreviewStep]) -> Vec<HealthPart> {
+/// The parts that a network has, but for the DHCP server.
+fn parts(want: &NetworkState, missing: &[PreviewStep]) -> Vec<HealthPart> {
     let link = want.link.as_ref();
     let wanted = [
         (PartKind::Link, link.is_some()),
@@ -163,8 +163,8 @@ fn parts(want: &Provision, missing: &[PreviewStep]) -> Vec<HealthPart> {
         (PartKind::Setting, link.is_some()),
         (PartKind::Rules, want.rules.is_some()),
         (PartKind::Zone, want.zone.is_some()),
-        (PartKind::Route, !want.routes.is_empty()),
-        (PartKind::Queue, want.shaping.is_some()),
+        (PartKind::Route, !want.routing.routes.is_empty()),
+        (PartKind::Queue, want.qos.is_some()),
     ];
     let mut parts = Vec::new();
     for (part, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {

@@ -11,6 +11,7 @@
 //! `examples/one_network.rs` starts a network and destroys it.
 
 pub mod apply;
+pub mod components;
 mod config;
 pub mod counts;
 pub mod dnsmasq;

@@ -16,6 +16,7 @@
 //!
 //! libvirt 11.3.0: `networkStartNetwork`, `networkShutdownNetwork`, src/network/bridge_driver.c
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,13 +33,15 @@ use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use crate::apply::Host;
+use crate::components::rules::Rules;
+use crate::components::{self, NetworkState, dhcp, zone};
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::network::Network;
 use crate::plan::error::PlanError;
 use crate::plan::start;
 use crate::plan::stop::{self, Keep};
-use crate::plan::{FactsQuery, Plan, Provision, Rules, Step, Undo, provision};
+use crate::plan::{FactsQuery, Plan, Step, Undo};
 use crate::plan::{SavedRemoval, traffic};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
@@ -61,10 +64,11 @@ impl<H: Host> Shared<H> {
         // Asking for all links is only worth it if a name has to be found.
         let is_template = def.bridge.name.as_deref().is_none_or(|name| name.contains("%d"));
         let links = if is_template && def.forward.mode.owns_bridge() {
-            self.host.link_names().await.map_err(|error| error::host(&error))?
+            self.host.all_links().await.map_err(|error| error::host(&error))?
         } else {
-            std::collections::BTreeSet::new()
+            Vec::new()
         };
+        let links: BTreeSet<_> = links.into_iter().map(|link| link.name).collect();
         let others = self.networks.all().into_iter().map(|entry| entry.view());
         let others = others.filter(|view| view.def.name != def.name);
         let bridges = others
@@ -260,14 +264,14 @@ impl<H: Host> Shared<H> {
         let running = Some(running);
         let view = View { def: def.clone(), running, ports: Arc::default(), ..view.clone() };
         let view = if self.hooks.exist() { view.tainted() } else { view };
-        let want = self.provision(&view, &facts)?;
-        let plan = provision::difference(&Provision::default(), &want, &[]);
+        let want = self.desired(&view, &facts)?;
+        let plan = components::diff(&NetworkState::default(), &want, &[]);
         let removal = want.rules.as_ref().map(Rules::removal);
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let mut rules: Vec<_> = removal.iter().flat_map(SavedRemoval::undo).collect();
-        rules.extend(stop::zone(def, facts.firewalld.zones()));
+        rules.extend(zone::undo(def, facts.firewalld.zones()));
         let undo = stop::plan(def, rules, &self.layout, keep);
-        self.note_settings(uuid, &want.forwarding, &facts).await?;
+        self.note_settings(uuid, &want.routing.forwarding, &facts).await?;
         Ok(Planned { view: view.with_removal(removal), plan, undo })
     }
 
@@ -335,7 +339,7 @@ impl<H: Host> Shared<H> {
         let keep = if view.is_persistent() { Keep::Leases } else { Keep::Nothing };
         let mut rules = self.saved_rules(&view.def, view.removal());
         match self.host.facts(&FactsQuery::of_zone(&view.def)).await {
-            Ok(facts) => rules.extend(stop::zone(&view.def, facts.firewalld.zones())),
+            Ok(facts) => rules.extend(zone::undo(&view.def, facts.firewalld.zones())),
             Err(error) => tracing::warn!(
                 network = view.def.name,
                 error = chain::text(&error),
@@ -424,7 +428,7 @@ impl<H: Host> Shared<H> {
 
     /// The files that a network without definition has no use for.
     fn owned_files(&self, def: &Network) -> Vec<PathBuf> {
-        let mut paths = Vec::from(stop::generated_files(def, &self.layout));
+        let mut paths = dhcp::generated_files(def, &self.layout);
         paths.push(self.layout.old_leases(&def.name));
         paths.push(self.layout.dnsmasq_pid(&def.name));
         paths.push(self.layout.status_file(&def.name));

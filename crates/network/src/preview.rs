@@ -9,22 +9,21 @@ use std::path::PathBuf;
 
 use oxivirt::Result;
 use oxivirt_conf::status::NetworkStatus;
-use oxivirt_nft::Passage;
 use oxivirt_nft::iptables::{self, Rule};
-use oxivirt_nft::text::script;
 use oxivirt_sys::chain;
 use uuid::Uuid;
 
 use crate::apply::Host as _;
 use crate::apply::linux::LinuxHost;
+use crate::components::rules::{Firewall, Rules, RulesChange};
+use crate::components::{self, NetworkState, PlanInputs};
 use crate::config;
 use crate::embed::{self, Environment};
 use crate::error;
 use crate::layout::Layout;
 use crate::network::Network;
-use crate::plan::provision::{self, PlanInputs};
 use crate::plan::stop;
-use crate::plan::{Firewall, HostFacts, Provision, Rules, RulesChange, Step, Undo};
+use crate::plan::{HostFacts, Step, Undo};
 use crate::plan::{SavedRemoval, traffic};
 use crate::store;
 
@@ -73,12 +72,12 @@ impl Place {
         config::firewall(&config::load(&self.layout)?, &self.layout, host).await
     }
 
-    fn provision(
+    fn desired(
         &self,
         def: &Network,
         facts: &HostFacts,
         firewall: config::Firewall,
-    ) -> Result<Provision> {
+    ) -> Result<NetworkState> {
         let layers = vec![0; traffic::translated(def).len()];
         let inputs = PlanInputs {
             layout: &self.layout,
@@ -95,13 +94,13 @@ impl Place {
             layers: &layers,
             floors: &crate::plan::port::floors(&Default::default()),
         };
-        provision::provision(def, &inputs).map_err(|error| error::plan(&error))
+        components::desired(def, &inputs).map_err(|error| error::plan(&error))
     }
 }
 
-/// What opening a driver would do to networks that run, under whichever program.
+/// What opening a driver would do to networks that run, under libvirt or under an earlier driver.
 ///
-/// Status files that cannot be read are told as the driver would: it leaves such networks alone.
+/// Status files that cannot be read are logged and skipped, as the driver does.
 ///
 /// # Errors
 /// The host cannot be asked, or the settings are wrong.
@@ -129,8 +128,9 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
             }
         };
         let def = traffic::live(&network(&status));
-        let want = place.provision(&def, &facts, firewall)?;
-        let have = host.observe(&[&want]).await.map_err(|error| error::host(&error))?;
+        let want = place.desired(&def, &facts, firewall)?;
+        let have =
+            components::observe(&host, &[&want]).await.map_err(|error| error::host(&error))?;
         let mut have = have.into_iter().next().unwrap_or_default();
         // What cannot be read is logged when a driver loads it.
         let saved = status.removal.as_ref().map(|removal| SavedRemoval::parse(removal).0);
@@ -138,7 +138,7 @@ pub async fn take_over(place: &Place) -> Result<Vec<TakeOver>> {
             have.rules = None;
         }
         let known = stop::known_rules(&def, saved.as_ref());
-        let plan = provision::difference(&have, &want, &known);
+        let plan = components::diff(&have, &want, &known);
         let loads = |step: &Step| matches!(step, Step::LoadRules(RulesChange::Nftables(_)));
         // It goes in the transaction in which ours come.
         let in_the_same = |undo: &&Undo| matches!(undo, Undo::RemoveLibvirtRules(_));
@@ -162,48 +162,31 @@ pub(crate) fn step(step: &Step) -> PreviewStep {
         | Step::AttachPorts { .. }
         | Step::FilterVlans(_) => ("link", no_lines()),
         Step::Sysctl(_) => ("setting", no_lines()),
-        Step::LoadRules(change) => ("rules", rules(change)),
+        Step::LoadRules(change) => ("rules", change.lines()),
         Step::AddAddress { .. } | Step::RemoveAddress { .. } => ("address", no_lines()),
         Step::AddRoute { .. } | Step::RemoveRoute { .. } => ("route", no_lines()),
-        Step::Shape { .. } => ("queue", no_lines()),
+        Step::ChangeQueues { .. } => ("queue", no_lines()),
         Step::RegisterDomain { .. } => ("resolver", no_lines()),
         Step::JoinZone { .. } => ("zone", no_lines()),
         Step::WriteFile(file) => {
             let content = String::from_utf8_lossy(&file.content);
             ("file", content.lines().map(str::to_owned).collect())
         }
-        Step::StartDnsmasq { .. } | Step::ReloadDnsmasq { .. } => ("process", no_lines()),
+        Step::Dhcp(_) => ("process", no_lines()),
         Step::Undo(step) => return undo(step),
     };
     PreviewStep { kind, text: step.to_string(), lines }
 }
 
-fn rules(change: &RulesChange) -> Vec<String> {
-    match change {
-        RulesChange::Nftables(load) => {
-            let lines = script(&load.transaction);
-            let passage = |passage: &Passage| {
-                let (family, from) = (passage.family, passage.from.join(", "));
-                format!("accept {family} packets of {} in {from}", passage.bridge)
-            };
-            let passages = load.passages.iter().map(passage);
-            lines.lines().map(str::to_owned).chain(passages).collect()
-        }
-        RulesChange::Iptables { add, .. } => {
-            add.iter().map(|rule| rule.insertion().join(" ")).collect()
-        }
-    }
-}
-
 pub(crate) fn undo(undo: &Undo) -> PreviewStep {
     let (kind, lines) = match undo {
-        Undo::StopDnsmasq { .. } => ("process", Vec::new()),
+        Undo::Dhcp(_) => ("process", Vec::new()),
         Undo::DeleteBridge { .. } => ("link", Vec::new()),
         Undo::RemoveRules(removal) => ("rules", changes(&removal.words())),
         Undo::RemoveIptables(rules) => ("rules", rules.iter().map(deletion).collect()),
         Undo::RemoveUserChainJump(target) => ("rules", vec![target.words().join(" ")]),
         Undo::RemoveLibvirtRules(_) | Undo::RunRemoval(_) => ("rules", Vec::new()),
-        Undo::ClearShaping { .. } => ("queue", Vec::new()),
+        Undo::ClearQueues { .. } => ("queue", Vec::new()),
         Undo::LeaveZone { .. } => ("zone", Vec::new()),
         Undo::RemoveDir { .. } | Undo::RemoveFile { .. } | Undo::RemoveIfEmpty { .. } => {
             ("file", Vec::new())

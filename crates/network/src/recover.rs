@@ -16,6 +16,7 @@ use oxivirt_sys::file::{self, Durability};
 use uuid::Uuid;
 
 use crate::apply::Host;
+use crate::components::routes;
 use crate::error;
 use crate::hooks::HookOperation;
 use crate::network::Network;
@@ -23,7 +24,7 @@ use crate::plan::SavedRemoval;
 use crate::plan::nftables::{self, Layer};
 use crate::plan::policy::Attachment;
 use crate::plan::port::Ports;
-use crate::plan::{FactsQuery, Undo, provision};
+use crate::plan::{FactsQuery, Undo};
 use crate::registry::Running;
 use crate::registry::{Entry, View};
 use crate::repair::{Candidate, Outcome};
@@ -163,7 +164,7 @@ impl<H: Host> Shared<H> {
         }
         self.reserved().adopt(uuid, saved_layers(running.removal.as_ref()));
         // Before any network is found to have stopped, whose end could take the settings back.
-        let settings = provision::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
+        let settings = routes::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
         self.reserved().need_settings(uuid, settings);
         let mut ports = Ports::new();
         for port in store::load_ports(&self.layout, &def.name) {

@@ -1,7 +1,7 @@
 //! Reconciles the host with the status files: at opening, on a reload, after a loss.
 //!
 //! All networks are looked at together and their rules change in one transaction; what is whole is not
-//! touched. Every repair is a [`provision::difference`].
+//! touched. Every repair is a [`components::diff`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering;
 use oxivirt::{Error, Result};
 
 use crate::apply::{self, Host};
+use crate::components::dhcp::Server;
+use crate::components::rules::{self, Rules, RulesChange};
+use crate::components::{self, NetworkState};
 use crate::error;
-use crate::plan::provision::DnsmasqState;
-use crate::plan::{
-    Plan, Provision, Rules, RulesChange, SavedRemoval, Step, Undo, provision, rules,
-};
+use crate::plan::{Plan, SavedRemoval, Step, Undo};
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
 
@@ -26,7 +26,7 @@ pub(crate) struct Candidate {
     pub(crate) was_interrupted: bool,
 }
 
-/// What was found, and what became of it.
+/// What was found, and what was done.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Nothing was wrong.
@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
     Repaired(Vec<String>),
     /// The steps that would repair it.
     Observed(Vec<String>),
-    /// It could not be looked at or repaired.
+    /// It could not be inspected or repaired.
     Failed(Error),
 }
 
@@ -48,7 +48,7 @@ struct Repair {
     removal: Option<SavedRemoval>,
     unrecorded: Plan<Undo>,
     was_interrupted: bool,
-    /// Somebody deleted its status file.
+    /// Its status file was deleted.
     lacks_status: bool,
     /// The first thing that went wrong.
     failure: Option<Error>,
@@ -108,7 +108,7 @@ impl<H: Host> Shared<H> {
         outcomes
     }
 
-    /// The networks that something is wrong with, and those that cannot be looked at.
+    /// The networks that something is wrong with, and those that cannot be inspected.
     async fn inspect(&self, candidates: &[Candidate]) -> (Vec<Repair>, Vec<(usize, Error)>) {
         let mut failures = Vec::new();
         let mut wanted = Vec::new();
@@ -124,7 +124,7 @@ impl<H: Host> Shared<H> {
         };
         for (number, candidate) in candidates.iter().enumerate() {
             let view = candidate.entry.view();
-            match self.provision(&view, &facts) {
+            match self.desired(&view, &facts) {
                 Ok(mut want) => {
                     if let Some(link) = want.link.as_mut().filter(|link| link.bridge.is_some()) {
                         link.ports = self.known_ports(&link.name);
@@ -135,7 +135,7 @@ impl<H: Host> Shared<H> {
             }
         }
         let wants: Vec<_> = wanted.iter().map(|(_, _, want)| want).collect();
-        let found = match self.host.observe(&wants).await {
+        let found = match components::observe(&*self.host, &wants).await {
             Ok(found) => found,
             Err(error) => {
                 let error = error::host(&error);
@@ -149,12 +149,8 @@ impl<H: Host> Shared<H> {
                 if remakes_table {
                     have.rules = None;
                 }
-                if let (Some(running), Some(wanted)) = (&have.dnsmasq, &want.dnsmasq)
-                    && running.conf == wanted.conf
-                    && running.launch.servers_file.is_none()
-                {
-                    // It follows the host's name servers by itself and goes on doing so.
-                    want.dnsmasq = want.dnsmasq.map(DnsmasqState::without_name_servers);
+                if let (Some(running), Some(wanted)) = (&have.dhcp, &mut want.dhcp) {
+                    wanted.keep_following(running);
                 }
                 let was_interrupted =
                     candidates.get(number).is_some_and(|candidate| candidate.was_interrupted);
@@ -168,8 +164,8 @@ impl<H: Host> Shared<H> {
         &self,
         number: usize,
         view: Arc<View>,
-        want: &Provision,
-        mut have: Provision,
+        want: &NetworkState,
+        mut have: NetworkState,
         was_interrupted: bool,
     ) -> Option<Repair> {
         let saved = view.removal().cloned();
@@ -179,21 +175,20 @@ impl<H: Host> Shared<H> {
             have.rules = None;
         }
         if was_interrupted {
-            // dnsmasq may not have read what is on disk, classes may be of ports that are gone.
-            have.dnsmasq.iter_mut().for_each(|service| service.hosts.clear());
-            have.shaping = None;
+            // The server may not have read what is on disk, classes may be of ports that are gone.
+            have.dhcp.iter_mut().for_each(Server::assume_outdated);
+            have.qos = None;
         }
         let status = view.status();
         if view.running.as_ref().is_some_and(|saved| saved.status.class_ids != status.class_ids) {
             // Classes of ports that are not there, or the other way round.
-            have.shaping = None;
+            have.qos = None;
         }
-        if let Some(service) = &have.dnsmasq {
-            let is_fed = service.launch.servers_file.is_some();
-            self.reserved().adopt_watch(view.reference().uuid, is_fed);
+        if let Some(server) = &have.dhcp {
+            self.reserved().adopt_watch(view.reference().uuid, server.is_fed());
         }
         let known = self.saved_rules(&view.def, saved.as_ref());
-        let plan = provision::difference(&have, want, &known);
+        let plan = components::diff(&have, want, &known);
         let is_same = view.running.as_ref().is_some_and(|saved| *saved.status == status);
         let lacks_status = !self.layout.status_file(&view.def.name).exists();
         if plan.stages.is_empty() && is_same && saved == removal && !lacks_status {
@@ -217,7 +212,7 @@ impl<H: Host> Shared<H> {
         })
     }
 
-    /// Puts on disk what removes that which is about to come, beside that which is there.
+    /// Records what removes the rules that are about to be loaded, beside those that are there.
     fn announce(&self, entry: &Entry, repair: &Repair) -> Result<()> {
         if !repair.unrecorded.stages.is_empty() {
             self.write_update_journal(&repair.view.def, repair.unrecorded.clone(), Vec::new())?;
@@ -242,7 +237,7 @@ impl<H: Host> Shared<H> {
         }
         for change in RulesChange::merged(&changes) {
             if let Err(error) = self.host.run(&Step::LoadRules(change)).await {
-                // Each for itself then, so that one does not keep the others from theirs.
+                // Each for itself then, so that one that fails does not prevent the others.
                 tracing::warn!(
                     error = oxivirt_sys::chain::text(&error),
                     "cannot load the rules of all networks in one transaction, loading them one by one"

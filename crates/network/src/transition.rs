@@ -10,10 +10,11 @@ use oxivirt_engine::{Document, Operation, Replacement};
 use oxivirt_sys::chain;
 
 use crate::apply::{self, Host};
+use crate::components::rules::{self, Firewall, Rules};
+use crate::components::{self, NetworkState, PlanInputs};
 use crate::error;
 use crate::network::Network;
-use crate::plan::provision::{self, PlanInputs};
-use crate::plan::{Firewall, HostFacts, Plan, Provision, Rules, Undo, port, rules, stop};
+use crate::plan::{HostFacts, Plan, Undo, port, stop};
 use crate::plan::{SavedRemoval, dnsmasq, traffic};
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
@@ -21,7 +22,7 @@ use crate::store;
 
 impl<H: Host> Shared<H> {
     /// What a network wants on its host.
-    pub(crate) fn provision(&self, view: &View, facts: &HostFacts) -> Result<Provision> {
+    pub(crate) fn desired(&self, view: &View, facts: &HostFacts) -> Result<NetworkState> {
         let def = &view.def;
         let uuid = def.uuid();
         let subnets = traffic::translated(def);
@@ -50,7 +51,7 @@ impl<H: Host> Shared<H> {
             layers: &layers,
             floors: &floors,
         };
-        provision::provision(def, &inputs).map_err(|error| error::plan(&error))
+        components::desired(def, &inputs).map_err(|error| error::plan(&error))
     }
 
     /// What a plan for a network that is there depends on.
@@ -62,7 +63,7 @@ impl<H: Host> Shared<H> {
     /// Brings a running network from one state to another, and files with it; the caller holds its lock.
     ///
     /// # Errors
-    /// The host's refusal; everything is as before then, as far as the host lets.
+    /// The host's refusal; everything is as before then, as far as the host permits.
     pub(crate) async fn transition(
         &self,
         entry: &Entry,
@@ -71,17 +72,17 @@ impl<H: Host> Shared<H> {
         replacements: Vec<Replacement>,
     ) -> Result<()> {
         let facts = self.facts(&new.def).await?;
-        let (had, want) = (self.provision(old, &facts)?, self.provision(&new, &facts)?);
-        let have = self.known(&had).await?;
+        let (had, want) = (self.desired(old, &facts)?, self.desired(&new, &facts)?);
+        let have = self.known(&had);
         let saved = old.removal().cloned();
-        let plan = provision::difference(&have, &want, &self.saved_rules(&old.def, saved.as_ref()));
+        let plan = components::diff(&have, &want, &self.saved_rules(&old.def, saved.as_ref()));
         let removal = want.rules.as_ref().map(Rules::removal);
         if plan.stages.is_empty() && replacements.is_empty() {
             // One file is replaced as a whole anyway.
             return self.save(entry, &new, removal);
         }
         let unrecorded = rules::unrecorded_removal(saved.as_ref(), removal.as_ref());
-        // An old removal of others stays the truth until the rules have changed.
+        // An old removal by another backend stays valid until the rules have changed.
         let both = rules::union(saved.as_ref(), removal.as_ref());
         let mut documents: Vec<_> =
             replacements.iter().map(|replacement| replacement.after.clone()).collect();
@@ -97,7 +98,7 @@ impl<H: Host> Shared<H> {
             Err(error) => Err(error),
         };
         if let Err(error) = done {
-            tracing::debug!(network = old.def.name, %error, "change failed, taking it back");
+            tracing::debug!(network = old.def.name, %error, "reverting a change that failed");
             let restored = View { running: new.with_removal(both).running, ..old.clone() };
             self.restore(entry, &restored, &had, saved, &replacements, unrecorded).await;
             return Err(error);
@@ -116,26 +117,20 @@ impl<H: Host> Shared<H> {
         Ok(())
     }
 
-    /// What a transition counts on: that everything is as the driver left it. Only whether dnsmasq
-    /// lives is asked for: that is cheap, and it dies more easily than the rest.
-    async fn known(&self, had: &Provision) -> Result<Provision> {
+    /// What a transition relies on: that everything is as the driver left it. Only whether the DHCP server
+    /// runs is asked: that is cheap, and it ends more easily than the rest.
+    fn known(&self, had: &NetworkState) -> NetworkState {
         let mut have = had.clone();
-        if let Some(service) = &had.dnsmasq {
-            let (conf_file, pid_file) = (&service.launch.conf_file, &service.pid_file);
-            let runs = self.host.runs_dnsmasq(conf_file, pid_file).await;
-            if !runs.map_err(|error| error::host(&error))? {
-                have.dnsmasq = None;
-            }
-        }
-        Ok(have)
+        have.dhcp = have.dhcp.filter(|server| server.is_running(&*self.host));
+        have
     }
 
-    /// Goes back to a state, from wherever a transition got stuck.
+    /// Goes back to a state, from wherever a transition stopped.
     async fn restore(
         &self,
         entry: &Entry,
         old: &View,
-        want: &Provision,
+        want: &NetworkState,
         saved: Option<SavedRemoval>,
         replacements: &[Replacement],
         unrecorded: Plan<Undo>,
@@ -154,10 +149,11 @@ impl<H: Host> Shared<H> {
         }
         let back = async {
             self.put(replacements.iter().map(|replacement| &replacement.before))?;
-            let have = self.host.observe(&[want]).await.map_err(|error| error::host(&error))?;
+            let have = components::observe(&*self.host, &[want])
+                .await
+                .map_err(|error| error::host(&error))?;
             let have = have.into_iter().next().unwrap_or_default();
-            let plan =
-                provision::difference(&have, want, &self.saved_rules(&old.def, both.as_ref()));
+            let plan = components::diff(&have, want, &self.saved_rules(&old.def, both.as_ref()));
             apply::run(&*self.host, &plan).await.map_err(|error| error::stopped(&error))
         };
         let back = back.await;
@@ -220,7 +216,7 @@ impl<H: Host> Shared<H> {
         Ok(())
     }
 
-    /// Sees to it that a running network is found again if somebody deletes its status file.
+    /// Makes a running network recoverable if its status file is deleted.
     pub(crate) fn back_up_status(&self, def: &Network) {
         if let Err(error) = store::back_up_status(&self.layout, &def.name) {
             log_error(
@@ -232,7 +228,7 @@ impl<H: Host> Shared<H> {
     }
 }
 
-/// Logs a failure that no caller can be told of.
+/// Logs a failure that is reported to no caller.
 pub(crate) fn log_error(network: &str, error: &(dyn std::error::Error + 'static), what: &str) {
     tracing::error!(network, error = chain::text(error), "{what}");
 }

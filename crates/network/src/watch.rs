@@ -17,10 +17,10 @@ use oxivirt_sys::{chain, file};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{self, Host};
+use crate::components;
 use crate::heal;
 use crate::leases;
 use crate::leases::{now, prefixes};
-use crate::plan::provision;
 use crate::registry::Entry;
 use crate::shared::{Notification, Shared};
 use oxivirt_types::link_name::LinkName;
@@ -131,12 +131,13 @@ impl<H: Host> Shared<H> {
             return Ok(());
         }
         let facts = self.facts(&view.def).await?;
-        let want = self.provision(&view, &facts)?;
-        let found =
-            self.host.observe(&[&want]).await.map_err(|error| crate::error::host(&error))?;
+        let want = self.desired(&view, &facts)?;
+        let found = components::observe(&*self.host, &[&want])
+            .await
+            .map_err(|error| crate::error::host(&error))?;
         let mut have = want.clone();
-        have.dnsmasq = found.into_iter().next().and_then(|found| found.dnsmasq);
-        let plan = provision::difference(&have, &want, &[]);
+        have.dhcp = found.into_iter().next().and_then(|found| found.dhcp);
+        let plan = components::diff(&have, &want, &[]);
         apply::run(&*self.host, &plan).await.map_err(|stopped| crate::error::stopped(&stopped))
     }
 }

@@ -19,7 +19,7 @@ use crate::process::Running;
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_network::Network;
-use oxivirt_network::plan::rules::{self, Firewall, Rules, RulesChange};
+use oxivirt_network::components::rules::{self, Firewall, IptablesChange, Rules, RulesChange};
 use oxivirt_nft::iptables::{Listing, Rule, Unused, script};
 use oxivirt_nft::kernel::Nftables;
 
@@ -69,7 +69,7 @@ fn rules_of(count: usize, backend: FirewallBackend) -> Result<Vec<RulesChange>> 
         match rules::wanted(&network(number)?, &[0], firewall).map_err(wrong)? {
             Some(Rules::Nftables(load)) => changes.push(RulesChange::Nftables(load)),
             Some(Rules::Iptables(add)) => {
-                changes.push(RulesChange::Iptables { remove: Vec::new(), add });
+                changes.push(RulesChange::Iptables(IptablesChange { remove: Vec::new(), add }));
             }
             None => {}
         }
@@ -217,7 +217,7 @@ impl Lab {
             Layout::LibvirtIptables => {
                 let mut all: Vec<Rule> = Vec::new();
                 for change in rules_of(count, FirewallBackend::Iptables)? {
-                    if let RulesChange::Iptables { add, .. } = change {
+                    if let RulesChange::Iptables(IptablesChange { add, .. }) = change {
                         all.extend(add);
                     }
                 }

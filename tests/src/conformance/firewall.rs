@@ -5,7 +5,7 @@
 use oxivirt_conf::network::{Counters, NetworkDef};
 use oxivirt_conf::status::{FirewallBackend, NetworkStatus};
 use oxivirt_network::Network;
-use oxivirt_network::plan::rules::{self, Firewall, Rules};
+use oxivirt_network::components::rules::{self, Firewall, Rules};
 use oxivirt_network::plan::traffic;
 use oxivirt_nft::iptables::{Listing, SHARED_CHAINS, Unused, program, script};
 use uuid::Uuid;

@@ -1,116 +1,30 @@
 //! Carrying out plans.
 //!
-//! The engine walks a plan; what a step means is the business of a [`Host`]: the kernel
-//! ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]).
+//! The engine walks a plan; a step is carried out with what a [`Host`] offers, concern by concern ([`host`]):
+//! the kernel ([`linux::LinuxHost`]) or a double that records ([`recorder::Recorder`]).
 
 mod firewalld;
+pub mod host;
 pub mod linux;
 pub mod recorder;
 
-use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::path::PathBuf;
 
 use crate::dnsmasq::DnsmasqError;
-use oxivirt_conf::status::FirewallBackend;
-use oxivirt_engine::Executor;
 use oxivirt_netlink::{NetlinkError, PortSettings};
-use oxivirt_nft::counters::RuleCount;
 use oxivirt_nft::kernel::NftError;
 use oxivirt_nft::xtables::XtablesError;
 use oxivirt_sys::command::CommandError;
 use oxivirt_sys::file::FileError;
 use oxivirt_types::link_name::LinkName;
-use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
-use crate::plan::{FactsQuery, HostFacts, Plan, Provision, Step};
+use crate::plan::{Plan, Step};
 
-/// A host on which plans are carried out.
-pub trait Host: Executor<Step, Error = HostError> + Debug + 'static {
-    /// What a planner needs to know.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host cannot be asked.
-    fn facts(
-        &self,
-        query: &FactsQuery,
-    ) -> impl Future<Output = Result<HostFacts, HostError>> + Send;
+pub use self::host::Host;
 
-    /// The ways to set firewall rules that this host has, the best first.
-    fn backends(&self) -> impl Future<Output = Vec<FirewallBackend>> + Send;
-
-    /// What the rules of networks have counted.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host cannot be asked.
-    fn counts(
-        &self,
-        backend: FirewallBackend,
-    ) -> impl Future<Output = Result<Vec<RuleCount>, HostError>> + Send;
-
-    /// Whether the kernel can make the nftables table this process's own.
-    fn can_own_table(&self) -> impl Future<Output = bool> + Send;
-
-    /// Makes this process the owner of the nftables table, if it is there, made for that and nobody's.
-    ///
-    /// # Errors
-    /// [`HostError::Nft`] if it is somebody else's.
-    fn claim_table(&self) -> impl Future<Output = Result<(), HostError>> + Send;
-
-    /// Whether the nftables table was made to be a process's own; `None` if it is not there.
-    ///
-    /// # Errors
-    /// [`HostError::Nft`] if the kernel cannot be asked.
-    fn is_table_owned(&self) -> impl Future<Output = Result<Option<bool>, HostError>> + Send;
-
-    /// Tells of changes that others make, as long as the receiver lives, those of the backend among them.
-    /// Must be called in a tokio runtime.
-    fn watch(&self, backend: FirewallBackend) -> UnboundedReceiver<HostEvent>;
-
-    /// The pid of the dnsmasq with this configuration file, and what waits for its end.
-    fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;
-
-    /// Whether there is a link of this name.
-    fn has_link(&self, name: &str) -> bool;
-
-    /// Names of all links.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host cannot be asked.
-    fn link_names(&self) -> impl Future<Output = Result<BTreeSet<String>, HostError>> + Send;
-
-    /// Whether a PCI device, named as sysfs does, is a virtual function.
-    fn is_virtual_function(&self, address: &str) -> bool;
-
-    /// The part of each provision that is in place.
-    ///
-    /// What is there beyond it is not told: it is not the network's.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host cannot be asked.
-    fn observe(
-        &self,
-        wanted: &[&Provision],
-    ) -> impl Future<Output = Result<Vec<Provision>, HostError>> + Send;
-
-    /// Whether the dnsmasq with this configuration file runs.
-    ///
-    /// # Errors
-    /// [`HostError`] if the host cannot be asked.
-    fn runs_dnsmasq(
-        &self,
-        conf_file: &Path,
-        pid_file: &Path,
-    ) -> impl Future<Output = Result<bool, HostError>> + Send;
-}
-
-/// Waits for the end of a process.
-pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Something that others changed, and that may concern a network.
+/// A change by another program that may concern a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostEvent {
     /// Firewall rules.

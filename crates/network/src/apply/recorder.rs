@@ -12,20 +12,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_engine::Executor;
-use oxivirt_netlink::{Bridge, Hook, LinkKind, NetlinkError, QueueChange};
-use oxivirt_nft::Removal;
+use oxivirt_netlink::{
+    Bridge, Hook, Link, LinkKind, NetlinkError, PortSettings, QueueChange, Queues, Route, Stp,
+};
 use oxivirt_nft::counters::RuleCount;
 use oxivirt_nft::iptables::{Rule, program};
+use oxivirt_nft::libvirt::NetworkRules;
+use oxivirt_nft::{Family, Removal};
+use oxivirt_sys::file;
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::Notify;
-
-use super::{End, Host, HostError, HostEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::plan::provision::{DnsmasqState, LinkState, RouteState};
-use crate::plan::{
-    FactsQuery, FileImage, HostFacts, Provision, Rules, RulesChange, Step, Sysctl, Undo,
+use super::host::{
+    End, Files, Firewall, Links, Processes, Queueing, Resolver, RunningDnsmasq, Settings, Zones,
 };
+use super::{Host, HostError, HostEvent};
+use crate::components::bridge::BridgePort;
+use crate::components::qos::QueueCommand;
+use crate::components::resolver::Registration;
+use crate::components::routes::RouteState;
+use crate::components::rules::{IptablesChange, Rules, RulesChange};
+use crate::dnsmasq::Launch;
+use crate::plan::removal::{ForeignRemoval, JumpTarget};
+use crate::plan::{FactsQuery, FileImage, HostFacts, Step, Sysctl, Undo};
 
 /// What a recorder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +48,8 @@ pub struct State {
     pub iptables: BTreeSet<String>,
     /// Configuration files of running dnsmasq processes.
     pub dnsmasq: BTreeSet<PathBuf>,
+    /// Name servers' files of those processes that were started with one, by configuration file.
+    pub servers_files: BTreeMap<PathBuf, PathBuf>,
     /// Files written by steps.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// firewalld's zones by the links in them.
@@ -177,6 +189,40 @@ fn refusal(action: String, kind: i32) -> HostError {
 const EXISTS: i32 = 17;
 /// `EIO`
 const IO: i32 = 5;
+const DEFAULT_MTU: u32 = 1500;
+
+impl Recorder {
+    /// Hangs, records, and fails if this is the chosen step.
+    async fn record(&self, text: String) -> Result<(), HostError> {
+        self.hang_if_asked().await;
+        let mut inner = self.lock();
+        let number = inner.steps.len();
+        inner.steps.push(text.clone());
+        match inner.fail_at == Some(number) {
+            true => Err(refusal(text, IO)),
+            false => Ok(()),
+        }
+    }
+
+    fn with_link(&self, name: &LinkName, change: impl FnOnce(&mut FakeLink)) {
+        change(self.lock().state.links.entry(name.to_string()).or_default());
+    }
+}
+
+impl Executor<Step> for Recorder {
+    type Error = HostError;
+
+    async fn run(&self, step: &Step) -> Result<(), HostError> {
+        self.record(step.to_string()).await?;
+        step.run(self).await
+    }
+
+    async fn undo(&self, undo: &Undo) -> Result<(), HostError> {
+        self.hang_if_asked().await;
+        self.lock().steps.push(undo.to_string());
+        undo.run(self).await
+    }
+}
 
 impl Host for Recorder {
     async fn facts(&self, query: &FactsQuery) -> Result<HostFacts, HostError> {
@@ -194,6 +240,225 @@ impl Host for Recorder {
         Ok(facts)
     }
 
+    fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<HostEvent> {
+        let (hints, receiver) = unbounded_channel();
+        self.lock().hints = Some(hints);
+        receiver
+    }
+}
+
+impl Links for Recorder {
+    async fn create_bridge(&self, bridge: &Bridge) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        if state.bridges.contains_key(bridge.name.as_str()) {
+            return Err(refusal(format!("create bridge {}", bridge.name), EXISTS));
+        }
+        state.bridges.insert(bridge.name.to_string(), bridge.address);
+        state.links.remove(bridge.name.as_str());
+        Ok(())
+    }
+
+    async fn delete_bridge(
+        &self,
+        name: &LinkName,
+        address: Option<[u8; 6]>,
+    ) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        if address.is_none() || state.bridges.get(name.as_str()) == address.as_ref() {
+            state.bridges.remove(name.as_str());
+            state.links.remove(name.as_str());
+        }
+        Ok(())
+    }
+
+    async fn set_mtu(&self, link: &LinkName, mtu: u32) -> Result<(), HostError> {
+        self.with_link(link, |link| link.mtu = Some(mtu));
+        Ok(())
+    }
+
+    async fn set_up(&self, link: &LinkName) -> Result<(), HostError> {
+        self.with_link(link, |link| link.is_up = true);
+        Ok(())
+    }
+
+    async fn filter_vlans(&self, link: &LinkName) -> Result<(), HostError> {
+        self.with_link(link, |link| link.filters_vlans = true);
+        Ok(())
+    }
+
+    async fn attach_ports(&self, _: &LinkName, _: Stp, _: &[BridgePort]) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn add_address(&self, link: &LinkName, address: IpNet) -> Result<(), HostError> {
+        let mut is_new = false;
+        self.with_link(link, |link| is_new = link.addresses.insert(address));
+        match is_new {
+            true => Ok(()),
+            false => Err(refusal(format!("add address {address} to {link}"), EXISTS)),
+        }
+    }
+
+    async fn remove_address(&self, link: &LinkName, address: IpNet) -> Result<(), HostError> {
+        self.with_link(link, |link| {
+            link.addresses.remove(&address);
+        });
+        Ok(())
+    }
+
+    async fn add_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
+        self.with_link(link, |link| link.routes.push(route.clone()));
+        Ok(())
+    }
+
+    async fn remove_route(&self, link: &LinkName, route: &RouteState) -> Result<(), HostError> {
+        self.with_link(link, |link| link.routes.retain(|other| other != route));
+        Ok(())
+    }
+
+    async fn all_links(&self) -> Result<Vec<Link>, HostError> {
+        let inner = self.lock();
+        let links = inner.state.names().map(|(index, name)| inner.state.link(index, name));
+        Ok(links.collect())
+    }
+
+    async fn addresses(&self) -> Result<BTreeSet<(u32, IpNet)>, HostError> {
+        let inner = self.lock();
+        let addresses = inner.state.names().flat_map(|(index, name)| {
+            let link = inner.state.links.get(name);
+            link.into_iter().flat_map(|link| &link.addresses).map(move |net| (index, *net))
+        });
+        Ok(addresses.collect())
+    }
+
+    async fn routes(&self, _: Family) -> Result<Vec<Route>, HostError> {
+        let inner = self.lock();
+        let routes = inner.state.links.values().flat_map(|link| &link.routes);
+        let route = |route: &RouteState| Route {
+            destination: route.destination,
+            gateway: Some(route.gateway),
+            link: None,
+            metric: route.metric,
+            protocol: 0,
+        };
+        Ok(routes.map(route).collect())
+    }
+
+    fn has_link(&self, name: &str) -> bool {
+        self.lock().state.bridges.contains_key(name)
+    }
+
+    fn is_virtual_function(&self, address: &str) -> bool {
+        self.lock().state.virtual_functions.contains(address)
+    }
+}
+
+impl Queueing for Recorder {
+    async fn change_queues(
+        &self,
+        link: &LinkName,
+        commands: &[QueueCommand],
+    ) -> Result<(), HostError> {
+        self.with_link(link, |link| {
+            for command in commands {
+                link.change_queue(&command.change);
+            }
+        });
+        self.lock().state.links.retain(|_, link| *link != FakeLink::default());
+        Ok(())
+    }
+
+    async fn queues(&self) -> Result<BTreeMap<u32, Queues>, HostError> {
+        let inner = self.lock();
+        let queues = inner.state.names().map(|(index, name)| {
+            let link = inner.state.links.get(name).cloned().unwrap_or_default();
+            (index, Queues { has_tree: !link.classes.is_empty(), hook: link.hook })
+        });
+        Ok(queues.collect())
+    }
+}
+
+impl Settings for Recorder {
+    /// A setting that was never written has a value that nothing asks for.
+    fn setting(&self, key: &str) -> Option<String> {
+        Some(self.lock().state.sysctls.get(key).cloned().unwrap_or_default())
+    }
+
+    fn write_setting(&self, sysctl: &Sysctl) -> Result<(), HostError> {
+        self.lock().state.sysctls.insert(sysctl.key.clone(), sysctl.value.to_owned());
+        Ok(())
+    }
+}
+
+/// Of the driver's own files some are real.
+impl Files for Recorder {
+    async fn write_file(&self, file: &FileImage) -> Result<(), HostError> {
+        self.lock().state.files.insert(file.path.clone(), file.content.clone());
+        Ok(())
+    }
+
+    fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
+        self.lock().state.files.get(path).cloned()
+    }
+
+    async fn remove_file(&self, path: &Path) -> Result<(), HostError> {
+        self.lock().state.files.remove(path);
+        file::remove(&file::temporary(path))?;
+        file::remove(path)?;
+        Ok(())
+    }
+
+    async fn remove_dir(&self, path: &Path) -> Result<(), HostError> {
+        Ok(file::remove_dir(path)?)
+    }
+
+    async fn remove_if_empty(&self, path: &Path) -> Result<(), HostError> {
+        let is_empty =
+            std::fs::read(path).is_ok_and(|text| text.iter().all(|byte| b"[] \n".contains(byte)));
+        if is_empty {
+            file::remove(path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Processes for Recorder {
+    async fn start_dnsmasq(&self, launch: &Launch) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        state.dnsmasq.insert(launch.conf_file.clone());
+        match launch.servers_file.clone() {
+            Some(file) => drop(state.servers_files.insert(launch.conf_file.clone(), file)),
+            None => drop(state.servers_files.remove(&launch.conf_file)),
+        }
+        Ok(())
+    }
+
+    fn reload_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<(), HostError> {
+        match self.lock().state.dnsmasq.contains(conf_file) {
+            true => Ok(()),
+            false => Err(HostError::NoDnsmasqProcess { conf_file: conf_file.to_owned() }),
+        }
+    }
+
+    async fn stop_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        state.dnsmasq.remove(conf_file);
+        state.servers_files.remove(conf_file);
+        Ok(())
+    }
+
+    fn dnsmasq(&self, conf_file: &Path, _: &Path) -> Option<RunningDnsmasq> {
+        let state = &self.lock().state;
+        let servers_file = state.servers_files.get(conf_file).cloned();
+        state.dnsmasq.contains(conf_file).then_some(RunningDnsmasq { servers_file })
+    }
+
+    fn dnsmasq_end(&self, _: &Path, _: &Path) -> Option<(i32, End)> {
+        None
+    }
+}
+
+impl Firewall for Recorder {
     async fn backends(&self) -> Vec<FirewallBackend> {
         vec![FirewallBackend::Nftables, FirewallBackend::Iptables]
     }
@@ -214,247 +479,117 @@ impl Host for Recorder {
         Ok(None)
     }
 
-    fn watch(&self, _: FirewallBackend) -> UnboundedReceiver<HostEvent> {
-        let (hints, receiver) = unbounded_channel();
-        self.lock().hints = Some(hints);
-        receiver
-    }
-
-    fn dnsmasq_end(&self, _: &Path, _: &Path) -> Option<(i32, End)> {
-        None
-    }
-
-    fn has_link(&self, name: &str) -> bool {
-        self.lock().state.bridges.contains_key(name)
-    }
-
-    async fn link_names(&self) -> Result<BTreeSet<String>, HostError> {
-        Ok(self.lock().state.bridges.keys().cloned().collect())
-    }
-
-    fn is_virtual_function(&self, address: &str) -> bool {
-        self.lock().state.virtual_functions.contains(address)
-    }
-
-    async fn observe(&self, wanted: &[&Provision]) -> Result<Vec<Provision>, HostError> {
+    async fn loaded(&self, wanted: &[&Rules]) -> Result<Vec<bool>, HostError> {
         let inner = self.lock();
-        Ok(wanted.iter().map(|want| inner.state.observe(want)).collect())
-    }
-
-    async fn runs_dnsmasq(&self, conf_file: &Path, _: &Path) -> Result<bool, HostError> {
-        Ok(self.lock().state.dnsmasq.contains(conf_file))
-    }
-}
-
-impl Executor<Step> for Recorder {
-    type Error = HostError;
-
-    async fn run(&self, step: &Step) -> Result<(), HostError> {
-        self.hang_if_asked().await;
-        let mut inner = self.lock();
-        let number = inner.steps.len();
-        inner.steps.push(step.to_string());
-        if inner.fail_at == Some(number) {
-            return Err(refusal(step.to_string(), IO));
-        }
-        let state = &mut inner.state;
-        match step {
-            Step::CreateBridge(bridge) => {
-                if state.bridges.contains_key(bridge.name.as_str()) {
-                    return Err(refusal(step.to_string(), EXISTS));
-                }
-                state.bridges.insert(bridge.name.to_string(), bridge.address);
-                state.links.remove(bridge.name.as_str());
+        let state = &inner.state;
+        let is_loaded = |rules: &&Rules| match rules {
+            Rules::Nftables(load) => Removal::of(&load.transaction)
+                .chains
+                .iter()
+                .all(|chain| state.chains.contains(chain)),
+            Rules::Iptables(rules) => {
+                rules.iter().all(|rule| state.iptables.contains(&deletion(rule)))
             }
-            Step::LoadRules(RulesChange::Nftables(load)) => {
+        };
+        Ok(wanted.iter().map(is_loaded).collect())
+    }
+
+    async fn load_rules(&self, change: &RulesChange) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        match change {
+            RulesChange::Nftables(load) => {
                 state.chains.extend(Removal::of(&load.transaction).chains);
             }
-            Step::LoadRules(RulesChange::Iptables { remove, add }) => {
+            RulesChange::Iptables(IptablesChange { remove, add }) => {
                 for rule in remove {
                     state.iptables.remove(&deletion(rule));
                 }
                 state.iptables.extend(add.iter().map(deletion));
             }
-            Step::WriteFile(file) => {
-                state.files.insert(file.path.clone(), file.content.clone());
-            }
-            Step::StartDnsmasq { launch, .. } => {
-                state.dnsmasq.insert(launch.conf_file.clone());
-            }
-            Step::ReloadDnsmasq { conf_file, .. } => {
-                if !state.dnsmasq.contains(conf_file) {
-                    return Err(HostError::NoDnsmasqProcess { conf_file: conf_file.clone() });
-                }
-            }
-            Step::Sysctl(sysctl) => {
-                state.sysctls.insert(sysctl.key.clone(), sysctl.value.to_owned());
-            }
-            Step::SetMtu { link, mtu } => state.link(link).mtu = Some(*mtu),
-            Step::AddAddress { link, address } => {
-                if !state.link(link).addresses.insert(*address) {
-                    return Err(refusal(step.to_string(), EXISTS));
-                }
-            }
-            Step::RemoveAddress { link, address } => {
-                state.link(link).addresses.remove(address);
-            }
-            Step::FilterVlans(link) => state.link(link).filters_vlans = true,
-            Step::AttachPorts { .. } => {}
-            Step::SetUp(link) => state.link(link).is_up = true,
-            Step::AddRoute { link, route } => state.link(link).routes.push(route.clone()),
-            Step::RemoveRoute { link, route } => {
-                state.link(link).routes.retain(|other| other != route);
-            }
-            Step::Shape { link, commands, .. } => {
-                let books = state.link(link);
-                for command in commands {
-                    books.shape(&command.change);
-                }
-            }
-            Step::RegisterDomain { link, registration } => {
-                state.link(link).domain = Some(registration.domain.clone());
-            }
-            Step::JoinZone { link, zone } => {
-                state.zones.insert(link.to_string(), zone.clone());
-            }
-            Step::Undo(undo) => state.undo(undo)?,
         }
         Ok(())
     }
 
-    async fn undo(&self, undo: &Undo) -> Result<(), HostError> {
-        self.hang_if_asked().await;
-        let mut inner = self.lock();
-        inner.steps.push(undo.to_string());
-        inner.state.undo(undo)
+    async fn remove_rules(&self, removal: &Removal) -> Result<(), HostError> {
+        self.lock().state.chains.retain(|chain| !removal.chains.contains(chain));
+        Ok(())
+    }
+
+    async fn remove_libvirt_rules(&self, _: &NetworkRules) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn remove_user_chain_jump(&self, _: &JumpTarget) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn remove_iptables(&self, rules: &[Rule]) -> Result<(), HostError> {
+        let state = &mut self.lock().state;
+        for rule in rules {
+            state.iptables.remove(&deletion(rule));
+        }
+        Ok(())
+    }
+
+    async fn run_removal(&self, _: &ForeignRemoval) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
+impl Zones for Recorder {
+    async fn zones_of_links(&self) -> Option<BTreeMap<String, String>> {
+        Some(self.lock().state.zones.clone())
+    }
+
+    async fn join_zone(&self, link: &LinkName, zone: &str) -> Result<(), HostError> {
+        self.lock().state.zones.insert(link.to_string(), zone.to_owned());
+        Ok(())
+    }
+
+    async fn leave_zone(&self, link: &LinkName) {
+        self.lock().state.zones.remove(link.as_str());
+    }
+}
+
+impl Resolver for Recorder {
+    async fn register_domain(
+        &self,
+        link: &LinkName,
+        registration: &Registration,
+    ) -> Result<(), HostError> {
+        self.with_link(link, |link| link.domain = Some(registration.domain.clone()));
+        Ok(())
     }
 }
 
 impl State {
-    /// What is set on a link.
-    fn link(&mut self, name: &LinkName) -> &mut FakeLink {
-        self.links.entry(name.to_string()).or_default()
+    /// The names of links with their indices.
+    fn names(&self) -> impl Iterator<Item = (u32, &str)> {
+        let names: BTreeSet<_> = self.bridges.keys().chain(self.links.keys()).collect();
+        (1..).zip(names.into_iter().map(String::as_str))
     }
 
-    fn undo(&mut self, undo: &Undo) -> Result<(), HostError> {
-        match undo {
-            Undo::StopDnsmasq { conf_file, .. } => {
-                self.dnsmasq.remove(conf_file);
-            }
-            Undo::DeleteBridge { name, address } => {
-                if address.is_none() || self.bridges.get(name.as_str()) == address.as_ref() {
-                    self.bridges.remove(name.as_str());
-                    self.links.remove(name.as_str());
-                }
-            }
-            Undo::RemoveRules(removal) => {
-                self.chains.retain(|chain| !removal.chains.contains(chain));
-            }
-            Undo::RemoveIptables(rules) => {
-                for rule in rules {
-                    self.iptables.remove(&deletion(rule));
-                }
-            }
-            Undo::ClearShaping { link } => {
-                if let Some(books) = self.links.get_mut(link.as_str()) {
-                    books.classes.clear();
-                    books.hook = None;
-                }
-                self.links.retain(|_, books| *books != FakeLink::default());
-            }
-            Undo::LeaveZone { link } => {
-                self.zones.remove(link.as_str());
-            }
-            // Of the driver's own files some are real.
-            Undo::RemoveDir { path } => oxivirt_sys::file::remove_dir(path)?,
-            Undo::RemoveFile { path } => {
-                self.files.remove(path);
-                oxivirt_sys::file::remove(&oxivirt_sys::file::temporary(path))?;
-                oxivirt_sys::file::remove(path)?;
-            }
-            Undo::RemoveIfEmpty { path } => {
-                let is_empty = std::fs::read(path)
-                    .is_ok_and(|text| text.iter().all(|byte| b"[] \n".contains(byte)));
-                if is_empty {
-                    oxivirt_sys::file::remove(path)?;
-                }
-            }
-            Undo::RunRemoval(_) | Undo::RemoveLibvirtRules(_) | Undo::RemoveUserChainJump(_) => {}
-        }
-        Ok(())
-    }
-
-    fn observe(&self, want: &Provision) -> Provision {
-        let is_set = |sysctl: &&Sysctl| {
-            self.sysctls.get(&sysctl.key).is_some_and(|value| value == sysctl.value)
-        };
-        let books = |name: &LinkName| self.links.get(name.as_str()).cloned().unwrap_or_default();
-        let link = want.link.as_ref().and_then(|want| {
-            let is_meant =
-                |bridge: &Bridge| self.bridges.get(bridge.name.as_str()) == Some(&bridge.address);
-            if want.bridge.as_ref().is_some_and(|bridge| !is_meant(bridge)) {
-                return None;
-            }
-            let books = books(&want.name);
-            Some(LinkState {
-                mtu: books.mtu,
-                settings: want.settings.iter().filter(is_set).cloned().collect(),
-                addresses: want
-                    .addresses
-                    .iter()
-                    .filter(|address| books.addresses.contains(address))
-                    .copied()
-                    .collect(),
-                vlan_filtering: books.filters_vlans,
-                is_up: books.is_up,
-                ..want.clone()
-            })
-        });
-        let holds = |rules: &Rules| match rules {
-            Rules::Nftables(load) => Removal::of(&load.transaction)
-                .chains
-                .iter()
-                .all(|chain| self.chains.contains(chain)),
-            Rules::Iptables(rules) => {
-                rules.iter().all(|rule| self.iptables.contains(&deletion(rule)))
-            }
-        };
-        let found = |file: &FileImage| {
-            let content = self.files.get(&file.path)?.clone();
-            Some(FileImage { content, ..file.clone() })
-        };
-        let dnsmasq =
-            want.dnsmasq.as_ref().filter(|want| self.dnsmasq.contains(&want.launch.conf_file));
-        let through = want.link.as_ref().map(|link| books(&link.name)).unwrap_or_default();
-        Provision {
-            rules: want.rules.clone().filter(holds),
-            dnsmasq: dnsmasq.map(|want| DnsmasqState {
-                conf: found(&want.conf)
-                    .unwrap_or_else(|| FileImage { content: Vec::new(), ..want.conf.clone() }),
-                hosts: want.hosts.iter().filter_map(found).collect(),
-                ..want.clone()
-            }),
-            routes: want
-                .routes
-                .iter()
-                .filter(|route| through.routes.contains(route))
-                .cloned()
-                .collect(),
-            forwarding: want.forwarding.iter().filter(is_set).cloned().collect(),
-            shaping: want.shaping.clone().filter(|want| {
-                let books = books(&want.link);
-                (!want.has_tree() || !books.classes.is_empty()) && books.hook == want.hook()
-            }),
-            domain: want.domain.clone().filter(|_| through.domain.is_some()),
-            zone: want.link.as_ref().and_then(|link| self.zones.get(link.name.as_str()).cloned()),
-            link,
+    /// A link as the kernel would show it.
+    fn link(&self, index: u32, name: &str) -> Link {
+        let address = self.bridges.get(name);
+        let link = self.links.get(name).cloned().unwrap_or_default();
+        Link {
+            index,
+            name: name.to_owned(),
+            address: address.map(|address| address.to_vec()).unwrap_or_default(),
+            kind: if address.is_some() { LinkKind::Bridge } else { LinkKind::Other },
+            is_up: link.is_up,
+            mtu: link.mtu.unwrap_or(DEFAULT_MTU),
+            controller: None,
+            port: PortSettings::default(),
+            filters_vlans: link.filters_vlans,
         }
     }
 }
 
 impl FakeLink {
     /// Keeps tree and hook as the kernel would.
-    fn shape(&mut self, change: &QueueChange) {
+    fn change_queue(&mut self, change: &QueueChange) {
         match change {
             QueueChange::DeleteTree => self.classes.clear(),
             QueueChange::AddClass(class) => {

@@ -10,7 +10,8 @@ use oxivirt_netlink::LinkKind;
 use oxivirt_nft::passage::{DroppingChain, UserChain};
 use oxivirt_types::link_name::LinkName;
 
-use super::{Sysctl, dnsmasq, policy};
+use super::{Sysctl, dnsmasq};
+use crate::components::zone;
 use crate::network::Network;
 
 /// What a plan will depend on; the host looks at nothing else.
@@ -43,7 +44,7 @@ impl FactsQuery {
         let mut query = Self::default();
         for network in networks {
             query.needs_dnsmasq |= dnsmasq::is_needed(network);
-            if policy::wants_zone(network) {
+            if zone::is_wanted(network) {
                 query.filters.zones = Some(RUNNING_TIMEOUT);
             }
         }
@@ -59,7 +60,7 @@ impl FactsQuery {
     /// The zones of firewalld, if one may have the bridge.
     #[must_use]
     pub fn of_zone(network: &Network) -> Self {
-        let zones = policy::wants_zone(network).then_some(RUNNING_TIMEOUT);
+        let zones = zone::is_wanted(network).then_some(RUNNING_TIMEOUT);
         Self { filters: FilterQuery { zones, ..FilterQuery::default() }, ..Self::default() }
     }
 

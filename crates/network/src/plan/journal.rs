@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Undo;
 use super::removal::{ForeignRemoval, JumpTarget, Program};
+use crate::components::dhcp::{DhcpUndo, StopDnsmasq};
 
 /// An undo step as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,7 +63,9 @@ impl TryFrom<Form> for Undo {
 
     fn try_from(form: Form) -> Result<Self, FormError> {
         Ok(match form {
-            Form::StopDnsmasq { conf_file, pid_file } => Self::StopDnsmasq { conf_file, pid_file },
+            Form::StopDnsmasq { conf_file, pid_file } => {
+                Self::Dhcp(DhcpUndo::StopDnsmasq(StopDnsmasq { conf_file, pid_file }))
+            }
             Form::DeleteBridge { name, address } => {
                 Self::DeleteBridge { name: LinkName::new(&name)?, address }
             }
@@ -85,7 +88,7 @@ impl TryFrom<Form> for Undo {
             Form::RunRemoval { program, arguments } => {
                 Self::RunRemoval(foreign(program, arguments)?)
             }
-            Form::ClearShaping { link } => Self::ClearShaping { link: LinkName::new(&link)? },
+            Form::ClearShaping { link } => Self::ClearQueues { link: LinkName::new(&link)? },
             Form::LeaveZone { link } => Self::LeaveZone { link: LinkName::new(&link)? },
             Form::RemoveDir { path } => Self::RemoveDir { path },
             Form::RemoveFile { path } => Self::RemoveFile { path },
@@ -97,7 +100,9 @@ impl TryFrom<Form> for Undo {
 impl From<Undo> for Form {
     fn from(undo: Undo) -> Self {
         match undo {
-            Undo::StopDnsmasq { conf_file, pid_file } => Self::StopDnsmasq { conf_file, pid_file },
+            Undo::Dhcp(DhcpUndo::StopDnsmasq(StopDnsmasq { conf_file, pid_file })) => {
+                Self::StopDnsmasq { conf_file, pid_file }
+            }
             Undo::DeleteBridge { name, address } => {
                 Self::DeleteBridge { name: name.to_string(), address }
             }
@@ -119,7 +124,7 @@ impl From<Undo> for Form {
                 let arguments = lock.into_iter().chain(args).collect();
                 Self::RunRemoval { program: program.name().to_owned(), arguments }
             }
-            Undo::ClearShaping { link } => Self::ClearShaping { link: link.to_string() },
+            Undo::ClearQueues { link } => Self::ClearShaping { link: link.to_string() },
             Undo::LeaveZone { link } => Self::LeaveZone { link: link.to_string() },
             Undo::RemoveDir { path } => Self::RemoveDir { path },
             Undo::RemoveFile { path } => Self::RemoveFile { path },

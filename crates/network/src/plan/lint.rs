@@ -2,7 +2,8 @@
 
 use oxivirt_nft::Change;
 
-use super::{Plan, RulesChange, Step, Undo};
+use super::{Plan, Step, Undo};
+use crate::components::rules::RulesChange;
 
 /// Checks a start against the list that undoes it.
 ///

@@ -1,8 +1,9 @@
 //! Planning: from a definition and facts about the host to steps.
 //!
-//! Everything here is pure: no clock, no files, no kernel. [`provision::provision`] returns what a
-//! network needs, [`provision::difference`] the steps from what is there to it, [`stop::plan`] what takes
-//! it away; [`lint::check`] states what holds for every plan.
+//! Everything here is pure: no clock, no files, no kernel. What a network needs and the steps to it are its
+//! components' ([`crate::components`]); here are the text of dnsmasq's files, the rules of both backends, what
+//! a start asks about the host, and what takes a network away ([`stop::plan`]). [`lint::check`] states what
+//! holds for every plan.
 
 pub mod dnsmasq;
 pub mod error;
@@ -13,10 +14,7 @@ pub mod lint;
 pub mod nftables;
 pub mod policy;
 pub mod port;
-pub mod provision;
 pub mod removal;
-pub mod rules;
-pub mod shaping;
 pub mod start;
 mod step;
 pub mod stop;
@@ -27,7 +25,5 @@ pub use facts::{
 };
 pub use oxivirt_engine::{Plan, Stage};
 pub use policy::ModePolicy;
-pub use provision::Provision;
 pub use removal::SavedRemoval;
-pub use rules::{Firewall, Rules, RulesChange};
 pub use step::{FileImage, IfMissing, Step, Sysctl, Undo};

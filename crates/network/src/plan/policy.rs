@@ -3,22 +3,8 @@
 //! A new mode is a new arm of [`ModePolicy::of`], which the compiler asks for; no question compares modes
 //! itself.
 
-use oxivirt_conf::YesNo;
-use oxivirt_conf::network::{ForwardMode, IpDef, NatPorts};
+use oxivirt_conf::network::ForwardMode;
 use oxivirt_conf::port::MacvlanMode;
-use oxivirt_nft::Family;
-
-use super::error::PlanError;
-use super::facts::Zones;
-use crate::network::Network;
-
-/// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
-pub(super) const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
-/// firewalld's zones for bridges, and the policy without which the second is of no use, as libvirt's
-/// packages install them.
-const LIBVIRT_ZONE: &str = "libvirt";
-const ROUTED_ZONE: &str = "libvirt-routed";
-const ROUTED_POLICY: &str = "libvirt-routed-out";
 
 /// What a forward mode means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,48 +127,6 @@ impl ModePolicy {
             Reach::Routed | Reach::Translated => true,
             Reach::Isolated | Reach::Unmanaged => false,
         }
-    }
-}
-
-/// Whether the traffic of a subnet is translated.
-pub(super) fn is_translated(network: &Network, ip: &IpDef) -> bool {
-    let wanted = ip.family() == Family::Ipv4 || network.forward.nat.ipv6 == Some(YesNo::Yes);
-    network.policy().reach == Reach::Translated && wanted
-}
-
-/// Whether a network's bridge belongs into a zone, if a firewalld runs.
-#[must_use]
-pub fn wants_zone(network: &Network) -> bool {
-    let policy = network.policy();
-    policy.zone != DefaultZone::None || (policy.owns_bridge() && network.bridge.zone.is_some())
-}
-
-/// firewalld's zone for a network's bridge; `None` if none is wanted, or no firewalld runs.
-///
-/// # Errors
-/// [`PlanError::Zone`] if one is named and no firewalld runs, [`PlanError::NoLibvirtZone`] if the zone
-/// for networks is missing; whether one that is named exists is checked by firewalld.
-///
-/// libvirt 11.3.0: `networkSetBridgeZone`, src/network/bridge_driver_linux.c
-pub fn zone(network: &Network, firewalld: Option<&Zones>) -> Result<Option<String>, PlanError> {
-    if !wants_zone(network) {
-        return Ok(None);
-    }
-    let known = match (&network.bridge.zone, firewalld) {
-        (Some(zone), None) => {
-            return Err(PlanError::Zone { zone: zone.clone(), network: network.name.clone() });
-        }
-        (Some(zone), Some(_)) => return Ok(Some(zone.clone())),
-        (None, None) => return Ok(None),
-        (None, Some(known)) => known,
-    };
-    let is_routed = network.policy().zone == DefaultZone::LibvirtRouted
-        && known.has_policy(ROUTED_POLICY)
-        && known.has_zone(ROUTED_ZONE);
-    match is_routed {
-        true => Ok(Some(ROUTED_ZONE.to_owned())),
-        false if known.has_zone(LIBVIRT_ZONE) => Ok(Some(LIBVIRT_ZONE.to_owned())),
-        false => Err(PlanError::NoLibvirtZone),
     }
 }
 

@@ -18,7 +18,7 @@ use oxivirt_types::mac::MacAddr;
 use uuid::Uuid;
 
 use super::policy::Attachment;
-use super::shaping::{FIRST_CLASS, Floor, Floors};
+use crate::components::qos::{FIRST_CLASS, Floor, Floors};
 use crate::network::Network;
 
 /// The ports of a network.

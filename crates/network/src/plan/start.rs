@@ -13,7 +13,8 @@ use super::error::PlanError;
 use super::facts::{FilterQuery, Firewalld, START_TIMEOUT};
 use super::policy::Attachment;
 use super::traffic::subnet;
-use super::{FactsQuery, HostFacts, PoolQuery, policy, provision};
+use super::{FactsQuery, HostFacts, PoolQuery};
+use crate::components::{routes, zone};
 use crate::network::Network;
 
 type Result<T> = std::result::Result<T, PlanError>;
@@ -43,11 +44,11 @@ pub fn query(network: &Network) -> Result<FactsQuery> {
         forwards_ipv6: network.forwards(Family::Ipv6),
         needs_rules: network.policy().has_rules(),
         filters: FilterQuery {
-            zones: policy::wants_zone(network).then_some(START_TIMEOUT),
+            zones: zone::is_wanted(network).then_some(START_TIMEOUT),
             ..FilterQuery::default()
         },
         needs_dnsmasq: dnsmasq::is_needed(network),
-        settings: provision::forwarding(network),
+        settings: routes::forwarding(network),
         ..FactsQuery::default()
     })
 }
@@ -121,10 +122,10 @@ pub fn check_firewall(network: &Network, query: &FactsQuery, facts: &HostFacts) 
 /// What this host or this version cannot do, and is refused rather than left out silently.
 fn check_supported(network: &Network, facts: &HostFacts) -> Result<()> {
     match &facts.firewalld {
-        Firewalld::Unresponsive(reason) if policy::wants_zone(network) => {
+        Firewalld::Unresponsive(reason) if zone::is_wanted(network) => {
             return Err(PlanError::UnresponsiveFirewalld { reason: reason.clone() });
         }
-        other => drop(policy::zone(network, other.zones())?),
+        other => drop(zone::desired(network, other.zones())?),
     }
     if network.bandwidth.is_some() && !facts.is_privileged {
         return Err(PlanError::UnprivilegedBandwidth);

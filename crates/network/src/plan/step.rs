@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::dnsmasq::Launch;
 use ipnet::IpNet;
 use oxivirt_engine::OnFailure;
 use oxivirt_netlink::{Bridge, Stp};
@@ -14,10 +13,15 @@ use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Form;
-use super::provision::{BridgePort, Registration, RouteState};
 use super::removal::{ForeignRemoval, JumpTarget};
-use super::rules::RulesChange;
-use super::shaping::ShapeCommand;
+use crate::apply::HostError;
+use crate::apply::host::{Host, Settings};
+use crate::components::bridge::BridgePort;
+use crate::components::dhcp::{DhcpStep, DhcpUndo};
+use crate::components::qos::{self, QueueCommand};
+use crate::components::resolver::Registration;
+use crate::components::routes::RouteState;
+use crate::components::rules::RulesChange;
 
 /// One change to the host, so complete that carrying it out needs no decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +82,16 @@ pub enum Step {
         /// The route.
         route: RouteState,
     },
-    /// Change the queues of a link.
-    Shape {
+    /// Change the queueing disciplines of a link.
+    ChangeQueues {
         /// The link.
         link: LinkName,
         /// Whether the link stays when the network stops.
         is_of_host: bool,
         /// The commands in order.
-        commands: Vec<ShapeCommand>,
+        commands: Vec<QueueCommand>,
     },
-    /// Tell the host's resolver which domain is behind a link.
+    /// Register the domain behind a link with the host's resolver.
     RegisterDomain {
         /// The link.
         link: LinkName,
@@ -103,21 +107,9 @@ pub enum Step {
     },
     /// Replace a file.
     WriteFile(FileImage),
-    /// Start dnsmasq and wait until it serves.
-    StartDnsmasq {
-        /// How it is started.
-        launch: Launch,
-        /// Where it writes its pid.
-        pid_file: PathBuf,
-    },
-    /// Make a running dnsmasq read its hosts files again.
-    ReloadDnsmasq {
-        /// Its configuration file.
-        conf_file: PathBuf,
-        /// Where it wrote its pid.
-        pid_file: PathBuf,
-    },
-    /// Take something away on the way to something else.
+    /// Change the server of DHCP and DNS.
+    Dhcp(DhcpStep),
+    /// Remove something on the way to another state.
     Undo(Undo),
 }
 
@@ -145,6 +137,16 @@ pub struct Sysctl {
     pub if_missing: IfMissing,
 }
 
+impl Sysctl {
+    /// Whether the kernel has the value. A setting that it lacks counts as set, if it may be missing.
+    pub(crate) fn is_set<H: Settings>(&self, host: &H) -> bool {
+        match host.setting(&self.key) {
+            Some(value) => value == self.value,
+            None => self.if_missing == IfMissing::Skip,
+        }
+    }
+}
+
 /// What the absence of a kernel setting means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
@@ -160,13 +162,8 @@ pub enum IfMissing {
 #[serde(try_from = "Form", into = "Form")]
 #[non_exhaustive]
 pub enum Undo {
-    /// Stop the dnsmasq with this configuration file, wait for its end, remove its pid file.
-    StopDnsmasq {
-        /// Its configuration file.
-        conf_file: PathBuf,
-        /// Where it wrote its pid.
-        pid_file: PathBuf,
-    },
+    /// End the server of DHCP and DNS.
+    Dhcp(DhcpUndo),
     /// Delete the bridge with this name and hardware address; another link of that name stays.
     DeleteBridge {
         /// Its name.
@@ -187,7 +184,7 @@ pub enum Undo {
     /// Run a removal command that another program saved, whatever its exit status.
     RunRemoval(ForeignRemoval),
     /// Remove the qdiscs of a bridge of the host.
-    ClearShaping {
+    ClearQueues {
         /// The bridge.
         link: LinkName,
     },
@@ -215,6 +212,67 @@ pub enum Undo {
 
 impl oxivirt_engine::Undo for Undo {}
 
+impl Step {
+    /// Carries the step out, with what a host offers.
+    ///
+    /// # Errors
+    /// The host's refusal.
+    pub async fn run<H: Host>(&self, host: &H) -> Result<(), HostError> {
+        match self {
+            Self::CreateBridge(bridge) => host.create_bridge(bridge).await,
+            Self::SetMtu { link, mtu } => host.set_mtu(link, *mtu).await,
+            Self::Sysctl(sysctl) => host.write_setting(sysctl),
+            Self::LoadRules(change) => host.load_rules(change).await,
+            Self::AddAddress { link, address } => host.add_address(link, *address).await,
+            Self::SetUp(link) => host.set_up(link).await,
+            Self::AttachPorts { bridge, stp, ports } => {
+                host.attach_ports(bridge, *stp, ports).await
+            }
+            Self::RemoveAddress { link, address } => host.remove_address(link, *address).await,
+            Self::FilterVlans(link) => host.filter_vlans(link).await,
+            Self::AddRoute { link, route } => host.add_route(link, route).await,
+            Self::RemoveRoute { link, route } => host.remove_route(link, route).await,
+            Self::ChangeQueues { link, commands, .. } => host.change_queues(link, commands).await,
+            Self::RegisterDomain { link, registration } => {
+                host.register_domain(link, registration).await
+            }
+            Self::JoinZone { link, zone } => host.join_zone(link, zone).await,
+            Self::WriteFile(file) => host.write_file(file).await,
+            Self::Dhcp(step) => step.run(host).await,
+            Self::Undo(undo) => undo.run(host).await,
+        }
+    }
+}
+
+impl Undo {
+    /// Carries the step out, with what a host offers.
+    ///
+    /// # Errors
+    /// The host's refusal.
+    pub async fn run<H: Host>(&self, host: &H) -> Result<(), HostError> {
+        match self {
+            Self::Dhcp(undo) => undo.run(host).await,
+            Self::DeleteBridge { name, address } => host.delete_bridge(name, *address).await,
+            Self::RemoveRules(removal) => host.remove_rules(removal).await,
+            Self::RemoveLibvirtRules(network) => host.remove_libvirt_rules(network).await,
+            Self::RemoveUserChainJump(target) => host.remove_user_chain_jump(target).await,
+            Self::RemoveIptables(rules) => host.remove_iptables(rules).await,
+            Self::RunRemoval(command) => host.run_removal(command).await,
+            Self::ClearQueues { link } if host.has_link(link.as_str()) => {
+                host.change_queues(link, &qos::clear_all()).await
+            }
+            Self::ClearQueues { .. } => Ok(()),
+            Self::LeaveZone { link } => {
+                host.leave_zone(link).await;
+                Ok(())
+            }
+            Self::RemoveDir { path } => host.remove_dir(path).await,
+            Self::RemoveFile { path } => host.remove_file(path).await,
+            Self::RemoveIfEmpty { path } => host.remove_if_empty(path).await,
+        }
+    }
+}
+
 impl oxivirt_engine::Step for Step {
     type Undo = Undo;
     /// Links.
@@ -230,13 +288,10 @@ impl oxivirt_engine::Step for Step {
             }],
             Self::LoadRules(change) => change.undo(),
             Self::WriteFile(file) => vec![Undo::RemoveFile { path: file.path.clone() }],
-            Self::StartDnsmasq { launch, pid_file } => vec![Undo::StopDnsmasq {
-                conf_file: launch.conf_file.clone(),
-                pid_file: pid_file.clone(),
-            }],
+            Self::Dhcp(step) => step.undo().map(Undo::Dhcp).into_iter().collect(),
             Self::JoinZone { link, .. } => vec![Undo::LeaveZone { link: link.clone() }],
-            Self::Shape { link, is_of_host: true, .. } => {
-                vec![Undo::ClearShaping { link: link.clone() }]
+            Self::ChangeQueues { link, is_of_host: true, .. } => {
+                vec![Undo::ClearQueues { link: link.clone() }]
             }
             Self::SetMtu { .. }
             | Self::Sysctl(_)
@@ -247,17 +302,17 @@ impl oxivirt_engine::Step for Step {
             | Self::AttachPorts { .. }
             | Self::AddRoute { .. }
             | Self::RemoveRoute { .. }
-            | Self::Shape { .. }
+            | Self::ChangeQueues { .. }
             | Self::RegisterDomain { .. }
-            | Self::ReloadDnsmasq { .. }
             | Self::Undo(_) => Vec::new(),
         }
     }
 
     fn on_failure(&self) -> OnFailure {
         match self {
-            // A process may be left that is still starting; queues may be left that were not refused.
-            Self::StartDnsmasq { .. } | Self::Shape { .. } => OnFailure::UndoStep,
+            Self::Dhcp(step) if step.is_undone_on_failure() => OnFailure::UndoStep,
+            // Queues may be left that were not refused.
+            Self::ChangeQueues { .. } => OnFailure::UndoStep,
             // As in libvirt.
             Self::AddRoute { .. } => OnFailure::Continue,
             _ => OnFailure::Stop,
@@ -277,7 +332,7 @@ impl oxivirt_engine::Step for Step {
             | Self::AddAddress { link, .. }
             | Self::FilterVlans(link)
             | Self::RegisterDomain { link, .. }
-            | Self::Shape { link, is_of_host: false, .. }
+            | Self::ChangeQueues { link, is_of_host: false, .. }
             | Self::SetUp(link)
             | Self::AddRoute { link, .. } => Some(link.clone()),
             _ => None,
@@ -304,7 +359,7 @@ impl std::fmt::Display for Step {
             Self::FilterVlans(link) => write!(f, "filter VLANs on {link}"),
             Self::AddRoute { link, route } => write!(f, "add route {route} dev {link}"),
             Self::RemoveRoute { link, route } => write!(f, "remove route {route} dev {link}"),
-            Self::Shape { link, commands, .. } => {
+            Self::ChangeQueues { link, commands, .. } => {
                 write!(f, "change queues of {link} by {} commands", commands.len())
             }
             Self::RegisterDomain { link, registration } => {
@@ -313,12 +368,7 @@ impl std::fmt::Display for Step {
             Self::JoinZone { link, zone } => write!(f, "put {link} into firewalld's zone {zone}"),
             Self::Undo(undo) => write!(f, "{undo}"),
             Self::WriteFile(file) => write!(f, "write {}", file.path.display()),
-            Self::StartDnsmasq { launch, .. } => {
-                write!(f, "start dnsmasq with {}", launch.conf_file.display())
-            }
-            Self::ReloadDnsmasq { conf_file, .. } => {
-                write!(f, "reload dnsmasq with {}", conf_file.display())
-            }
+            Self::Dhcp(step) => write!(f, "{step}"),
         }
     }
 }
@@ -326,9 +376,7 @@ impl std::fmt::Display for Step {
 impl std::fmt::Display for Undo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::StopDnsmasq { conf_file, .. } => {
-                write!(f, "stop dnsmasq with {}", conf_file.display())
-            }
+            Self::Dhcp(undo) => write!(f, "{undo}"),
             Self::DeleteBridge { name, .. } => write!(f, "delete bridge {name}"),
             Self::RemoveRules(_) => write!(f, "remove the network's firewall rules"),
             Self::RemoveLibvirtRules(NetworkRules { bridge, .. }) => {
@@ -341,7 +389,7 @@ impl std::fmt::Display for Undo {
             Self::RunRemoval(ForeignRemoval { program, args }) => {
                 write!(f, "run '{} {}'", program.name(), args.join(" "))
             }
-            Self::ClearShaping { link } => write!(f, "clear queues of {link}"),
+            Self::ClearQueues { link } => write!(f, "clear queues of {link}"),
             Self::LeaveZone { link } => write!(f, "take {link} out of firewalld's zone"),
             Self::RemoveDir { path } | Self::RemoveFile { path } => {
                 write!(f, "remove {}", path.display())

@@ -1,15 +1,16 @@
 //! The plan of a stop: everything a start can have left, taken away.
 //!
-//! The same list is the undo of a start, for whoever finds the host after a crash. The status file
+//! The same list is the undo of a start, also after a crash. The status file
 //! goes first: without it the network counts as not running, whatever is still there. Rules outlive
-//! the bridge, so that nothing passes unfiltered while it goes. Ending dnsmasq and deleting the
+//! the bridge, so that nothing passes unfiltered while it goes. Ending the DHCP server and deleting the
 //! bridge take their time side by side.
 //!
 //! libvirt 11.3.0: `networkShutdownNetwork`, src/network/bridge_driver.c
 
-use super::facts::Zones;
 use super::iptables::{self, Services};
-use super::{Plan, Rules, SavedRemoval, Undo, dnsmasq, nftables, policy, traffic};
+use super::{Plan, SavedRemoval, Undo, nftables, traffic};
+use crate::components::rules::Rules;
+use crate::components::{bridge, dhcp, qos};
 use crate::layout::Layout;
 use crate::network::Network;
 
@@ -30,26 +31,21 @@ pub fn plan(network: &Network, rules: Vec<Undo>, layout: &Layout, keep: Keep) ->
     let name = &network.name;
     plan.then([layout.status_file(name), layout.record(name), layout.last_heal(name)].map(remove));
     let ports = Undo::RemoveDir { path: layout.ports_dir(&network.name) };
-    let Some(bridge) = network.own_bridge() else {
-        let link = network.bridge().filter(|_| network.bandwidth.is_some()).cloned();
-        plan.then(link.map(|link| Undo::ClearShaping { link }));
+    let (Some(bridge), Some(delete)) = (network.own_bridge(), bridge::undo(network)) else {
+        plan.then(qos::undo(network));
         plan.then([ports]);
         return plan;
     };
-    let has_dnsmasq = dnsmasq::is_needed(network);
-    let stop = has_dnsmasq.then(|| Undo::StopDnsmasq {
-        conf_file: layout.dnsmasq_conf(&network.name),
-        pid_file: layout.dnsmasq_pid(&network.name),
-    });
-    let delete = Undo::DeleteBridge { name: bridge.clone(), address: network.mac.map(|mac| mac.0) };
+    let server = dhcp::undo(network, layout);
+    let has_server = server.is_some();
     // libvirt's rules are identified by the bridge's ifindex; all others outlive the bridge.
     let (mut sequence, rules): (Vec<_>, Vec<_>) =
         rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules(_)));
     sequence.push(delete);
     sequence.extend(rules);
-    plan.then_parallel([stop.into_iter().collect(), sequence]);
-    if has_dnsmasq {
-        plan.then(generated_files(network, layout).into_iter().map(remove));
+    plan.then_parallel([server.into_iter().collect(), sequence]);
+    if has_server {
+        plan.then(dhcp::generated_files(network, layout).into_iter().map(remove));
     }
     plan.then([ports]);
     let leases = layout.leases(bridge);
@@ -60,25 +56,6 @@ pub fn plan(network: &Network, rules: Vec<Undo>, layout: &Layout, keep: Keep) ->
     // Its guests' ports are gone.
     plan.then([remove(layout.macs(bridge))]);
     plan
-}
-
-/// What takes a bridge out of the zone that firewalld has it in.
-#[must_use]
-pub fn zone(network: &Network, firewalld: Option<&Zones>) -> Option<Undo> {
-    let link = network.own_bridge()?.clone();
-    policy::zone(network, firewalld).ok().flatten().map(|_| Undo::LeaveZone { link })
-}
-
-/// Files of a stopped network that hold nothing a start would not write again.
-#[must_use]
-pub fn generated_files(network: &Network, layout: &Layout) -> [std::path::PathBuf; 4] {
-    let name = &network.name;
-    [
-        layout.dnsmasq_conf(name),
-        layout.dnsmasq_hostsfile(name),
-        layout.dnsmasq_addnhosts(name),
-        layout.servers_file(network.uuid()),
-    ]
 }
 
 /// What removes the rules of a running network, by the removal that its status file holds.

@@ -1,26 +1,30 @@
 //! What a network's firewall rules let pass.
 
 use ipnet::IpNet;
-use oxivirt_conf::network::IpDef;
+use oxivirt_conf::YesNo;
+use oxivirt_conf::network::{IpDef, NatPorts};
 use oxivirt_nft::{Family, PortRange};
 use oxivirt_types::link_name::LinkName;
 
 use super::error::PlanError;
 use super::nftables::{Layer, Outside, Subnet, Traffic};
-use super::policy::{self, NAT_PORTS, Reach};
+use super::policy::Reach;
 use crate::network::Network;
 
+/// Ports that translated TCP and UDP flows leave from, unless the definition says otherwise.
+const NAT_PORTS: NatPorts = NatPorts { start: 1024, end: 65535 };
 type Result<T> = std::result::Result<T, PlanError>;
+
+/// Whether the traffic of a subnet is translated.
+fn is_translated(network: &Network, ip: &IpDef) -> bool {
+    let wanted = ip.family() == Family::Ipv4 || network.forward.nat.ipv6 == Some(YesNo::Yes);
+    network.policy().reach == Reach::Translated && wanted
+}
 
 /// The subnets whose traffic is translated, in the order of the definition.
 #[must_use]
 pub fn translated(network: &Network) -> Vec<IpNet> {
-    network
-        .ips
-        .iter()
-        .filter(|ip| policy::is_translated(network, ip))
-        .filter_map(IpDef::subnet)
-        .collect()
+    network.ips.iter().filter(|ip| is_translated(network, ip)).filter_map(IpDef::subnet).collect()
 }
 
 /// The definition as it is shown while the network runs: a translating network names its ports.
@@ -58,7 +62,7 @@ pub fn traffic(network: &Network, layers: &[Layer]) -> Result<Option<Traffic>> {
         let net = subnet(ip, &bridge)?;
         let outside = match network.policy().reach {
             Reach::Isolated | Reach::Unmanaged => Outside::None,
-            Reach::Translated if policy::is_translated(network, ip) => {
+            Reach::Translated if is_translated(network, ip) => {
                 if ports.start >= ports.end {
                     return Err(PlanError::PortRange { start: ports.start, end: ports.end });
                 }

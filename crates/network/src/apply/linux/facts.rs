@@ -13,7 +13,8 @@ use oxivirt_nft::passage::DroppingChain;
 use oxivirt_nft::{Family, libvirt};
 use oxivirt_sys::{chain, command};
 
-use super::{LinuxHost, is_set, read_sysctl};
+use super::LinuxHost;
+use super::files::read_setting;
 use crate::apply::HostError;
 use crate::dnsmasq;
 use crate::plan::{Collision, FactsQuery, Firewalld, HostFacts, PoolQuery, nftables};
@@ -56,7 +57,7 @@ impl LinuxHost {
             },
             drops: if query.filters.drops { self.drops().await } else { Vec::new() },
             is_privileged: self.is_privileged,
-            unset: query.settings.iter().filter(|sysctl| !is_set(sysctl)).cloned().collect(),
+            unset: query.settings.iter().filter(|sysctl| !sysctl.is_set(self)).cloned().collect(),
         })
     }
 
@@ -122,7 +123,7 @@ impl LinuxHost {
             }
             let name = self.name_of(&route).await?;
             // Over-ruled by `all`; 2 accepts advertisements although forwarding.
-            let accepts = |link: &str| read_sysctl(&format!("net/ipv6/conf/{link}/accept_ra"));
+            let accepts = |link: &str| read_setting(&format!("net/ipv6/conf/{link}/accept_ra"));
             let loses = match accepts(&name).as_deref() {
                 Some("1") => true,
                 Some("0") => accepts("all").as_deref() == Some("1"),
@@ -179,7 +180,7 @@ fn name_servers() -> Option<String> {
 }
 
 fn inotify_limit() -> usize {
-    let limit = read_sysctl("fs/inotify/max_user_instances");
+    let limit = read_setting("fs/inotify/max_user_instances");
     limit.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

@@ -18,11 +18,13 @@ use oxivirt_netlink::{Class, Hook, QueueChange};
 use oxivirt_types::link_name::LinkName;
 use oxivirt_types::mac::MacAddr;
 
-use super::Step;
-use super::error::PlanError;
-use super::iptables::{Served, Services};
 use super::rules::Firewall;
+use super::{Desired, Links, NetworkState, PlanInputs};
+use crate::apply::HostError;
+use crate::apply::host::Queueing;
 use crate::network::Network;
+use crate::plan::iptables::{Served, Services};
+use crate::plan::{Step, Undo};
 
 /// Guarantees by class id.
 pub type Floors = BTreeMap<u32, Floor>;
@@ -40,7 +42,7 @@ pub struct Floor {
 
 /// Limits of a bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shaping {
+pub struct Qos {
     /// The bridge.
     pub link: LinkName,
     /// Whether the bridge is the host's and stays when the network stops.
@@ -56,7 +58,7 @@ pub struct Shaping {
     pub fills_checksums: bool,
 }
 
-impl Shaping {
+impl Qos {
     /// Whether there is a tree of classes for it.
     #[must_use]
     pub fn has_tree(&self) -> bool {
@@ -76,7 +78,7 @@ impl Shaping {
 
 /// One change of the bridge's queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShapeCommand {
+pub struct QueueCommand {
     /// The change.
     pub change: QueueChange,
     /// What its failure means.
@@ -108,15 +110,12 @@ const KILOBYTES: u64 = 1000;
 /// Libvirt's unit of sizes, in bytes.
 const KIBIBYTES: u64 = 1024;
 
-/// What a definition wants.
-///
-/// # Errors
-/// [`PlanError`] if the bridge has an impossible name.
-pub fn wanted(
-    network: &Network,
-    floors: &Floors,
-    firewall: Firewall<'_>,
-) -> Result<Option<Shaping>, PlanError> {
+pub(super) fn desired(network: &Network, inputs: &PlanInputs<'_>) -> Desired<Option<Qos>> {
+    wanted(network, inputs.floors, inputs.firewall)
+}
+
+/// The limits of a definition; an error if the bridge has an impossible name.
+fn wanted(network: &Network, floors: &Floors, firewall: Firewall<'_>) -> Desired<Option<Qos>> {
     let bandwidth = network.bandwidth.as_ref();
     let inbound = bandwidth.and_then(|bandwidth| bandwidth.inbound).filter(|rate| rate.average > 0);
     let outbound = bandwidth.and_then(|bandwidth| bandwidth.outbound);
@@ -128,7 +127,7 @@ pub fn wanted(
         return Ok(None);
     }
     let Some(bridge) = network.checked_bridge()? else { return Ok(None) };
-    Ok(Some(Shaping {
+    Ok(Some(Qos {
         link: bridge.clone(),
         is_of_host: !network.policy().owns_bridge(),
         inbound,
@@ -138,16 +137,36 @@ pub fn wanted(
     }))
 }
 
+pub(super) async fn observe<H: Queueing>(
+    host: &H,
+    links: &Links<'_>,
+    wanted: &[&NetworkState],
+    found: &mut [NetworkState],
+) -> Result<(), HostError> {
+    if wanted.iter().all(|want| want.qos.is_none()) {
+        return Ok(());
+    }
+    let queues = host.queues().await?;
+    for (want, found) in wanted.iter().zip(found) {
+        let Some(want) = &want.qos else { continue };
+        let Some(link) = links.get(want.link.as_str()) else { continue };
+        let queues = queues.get(&link.index).copied().unwrap_or_default();
+        let is_there = (!want.has_tree() || queues.has_tree)
+            && (want.hook().is_none() || queues.hook == want.hook());
+        found.qos = is_there.then(|| want.clone());
+    }
+    Ok(())
+}
+
 /// The steps from one set of limits to another.
 #[must_use]
-pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
-    let (shaping, commands) = match (have, want) {
+pub(super) fn diff(have: Option<&Qos>, want: Option<&Qos>) -> Vec<Step> {
+    let (limits, commands) = match (have, want) {
         (None, None) => return Vec::new(),
         (Some(have), None) => (have, clear(have)),
         (None, Some(want)) => (want, set_up(want)),
         (Some(have), Some(want)) => {
-            let parts =
-                |shaping: &Shaping| (shaping.inbound, shaping.outbound, shaping.fills_checksums);
+            let parts = |qos: &Qos| (qos.inbound, qos.outbound, qos.fills_checksums);
             let commands = if parts(have) == parts(want) {
                 change_floors(have, want)
             } else {
@@ -161,43 +180,50 @@ pub fn difference(have: Option<&Shaping>, want: Option<&Shaping>) -> Vec<Step> {
     if commands.is_empty() {
         return Vec::new();
     }
-    let (link, is_of_host) = (shaping.link.clone(), shaping.is_of_host);
-    vec![Step::Shape { link, is_of_host, commands }]
+    let (link, is_of_host) = (limits.link.clone(), limits.is_of_host);
+    vec![Step::ChangeQueues { link, is_of_host, commands }]
 }
 
-fn must(change: QueueChange) -> ShapeCommand {
-    ShapeCommand { change, on_failure: OnFailure::Fail }
+fn must(change: QueueChange) -> QueueCommand {
+    QueueCommand { change, on_failure: OnFailure::Fail }
 }
 
 /// A queue or filter that makes things better, and that not every kernel has.
-fn should(change: QueueChange) -> ShapeCommand {
-    ShapeCommand { change, on_failure: OnFailure::Warn }
+fn should(change: QueueChange) -> QueueCommand {
+    QueueCommand { change, on_failure: OnFailure::Warn }
 }
 
-fn may(change: QueueChange) -> ShapeCommand {
-    ShapeCommand { change, on_failure: OnFailure::Ignore }
+fn may(change: QueueChange) -> QueueCommand {
+    QueueCommand { change, on_failure: OnFailure::Ignore }
 }
 
 /// Takes away what is there.
-fn clear(have: &Shaping) -> Vec<ShapeCommand> {
+fn clear(have: &Qos) -> Vec<QueueCommand> {
     let tree = have.has_tree().then(|| may(QueueChange::DeleteTree));
     let hook = have.hook().map(|hook| may(QueueChange::DeleteHook(hook)));
     tree.into_iter().chain(hook).collect()
 }
 
-/// Takes limits from a bridge of the host, whichever there are. What somebody else has hooked into it stays:
-/// it is of the other kind.
+/// Removes limits from a bridge of the host, whichever there are. What another program has hooked into it
+/// stays: it is of the other kind.
 ///
 /// libvirt 11.3.0: `virNetDevBandwidthClear`
 #[must_use]
-pub fn clear_all() -> Vec<ShapeCommand> {
+pub fn clear_all() -> Vec<QueueCommand> {
     vec![may(QueueChange::DeleteTree), may(QueueChange::DeleteHook(Hook::Ingress))]
 }
 
-fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
+/// What removes the limits of a bridge of the host; those of an own bridge go with it.
+pub(crate) fn undo(network: &Network) -> Option<Undo> {
+    let is_of_host = !network.policy().owns_bridge() && network.bandwidth.is_some();
+    let link = network.bridge().filter(|_| is_of_host)?.clone();
+    Some(Undo::ClearQueues { link })
+}
+
+fn set_up(want: &Qos) -> Vec<QueueCommand> {
     let mut commands = Vec::new();
     if let Some(rate) = &want.inbound {
-        // A tree that is there makes way: nobody but the network has a claim to it.
+        // A tree that is there is replaced: only the network has a claim to it.
         commands.push(may(QueueChange::DeleteTree));
         commands.push(must(QueueChange::AddTree { default: DEFAULT_CLASS }));
         let network = Class {
@@ -226,7 +252,7 @@ fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
     let goes = |kind: &Hook| !want.is_of_host || *kind == hook;
     let kinds = [Hook::Ingress, Hook::Both].into_iter().filter(goes);
     commands.extend(kinds.map(|kind| may(QueueChange::DeleteHook(kind))));
-    // Without the limit nobody notices; a network whose limit does not hold must not start.
+    // Missing checksums are hardly noticed; a network whose limit does not hold must not start.
     let needed = if want.outbound.is_some() { must } else { should };
     commands.push(needed(QueueChange::AddHook(hook)));
     if let Some(rate) = &want.outbound {
@@ -242,7 +268,7 @@ fn set_up(want: &Shaping) -> Vec<ShapeCommand> {
     commands
 }
 
-fn change_floors(have: &Shaping, want: &Shaping) -> Vec<ShapeCommand> {
+fn change_floors(have: &Qos, want: &Qos) -> Vec<QueueCommand> {
     let Some(rate) = &want.inbound else { return Vec::new() };
     let mut commands = Vec::new();
     for (class, floor) in &have.floors {
@@ -266,7 +292,7 @@ fn change_floors(have: &Shaping, want: &Shaping) -> Vec<ShapeCommand> {
 }
 
 /// A class of its own for a port.
-fn plug(rate: &Rate, class: u32, floor: &Floor) -> [ShapeCommand; 3] {
+fn plug(rate: &Rate, class: u32, floor: &Floor) -> [QueueCommand; 3] {
     let id = minor(class);
     let (number, mac) = (filter(class), floor.mac);
     [
@@ -287,7 +313,7 @@ fn class_of(rate: &Rate, class: u32, floor: &Floor) -> Class {
     }
 }
 
-fn unplug(class: u32) -> [ShapeCommand; 3] {
+fn unplug(class: u32) -> [QueueCommand; 3] {
     let id = minor(class);
     [
         may(QueueChange::DeleteFairness { class: id }),
@@ -306,8 +332,8 @@ fn filter(class: u32) -> u16 {
     u16::from_str_radix(&digits, 16).unwrap_or(u16::MAX)
 }
 
-/// What the guarantees leave for everybody else.
-fn share(rate: &Rate, floors: &Floors) -> ShapeCommand {
+/// What the guarantees leave for all other guests.
+fn share(rate: &Rate, floors: &Floors) -> QueueCommand {
     let sum: u64 = floors.values().map(|floor| floor.rate.saturating_mul(KILOBYTES)).sum();
     let ceiling = ceiling(rate);
     should(QueueChange::ChangeClass(Class {
@@ -342,7 +368,7 @@ mod tests {
     const NET: &str = "<network><name>n</name><bridge name='b'/>
       <bandwidth><inbound average='1000' peak='5000' burst='5120'/><outbound average='128'/></bandwidth></network>";
 
-    fn shaping(floors: &[(u32, u64)]) -> Shaping {
+    fn qos(floors: &[(u32, u64)]) -> Qos {
         let floor = |&(class, rate): &(u32, u64)| {
             let mac = MacAddr([0x52, 0x54, 0, 1, 2, u8::try_from(class).unwrap()]);
             (class, Floor { mac, rate, average: 1500 })
@@ -352,10 +378,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(have: Option<&Shaping>, want: Option<&Shaping>, expect: &[&str]) {
-        let steps = difference(have, want);
+    fn check(have: Option<&Qos>, want: Option<&Qos>, expect: &[&str]) {
+        let steps = diff(have, want);
         let lines = steps.iter().flat_map(|step| match step {
-            Step::Shape { commands, .. } => commands.clone(),
+            Step::ChangeQueues { commands, .. } => commands.clone(),
             _ => Vec::new(),
         });
         let lines: Vec<_> = lines.map(|command| command.change.words("b")).collect();
@@ -366,7 +392,7 @@ mod tests {
     fn both_directions() {
         check(
             None,
-            Some(&shaping(&[])),
+            Some(&qos(&[])),
             &[
                 "qdisc del dev b root",
                 "qdisc add dev b root handle 1: htb default 2",
@@ -380,13 +406,13 @@ mod tests {
                 "filter add dev b parent ffff: protocol all u32 match u32 0 0 police rate 128kbps burst 128kb mtu 64kb drop flowid :1",
             ],
         );
-        check(Some(&shaping(&[])), None, &["qdisc del dev b root", "qdisc del dev b ingress"]);
-        check(Some(&shaping(&[])), Some(&shaping(&[])), &[]);
+        check(Some(&qos(&[])), None, &["qdisc del dev b root", "qdisc del dev b ingress"]);
+        check(Some(&qos(&[])), Some(&qos(&[])), &[]);
     }
 
     #[test]
     fn guarantees_come_change_and_go() {
-        let (none, one, more) = (shaping(&[]), shaping(&[(10, 500)]), shaping(&[(10, 700)]));
+        let (none, one, more) = (qos(&[]), qos(&[(10, 500)]), qos(&[(10, 700)]));
         check(
             Some(&none),
             Some(&one),

@@ -1,5 +1,6 @@
 use oxivirt_netlink::LinkKind;
 
+use super::dhcp::Dnsmasq;
 use super::*;
 use crate::plan::{Collision, HostFacts, lint, stop};
 use crate::plan::{SavedRemoval, start, traffic};
@@ -17,7 +18,7 @@ fn facts() -> HostFacts {
     }
 }
 
-fn wanted(def: &Network, facts: &HostFacts) -> Result<Provision> {
+fn wanted(def: &Network, facts: &HostFacts) -> Desired<NetworkState> {
     let layers = vec![0; traffic::translated(def).len()];
     let inputs = PlanInputs {
         layout: &Layout::below("/r"),
@@ -29,22 +30,22 @@ fn wanted(def: &Network, facts: &HostFacts) -> Result<Provision> {
         layers: &layers,
         floors: &Floors::new(),
     };
-    provision(def, &inputs)
+    desired(def, &inputs)
 }
 
-/// A start, and what should be told about it.
+/// A start, and its warnings.
 #[derive(Debug)]
 struct StartPlan {
     plan: Plan<Step>,
     warnings: Vec<String>,
 }
 
-fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
+fn plan_of(xml: &str, facts: &HostFacts) -> Desired<StartPlan> {
     let def = Network::parsed(xml);
     start::query(&def)?;
     let warnings = start::check(&def, facts)?;
     let want = wanted(&def, facts)?;
-    let plan = difference(&Provision::default(), &want, &[]);
+    let plan = diff(&NetworkState::default(), &want, &[]);
     let removal = want.rules.as_ref().map(Rules::removal);
     let undo = stop::plan(
         &def,
@@ -54,7 +55,7 @@ fn plan_of(xml: &str, facts: &HostFacts) -> Result<StartPlan> {
     );
     lint::check(&plan, &undo).unwrap();
     assert_eq!(
-        difference(&want, &want, &removal.iter().flat_map(SavedRemoval::undo).collect::<Vec<_>>()),
+        diff(&want, &want, &removal.iter().flat_map(SavedRemoval::undo).collect::<Vec<_>>()),
         Plan::default()
     );
     Ok(StartPlan { plan, warnings })
@@ -218,7 +219,7 @@ fn check_change(have: &str, want: &str, expect: &[&str]) {
         let xml = NAT.replace("</network>", &format!("{xml}</network>"));
         wanted(&Network::parsed(&xml), &facts()).unwrap()
     });
-    assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
+    assert_eq!(texts_of(&diff(&have, &want, &[])), expect);
 }
 
 #[test]
@@ -248,13 +249,13 @@ fn a_change_does_the_least() {
 #[test]
 fn what_was_lost_comes_back_alone() {
     let want = wanted(&Network::parsed(NAT), &facts()).unwrap();
-    let check = |lose: fn(&mut Provision), expect: &[&str]| {
+    let check = |lose: fn(&mut NetworkState), expect: &[&str]| {
         let mut have = want.clone();
         lose(&mut have);
-        assert_eq!(texts_of(&difference(&have, &want, &[])), expect);
+        assert_eq!(texts_of(&diff(&have, &want, &[])), expect);
     };
     check(|have| have.rules = None, &["load 37 firewall changes"]);
-    check(|have| have.forwarding.clear(), &["set net/ipv4/ip_forward to 1"]);
+    check(|have| have.routing.forwarding.clear(), &["set net/ipv4/ip_forward to 1"]);
     check(
         |have| have.link.as_mut().unwrap().addresses.clear(),
         &["add address 192.168.122.1/24 to virbr0"],
@@ -263,7 +264,7 @@ fn what_was_lost_comes_back_alone() {
     let [conf, hosts, more] = ["conf", "hostsfile", "addnhosts"]
         .map(|name| format!("/r/var/lib/libvirt/dnsmasq/n.{name}"));
     check(
-        |have| have.dnsmasq = None,
+        |have| have.dhcp = None,
         &[
             &format!("stop dnsmasq with {conf}"),
             &format!("write {conf}"),
@@ -274,8 +275,13 @@ fn what_was_lost_comes_back_alone() {
     );
 }
 
+fn server(network: &Network, inputs: &PlanInputs<'_>) -> Dnsmasq {
+    let Server::Dnsmasq(server) = desired(network, inputs).unwrap().dhcp.unwrap();
+    server
+}
+
 #[test]
-fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
+fn dnsmasq_gets_the_name_servers_when_it_must_not_watch_them() {
     let def = Network::parsed(NAT);
     let facts = facts();
     let inputs = PlanInputs {
@@ -288,12 +294,12 @@ fn dnsmasq_is_told_the_name_servers_when_it_must_not_look_itself() {
         layers: &[0],
         floors: &Floors::new(),
     };
-    let service = provision(&def, &inputs).unwrap().dnsmasq.unwrap();
+    let service = server(&def, &inputs);
     let path = Path::new("/r/run/oxivirt/network/servers/11111111-2222-3333-4444-555555555555");
     assert_eq!(service.launch.servers_file.as_deref(), Some(path));
     assert_eq!(service.hosts.last().unwrap().content, b"server=1.1.1.1\n");
-    // An isolated network resolves for nobody, so there is nothing to watch.
+    // The server of an isolated network resolves no foreign names, so there is nothing to watch.
     let isolated = Network::parsed(&NAT.replace("<forward mode='nat'/>", ""));
-    let service = provision(&isolated, &inputs).unwrap().dnsmasq.unwrap();
+    let service = server(&isolated, &inputs);
     assert_eq!((service.launch.servers_file, service.hosts.len()), (None, 2));
 }

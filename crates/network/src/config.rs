@@ -43,8 +43,8 @@ pub(crate) struct Firewall {
     /// By which programs or interface.
     pub(crate) backend: FirewallBackend,
     /// Whether packets are to be accepted in the chains of other programs too.
-    pub(crate) finds_passages: bool,
-    /// Whether nobody else may change the nftables table.
+    pub(crate) finds_user_chains: bool,
+    /// Whether the nftables table is this process's own.
     pub(crate) owns_table: bool,
 }
 
@@ -60,7 +60,7 @@ impl Firewall {
         let mut query = start::query(def)?;
         query.backend = Some(self.backend);
         query.filters.drops = query.needs_rules;
-        query.filters.user_chains = query.needs_rules && self.finds_passages;
+        query.filters.user_chains = query.needs_rules && self.finds_user_chains;
         Ok(query)
     }
 
@@ -71,7 +71,7 @@ impl Firewall {
     ) -> FactsQuery {
         let mut query = FactsQuery::of_running(defs);
         query.backend = Some(self.backend);
-        query.filters.user_chains = self.finds_passages;
+        query.filters.user_chains = self.finds_user_chains;
         query
     }
 }
@@ -87,12 +87,12 @@ pub(crate) async fn firewall<H: Host>(
 ) -> Result<Firewall> {
     let backend = backend(config, layout, host).await?;
     let is_nftables = backend == FirewallBackend::Nftables;
-    let finds_passages = is_nftables && config.firewall_coexist == Coexist::Insert;
+    let finds_user_chains = is_nftables && config.firewall_coexist == Coexist::Insert;
     let owns_table = is_nftables && config.firewall_table_owner && host.can_own_table().await;
     if is_nftables && config.firewall_table_owner && !owns_table {
         tracing::warn!("ignoring firewall_table_owner: the kernel has no owned tables");
     }
-    Ok(Firewall { backend, finds_passages, owns_table })
+    Ok(Firewall { backend, finds_user_chains, owns_table })
 }
 
 async fn backend<H: Host>(

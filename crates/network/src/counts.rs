@@ -34,7 +34,7 @@ pub struct Count {
 impl<H: Host> Driver<H> {
     /// What the rules of running networks have counted since they were loaded.
     ///
-    /// The iptables backend's rules do not tell translated packets apart by network, so there are none
+    /// The iptables backend's rules do not distinguish translated packets by network, so there are none
     /// with it.
     ///
     /// # Errors

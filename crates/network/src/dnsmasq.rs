@@ -249,7 +249,7 @@ impl Process {
         let pidfd = AsyncFd::new(self.pidfd);
         match pidfd {
             Ok(pidfd) => drop(pidfd.readable().await),
-            // Whoever looks then, looks too often instead of never.
+            // A check too many then, instead of none.
             Err(error) => {
                 tracing::warn!(%error, "cannot wait for the end of dnsmasq, checking it more often");
             }

@@ -456,7 +456,7 @@ fn no_flags(flags: u32, function: &str) -> Result<()> {
     }
 }
 
-/// Reads a definition that somebody gives.
+/// Parses a definition that a client gives.
 fn read(xml: &str, is_validated: bool) -> Result<NetworkDef> {
     let def = if is_validated { NetworkDef::parse_validated(xml) } else { NetworkDef::parse(xml) };
     def.map_err(|error| error::parse(&error))

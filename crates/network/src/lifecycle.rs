@@ -117,7 +117,7 @@ impl<H: Host> Shared<H> {
         };
         store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
         let autostart = store::autostart(&self.layout, &def.name);
-        // Whoever held the lock may have been the end of the network.
+        // The operation that held the lock may have removed the network.
         let still_known = known.as_ref().filter(|_| self.networks.contains(def.uuid()));
         let view = match still_known.map(|entry| entry.view()) {
             Some(old) if old.is_active() => View {
@@ -152,7 +152,7 @@ impl<H: Host> Shared<H> {
         });
         let operation = entry.lock().await;
         if !self.networks.contains(def.uuid()) {
-            // Whoever held the lock was the end of the network.
+            // The operation that held the lock removed the network.
             is_new = true;
             entry.set(View::inactive(def.clone(), Lifetime::Transient));
             self.networks.reinsert(&entry);

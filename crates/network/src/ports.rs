@@ -87,7 +87,7 @@ impl<H: Host> Shared<H> {
         let mut replacements = vec![self.port_replacement(&old, uuid, Some(&port), None)];
         match self.macs_replacement(&old, &port, false) {
             Ok(replacement) => replacements.extend(replacement),
-            // A guest that goes must be able to go, even if somebody damaged the map.
+            // A guest must be able to leave, even if the map is damaged.
             Err(error) => log_error(
                 &old.def.name,
                 &error,
@@ -200,7 +200,7 @@ fn with_ports(view: &View, change: impl FnOnce(&mut Ports)) -> View {
     View { ports: Arc::new(ports), ..view.clone() }
 }
 
-/// The limits that parameters tell; what they do not tell is absent.
+/// The limits that parameters set; those that they do not set are absent.
 fn bandwidth(params: &[TypedParam]) -> Result<Option<Bandwidth>> {
     let (mut inbound, mut outbound) = (Rate::default(), Rate::default());
     for param in params {

@@ -34,7 +34,7 @@ use crate::store;
 impl<H: Host> Shared<H> {
     /// Finishes the operations that a driver before this one was cut off in.
     ///
-    /// Tells the networks that were being changed: their status files say what was wanted.
+    /// Returns the networks that were being changed: their status files say what was wanted.
     pub(crate) async fn recover(&self) -> BTreeSet<Uuid> {
         store::remove_stale_tempfiles(&self.layout);
         let mut interrupted = BTreeSet::new();
@@ -111,7 +111,7 @@ impl<H: Host> Shared<H> {
         }
     }
 
-    /// Networks that were left running and whose status file somebody has deleted since.
+    /// Networks that were left running and whose status file has been deleted since.
     ///
     /// Another program may have ended them and started something else on the same bridge, of which there
     /// is a status file then.

@@ -29,7 +29,7 @@ use crate::registry::{Entry, Networks, Reservations};
 /// What becomes of settings of the whole host, as IP forwarding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RestoreSettings {
-    /// They stay, as in libvirt: others may rely on them by now.
+    /// They stay, as in libvirt: other programs may rely on them by now.
     #[default]
     Never,
     /// What the driver changed goes back with the last network that needs it.

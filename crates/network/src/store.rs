@@ -95,8 +95,8 @@ pub(crate) fn commit_status(layout: &Layout, name: &str) -> Result<(), StoreErro
     Ok(store::commit(&layout.status_file(name))?)
 }
 
-/// Gives the status file of a running network its second name, which tells of the network if somebody
-/// deletes the file.
+/// Gives the status file of a running network its second name, from which the network is restored if the
+/// file is deleted.
 ///
 /// # Errors
 /// [`StoreError::File`].
@@ -181,7 +181,7 @@ pub(crate) enum MacsError {
     Map(#[from] MacMapError),
 }
 
-/// Removes a definition; tells whether there was one.
+/// Removes a definition; returns whether there was one.
 ///
 /// # Errors
 /// [`StoreError::File`].

@@ -1,9 +1,9 @@
 //! Bringing a running network to another state: after an update, a new port, a loss.
 //!
 //! The journal has all files that change, as they shall be. Then they are written, the status among
-//! them with a removal that covers what is there and what will be, and then the host changes; so
-//! whoever finds the host after a crash knows what is wanted, and the difference to what is there
-//! completes it. A refusal of the host takes everything back.
+//! them with a removal that covers what is there and what will be, and then the host changes; so after a
+//! crash recovery knows what is wanted, and the difference to what is there completes it. A refusal of the
+//! host reverts everything.
 
 use oxivirt::Result;
 use oxivirt_engine::{Document, Operation, Replacement};

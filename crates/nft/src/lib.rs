@@ -19,14 +19,14 @@ pub mod json;
 pub mod kernel;
 pub mod libvirt;
 pub mod model;
-pub mod passage;
 pub mod removal;
 pub mod text;
+pub mod user_chain;
 #[cfg(feature = "xtables")]
 pub mod xtables;
 
 pub use model::{
     Action, ChainHook, Change, Family, Key, Map, Match, PortRange, Rule, Set, Transaction, Verdict,
 };
-pub use passage::Passage;
 pub use removal::Removal;
+pub use user_chain::UserChainJump;

@@ -39,7 +39,7 @@ mod known {
             }
         }
 
-        /// Zones by the links in them; none if it does not run, `None` if it does not tell.
+        /// Zones by the links in them; none if it does not run, `None` if it does not answer.
         pub(in crate::apply) async fn zones_of_links(&self) -> Option<BTreeMap<String, String>> {
             if !self.0.is_active().await {
                 return Some(BTreeMap::new());
@@ -72,8 +72,8 @@ mod known {
             }
         }
 
-        pub(in crate::apply) async fn on_reload(&self, told: impl Fn() + Send + Sync) {
-            self.0.on_reload(told).await;
+        pub(in crate::apply) async fn on_reload(&self, notify: impl Fn() + Send + Sync) {
+            self.0.on_reload(notify).await;
         }
     }
 

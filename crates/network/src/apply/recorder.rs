@@ -115,7 +115,7 @@ impl Recorder {
         recorder
     }
 
-    /// Replaces what planners are told beyond the recorder's own links.
+    /// Replaces the facts for planners, but for the recorder's own links.
     pub fn set_facts(&self, facts: HostFacts) {
         self.lock().facts = facts;
     }
@@ -158,7 +158,7 @@ impl Recorder {
         change(&mut self.lock().state);
     }
 
-    /// Tells the driver that something may have changed.
+    /// Notifies the driver that something may have changed.
     pub fn hint(&self, hint: HostEvent) {
         if let Some(hints) = &self.lock().hints {
             drop(hints.send(hint));

@@ -1,8 +1,8 @@
-//! What dnsmasq is told about a network: its configuration, fixed hosts and extra names.
+//! dnsmasq's files for a network: its configuration, fixed hosts and extra names.
 //!
 //! Pure: from a definition and the directory the files will be in to their bytes. Owns the order
 //! and spelling of every line, which is libvirt's, so that either can take over the other's
-//! network. Whether a dnsmasq runs, how it is started and what it is told later is not known here.
+//! network. Whether a dnsmasq runs, how it is started and reloaded is not known here.
 //!
 //! libvirt 11.3.0: `networkDnsmasqConfContents`, src/network/bridge_driver.c; dnsmasq(8)
 

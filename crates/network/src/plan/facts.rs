@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_netlink::LinkKind;
-use oxivirt_nft::passage::{DroppingChain, UserChain};
+use oxivirt_nft::user_chain::{DroppingChain, UserChain};
 use oxivirt_types::link_name::LinkName;
 
 use super::{Sysctl, dnsmasq};
@@ -75,15 +75,15 @@ impl FactsQuery {
 /// What is asked about filters of other programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FilterQuery {
-    /// Those that drop what nobody accepts.
+    /// Those that drop packets which no rule accepts.
     pub drops: bool,
     /// Chains that are left to the administrator.
     pub user_chains: bool,
-    /// The zones of a firewalld, and how long it may take to tell.
+    /// The zones of a firewalld, and how long it may take to answer.
     pub zones: Option<Duration>,
 }
 
-/// How long a firewalld may take to tell its zones to a network that starts, as D-Bus libraries wait.
+/// How long a firewalld may take to list its zones for a network that starts, as D-Bus libraries wait.
 pub const START_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long it may take if a network runs already: its zone waits until firewalld says that it is back,
 /// all else does not.
@@ -124,7 +124,7 @@ pub struct HostFacts {
     pub has_checksum: bool,
     /// Chains that other programs leave to the administrator.
     pub user_chains: Vec<UserChain>,
-    /// Base chains of others that drop what nobody accepts.
+    /// Base chains of other programs that drop packets which no rule accepts.
     pub drops: Vec<DroppingChain>,
     /// What firewalld says.
     pub firewalld: Firewalld,
@@ -140,12 +140,12 @@ pub enum Firewalld {
     Absent,
     /// It knows these zones.
     Knows(Zones),
-    /// It runs and does not tell; why.
+    /// It runs and does not answer; why.
     Unresponsive(String),
 }
 
 impl Firewalld {
-    /// Its zones, if it tells them.
+    /// Its zones, if it answers.
     #[must_use]
     pub fn zones(&self) -> Option<&Zones> {
         match self {

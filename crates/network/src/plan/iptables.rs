@@ -42,7 +42,7 @@ impl From<bool> for Served {
 }
 
 impl Services {
-    /// The services of a definition; `has_checksum` tells whether the kernel can fill in checksums.
+    /// The services of a definition; `has_checksum` says whether the kernel can fill in checksums.
     #[must_use]
     pub fn of(network: &Network, has_checksum: bool) -> Self {
         let ipv4 = || network.ips.iter().filter(|ip| ip.family() == Family::Ipv4);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use oxivirt_nft::iptables::{self, Rule};
 use oxivirt_nft::libvirt::NetworkRules;
-use oxivirt_nft::{Family, Passage, Removal};
+use oxivirt_nft::{Family, Removal, UserChainJump};
 use oxivirt_types::link_name::{LinkName, LinkNameError};
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,7 @@ impl TryFrom<Form> for Undo {
                 Self::RemoveLibvirtRules(NetworkRules { bridge: LinkName::new(&bridge)?, subnets })
             }
             Form::RemovePassage { words } => {
-                let removal = Passage::of_removal(&words);
+                let removal = UserChainJump::of_removal(&words);
                 let (family, bridge) = removal.ok_or_else(|| FormError::Jump(words.join(" ")))?;
                 Self::RemoveUserChainJump(JumpTarget { family, bridge })
             }

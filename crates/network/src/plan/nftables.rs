@@ -15,7 +15,7 @@
 //! routed network.
 //!
 //! Every transaction is complete in itself: it adds the shared objects, which changes nothing if
-//! they exist, and writes the rules of the base chains anew. So it works after somebody flushed the
+//! they exist, and writes the rules of the base chains anew. So it works after another program flushed the
 //! table, and never depends on what this process believes about the kernel.
 
 use std::net::IpAddr;
@@ -61,7 +61,7 @@ pub struct Traffic {
     pub bridge: LinkName,
     /// The only link that traffic to and from outside may use; `None` for any.
     pub uplink: Option<LinkName>,
-    /// IP versions whose traffic is regulated; others pass as if we did not exist.
+    /// IP versions whose traffic is regulated; those of other versions pass unregulated.
     pub regulates_ipv6: bool,
     /// Its subnets in the order of the definition.
     pub subnets: Vec<Subnet>,
@@ -236,7 +236,7 @@ fn shared_maps(changes: &mut Vec<Change>, layers: &[Layer]) {
     }
 }
 
-/// The part of a chain's name that tells the bridge.
+/// The part of a chain's name that identifies the bridge.
 ///
 /// Link names may hold characters that nft's identifiers cannot, so all but letters, digits and
 /// dots are spelled in hexadecimal after an underscore; different links have different names.
@@ -297,7 +297,7 @@ impl Chains {
         Self { uuid: traffic.uuid, rules }
     }
 
-    /// Names and comments. The comment tells whose chain it is and which rules are in it.
+    /// Names and comments. The comment says whose chain it is and which rules are in it.
     fn all(&self) -> impl Iterator<Item = (String, String)> {
         self.rules.iter().map(|(name, rules)| {
             let digest = digest(name, rules);

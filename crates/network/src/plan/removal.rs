@@ -10,7 +10,7 @@ use oxivirt_conf::status::{
 };
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::removal::ParseRemovalError;
-use oxivirt_nft::{Family, Passage, Removal, libvirt};
+use oxivirt_nft::{Family, Removal, UserChainJump, libvirt};
 use oxivirt_types::link_name::LinkName;
 
 use super::{Undo, nftables};
@@ -73,7 +73,7 @@ impl JumpTarget {
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let Self { family, bridge } = self.clone();
-        Passage { family, bridge, from: Vec::new() }.removal()
+        UserChainJump { family, bridge, from: Vec::new() }.removal()
     }
 }
 
@@ -118,7 +118,7 @@ impl Program {
         }
     }
 
-    /// The argument before the saved ones, with which the program waits for others of its kind.
+    /// The argument before the saved ones, with which the program waits for other instances of it.
     #[must_use]
     pub const fn lock_option(self) -> Option<&'static str> {
         match self {
@@ -269,7 +269,7 @@ fn nft(args: &[String]) -> Result<Option<Removes>, ActionError> {
         Err(error) if names_our_table(args) => return Err(error.into()),
         Err(_) => {}
     }
-    match Passage::of_removal(args) {
+    match UserChainJump::of_removal(args) {
         Some((family, bridge)) => Ok(Some(Removes::UserChainJump(JumpTarget { family, bridge }))),
         None if names_our_chain(args) => Err(ActionError::DamagedJump),
         None => Ok(None),

@@ -5,7 +5,7 @@
 use oxivirt_conf::network::RouteDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_nft::Family;
-use oxivirt_nft::passage::{self, DroppingChain};
+use oxivirt_nft::user_chain::{self, DroppingChain};
 use oxivirt_types::link_name::LinkName;
 
 use super::dnsmasq;
@@ -89,12 +89,12 @@ fn dropped<'a>(network: &'a Network, facts: &'a HostFacts) -> impl Iterator<Item
         let families = [(Family::Ipv4, "ip"), (Family::Ipv6, "ip6")].into_iter();
         let forwarded = families.filter(|(family, _)| network.forwards(*family));
         let mut seen = forwarded.filter(|(_, word)| [*word, "inet"].contains(&chain.family));
-        // Where there is a passage, it is not dropped.
-        let has_passage = |family| {
+        // Where there is a jump, it is not dropped.
+        let has_jump = |family| {
             let mut chains = facts.user_chains.iter();
-            chain.table == passage::TABLE && chains.any(|user| user.family == family)
+            chain.table == user_chain::TABLE && chains.any(|user| user.family == family)
         };
-        chain.hook == "forward" && seen.any(|(family, _)| !has_passage(family))
+        chain.hook == "forward" && seen.any(|(family, _)| !has_jump(family))
     };
     facts.drops.iter().filter(concerns).map(|chain| {
         let DroppingChain { family, table, name, hook } = chain;

@@ -258,10 +258,10 @@ impl Undo {
             Self::RemoveUserChainJump(target) => host.remove_user_chain_jump(target).await,
             Self::RemoveIptables(rules) => host.remove_iptables(rules).await,
             Self::RunRemoval(command) => host.run_removal(command).await,
-            Self::ClearQueues { link } if host.has_link(link.as_str()) => {
-                host.change_queues(link, &qos::clear_all()).await
-            }
-            Self::ClearQueues { .. } => Ok(()),
+            Self::ClearQueues { link } => match host.change_queues(link, &qos::clear_all()).await {
+                Err(HostError::NoLink { .. }) => Ok(()),
+                other => other,
+            },
             Self::LeaveZone { link } => {
                 host.leave_zone(link).await;
                 Ok(())

@@ -167,7 +167,7 @@ async fn settings_of_the_host_go_back_if_asked() {
         let driver = bench.open().await;
         driver.network_destroy(&b).await.unwrap();
         assert_eq!(forward(), expect);
-        // What somebody else turned on stays on.
+        // What another program turned on stays on.
         bench.host.change(|state| {
             state.sysctls.insert("net/ipv4/ip_forward".into(), "1".into());
         });

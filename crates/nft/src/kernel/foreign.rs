@@ -1,6 +1,6 @@
 //! Reading the chains of other programs.
 
-use crate::passage::DroppingChain;
+use crate::user_chain::DroppingChain;
 use oxivirt_netlink::attributes::{Attributes, number, text};
 
 /// Families whose chains see packets between links, with their names in nft(8).

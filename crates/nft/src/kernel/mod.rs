@@ -25,7 +25,7 @@ pub use dump::{ChainState, ElementState, TableState};
 use self::encode::{Elsewhere, What};
 use crate::counters::RuleCount;
 use crate::libvirt::{self as table, NetworkRules};
-use crate::passage::{self, DroppingChain, Passage, UserChain};
+use crate::user_chain::{self, DroppingChain, UserChain, UserChainJump};
 use crate::{Change, Family, Removal, Transaction};
 use oxivirt_types::link_name::LinkName;
 
@@ -86,7 +86,7 @@ pub struct Load {
     /// Networks whose rules of libvirt go in the same transaction, if there are any.
     pub supersedes: Vec<NetworkRules>,
     /// Ways through the filters of other programs.
-    pub passages: Vec<Passage>,
+    pub jumps: Vec<UserChainJump>,
 }
 
 enum Job {
@@ -100,8 +100,8 @@ enum Job {
     Counts(String, oneshot::Sender<Result<Vec<RuleCount>, NftError>>),
     Generation(oneshot::Sender<Result<u32, NftError>>),
     Observe(String, oneshot::Sender<Result<Option<TableState>, NftError>>),
-    ObservePassages(Vec<Passage>, oneshot::Sender<Result<Vec<bool>, NftError>>),
-    RemovePassage(Family, LinkName, oneshot::Sender<Result<(), NftError>>),
+    ObserveUserChainJumps(Vec<UserChainJump>, oneshot::Sender<Result<Vec<bool>, NftError>>),
+    RemoveUserChainJump(Family, LinkName, oneshot::Sender<Result<(), NftError>>),
     UserChains(oneshot::Sender<Result<Vec<UserChain>, NftError>>),
     DroppingChains(oneshot::Sender<Result<Vec<DroppingChain>, NftError>>),
 }
@@ -239,20 +239,27 @@ impl Nftables {
         self.ask(|answer| Job::Observe(table, answer)).await
     }
 
-    /// Whether passages are complete, for each.
+    /// Whether jumps are complete, for each.
     ///
     /// # Errors
     /// [`NftError`] if the kernel cannot be asked.
-    pub async fn observe_passages(&self, passages: Vec<Passage>) -> Result<Vec<bool>, NftError> {
-        self.ask(|answer| Job::ObservePassages(passages, answer)).await
+    pub async fn observe_user_chain_jumps(
+        &self,
+        jumps: Vec<UserChainJump>,
+    ) -> Result<Vec<bool>, NftError> {
+        self.ask(|answer| Job::ObserveUserChainJumps(jumps, answer)).await
     }
 
-    /// Removes what is there of the passage for a bridge.
+    /// Removes what is there of the jump for a bridge.
     ///
     /// # Errors
     /// [`NftError::Refused`] if a foreign rule jumps to it.
-    pub async fn remove_passage(&self, family: Family, bridge: LinkName) -> Result<(), NftError> {
-        self.ask(|answer| Job::RemovePassage(family, bridge, answer)).await
+    pub async fn remove_user_chain_jump(
+        &self,
+        family: Family,
+        bridge: LinkName,
+    ) -> Result<(), NftError> {
+        self.ask(|answer| Job::RemoveUserChainJump(family, bridge, answer)).await
     }
 
     /// Which chains other programs leave to the administrator.
@@ -319,12 +326,12 @@ fn run(socket: &socket::Socket, queue: &mpsc::Receiver<Job>) {
             Job::Counts(table, answer) => drop(answer.send(socket.counts(&table))),
             Job::Generation(answer) => drop(answer.send(socket.generation())),
             Job::Observe(table, answer) => drop(answer.send(socket.observe(&table))),
-            Job::ObservePassages(passages, answer) => {
-                let states = passages.iter().map(|passage| is_complete(socket, passage));
+            Job::ObserveUserChainJumps(jumps, answer) => {
+                let states = jumps.iter().map(|jump| is_complete(socket, jump));
                 drop(answer.send(states.collect()));
             }
-            Job::RemovePassage(family, bridge, answer) => {
-                drop(answer.send(remove_passage(socket, family, &bridge)));
+            Job::RemoveUserChainJump(family, bridge, answer) => {
+                drop(answer.send(remove_user_chain_jump(socket, family, &bridge)));
             }
             Job::UserChains(answer) => drop(answer.send(user_chains(socket))),
             Job::DroppingChains(answer) => {
@@ -358,7 +365,7 @@ fn apply_all(socket: &socket::Socket, batch: Vec<(Load, oneshot::Sender<Result<(
 fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
     let transactions: Vec<_> = loads.iter().map(|load| &load.transaction).collect();
     let networks: Vec<_> = loads.iter().flat_map(|load| &load.supersedes).collect();
-    let passages: Vec<_> = loads.iter().flat_map(|load| &load.passages).collect();
+    let jumps: Vec<_> = loads.iter().flat_map(|load| &load.jumps).collect();
     for _ in 0..ATTEMPTS {
         let generation = socket.generation()?;
         let mut elsewhere = Vec::new();
@@ -378,8 +385,8 @@ fn apply(socket: &socket::Socket, loads: &[&Load]) -> Result<(), NftError> {
             .collect();
         let transactions: Vec<_> = disowned.iter().map(AsRef::as_ref).collect();
         elsewhere.extend(libvirt_deletions(socket, &networks)?);
-        for passage in &passages {
-            elsewhere.extend(passage_changes(socket, passage)?);
+        for jump in &jumps {
+            elsewhere.extend(jump_changes(socket, jump)?);
         }
         let generation = (!elsewhere.is_empty()).then_some(generation);
         match socket.commit_with(&elsewhere, &transactions, generation) {
@@ -531,15 +538,15 @@ const fn number_of(family: Family) -> u8 {
     }
 }
 
-/// What completes a passage, from whatever is there of it.
-fn passage_changes(socket: &socket::Socket, passage: &Passage) -> Result<Vec<Elsewhere>, NftError> {
-    let family = number_of(passage.family);
-    let chain = passage.chain();
+/// What completes a jump, from whatever is there of it.
+fn jump_changes(socket: &socket::Socket, jump: &UserChainJump) -> Result<Vec<Elsewhere>, NftError> {
+    let family = number_of(jump.family);
+    let chain = jump.chain();
     let mut jumps = Vec::new();
     let mut is_needed = false;
-    for from in &passage.from {
-        // A chain that has gone meanwhile needs no passage.
-        let Some(known) = socket.jumps(family, passage::TABLE, from)? else { continue };
+    for from in &jump.from {
+        // A chain that has gone meanwhile needs no jump.
+        let Some(known) = socket.jumps(family, user_chain::TABLE, from)? else { continue };
         is_needed = true;
         if !known.iter().any(|jump| jump.to == chain) {
             jumps.push(What::InsertJump { chain: from.clone(), to: chain.clone() });
@@ -549,39 +556,39 @@ fn passage_changes(socket: &socket::Socket, passage: &Passage) -> Result<Vec<Els
         return Ok(Vec::new());
     }
     let mut changes = vec![What::AddChain(chain.clone()), What::FlushChain(chain.clone())];
-    let rules = passage.rules().into_iter();
+    let rules = jump.rules().into_iter();
     changes.extend(rules.map(|rule| What::AddRule { chain: chain.clone(), rule }));
     changes.extend(jumps);
-    let change = |what| Elsewhere { family, table: passage::TABLE.to_owned(), what };
+    let change = |what| Elsewhere { family, table: user_chain::TABLE.to_owned(), what };
     Ok(changes.into_iter().map(change).collect())
 }
 
-fn is_complete(socket: &socket::Socket, passage: &Passage) -> Result<bool, NftError> {
-    let family = number_of(passage.family);
-    let chain = passage.chain();
-    for from in &passage.from {
-        let jumps = socket.jumps(family, passage::TABLE, from)?;
+fn is_complete(socket: &socket::Socket, jump: &UserChainJump) -> Result<bool, NftError> {
+    let family = number_of(jump.family);
+    let chain = jump.chain();
+    for from in &jump.from {
+        let jumps = socket.jumps(family, user_chain::TABLE, from)?;
         if !jumps.is_some_and(|jumps| jumps.iter().any(|jump| jump.to == chain)) {
             return Ok(false);
         }
     }
-    let n_rules = socket.n_rules(family, passage::TABLE, &chain)?;
-    Ok(n_rules == Some(passage.rules().len()))
+    let n_rules = socket.n_rules(family, user_chain::TABLE, &chain)?;
+    Ok(n_rules == Some(jump.rules().len()))
 }
 
-fn remove_passage(
+fn remove_user_chain_jump(
     socket: &socket::Socket,
     family: Family,
     bridge: &LinkName,
 ) -> Result<(), NftError> {
     let of_family = |chain: &UserChain| chain.family == family;
-    let chain = passage::chain(bridge);
+    let chain = user_chain::chain(bridge);
     let family = number_of(family);
     for _ in 0..ATTEMPTS {
         let generation = socket.generation()?;
         let mut changes = Vec::new();
         for from in UserChain::all().filter(of_family) {
-            let jumps = socket.jumps(family, passage::TABLE, &from.name)?.unwrap_or_default();
+            let jumps = socket.jumps(family, user_chain::TABLE, &from.name)?.unwrap_or_default();
             let ours = jumps.into_iter().filter(|jump| jump.to == chain);
             let delete = |jump: foreign::Jump| What::DeleteRule {
                 chain: from.name.clone(),
@@ -589,11 +596,11 @@ fn remove_passage(
             };
             changes.extend(ours.map(delete));
         }
-        if socket.n_rules(family, passage::TABLE, &chain)?.is_some() {
+        if socket.n_rules(family, user_chain::TABLE, &chain)?.is_some() {
             changes.push(What::FlushChain(chain.clone()));
             changes.push(What::DeleteChain(chain.clone()));
         }
-        let change = |what| Elsewhere { family, table: passage::TABLE.to_owned(), what };
+        let change = |what| Elsewhere { family, table: user_chain::TABLE.to_owned(), what };
         let changes: Vec<_> = changes.into_iter().map(change).collect();
         match socket.commit_with(&changes, &[], Some(generation)) {
             Err(error) if error.errno() == Some(nix::libc::ERESTART) => {}
@@ -606,7 +613,7 @@ fn remove_passage(
 fn user_chains(socket: &socket::Socket) -> Result<Vec<UserChain>, NftError> {
     let mut found = Vec::new();
     for chain in UserChain::all() {
-        if socket.jumps(number_of(chain.family), passage::TABLE, &chain.name)?.is_some() {
+        if socket.jumps(number_of(chain.family), user_chain::TABLE, &chain.name)?.is_some() {
             found.push(chain);
         }
     }

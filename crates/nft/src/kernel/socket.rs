@@ -17,7 +17,7 @@ use super::{NFPROTO_INET, NftError};
 use super::{foreign, libvirt};
 use crate::counters::RuleCount;
 use crate::libvirt::{self as libvirt_table, RuleState};
-use crate::passage::DroppingChain;
+use crate::user_chain::DroppingChain;
 use crate::{Change, Transaction, text};
 
 /// Messages of subsystem nftables have this in the high byte of their type.

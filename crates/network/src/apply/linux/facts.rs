@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use oxivirt_conf::network::ForwardDevice;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_netlink::Route;
-use oxivirt_nft::passage::DroppingChain;
+use oxivirt_nft::user_chain::DroppingChain;
 use oxivirt_nft::{Family, libvirt};
 use oxivirt_sys::{chain, command};
 
@@ -61,7 +61,7 @@ impl LinuxHost {
         })
     }
 
-    /// Base chains of others that drop what nobody accepts; none if nobody can be asked.
+    /// Base chains of other programs that drop packets which no rule accepts; none if the kernel cannot be asked.
     async fn drops(&self) -> Vec<DroppingChain> {
         let chains = match self.nft() {
             Ok(nft) => nft.dropping_chains().await,

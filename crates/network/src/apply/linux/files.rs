@@ -70,7 +70,7 @@ impl Settings for LinuxHost {
 
     fn write_setting(&self, sysctl: &Sysctl) -> Result<(), HostError> {
         let path = Path::new("/proc/sys").join(&sysctl.key);
-        // Writing the value that is set already would need privileges and notify others for nothing.
+        // Writing the value that is set already would need privileges and notify other programs for nothing.
         if read_setting(&sysctl.key).as_deref() == Some(sysctl.value) {
             return Ok(());
         }

@@ -115,7 +115,7 @@ impl Firewall for LinuxHost {
     }
 
     async fn remove_user_chain_jump(&self, target: &JumpTarget) -> Result<(), HostError> {
-        Ok(self.nft()?.remove_passage(target.family, target.bridge.clone()).await?)
+        Ok(self.nft()?.remove_user_chain_jump(target.family, target.bridge.clone()).await?)
     }
 
     async fn remove_iptables(&self, rules: &[Rule]) -> Result<(), HostError> {
@@ -162,18 +162,17 @@ impl LinuxHost {
         };
         let left = superseded.iter().zip(left).filter(|(_, is_there)| *is_there);
         let left: Vec<_> = left.map(|(network, _)| network).collect();
-        let passages: Vec<_> =
-            wanted.iter().flat_map(|load| load.passages.iter().cloned()).collect();
-        let complete = match passages.is_empty() {
+        let jumps: Vec<_> = wanted.iter().flat_map(|load| load.jumps.iter().cloned()).collect();
+        let complete = match jumps.is_empty() {
             true => Vec::new(),
-            false => self.nft()?.observe_passages(passages.clone()).await?,
+            false => self.nft()?.observe_user_chain_jumps(jumps.clone()).await?,
         };
-        let complete = passages.iter().zip(complete).filter(|(_, is_complete)| *is_complete);
-        let complete: Vec<_> = complete.map(|(passage, _)| passage).collect();
+        let complete = jumps.iter().zip(complete).filter(|(_, is_complete)| *is_complete);
+        let complete: Vec<_> = complete.map(|(jump, _)| jump).collect();
         let is_loaded = |load: &&Load| {
             table.as_ref().is_some_and(|table| table.holds(&load.transaction))
                 && !load.supersedes.iter().any(|network| left.contains(&network))
-                && load.passages.iter().all(|passage| complete.contains(&passage))
+                && load.jumps.iter().all(|jump| complete.contains(&jump))
         };
         Ok(wanted.iter().map(is_loaded).collect())
     }

@@ -1,4 +1,4 @@
-//! Hearing of changes of this host.
+//! Notifications of changes of this host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::apply::firewalld::Firewalld;
 /// How often the rules of the legacy programs are looked at: two processes each time.
 const LEGACY_DISTANCE: Duration = Duration::from_secs(10);
 
-/// Begins to listen; ends when the receiver is gone. Where nothing can be heard, nothing ever comes.
+/// Starts listening; ends when the receiver is gone. If the kernel cannot be watched, no event comes.
 pub(super) fn start(
     nft: Option<Nftables>,
     links: Handle,
@@ -46,8 +46,8 @@ async fn look_at_legacy(events: UnboundedSender<HostEvent>) {
 
 /// A reload takes bridges out of their zones.
 async fn listen_to_firewalld(firewalld: Arc<Firewalld>, events: UnboundedSender<HostEvent>) {
-    let tell = || drop(events.send(HostEvent::All));
-    let reloads = Box::pin(firewalld.on_reload(tell));
+    let notify = || drop(events.send(HostEvent::All));
+    let reloads = Box::pin(firewalld.on_reload(notify));
     futures::future::select(reloads, Box::pin(events.closed())).await;
 }
 

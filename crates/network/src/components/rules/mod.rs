@@ -12,7 +12,7 @@ use oxivirt_conf::status::{Errors, FirewallBackend as Backend};
 use oxivirt_nft::Family;
 use oxivirt_nft::iptables::Rule;
 use oxivirt_nft::kernel::Load;
-use oxivirt_nft::passage::UserChain;
+use oxivirt_nft::user_chain::UserChain;
 
 use super::{Desired, NetworkState, PlanInputs};
 use crate::apply::HostError;

@@ -2,8 +2,8 @@
 
 use oxivirt_conf::status::{Errors, FirewallBackend as Backend, FirewallLayer};
 use oxivirt_nft::kernel::Load;
-use oxivirt_nft::passage::{Passage, UserChain};
 use oxivirt_nft::text::script;
+use oxivirt_nft::user_chain::{UserChain, UserChainJump};
 use oxivirt_nft::{Change, Removal, Transaction};
 use oxivirt_types::link_name::LinkName;
 
@@ -20,15 +20,15 @@ impl FirewallBackend for Load {
         Self {
             transaction: nftables::load(traffic).with_owner(firewall.owns_table),
             supersedes: vec![nftables::libvirt(traffic)],
-            passages: passages(network, &traffic.bridge, firewall.user_chains),
+            jumps: jumps(network, &traffic.bridge, firewall.user_chains),
         }
     }
 
     fn removal(&self) -> SavedRemoval {
         let mut removes =
             vec![Removes::Rules(Removal::of(&self.transaction)), Removes::UnusedTable];
-        removes.extend(self.passages.iter().map(|passage| {
-            let (family, bridge) = (passage.family, passage.bridge.clone());
+        removes.extend(self.jumps.iter().map(|jump| {
+            let (family, bridge) = (jump.family, jump.bridge.clone());
             Removes::UserChainJump(JumpTarget { family, bridge })
         }));
         let (layer, errors) = (FirewallLayer::Ipv4, Errors::Report);
@@ -69,7 +69,7 @@ impl RulesTransaction for Load {
         let mut shared = Vec::new();
         for load in changes {
             all.supersedes.extend(load.supersedes.iter().cloned());
-            all.passages.extend(load.passages.iter().cloned());
+            all.jumps.extend(load.jumps.iter().cloned());
             for change in &load.transaction.changes {
                 if nftables::is_shared(change) {
                     if shared.contains(&change) {
@@ -89,29 +89,29 @@ impl RulesTransaction for Load {
 
     fn lines(&self) -> Vec<String> {
         let lines = script(&self.transaction);
-        let passage = |passage: &Passage| {
-            let (family, from) = (passage.family, passage.from.join(", "));
-            format!("accept {family} packets of {} in {from}", passage.bridge)
+        let jump = |jump: &UserChainJump| {
+            let (family, from) = (jump.family, jump.from.join(", "));
+            format!("accept {family} packets of {} in {from}", jump.bridge)
         };
-        lines.lines().map(str::to_owned).chain(self.passages.iter().map(passage)).collect()
+        lines.lines().map(str::to_owned).chain(self.jumps.iter().map(jump)).collect()
     }
 }
 
 /// The ways through the filters of other programs that the forwarded packets of a network take.
-fn passages(network: &Network, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<Passage> {
-    let passages = FAMILIES.into_iter().filter(|family| network.forwards(*family)).map(|family| {
+fn jumps(network: &Network, bridge: &LinkName, user_chains: &[UserChain]) -> Vec<UserChainJump> {
+    let jumps = FAMILIES.into_iter().filter(|family| network.forwards(*family)).map(|family| {
         let of_family = user_chains.iter().filter(|chain| chain.family == family);
         let from = of_family.map(|chain| chain.name.clone()).collect();
-        Passage { family, from, bridge: bridge.clone() }
+        UserChainJump { family, from, bridge: bridge.clone() }
     });
-    passages.filter(|passage| !passage.from.is_empty()).collect()
+    jumps.filter(|jump| !jump.from.is_empty()).collect()
 }
 
 /// Whether the rules that are wanted have a chain for a family's packets too.
 fn has_jump(wanted: &Load, target: &JumpTarget) -> bool {
     let is_same =
-        |passage: &Passage| passage.family == target.family && passage.bridge == target.bridge;
-    wanted.passages.iter().any(is_same)
+        |jump: &UserChainJump| jump.family == target.family && jump.bridge == target.bridge;
+    wanted.jumps.iter().any(is_same)
 }
 
 /// The transaction that removes what is saved and loads what is wanted.

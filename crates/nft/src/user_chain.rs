@@ -1,9 +1,9 @@
-//! A way for a network's packets through the filters of other programs.
+//! Accepting a network's packets in the chains that other programs leave to the administrator.
 //!
-//! Every base chain of a hook has its say: what our table accepts, another program's policy still
-//! drops. Docker and ufw leave a chain to the administrator in which packets can be accepted before that
-//! happens; a passage is a chain of ours with rules that accept what comes from and goes to a bridge, and
-//! a jump to it from there. Our table filters the same packets, so a passage opens nothing else.
+//! Every base chain of a hook decides: what our table accepts, another program's policy still drops. Docker
+//! and ufw leave a chain to the administrator in which packets can be accepted before that happens. A
+//! [`UserChainJump`] is a rule there that jumps to a chain of ours, with rules that accept what comes from
+//! and goes to a bridge. Our table filters the same packets, so nothing else is opened.
 //!
 //! The chain and its rules are such that `iptables` lists and deletes them too.
 //!
@@ -41,9 +41,9 @@ impl UserChain {
     }
 }
 
-/// The way of one network through the filters of one family.
+/// The jumps from other programs' chains of one family for one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passage {
+pub struct UserChainJump {
     /// The family of its packets.
     pub family: Family,
     /// The chains that jump to ours.
@@ -52,7 +52,7 @@ pub struct Passage {
     pub bridge: LinkName,
 }
 
-impl Passage {
+impl UserChainJump {
     /// The name of the chain with the rules.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -126,18 +126,18 @@ mod tests {
 
     #[test]
     fn a_removal_is_read_back() {
-        let passage = Passage {
+        let jump = UserChainJump {
             family: Family::Ipv6,
             from: vec!["DOCKER-USER".into()],
             bridge: "virbr0".parse().unwrap(),
         };
-        let words = passage.removal();
+        let words = jump.removal();
         assert_eq!(words.join(" "), "flush chain ip6 filter OXIVIRT_virbr0");
-        assert_eq!(Passage::of_removal(&words), Some((Family::Ipv6, passage.bridge)));
+        assert_eq!(UserChainJump::of_removal(&words), Some((Family::Ipv6, jump.bridge)));
         let others = ["flush chain ip6 filter DOCKER", "flush chain inet filter OXIVIRT_virbr0"];
         for other in others {
             let words: Vec<_> = other.split(' ').map(str::to_owned).collect();
-            assert_eq!(Passage::of_removal(&words), None, "{other}");
+            assert_eq!(UserChainJump::of_removal(&words), None, "{other}");
         }
     }
 

@@ -15,9 +15,12 @@ use crate::network::{
     AddressingError, BridgeError, DnsError, ForwardError, GeneralError, RouteError,
 };
 use crate::node::AttributeError;
+use crate::node_device::NodeDeviceError;
 use crate::pci::PciError;
 use crate::port::PortError;
+use crate::secret::SecretError;
 use crate::status::StatusError;
+use crate::storage::StorageError;
 use crate::virtualport::VirtualPortError;
 use crate::vlan::VlanError;
 use oxivirt_xml::schema::SchemaError;
@@ -76,10 +79,16 @@ pub enum ErrorDomain {
     Qemu = 10,
     /// `VIR_FROM_NET`
     Net = 11,
+    /// `VIR_FROM_STORAGE`
+    Storage = 18,
     /// `VIR_FROM_NETWORK`
     Network = 19,
     /// `VIR_FROM_DOMAIN`
     Domain = 20,
+    /// `VIR_FROM_NODEDEV`
+    NodeDevice = 22,
+    /// `VIR_FROM_SECRET`
+    Secret = 30,
     /// `VIR_FROM_DEVICE`
     Device = 49,
     /// `VIR_FROM_FIREWALL`
@@ -169,6 +178,12 @@ pub enum ParseError {
     Status(StatusError),
     /// `<domain>`.
     Domain(DomainError),
+    /// `<pool>` and `<volume>`.
+    Storage(StorageError),
+    /// `<secret>`.
+    Secret(SecretError),
+    /// `<device>`.
+    NodeDevice(NodeDeviceError),
     /// A metadata payload.
     Metadata(MetadataError),
 }
@@ -204,6 +219,9 @@ impl ParseError {
             Self::Port(error) => error.class(),
             Self::Status(error) => error.class(),
             Self::Domain(error) => error.class(),
+            Self::Storage(error) => error.class(),
+            Self::Secret(error) => error.class(),
+            Self::NodeDevice(error) => error.class(),
             Self::Metadata(error) => error.class(),
         }
     }
@@ -228,6 +246,9 @@ impl ParseError {
             Self::Port(error) => error,
             Self::Status(error) => error,
             Self::Domain(error) => error,
+            Self::Storage(error) => error,
+            Self::Secret(error) => error,
+            Self::NodeDevice(error) => error,
             Self::Metadata(error) => error,
         }
     }
@@ -274,6 +295,9 @@ from_parts! {
     Port(PortError),
     Status(StatusError),
     Domain(DomainError),
+    Storage(StorageError),
+    Secret(SecretError),
+    NodeDevice(NodeDeviceError),
     Metadata(MetadataError),
 }
 

@@ -29,6 +29,15 @@ pub enum DomainError {
     /// A value that is none of those possible.
     #[error("{0}")]
     Argument(String),
+    /// A value of a guest's device that is none of those possible.
+    #[error("{0}")]
+    DomainArgument(String),
+    /// A fault that is reported without prefix.
+    #[error("{0}")]
+    Detail(String),
+    /// Known, but nothing does it.
+    #[error("{0}")]
+    OperationUnsupported(String),
     /// A number that is too large.
     #[error("{0}")]
     Overflow(String),
@@ -55,6 +64,9 @@ impl DomainError {
             Self::QemuUnsupported(_) => (ErrorCode::ConfigUnsupported, ErrorDomain::Qemu),
             Self::QemuXml(_) => (ErrorCode::XmlError, ErrorDomain::Qemu),
             Self::Internal(_) => (ErrorCode::InternalError, ErrorDomain::Domain),
+            Self::DomainArgument(_) => (ErrorCode::InvalidArg, ErrorDomain::Domain),
+            Self::Detail(_) => (ErrorCode::XmlDetail, ErrorDomain::Domain),
+            Self::OperationUnsupported(_) => (ErrorCode::OperationUnsupported, ErrorDomain::Domain),
             Self::Argument(_) => (ErrorCode::InvalidArg, ErrorDomain::None),
             Self::Overflow(_) => (ErrorCode::Overflow, ErrorDomain::None),
             Self::NoName => (ErrorCode::NoName, ErrorDomain::Domain),

@@ -23,6 +23,8 @@ pub mod qemu;
 mod runtime;
 pub mod security;
 mod size;
+mod status;
+mod validate;
 
 use oxivirt_xml::{self as xml, Blanks, Element, Presence, Writer};
 
@@ -44,7 +46,9 @@ use security::{KeyWrap, LaunchSecurity, Resource, Seclabel};
 pub use complete::QemuDefaults;
 pub use error::DomainError;
 pub use machine::MachineKind;
+pub(crate) use size::scale_bytes;
 pub use size::{ByteSize, PrettySize, Size};
+pub use status::DomainStatus;
 
 words! {
     /// What runs a guest.
@@ -163,6 +167,7 @@ impl DomainDef {
             def.forget_runtime();
         }
         def.complete_common(Origin::Stored)?;
+        def.validate_common()?;
         Ok(def)
     }
 

@@ -44,6 +44,7 @@ impl DomainDef {
             let ports = ports.chain(&mut devices.consoles).chain(&mut devices.channels);
             ports.for_each(forget_path);
             for interface in &mut devices.interfaces {
+                interface.actual = None;
                 if let Some(source) = &mut interface.source {
                     source.portid = None;
                 }

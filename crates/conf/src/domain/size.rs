@@ -76,6 +76,11 @@ pub(crate) fn scale(value: u64, unit: Option<&str>, default: u64) -> Result<u64,
     })
 }
 
+/// `value` in bytes; without a unit it counts bytes.
+pub(crate) fn scale_bytes(value: u64, unit: Option<&str>) -> Result<u64, DomainError> {
+    scale(value, unit, 1)
+}
+
 fn factor(unit: &str) -> Option<u64> {
     let lower = unit.to_ascii_lowercase();
     if matches!(lower.as_str(), "b" | "byte" | "bytes") {

@@ -20,7 +20,27 @@ fn completed(text: &str) -> DomainDef {
         QemuDefaults { emulator: &emulator, origin, host_arch: "x86_64", random: &mut random };
     def.complete_qemu(&mut with).unwrap();
     def.assign_addresses(&emulator, origin).unwrap();
+    def.validate_qemu(&emulator).unwrap();
     def
+}
+
+/// The message with which QEMU's driver refuses a guest with these devices.
+fn refusal_of_devices(devices: &str) -> String {
+    let emulator = EmulatorCapabilities::parse(CAPABILITIES).unwrap();
+    let text = format!(
+        "<domain type='kvm'><name>a</name><memory>1</memory>\
+         <os><type arch='x86_64' machine='pc'>hvm</type></os><devices>{devices}</devices></domain>"
+    );
+    let mut def = DomainDef::parse(&text).unwrap();
+    let mut random = |bytes: &mut [u8]| bytes.fill(7);
+    let origin = Origin::Stored;
+    let mut with =
+        QemuDefaults { emulator: &emulator, origin, host_arch: "x86_64", random: &mut random };
+    let result = def
+        .complete_qemu(&mut with)
+        .and_then(|()| def.assign_addresses(&emulator, origin))
+        .and_then(|()| def.validate_qemu(&emulator));
+    crate::ParseError::from(result.unwrap_err()).to_string()
 }
 
 #[track_caller]
@@ -117,4 +137,55 @@ fn refusals() {
         20,
         "XML error: Invalid PCI address slot='0x40', must be <= 0x1F",
     );
+}
+
+#[test]
+fn refusals_of_qemu() {
+    #[track_caller]
+    fn check(devices: &str, message: &str) {
+        assert_eq!(refusal_of_devices(devices), message);
+    }
+    check(
+        "<disk><source file='/x'/><target dev='vda'/></disk>\
+         <disk><source file='/y'/><target dev='vda'/></disk>",
+        "XML error: target 'vda' duplicated for disk sources '/x' and '/y'",
+    );
+    check("<disk><target dev='vdb'/></disk>", "missing source information for device vdb");
+    check(
+        "<disk device='cdrom'><source file='/x'/><target dev='vdb'/></disk>",
+        "unsupported configuration: disk type of 'vdb' does not support ejectable media",
+    );
+    check(
+        "<interface type='network'/>",
+        "XML error: interface type='network' requires a 'source' element",
+    );
+    check(
+        "<controller type='scsi' index='0'/><controller type='scsi' index='0'/>",
+        "XML error: Multiple 'scsi' controllers with index '0'",
+    );
+    check(
+        "<controller type='pci' index='0' model='pcie-root'/>",
+        "XML error: The PCI controller with index='0' must be model='pci-root' for this machine type, \
+         but model='pcie-root' was found instead",
+    );
+    check(
+        "<sound model='ac97'><address type='pci' slot='4'/></sound>\
+         <sound model='ac97'><address type='pci' slot='4'/></sound>",
+        "XML error: Attempted double use of PCI Address 0000:00:04.0",
+    );
+    check("<rng model='virtio'/>", "XML error: only one RNG backend is supported");
+    check(
+        "<memballoon model='virtio'/><memballoon model='virtio'/>",
+        "internal error: only a single memory balloon device is supported",
+    );
+}
+
+#[test]
+fn a_status_file_is_kept() {
+    let text = "<domstatus state='running' reason='booted' pid='7'>\n  <taint flag='x'/>\n  \
+        <namespaces>\n    <mount/>\n  </namespaces>\n  <domain type='kvm' id='3'>\n    <name>a</name>\n  \
+        </domain>\n</domstatus>\n";
+    let status = super::DomainStatus::parse(text).unwrap();
+    assert_eq!((status.pid, status.domain.id), (Some(7), Some(3)));
+    assert_eq!(status.format(), text);
 }

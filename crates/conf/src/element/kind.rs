@@ -55,6 +55,10 @@ pub(crate) mod attr {
         if let Some(value) = V::from_text(value) {
             return Ok(Some(value));
         }
+        // Many lists of words of libvirt begin with one that means "not given".
+        if value == "default" && V::EXPECTED == Expected::Word {
+            return Ok(None);
+        }
         let (element, value) = (node.name.clone().into_owned(), value.to_owned());
         Err(match V::EXPECTED {
             Expected::Word => AttributeError::Keyword { attribute: word, element, value },

@@ -139,6 +139,11 @@ impl Extra {
         self.attributes.is_empty() && self.elements.is_empty()
     }
 
+    /// Drops the children called `name`.
+    pub(crate) fn forget_child(&mut self, name: &str) {
+        self.elements.retain(|element| element.name != name);
+    }
+
     pub(crate) fn write_attributes<'w>(&self, tag: Tag<'w>) -> Tag<'w> {
         self.attributes.iter().fold(tag, |tag, (name, value)| tag.attr(name, value))
     }

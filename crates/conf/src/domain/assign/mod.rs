@@ -1,9 +1,12 @@
 //! Gives devices the addresses their documents leave open.
 
+mod ccw;
 mod pci;
+mod spapr;
 mod usb;
 mod virtio_serial;
 
+use super::device::Devices;
 use super::machine::MachineKind;
 use super::{DomainDef, DomainError, Origin};
 use crate::emulator::EmulatorCapabilities;
@@ -22,10 +25,27 @@ impl DomainDef {
     ) -> Result<(), DomainError> {
         let machine = MachineKind::of(self);
         let mut devices = self.devices.take().unwrap_or_default();
-        let result = virtio_serial::assign(&mut devices)
+        let own = match machine {
+            MachineKind::S390 => ccw::assign(&mut devices),
+            MachineKind::Pseries => spapr::assign(&mut devices),
+            _ => Ok(()),
+        };
+        let result = own
+            .and_then(|()| virtio_serial::assign(&mut devices))
             .and_then(|()| pci::assign(&mut devices, machine, emulator))
             .and_then(|()| usb::assign(&mut devices, origin));
+        show_on_console(&mut devices);
         self.devices = Some(devices);
         result
+    }
+}
+
+/// The first console of a serial port is where the port is.
+fn show_on_console(devices: &mut Devices) {
+    if let (Some(serial), Some(console)) = (devices.serials.first(), devices.consoles.first_mut()) {
+        let kind = console.target.as_ref().and_then(|target| target.kind.as_deref());
+        if kind == Some("serial") {
+            console.info.address.clone_from(&serial.info.address);
+        }
     }
 }

@@ -40,15 +40,21 @@ pub(super) fn assign(devices: &mut Devices) -> Result<(), DomainError> {
         }
     }
     let mut added = Vec::new();
-    for (index, port) in devices.consoles.iter_mut().enumerate() {
-        if is_open(port) {
-            let first = if index == 0 { 0 } else { 1 };
-            port.info.address = Some(next(&mut taken, &limits, &mut added, first));
+    for console in &mut devices.consoles {
+        // Without a controller named, a console stays where the emulator puts it.
+        if let Some(Address::VirtioSerial(at)) = console.info.address
+            && is_open(console)
+        {
+            console.info.address = Some(next(&mut taken, &limits, &mut added, Some(at.controller)));
         }
     }
     for port in &mut devices.channels {
         if is_open(port) {
-            port.info.address = Some(next(&mut taken, &limits, &mut added, 1));
+            let wanted = match port.info.address {
+                Some(Address::VirtioSerial(at)) => Some(at.controller),
+                _ => None,
+            };
+            port.info.address = Some(next(&mut taken, &limits, &mut added, wanted));
         }
     }
     for index in added {
@@ -73,11 +79,14 @@ fn next(
     taken: &mut BTreeMap<u32, BTreeSet<u32>>,
     limits: &BTreeMap<u32, u32>,
     added: &mut Vec<u32>,
-    first: u32,
+    wanted: Option<u32>,
 ) -> Address {
     for (&controller, ports) in &mut *taken {
+        if wanted.is_some_and(|wanted| wanted != controller) {
+            continue;
+        }
         let limit = limits.get(&controller).copied().unwrap_or(PORTS);
-        if let Some(port) = (first..limit).find(|port| !ports.contains(port)) {
+        if let Some(port) = (1..limit).find(|port| !ports.contains(port)) {
             ports.insert(port);
             return Address::VirtioSerial(VirtioSerial { controller, bus: 0, port });
         }

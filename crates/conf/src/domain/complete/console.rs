@@ -22,11 +22,10 @@ pub(super) fn pair(devices: &mut Devices, def: &DomainDef) {
             {
                 *console = as_console(serial);
             }
-        } else if devices.consoles.is_empty()
-            && let Some(serial) = devices.serials.first()
+        } else if let Some(serial) = devices.serials.first()
             && shows_console(serial)
         {
-            devices.consoles.push(as_console(serial));
+            devices.consoles.insert(0, as_console(serial));
         }
     }
     number(&mut devices.serials);
@@ -75,6 +74,5 @@ fn as_console(serial: &CharDevice) -> CharDevice {
         port: Some(0),
         ..CharTarget::default()
     });
-    console.info.address = None;
     console
 }

@@ -26,11 +26,15 @@ pub(super) fn add_implicit(devices: &mut Devices) {
         add_up_to(&mut devices.controllers, kind, highest.max());
     }
     let ports = devices.channels.iter().chain(&devices.consoles).filter(|port| is_virtio(port));
-    let highest = ports.map(|port| match port.info.address {
-        Some(Address::VirtioSerial(address)) => address.controller,
-        _ => 0,
-    });
-    add_up_to(&mut devices.controllers, ControllerType::VirtioSerial, highest.max());
+    let named: BTreeSet<u32> = ports
+        .map(|port| match port.info.address {
+            Some(Address::VirtioSerial(address)) => address.controller,
+            _ => 0,
+        })
+        .collect();
+    for index in named {
+        add(&mut devices.controllers, ControllerType::VirtioSerial, index);
+    }
     let cards = devices.smartcards.iter().map(|card| match card.info.address {
         Some(Address::Ccid(address)) => address.controller,
         _ => 0,
@@ -45,15 +49,16 @@ fn is_virtio(port: &super::super::device::chardev::CharDevice) -> bool {
 
 fn add_up_to(controllers: &mut Vec<Controller>, kind: ControllerType, highest: Option<u32>) {
     let Some(highest) = highest else { return };
-    let have: BTreeSet<u32> = controllers
-        .iter()
-        .filter(|controller| controller.kind == Some(kind))
-        .filter_map(|controller| controller.index)
-        .collect();
-    for index in (0..=highest).filter(|index| !have.contains(index)) {
-        let controller =
-            Controller { kind: Some(kind), index: Some(index), ..Controller::default() };
-        insert(controllers, controller);
+    for index in 0..=highest {
+        add(controllers, kind, index);
+    }
+}
+
+/// Adds a controller unless it is there.
+fn add(controllers: &mut Vec<Controller>, kind: ControllerType, index: u32) {
+    let (kind, index) = (Some(kind), Some(index));
+    if !controllers.iter().any(|other| (other.kind, other.index) == (kind, index)) {
+        insert(controllers, Controller { kind, index, ..Controller::default() });
     }
 }
 

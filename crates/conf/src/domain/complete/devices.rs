@@ -4,6 +4,7 @@ use super::super::address::{Address, Drive};
 use super::super::device::Devices;
 use super::super::device::controller::Controller;
 use super::super::device::disk::{Disk, DiskBus, DiskDevice, DiskType, SnapshotLocation, Tray};
+use super::super::device::filesystem::{Filesystem, FilesystemAccess, FilesystemType};
 use super::super::{DomainDef, DomainError};
 use super::{chardev, graphics};
 
@@ -12,6 +13,7 @@ pub(super) fn complete(devices: &mut Devices, _: &DomainDef) -> Result<(), Domai
         complete_disk(disk)?;
     }
     sort_disks(&mut devices.disks);
+    devices.filesystems.iter_mut().for_each(complete_filesystem);
     chardev::complete(devices);
     complete_indexes(&mut devices.controllers);
     devices.graphics.iter_mut().for_each(graphics::complete);
@@ -23,7 +25,9 @@ fn complete_disk(disk: &mut Disk) -> Result<(), DomainError> {
     disk.kind.get_or_insert(DiskType::File);
     let device = *disk.device.get_or_insert(DiskDevice::Disk);
     let Some(target) = &mut disk.target else {
-        return Err(DomainError::NoTarget(String::new()));
+        let source = disk.source.as_ref();
+        let source = source.and_then(|source| source.file.clone().or_else(|| source.dev.clone()));
+        return Err(DomainError::NoTarget(source.unwrap_or_default()));
     };
     let name = target.dev.clone().unwrap_or_default();
     if target.bus.is_none() {
@@ -45,6 +49,23 @@ fn complete_disk(disk: &mut Disk) -> Result<(), DomainError> {
         disk.info.address = drive_address(bus, index).map(Address::Drive);
     }
     Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainFSDefParseXML`, src/conf/domain_conf.c
+fn complete_filesystem(filesystem: &mut Filesystem) {
+    let kind = *filesystem.kind.get_or_insert(FilesystemType::Mount);
+    let driver = filesystem.driver.as_ref().and_then(|driver| driver.kind.as_deref());
+    let is_served = driver == Some("virtiofs");
+    if matches!(kind, FilesystemType::Mount | FilesystemType::Bind) && !is_served {
+        filesystem.access.get_or_insert(FilesystemAccess::Passthrough);
+    }
+    for mode in [&mut filesystem.fmode, &mut filesystem.dmode] {
+        if let Some(text) = mode
+            && let Ok(bits) = u32::from_str_radix(text, 8)
+        {
+            *text = format!("0{bits:03o}");
+        }
+    }
 }
 
 /// The bus that the name of a target means.

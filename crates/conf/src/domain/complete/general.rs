@@ -2,11 +2,13 @@
 
 use super::super::clock::{Clock, ClockOffset, CrashAction, LifecycleAction};
 use super::super::cpu::VcpuCount;
+use super::super::features::HypervMode;
 use super::super::memory::Placement;
 use super::super::os::{Boot, BootDevice, OsType};
 use super::super::size::{Size, scale};
 use super::super::{DomainDef, DomainError, Origin};
 use crate::domain::device::Devices;
+use crate::keyword::YesNo;
 
 pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), DomainError> {
     if def.name.is_none() {
@@ -15,6 +17,9 @@ pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), Domain
     complete_memory(def, origin)?;
     complete_vcpus(def)?;
     complete_boot(def)?;
+    if let Some(hyperv) = def.features.as_mut().and_then(|features| features.hyperv.as_mut()) {
+        hyperv.mode.get_or_insert(HypervMode::Custom);
+    }
     let clock = def.clock.get_or_insert_with(Clock::default);
     clock.offset.get_or_insert(ClockOffset::Utc);
     def.on_poweroff.get_or_insert(LifecycleAction::Destroy);
@@ -25,6 +30,12 @@ pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), Domain
 
 /// libvirt 11.3.0: `virDomainDefPostParseMemory`, src/conf/domain_postparse.c
 fn complete_memory(def: &mut DomainDef, origin: Origin) -> Result<(), DomainError> {
+    if let Some(numa) = def.cpu.as_mut().and_then(|cpu| cpu.numa.as_mut()) {
+        for (at, cell) in (0..).zip(&mut numa.cells) {
+            cell.id.get_or_insert(at);
+        }
+        numa.cells.sort_by_key(|cell| cell.id);
+    }
     for cell in def.cpu.iter_mut().flat_map(|cpu| &mut cpu.numa).flat_map(|numa| &mut numa.cells) {
         if let Some(memory) = cell.memory {
             cell.memory = Some(Size::scale(memory, cell.unit.as_deref())?.kib());
@@ -103,8 +114,13 @@ fn complete_boot(def: &mut DomainDef) -> Result<(), DomainError> {
             "per-device boot elements cannot be used together with os/boot elements",
         )));
     }
+    if let Some(menu) = &mut os.boot_menu
+        && menu.enable != Some(YesNo::Yes)
+    {
+        menu.timeout = None;
+    }
     let kind = os.kind.as_ref().and_then(|kind| kind.kind);
-    if kind == Some(OsType::Hvm) && os.boot.is_empty() && os.kernel.is_none() && !by_device {
+    if kind == Some(OsType::Hvm) && os.boot.is_empty() && !by_device {
         os.boot.push(Boot { device: Some(BootDevice::Disk), ..Boot::default() });
     }
     Ok(())

@@ -10,7 +10,11 @@ use crate::keyword::YesNo;
 pub(super) fn complete(graphics: &mut Graphics) {
     match graphics.kind {
         Some(GraphicsType::Vnc | GraphicsType::Rdp) => {
-            if graphics.socket.is_some() {
+            let names_socket = graphics
+                .listens
+                .first()
+                .is_some_and(|listen| listen.kind == Some(ListenType::Socket));
+            if graphics.socket.is_some() && !names_socket {
                 graphics.listens = vec![Listen {
                     kind: Some(ListenType::Socket),
                     socket: graphics.socket.clone(),
@@ -21,6 +25,9 @@ pub(super) fn complete(graphics: &mut Graphics) {
             if is_local(graphics) {
                 graphics.port = None;
                 graphics.autoport = None;
+                return;
+            }
+            if graphics.port.is_none() && graphics.autoport == Some(YesNo::No) {
                 return;
             }
             let is_open = matches!(graphics.port, None | Some(-1));
@@ -82,17 +89,23 @@ fn complete_listens(graphics: &mut Graphics) {
             && graphics.port.unwrap_or(0) == 0
             && graphics.tls_port.unwrap_or(0) == 0;
         let kind = if is_closed { ListenType::None } else { ListenType::Address };
-        graphics.listens.push(Listen { kind: Some(kind), address: attribute, ..Listen::default() });
+        graphics.listens.push(Listen {
+            kind: Some(kind),
+            address: attribute.clone(),
+            ..Listen::default()
+        });
     }
     if let Some(first) = graphics.listens.first()
         && first.kind == Some(ListenType::Address)
     {
-        graphics.listen.clone_from(&first.address);
+        // One that differs is left for the check.
+        graphics.listen = attribute.or_else(|| first.address.clone());
     }
     if let Some(first) = graphics.listens.first()
         && first.kind == Some(ListenType::Socket)
+        && graphics.kind == Some(GraphicsType::Vnc)
     {
-        graphics.socket.clone_from(&first.socket);
+        graphics.socket = graphics.socket.take().or_else(|| first.socket.clone());
     }
 }
 

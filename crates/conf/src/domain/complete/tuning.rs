@@ -82,6 +82,5 @@ fn complete_iothreads(def: &mut DomainDef) {
         let id = (1..u32::MAX).find(is_free);
         threads.push(IoThread { id, ..IoThread::default() });
     }
-    threads.sort_by_key(|thread| thread.id);
     def.iothreads = u32::try_from(listed.max(given)).ok();
 }

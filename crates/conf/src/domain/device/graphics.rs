@@ -62,7 +62,6 @@ elements! {
         list listens: Vec<Listen> = "listen",
         child audio: Option<AudioId> = "audio",
         list channels: Vec<SpiceChannel> = "channel",
-        child gl: Option<GraphicsGl> = "gl",
         child image: Option<SpiceCompression> = "image",
         child jpeg: Option<SpiceCompression> = "jpeg",
         child zlib: Option<SpiceCompression> = "zlib",
@@ -71,6 +70,7 @@ elements! {
         child mouse: Option<SpiceMode> = "mouse",
         child clipboard: Option<SpiceClipboard> = "clipboard",
         child file_transfer: Option<SpiceFileTransfer> = "filetransfer",
+        child gl: Option<GraphicsGl> = "gl",
         flatten info: DeviceInfo = "(the same element)",
     }
 

@@ -59,6 +59,7 @@ elements! {
         child virtual_port: Option<VirtualPort> = "virtualport",
         child bandwidth: Option<Bandwidth> = "bandwidth",
         child port: Option<PortOptions> = "port",
+        child actual: Option<ActualInterface> = "actual",
         child script: Option<Script> = "script",
         child downscript: Option<Script> = "downscript",
         child backend_domain: Option<BackendDomain> = "backenddomain",
@@ -77,6 +78,18 @@ elements! {
         child mtu: Option<InterfaceMtu> = "mtu",
         child coalesce: Option<Coalesce> = "coalesce",
         flatten info: DeviceInfo = "(the same element)",
+    }
+
+    /// What an interface of a network is connected to while the guest runs.
+    pub struct ActualInterface {
+        attr kind: Option<InterfaceType> = "type",
+        attr managed: Option<YesNo> = "managed",
+        attr trust_guest_rx_filters: Option<YesNo> = "trustGuestRxFilters",
+        child source: Option<InterfaceSource> = "source",
+        child vlan: Option<Vlan> = "vlan",
+        child virtual_port: Option<VirtualPort> = "virtualport",
+        child bandwidth: Option<Bandwidth> = "bandwidth",
+        child port: Option<PortOptions> = "port",
     }
 
     /// `<mac>`

@@ -238,6 +238,15 @@ impl Buses {
         }
     }
 
+    /// Gives a function back.
+    pub(super) fn free(&mut self, at: Pci) {
+        let bus = usize::try_from(at.bus).ok().and_then(|index| self.buses.get_mut(index));
+        let slot = usize::try_from(at.slot).ok();
+        if let Some(state) = bus.zip(slot).and_then(|(bus, slot)| bus.slots.get_mut(slot)) {
+            state.functions &= !(1 << (at.function & 7));
+        }
+    }
+
     /// Takes the first place where a device fits.
     ///
     /// libvirt 11.3.0: `virDomainPCIAddressReserveNextAddr`, src/conf/domain_addr.c

@@ -197,7 +197,12 @@ fn put_primary_video(
     let model = video.model.as_ref().and_then(|model| model.kind);
     let connect = flags::video(video);
     let is_ramfb = matches!(model, Some(VideoModel::None | VideoModel::Ramfb));
-    if is_ramfb || video.info.address.is_some() || connect == Connect::NONE {
+    let is_open = match video.info.address {
+        None => true,
+        Some(Address::Pci(at)) => at.is_empty(),
+        Some(_) => false,
+    };
+    if is_ramfb || !is_open || connect == Connect::NONE {
         return Ok(());
     }
     let at = if buses.is_slot_free(0, slot) {

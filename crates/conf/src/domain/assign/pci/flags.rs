@@ -58,6 +58,11 @@ pub(super) fn controller(controller: &Controller) -> Connect {
 }
 
 pub(super) fn filesystem(filesystem: &Filesystem) -> Connect {
+    let driver = filesystem.driver.as_ref().and_then(|driver| driver.kind.as_deref());
+    if driver == Some("mtp") {
+        // A USB device.
+        return Connect::NONE;
+    }
     virtio(filesystem.model == Some(FilesystemModel::VirtioTransitional))
 }
 

@@ -29,7 +29,15 @@ pub(super) fn assign(
     emulator: &EmulatorCapabilities,
 ) -> Result<(), DomainError> {
     if !machine.has_pci_root() && !machine.has_pcie_root() {
-        return Ok(());
+        let waits = machine == MachineKind::IsaPc
+            && slots::places(devices)
+                .iter()
+                .any(|place| place.is_open() || place.given().is_some());
+        return if waits {
+            Err(DomainError::Xml(String::from("No PCI buses available")))
+        } else {
+            Ok(())
+        };
     }
     let highest = pci_controllers(devices).filter_map(|controller| controller.index).max();
     if highest.is_some() {
@@ -57,7 +65,7 @@ pub(super) fn assign(
     chipset::reserve(devices, &mut buses, machine)?;
     slots::assign(devices, &mut buses, machine)?;
     set_multifunction(devices);
-    devices.controllers.iter_mut().for_each(describe);
+    devices.controllers.iter_mut().for_each(|controller| describe(controller, machine));
     Ok(())
 }
 
@@ -136,7 +144,7 @@ impl Place<'_> {
 /// Fills in the device behind a PCI controller and its numbers.
 ///
 /// libvirt 11.3.0: `qemuDomainPCIControllerSetDefaultModelName`, src/qemu/qemu_domain_address.c
-fn describe(controller: &mut Controller) {
+fn describe(controller: &mut Controller, machine: MachineKind) {
     if controller.kind != Some(ControllerType::Pci) {
         return;
     }
@@ -150,6 +158,7 @@ fn describe(controller: &mut Controller) {
         ControllerModel::PcieSwitchDownstreamPort => "xio3130-downstream",
         ControllerModel::PciExpanderBus => "pxb",
         ControllerModel::PcieExpanderBus => "pxb-pcie",
+        ControllerModel::PciRoot if machine == MachineKind::Pseries => "spapr-pci-host-bridge",
         _ => return,
     };
     let pci_model = controller.pci_model.get_or_insert_with(ControllerPciModel::default);
@@ -163,9 +172,13 @@ fn describe(controller: &mut Controller) {
         ControllerModel::PciBridge => {
             target.chassis_nr.get_or_insert(index);
         }
+        ControllerModel::PciRoot => {
+            target.index.get_or_insert(index);
+        }
         ControllerModel::PcieRootPort | ControllerModel::PcieSwitchDownstreamPort => {
             target.chassis.get_or_insert(index);
-            let port = (at.slot << 3) + at.function;
+            let is_root_port = model == ControllerModel::PcieRootPort;
+            let port = if is_root_port { (at.slot << 3) + at.function } else { at.slot };
             target.port.get_or_insert_with(|| Hex(port.into()));
         }
         ControllerModel::PciExpanderBus | ControllerModel::PcieExpanderBus => {

@@ -1,9 +1,11 @@
 //! The devices of a guest in the order in which they get functions.
 
+use std::collections::BTreeMap;
+
 use super::super::super::DomainError;
 use super::super::super::address::{Address, DeviceInfo, Pci};
 use super::super::super::device::Devices;
-use super::super::super::device::controller::ControllerType;
+use super::super::super::device::controller::{ControllerModel, ControllerType};
 use super::super::super::machine::MachineKind;
 use super::bus::{Buses, Connect};
 use super::flags;
@@ -61,10 +63,57 @@ pub(super) fn assign(
     buses: &mut Buses,
     _: MachineKind,
 ) -> Result<(), DomainError> {
+    put_companions(devices, buses)?;
     for mut place in places(devices) {
         if place.is_open() {
             let at = buses.next(place.connect)?;
             place.put(at);
+        }
+    }
+    Ok(())
+}
+
+/// Puts the controllers of a USB 2 set into the functions of one slot.
+fn put_companions(devices: &mut Devices, buses: &mut Buses) -> Result<(), DomainError> {
+    let function_of = |model| match model {
+        Some(ControllerModel::Ich9Ehci1) => Some(7),
+        Some(ControllerModel::Ich9Uhci1) => Some(0),
+        Some(ControllerModel::Ich9Uhci2) => Some(1),
+        Some(ControllerModel::Ich9Uhci3) => Some(2),
+        _ => None,
+    };
+    let is_open = |info: &DeviceInfo| match info.address {
+        None => true,
+        Some(Address::Pci(at)) => at.is_empty(),
+        Some(_) => false,
+    };
+    let mut slots: BTreeMap<Option<u32>, Pci> = BTreeMap::new();
+    for controller in &devices.controllers {
+        if function_of(controller.model).is_some()
+            && let Some(Address::Pci(at)) = controller.info.address
+            && !at.is_empty()
+        {
+            slots.entry(controller.index).or_insert(at);
+        }
+    }
+    for controller in &mut devices.controllers {
+        let Some(function) = function_of(controller.model) else { continue };
+        if !is_open(&controller.info) {
+            continue;
+        }
+        let at = match slots.get(&controller.index) {
+            Some(&at) => at,
+            None => {
+                let at = buses.next(flags::PCI)?;
+                buses.free(at);
+                slots.insert(controller.index, at);
+                at
+            }
+        };
+        let at = Pci { function, multifunction: None, ..at };
+        if !buses.is_taken(at) {
+            buses.take(at, flags::PCI);
+            controller.info.address = Some(Address::Pci(at));
         }
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! Devices that a guest gets without asking.
 
-use super::super::super::DomainDef;
 use super::super::super::device::Devices;
 use super::super::super::device::controller::{Controller, ControllerModel, ControllerType};
 use super::super::super::device::graphics::GraphicsType;
@@ -11,7 +10,9 @@ use super::super::super::device::sound::{Audio, AudioType};
 use super::super::super::device::video::{Video, VideoModel, VideoModelDef};
 use super::super::super::device::watchdog::{Watchdog, WatchdogAction, WatchdogModel};
 use super::super::super::machine::MachineKind;
+use super::super::super::{DomainDef, Origin};
 use super::super::controllers;
+use super::QemuDefaults;
 use crate::emulator::EmulatorCapabilities;
 use crate::keyword::OnOff;
 
@@ -20,9 +21,10 @@ pub(super) fn add(
     devices: &mut Devices,
     def: &DomainDef,
     machine: MachineKind,
-    emulator: &EmulatorCapabilities,
+    with: &QemuDefaults<'_>,
 ) {
-    if let Some(model) = usb_model(machine, def, emulator)
+    let emulator = with.emulator;
+    if let Some(model) = usb_model(machine, with)
         && !has_controller(devices, ControllerType::Usb)
     {
         add_controller(devices, ControllerType::Usb, model);
@@ -31,7 +33,7 @@ pub(super) fn add(
         add_controller(devices, ControllerType::Sata, None);
     }
     if !has_controller(devices, ControllerType::Pci) {
-        if machine.has_pci_root() {
+        if machine.has_pci_root() || machine == MachineKind::S390 {
             add_controller(devices, ControllerType::Pci, Some(ControllerModel::PciRoot));
         } else if machine.has_pcie_root() {
             add_controller(devices, ControllerType::Pci, Some(ControllerModel::PcieRoot));
@@ -41,7 +43,7 @@ pub(super) fn add(
         let model = Some(MemballoonModel::Virtio);
         devices.memballoons.push(Memballoon { model, ..Memballoon::default() });
     }
-    if machine == MachineKind::Pseries && devices.panics.is_empty() {
+    if matches!(machine, MachineKind::Pseries | MachineKind::S390) && devices.panics.is_empty() {
         devices.panics.push(Panic::default());
     }
     if machine == MachineKind::Q35 {
@@ -67,33 +69,26 @@ fn add_controller(devices: &mut Devices, kind: ControllerType, model: Option<Con
 
 /// The model of the USB controller a machine gets; the outer option is whether it gets one.
 #[expect(clippy::option_option, reason = "a controller without model is a third answer")]
-fn usb_model(
-    machine: MachineKind,
-    def: &DomainDef,
-    emulator: &EmulatorCapabilities,
-) -> Option<Option<ControllerModel>> {
-    let arch = def.os.as_ref().and_then(|os| os.kind.as_ref()?.arch.as_deref());
+fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<Option<ControllerModel>> {
+    let emulator = with.emulator;
+    let xhci = if emulator.has("qemu-xhci") {
+        Some(ControllerModel::QemuXhci)
+    } else if emulator.has("nec-usb-xhci") {
+        Some(ControllerModel::NecXhci)
+    } else {
+        None
+    };
     match machine {
         MachineKind::I440fx => {
             Some(emulator.has("piix3-usb-uhci").then_some(ControllerModel::Piix3Uhci))
         }
-        MachineKind::Q35 => Some(if emulator.has("qemu-xhci") {
-            Some(ControllerModel::QemuXhci)
-        } else if emulator.has("nec-usb-xhci") {
-            Some(ControllerModel::NecXhci)
-        } else {
-            None
-        }),
-        MachineKind::Pseries => Some(if emulator.has("qemu-xhci") {
-            Some(ControllerModel::QemuXhci)
-        } else if emulator.has("nec-usb-xhci") {
-            Some(ControllerModel::NecXhci)
+        MachineKind::Q35 => Some(xhci),
+        MachineKind::Pseries => Some(if with.origin == Origin::New && xhci.is_some() {
+            xhci
         } else {
             Some(ControllerModel::PciOhci)
         }),
-        MachineKind::Other if matches!(arch, Some("ppc64" | "ppc")) => {
-            Some(Some(ControllerModel::PciOhci))
-        }
+        MachineKind::Other => emulator.has("pci-ohci").then_some(Some(ControllerModel::PciOhci)),
         _ => None,
     }
 }
@@ -106,7 +101,10 @@ fn add_itco(devices: &mut Devices) {
     if devices.watchdogs.iter().any(|watchdog| watchdog.model == Some(WatchdogModel::Itco)) {
         return;
     }
-    let (model, action) = (Some(WatchdogModel::Itco), Some(WatchdogAction::Reset));
+    // All watchdogs of a guest do the same.
+    let given = devices.watchdogs.first().and_then(|watchdog| watchdog.action);
+    let action = Some(given.unwrap_or(WatchdogAction::Reset));
+    let model = Some(WatchdogModel::Itco);
     devices.watchdogs.push(Watchdog { model, action, ..Watchdog::default() });
 }
 
@@ -132,14 +130,11 @@ fn add_audio(devices: &mut Devices) {
     if !devices.audios.is_empty() {
         return;
     }
-    let kinds: Vec<GraphicsType> =
-        devices.graphics.iter().filter_map(|graphics| graphics.kind).collect();
-    let kind = if kinds.contains(&GraphicsType::Spice) {
-        AudioType::Spice
-    } else if kinds.contains(&GraphicsType::Sdl) && !kinds.contains(&GraphicsType::Vnc) {
-        AudioType::Sdl
-    } else {
-        AudioType::None
+    let kind = match devices.graphics.first().map(|graphics| graphics.kind) {
+        None | Some(Some(GraphicsType::Vnc)) => AudioType::None,
+        Some(Some(GraphicsType::Spice)) => AudioType::Spice,
+        Some(Some(GraphicsType::Sdl)) => AudioType::Sdl,
+        Some(_) => return,
     };
     devices.audios.push(Audio { id: Some(1), kind: Some(kind), ..Audio::default() });
 }

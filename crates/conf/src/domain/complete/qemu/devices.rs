@@ -15,9 +15,8 @@ use super::super::super::device::other::{PanicModel, VsockModel};
 use super::super::super::device::rng::RngModel;
 use super::super::super::device::watchdog::{WatchdogAction, WatchdogModel};
 use super::super::super::machine::MachineKind;
-use super::super::super::{DomainDef, DomainError};
+use super::super::super::{DomainDef, DomainError, Origin};
 use super::{QemuDefaults, defaults};
-use crate::emulator::EmulatorCapabilities;
 
 /// Fills in models and buses; a second time it changes nothing.
 ///
@@ -31,13 +30,13 @@ pub(super) fn complete(
     let emulator = with.emulator;
     devices.disks.iter_mut().for_each(complete_disk);
     for controller in &mut devices.controllers {
-        complete_controller(controller, machine, emulator);
+        complete_controller(controller, machine, with);
     }
     for interface in &mut devices.interfaces {
         complete_interface(interface, machine, with);
     }
     for serial in &mut devices.serials {
-        complete_serial(serial, machine);
+        complete_serial(serial, machine, &emulator.arch);
     }
     for channel in &mut devices.channels {
         complete_channel(channel);
@@ -101,11 +100,8 @@ fn complete_disk(disk: &mut Disk) {
     }
 }
 
-fn complete_controller(
-    controller: &mut Controller,
-    machine: MachineKind,
-    emulator: &EmulatorCapabilities,
-) {
+fn complete_controller(controller: &mut Controller, machine: MachineKind, with: &QemuDefaults<'_>) {
+    let emulator = with.emulator;
     if controller.model == Some(ControllerModel::Auto) {
         controller.model = None;
     }
@@ -113,16 +109,7 @@ fn complete_controller(
         return;
     }
     controller.model = match controller.kind {
-        Some(ControllerType::Usb) => match machine {
-            MachineKind::I440fx | MachineKind::Q35 | MachineKind::IsaPc
-                if emulator.has("piix3-usb-uhci") =>
-            {
-                Some(ControllerModel::Piix3Uhci)
-            }
-            MachineKind::Pseries if emulator.has("pci-ohci") => Some(ControllerModel::PciOhci),
-            MachineKind::Virt if emulator.has("qemu-xhci") => Some(ControllerModel::QemuXhci),
-            _ => None,
-        },
+        Some(ControllerType::Usb) => usb_model(machine, with),
         Some(ControllerType::Scsi) => Some(match machine {
             MachineKind::Pseries => ControllerModel::Ibmvscsi,
             MachineKind::S390 | MachineKind::Virt => ControllerModel::VirtioScsi,
@@ -140,6 +127,36 @@ fn complete_controller(
         }
         _ => None,
     };
+}
+
+/// The model of a USB controller whose document names none.
+///
+/// libvirt 11.3.0: `qemuDomainDefaultUSBControllerModel`, src/qemu/qemu_postparse.c
+fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<ControllerModel> {
+    let first = |models: &[(ControllerModel, &str)]| {
+        let found = models.iter().find(|(_, flag)| with.emulator.has(flag));
+        found.map(|&(model, _)| model)
+    };
+    let xhci = first(&[
+        (ControllerModel::QemuXhci, "qemu-xhci"),
+        (ControllerModel::NecXhci, "nec-usb-xhci"),
+    ]);
+    let old = first(&[
+        (ControllerModel::Piix3Uhci, "piix3-usb-uhci"),
+        (ControllerModel::PciOhci, "pci-ohci"),
+    ]);
+    match machine {
+        MachineKind::S390 => Some(ControllerModel::None),
+        MachineKind::I440fx | MachineKind::Q35 | MachineKind::IsaPc | MachineKind::Microvm => {
+            first(&[(ControllerModel::Piix3Uhci, "piix3-usb-uhci")])
+        }
+        MachineKind::Pseries if with.origin == Origin::Stored => {
+            first(&[(ControllerModel::PciOhci, "pci-ohci")])
+        }
+        _ if with.emulator.arch == "loongarch64" => xhci,
+        _ if with.origin == Origin::New => xhci.or(old),
+        _ => old.or(xhci),
+    }
 }
 
 fn complete_interface(
@@ -169,7 +186,7 @@ fn complete_interface(
 }
 
 /// libvirt 11.3.0: `qemuDomainChrDefPostParse`, src/qemu/qemu_postparse.c
-fn complete_serial(serial: &mut CharDevice, machine: MachineKind) {
+fn complete_serial(serial: &mut CharDevice, machine: MachineKind, arch: &str) {
     let target = serial.target.get_or_insert_default();
     let kind = target.kind.get_or_insert_with(|| {
         String::from(match machine {
@@ -184,7 +201,8 @@ fn complete_serial(serial: &mut CharDevice, machine: MachineKind) {
         "usb-serial" => "usb-serial",
         "pci-serial" => "pci-serial",
         "spapr-vio-serial" => "spapr-vty",
-        "system-serial" => "pl011",
+        "system-serial" if matches!(arch, "aarch64" | "armv7l") => "pl011",
+        "system-serial" => "16550a",
         "sclp-serial" => "sclpconsole",
         _ => return,
     };
@@ -194,17 +212,35 @@ fn complete_serial(serial: &mut CharDevice, machine: MachineKind) {
 
 /// A socket whose path is made up is not part of the definition.
 fn complete_channel(channel: &mut CharDevice) {
-    /// Where libvirt puts sockets of channels.
-    const ROOT: &str = "/var/lib/libvirt/qemu/";
     if channel.kind != Some(CharType::Unix) {
         return;
     }
+    let target = channel.target.as_ref().and_then(|target| target.name.clone()).unwrap_or_default();
     channel.sources.retain(|source| {
-        let is_made_up = source.path.as_deref().is_some_and(|path| {
-            path.starts_with(ROOT) && path.contains("/target/")
-                || path.starts_with("/var/run/libvirt/qemu/channel/")
-        });
+        let is_made_up = source.path.as_deref().is_some_and(|path| is_generated(path, &target));
         let is_empty = source.path.is_none() && source.mode != Some(SocketMode::Connect);
         !is_made_up && !is_empty
     });
+}
+
+/// Whether a socket's path is one that a version of libvirt made up for a channel.
+///
+/// libvirt 11.3.0: `qemuDomainChrMatchDefaultPath`, src/qemu/qemu_postparse.c
+fn is_generated(path: &str, target: &str) -> bool {
+    /// Where such sockets are.
+    const ROOTS: [&str; 3] = [
+        "/var/lib/libvirt/qemu/channel/target/",
+        "/var/lib/libvirt/qemu/channel/",
+        "/var/run/libvirt/qemu/channel/",
+    ];
+    ROOTS.iter().any(|root| {
+        let rest = path.strip_prefix(root).and_then(|rest| rest.strip_suffix(target));
+        rest.is_some_and(|rest| match rest.strip_suffix('/') {
+            Some(guest) => {
+                let numbered = guest.starts_with(|c: char| c.is_ascii_digit());
+                !guest.contains('/') && (guest.starts_with("domain-") || numbered)
+            }
+            None => rest.ends_with('.') && !rest.contains('/'),
+        })
+    })
 }

@@ -1,6 +1,7 @@
 //! Emulator, architecture and machine.
 
 use super::super::super::device::Devices;
+use super::super::super::machine::MachineKind;
 use super::super::super::{DomainDef, DomainError, GenId};
 use super::QemuDefaults;
 use crate::uuid::Uuid;
@@ -30,6 +31,7 @@ pub(super) fn complete(
             with.emulator.emulator.clone()
         });
     }
+    enable_gic(def);
     if let Some(GenId { uuid: uuid @ None, .. }) = &mut def.genid {
         *uuid = Some(random_uuid(with));
     }
@@ -43,4 +45,18 @@ fn random_uuid(with: &mut QemuDefaults<'_>) -> Uuid {
     let mut bytes = [0; 16];
     (with.random)(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// ARM's `virt` machine always has an interrupt controller; version 2 runs on every host.
+///
+/// libvirt 11.3.0: `qemuDomainDefEnableDefaultFeatures`, src/qemu/qemu_postparse.c
+fn enable_gic(def: &mut DomainDef) {
+    let kind = def.os.as_ref().and_then(|os| os.kind.as_ref());
+    let arch = kind.and_then(|kind| kind.arch.as_deref()).unwrap_or_default();
+    let is_arm = matches!(arch, "aarch64" | "armv7l");
+    if is_arm && MachineKind::of(def) == MachineKind::Virt {
+        let features = def.features.get_or_insert_default();
+        let gic = features.gic.get_or_insert_default();
+        gic.version.get_or_insert_with(|| String::from("2"));
+    }
 }

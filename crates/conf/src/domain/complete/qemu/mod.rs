@@ -2,6 +2,7 @@
 
 mod defaults;
 mod devices;
+mod extras;
 mod general;
 mod processor;
 
@@ -42,7 +43,7 @@ impl DomainDef {
         general::complete(self, with)?;
         let machine = MachineKind::of(self);
         let mut devices = self.devices.take().unwrap_or_default();
-        defaults::add(&mut devices, self, machine, with.emulator);
+        defaults::add(&mut devices, self, machine, with);
         let before = devices::complete(&mut devices, self, machine, with);
         self.devices = Some(devices);
         before?;
@@ -50,6 +51,7 @@ impl DomainDef {
         self.complete_common(with.origin)?;
         let mut devices = self.devices.take().unwrap_or_default();
         let after = devices::complete(&mut devices, self, machine, with);
+        extras::complete(&mut devices, machine);
         self.devices = Some(devices);
         after
     }

@@ -1,15 +1,18 @@
 //! The processor.
 
-use super::super::super::DomainDef;
 use super::super::super::cpu::{
     Cpu, CpuCheck, CpuFallback, CpuFeaturePolicy, CpuMatch, CpuMode, CpuModel,
 };
+use super::super::super::{DomainDef, VirtType};
 use crate::emulator::EmulatorCapabilities;
 use crate::keyword::OnOff;
 
 /// libvirt 11.3.0: `qemuDomainDefCPUPostParse`, src/qemu/qemu_postparse.c
 pub(super) fn complete(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
-    let default = default_model(def, emulator);
+    let arch = emulator.arch.as_str();
+    let has_default = !matches!(arch, "ppc" | "riscv32" | "riscv64");
+    let default = if has_default { default_model(def, emulator) } else { None };
+    let is_emulated = def.virt_type == Some(VirtType::Qemu);
     let has_cpu = def.cpu.is_some();
     let cpu = def.cpu.get_or_insert_with(Cpu::default);
     let is_open = cpu.model.as_ref().is_none_or(|model| model.name.is_none())
@@ -35,11 +38,11 @@ pub(super) fn complete(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
             None => {}
         }
     }
-    fill(cpu, emulator);
+    fill(cpu, emulator, is_emulated);
 }
 
 /// What every processor of a definition says.
-fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities) {
+fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities, is_emulated: bool) {
     let has_model = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
     if cpu.mode.is_none() && has_model {
         cpu.mode = Some(CpuMode::Custom);
@@ -54,7 +57,8 @@ fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities) {
     match cpu.mode {
         Some(CpuMode::Custom) if has_model => {
             cpu.matching.get_or_insert(CpuMatch::Exact);
-            cpu.check.get_or_insert(CpuCheck::Partial);
+            // An emulated processor is not compared with the host's.
+            cpu.check.get_or_insert(if is_emulated { CpuCheck::None } else { CpuCheck::Partial });
             if let Some(model) = &mut cpu.model {
                 model.fallback.get_or_insert(CpuFallback::Allow);
             }

@@ -1,0 +1,160 @@
+//! Controllers.
+
+use std::collections::BTreeSet;
+
+use super::super::DomainError;
+use super::super::device::Devices;
+use super::super::device::controller::{Controller, ControllerModel, ControllerType};
+use super::super::machine::MachineKind;
+use super::{Check, contradiction, has_no_usb, unsupported};
+use crate::emulator::EmulatorCapabilities;
+
+/// libvirt 11.3.0: `virDomainDefRejectDuplicateControllers`, src/conf/domain_validate.c
+pub(super) fn check_indexes(devices: &Devices) -> Check {
+    let mut seen = BTreeSet::new();
+    let mut has_usb_none = false;
+    for controller in &devices.controllers {
+        let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
+        if kind == ControllerType::Usb {
+            if has_usb_none || has_no_usb(devices) && !is_usb_none(controller) {
+                return Err(DomainError::Detail(String::from(
+                    "Can't add another USB controller: USB is disabled for this domain",
+                )));
+            }
+            has_usb_none |= is_usb_none(controller);
+        }
+        // Companions share the index of their master.
+        if !is_companion(controller) && !seen.insert((kind, index)) {
+            return contradiction(format!("Multiple '{kind}' controllers with index '{index}'"));
+        }
+        let is_root =
+            matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
+        let is_phb = controller.target.as_ref().is_some_and(|target| target.index.is_some())
+            || controller.pci_model.is_some();
+        if kind == ControllerType::Pci && is_root && index != 0 && !is_phb {
+            return contradiction("pci-root and pcie-root controllers should have index 0");
+        }
+        if controller.driver.as_ref().is_some_and(|driver| driver.iothread.is_some())
+            && kind != ControllerType::Scsi
+        {
+            return contradiction(
+                "'iothread' attribute only supported for virtio scsi controllers",
+            );
+        }
+    }
+    if has_no_usb(devices) && !devices.hubs.is_empty() {
+        return unsupported("Can't add USB hub: USB is disabled for this domain");
+    }
+    Ok(())
+}
+
+fn is_usb_none(controller: &Controller) -> bool {
+    controller.model == Some(ControllerModel::None)
+}
+
+fn is_companion(controller: &Controller) -> bool {
+    controller.kind == Some(ControllerType::Usb)
+        && matches!(
+            controller.model,
+            Some(
+                ControllerModel::Ich9Uhci1
+                    | ControllerModel::Ich9Uhci2
+                    | ControllerModel::Ich9Uhci3
+            )
+        )
+}
+
+/// The first bus has to be the machine's.
+pub(super) fn check_qemu_roots(devices: &Devices, machine: MachineKind) -> Check {
+    let root = devices.controllers.iter().find(|controller| {
+        controller.kind == Some(ControllerType::Pci) && controller.index == Some(0)
+    });
+    let expected = if machine.has_pcie_root() {
+        ControllerModel::PcieRoot
+    } else if machine.has_pci_root() {
+        ControllerModel::PciRoot
+    } else {
+        return Ok(());
+    };
+    match root.and_then(|root| root.model) {
+        Some(found) if found != expected => Err(DomainError::QemuXml(format!(
+            "The PCI controller with index='0' must be model='{expected}' for this machine type, \
+             but model='{found}' was found instead"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// libvirt 11.3.0: `qemuValidateDomainDeviceDefController`, src/qemu/qemu_validate.c
+pub(super) fn check_qemu(
+    devices: &Devices,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) -> Check {
+    /// The most ports an xHCI controller has.
+    const XHCI_PORTS: u32 = 15;
+    for controller in &devices.controllers {
+        match controller.kind {
+            Some(ControllerType::Usb) => {
+                let Some(model) = controller.model else {
+                    return unsupported("no model provided for USB controller");
+                };
+                let is_xhci = matches!(model, ControllerModel::NecXhci | ControllerModel::QemuXhci);
+                if is_xhci && controller.ports.is_some_and(|ports| ports > XHCI_PORTS) {
+                    return unsupported(format!(
+                        "'{model}' controller only supports up to '{XHCI_PORTS}' ports"
+                    ));
+                }
+                if usb_flag(model).is_some_and(|flag| !emulator.has(flag)) {
+                    return unsupported(format!(
+                        "USB controller model '{model}' not supported in this QEMU binary"
+                    ));
+                }
+            }
+            Some(ControllerType::Ide) if machine == MachineKind::Q35 => {
+                return Err(DomainError::QemuUnsupported(String::from(
+                    "IDE controllers are unsupported for this QEMU binary or machine type",
+                )));
+            }
+            Some(ControllerType::Pci) => check_pci(controller, machine)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+const fn usb_flag(model: ControllerModel) -> Option<&'static str> {
+    match model {
+        ControllerModel::NecXhci => Some("nec-usb-xhci"),
+        ControllerModel::QemuXhci => Some("qemu-xhci"),
+        ControllerModel::Piix3Uhci => Some("piix3-usb-uhci"),
+        ControllerModel::Piix4Uhci => Some("piix4-usb-uhci"),
+        ControllerModel::Ehci => Some("usb-ehci"),
+        ControllerModel::PciOhci => Some("pci-ohci"),
+        _ => None,
+    }
+}
+
+fn check_pci(controller: &Controller, machine: MachineKind) -> Check {
+    let Some(target) = &controller.target else { return Ok(()) };
+    let index = controller.index.unwrap_or(0);
+    if machine == MachineKind::Pseries
+        && controller.model == Some(ControllerModel::PciRoot)
+        && let Some(number) = target.index
+    {
+        if number > 30 {
+            return unsupported(format!(
+                "PCI controller target index '{number}' out of range - must be 0-30"
+            ));
+        }
+        if (index == 0) != (number == 0) {
+            return unsupported(
+                "Only the PCI controller with index 0 can have target index 0, and vice versa",
+            );
+        }
+    }
+    if index == 0 && target.node.is_some() {
+        return unsupported("The PCI controller with index=0 can't be associated with a NUMA node");
+    }
+    Ok(())
+}

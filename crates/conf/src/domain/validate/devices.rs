@@ -1,0 +1,223 @@
+//! Other devices.
+
+use super::super::address::Address;
+use super::super::device::Devices;
+use super::super::device::chardev::{CharDevice, CharSource, CharType, SocketMode};
+use super::super::device::graphics::{Graphics, ListenType};
+use super::super::device::input::{InputBus, InputModel};
+use super::super::device::other::PanicModel;
+use super::super::device::tpm::TpmModel;
+use super::super::device::video::VideoModel;
+use super::super::machine::MachineKind;
+use super::super::{DomainDef, DomainError};
+use super::{Check, contradiction, unsupported};
+use crate::keyword::OnOff;
+
+pub(super) fn check(devices: &Devices) -> Check {
+    let ports = devices.serials.iter().chain(&devices.parallels);
+    let ports = ports.chain(&devices.consoles).chain(&devices.channels);
+    for port in ports {
+        check_sources(port.kind, &port.sources, is_made_up(port))?;
+    }
+    for card in &devices.smartcards {
+        check_sources(card.kind, &card.sources, false)?;
+    }
+    devices.graphics.iter().try_for_each(check_graphics)?;
+    if devices.memballoons.len() > 1 {
+        return Err(DomainError::Internal(String::from(
+            "only a single memory balloon device is supported",
+        )));
+    }
+    if devices.rngs.iter().any(|rng| rng.backends.len() != 1) {
+        return contradiction("only one RNG backend is supported");
+    }
+    let is_none = |model: Option<VideoModel>| model == Some(VideoModel::None);
+    let has_none =
+        devices.videos.iter().any(|video| is_none(video.model.as_ref().and_then(|m| m.kind)));
+    if has_none && devices.videos.len() > 1 {
+        return unsupported(
+            "a 'none' video type must be the only video device defined for the domain",
+        );
+    }
+    check_small(devices)
+}
+
+fn check_small(devices: &Devices) -> Check {
+    for shmem in &devices.shmems {
+        if shmem.msi.is_some() && shmem.server.is_none() {
+            return contradiction("msi option is only supported with a server");
+        }
+        if let Some(size) = shmem.size
+            && !(size.bytes().is_power_of_two() && size.kib() >= 1024)
+        {
+            return contradiction("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)");
+        }
+    }
+    for hostdev in &devices.hostdevs {
+        let is_scsi = hostdev.kind == Some(super::super::device::hostdev::HostdevType::Scsi);
+        if hostdev.sgio.is_some() && !is_scsi {
+            return contradiction("sgio is only supported for scsi host device");
+        }
+        if hostdev.raw_io.is_some() && !is_scsi {
+            return contradiction("rawio is only supported for scsi host device");
+        }
+    }
+    for (at, hostdev) in devices.hostdevs.iter().enumerate() {
+        let is_same = |other: &super::super::device::hostdev::Hostdev| {
+            other.kind == hostdev.kind
+                && other.source == hostdev.source
+                && hostdev.source.as_ref().is_some_and(|source| *source != <_>::default())
+        };
+        if devices.hostdevs.iter().take(at).any(is_same) {
+            return contradiction("Hostdev already exists in the domain configuration");
+        }
+    }
+    let proxies = devices.tpms.iter().filter(|tpm| tpm.model == Some(TpmModel::SpaprTpmProxy));
+    let n_proxies = proxies.count();
+    if n_proxies > 1 {
+        return unsupported("only a single TPM Proxy device is supported");
+    }
+    if devices.tpms.len() > n_proxies + 1 {
+        return unsupported("only a single TPM non-proxy device is supported");
+    }
+    if devices.tpms.iter().any(|tpm| tpm.backend.is_none()) {
+        return contradiction("missing TPM device backend");
+    }
+    Ok(())
+}
+
+/// Whether the path of a channel's socket is chosen at start.
+fn is_made_up(port: &CharDevice) -> bool {
+    let target = port.target.as_ref().and_then(|target| target.kind.as_deref());
+    target == Some("virtio") || target == Some("guestfwd") || target == Some("xen")
+}
+
+/// libvirt 11.3.0: `virDomainChrSourceDefValidate`, src/conf/domain_validate.c
+fn check_sources(kind: Option<CharType>, sources: &[CharSource], is_made_up: bool) -> Check {
+    let first = sources.first();
+    match kind {
+        Some(CharType::Tcp) => {
+            if first.is_none_or(|source| source.host.is_none()) {
+                return internal("Missing source host attribute for char device");
+            }
+            if first.is_none_or(|source| source.service.is_none()) {
+                return internal("Missing source service attribute for char device");
+            }
+        }
+        Some(CharType::Udp) => {
+            let n_of = |mode| sources.iter().filter(|source| source.mode == Some(mode)).count();
+            if n_of(SocketMode::Connect) > 1 || n_of(SocketMode::Bind) > 1 {
+                return contradiction("Only one 'source' element of each mode is allowed");
+            }
+            let remote = sources.iter().find(|source| source.mode == Some(SocketMode::Connect));
+            if remote.is_none_or(|source| source.service.is_none()) {
+                return internal("Missing source service attribute for char device");
+            }
+        }
+        Some(CharType::Unix) if !is_made_up && first.is_none_or(|source| source.path.is_none()) => {
+            return internal("Missing source path attribute for char device");
+        }
+        _ => {}
+    }
+    if let Some(source) = first
+        && let Some(reconnect) = &source.reconnect
+    {
+        if source.mode == Some(SocketMode::Bind) {
+            return contradiction("chardev reconnect is possible only for connect mode");
+        }
+        if reconnect.timeout == Some(0) {
+            return Err(DomainError::DomainArgument(String::from(
+                "chardev reconnect source timeout cannot be '0'",
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn internal(message: &str) -> Check {
+    Err(DomainError::Internal(message.to_owned()))
+}
+
+/// An attribute and an element that say the same must not differ.
+fn check_graphics(graphics: &Graphics) -> Check {
+    let Some(first) = graphics.listens.first() else { return Ok(()) };
+    let (attribute, value, element) = match first.kind {
+        Some(ListenType::Address) => ("listen", &graphics.listen, &first.address),
+        Some(ListenType::Socket) => ("socket", &graphics.socket, &first.socket),
+        _ => return Ok(()),
+    };
+    match (value, element) {
+        (Some(value), Some(found)) if value != found => contradiction(format!(
+            "graphics '{attribute}' attribute '{value}' must match '{attribute}' attribute of first listen \
+             element (found '{found}')"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// libvirt 11.3.0: `qemuValidateDomainDeviceDef`, src/qemu/qemu_validate.c
+pub(super) fn check_qemu(def: &DomainDef, devices: &Devices, machine: MachineKind) -> Check {
+    let ps2 = def.features.as_ref().and_then(|features| features.ps2.as_ref()?.state);
+    for input in &devices.inputs {
+        let is_old_or_new = matches!(
+            input.model,
+            Some(InputModel::VirtioTransitional | InputModel::VirtioNonTransitional)
+        );
+        if let Some(kind) = input.kind
+            && is_old_or_new
+            && kind != super::super::device::input::InputType::Passthrough
+        {
+            return unsupported(format!(
+                "virtio (non-)transitional models are not supported for input type={kind}"
+            ));
+        }
+        if input.bus == Some(InputBus::Ps2) && ps2 == Some(OnOff::Off) {
+            return unsupported("ps2 bus inputs require the ps2 feature not to be disabled");
+        }
+    }
+    for serial in &devices.serials {
+        let target = serial.target.as_ref();
+        let kind = target.and_then(|target| target.kind.as_deref()).unwrap_or_default();
+        let model = target.and_then(|target| target.model.as_ref()?.name.as_deref());
+        let fits = match kind {
+            "isa-serial" => machine.is_x86(),
+            "spapr-vio-serial" => machine == MachineKind::Pseries,
+            "sclp-serial" => machine == MachineKind::S390,
+            _ => true,
+        };
+        if !fits {
+            return unsupported(format!(
+                "Serial device with target type '{kind}' and target model '{}' not compatible with guest \
+                 architecture or machine type",
+                model.unwrap_or_default()
+            ));
+        }
+    }
+    if !devices.parallels.is_empty() && machine == MachineKind::S390 {
+        return unsupported("parallel ports are not supported");
+    }
+    for panic in &devices.panics {
+        match panic.model {
+            None => {
+                return unsupported(
+                    "no panic model provided, and no default for the architecture and machine type",
+                );
+            }
+            Some(PanicModel::S390) if panic.info.address.is_some() => {
+                return unsupported(
+                    "setting the panic device address is not supported for model 's390'",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    let is_pci = |address: &Option<Address>| matches!(address, None | Some(Address::Pci(_)));
+    if devices
+        .filesystems
+        .iter()
+        .any(|filesystem| filesystem.info.boot.is_some() && !is_pci(&filesystem.info.address))
+    {
+        return unsupported("setting virtiofs boot order is supported only with PCI bus");
+    }
+    Ok(())
+}

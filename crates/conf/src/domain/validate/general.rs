@@ -1,0 +1,256 @@
+//! What is outside of `<devices>`.
+
+use super::super::cpu::{Cpu, CpuMode};
+use super::super::features::Features;
+use super::super::machine::MachineKind;
+use super::super::memory::NumaMode;
+use super::super::os::{LoaderType, Os};
+use super::super::{DomainDef, DomainError, VirtType, bitmap};
+use super::{Check, contradiction, unsupported};
+use crate::emulator::EmulatorCapabilities;
+use crate::keyword::YesNo;
+
+pub(super) fn check(def: &DomainDef) -> Check {
+    if let Some(name) = &def.name
+        && name.contains('/')
+    {
+        return contradiction(format!("name {name} cannot contain '/'"));
+    }
+    if let Some(os) = &def.os {
+        check_boot_menu(os)?;
+        check_loader(os)?;
+    }
+    if let Some(cpu) = &def.cpu {
+        check_cpu(cpu)?;
+    }
+    check_cells(def)?;
+    check_numatune(def)?;
+    check_schedulers(def)?;
+    check_system_uuid(def)
+}
+
+/// The SMBIOS data must name the guest's own UUID.
+fn check_system_uuid(def: &DomainDef) -> Check {
+    let entries = def.sysinfo.iter().filter_map(|info| info.system.as_ref());
+    let mut uuids = entries
+        .flat_map(|system| &system.entries)
+        .filter(|entry| entry.name.as_deref() == Some("uuid"))
+        .filter_map(|entry| entry.value.as_deref());
+    match (uuids.next(), def.uuid) {
+        (Some(text), Some(uuid)) if crate::parse_uuid(text) != Some(uuid) => {
+            Err(DomainError::Detail(String::from("UUID mismatch between <uuid> and <sysinfo>")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_boot_menu(os: &Os) -> Check {
+    let timeout = os.boot_menu.as_ref().and_then(|menu| menu.timeout);
+    if timeout.is_some_and(|timeout| timeout > 65_535) {
+        return unsupported("invalid value for boot menu timeout, must be in range [0,65535]");
+    }
+    Ok(())
+}
+
+fn check_loader(os: &Os) -> Check {
+    let Some(loader) = &os.loader else { return Ok(()) };
+    let nvram = os.nvram.as_ref();
+    if loader.stateless == Some(YesNo::Yes) && nvram.is_some_and(|nvram| nvram.template.is_some()) {
+        return Err(DomainError::Detail(String::from(
+            "NVRAM template is not permitted when loader is stateless",
+        )));
+    }
+    if nvram.is_some() && loader.kind == Some(LoaderType::Rom) {
+        return Err(DomainError::Detail(String::from("Only pflash loader type permits NVRAM")));
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virCPUDefParseXML`, src/conf/cpu_conf.c
+fn check_cpu(cpu: &Cpu) -> Check {
+    let passes = matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
+    if let Some(cache) = &cpu.cache
+        && cache.mode == Some(super::super::cpu::CpuCacheMode::Passthrough)
+    {
+        if !passes {
+            return unsupported(
+                "CPU cache mode 'passthrough' can only be used with 'host-passthrough' / 'maximum' CPUs",
+            );
+        }
+        if cache.level.is_some() {
+            return unsupported("unsupported CPU cache level for mode 'passthrough'");
+        }
+    }
+    if let Some(addr) = &cpu.max_phys_addr
+        && addr.mode.as_deref() == Some("passthrough")
+        && addr.bits.is_some()
+    {
+        return unsupported(
+            "CPU maximum physical address bits number specification cannot be used with mode='passthrough'",
+        );
+    }
+    Ok(())
+}
+
+fn check_cells(def: &DomainDef) -> Check {
+    let Some(numa) = def.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()) else { return Ok(()) };
+    let mut ids: Vec<u32> =
+        (0..).zip(&numa.cells).map(|(at, cell)| cell.id.unwrap_or(at)).collect();
+    ids.sort_unstable();
+    if (0..).zip(&ids).any(|(expected, &id): (u32, _)| expected != id) {
+        return contradiction(
+            "Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges not \
+             starting from 0 are not allowed",
+        );
+    }
+    let count = def.vcpu.as_ref().and_then(|vcpu| vcpu.count).unwrap_or(1);
+    let sets = numa.cells.iter().filter_map(|cell| cell.cpus.as_deref());
+    let highest = sets.filter_map(bitmap::parse).flatten().max();
+    if highest.is_some_and(|highest| highest >= count) {
+        return Err(DomainError::Internal(String::from(
+            "CPU IDs in <numa> exceed the <vcpu> count",
+        )));
+    }
+    for cell in &numa.cells {
+        let siblings = cell.distances.iter().flat_map(|distances| &distances.siblings);
+        for id in siblings.filter_map(|sibling| sibling.id) {
+            if !ids.contains(&id) {
+                let cell = cell.id.unwrap_or(0);
+                return contradiction(format!(
+                    "'sibling_id {id}' does not refer to a valid cell within NUMA 'cell id {cell}'"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_numatune(def: &DomainDef) -> Check {
+    let Some(tune) = &def.numatune else { return Ok(()) };
+    let cells = def.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref()).map_or(0, |n| n.cells.len());
+    if !tune.nodes.is_empty() && cells == 0 {
+        return contradiction("Element 'memnode' is invalid without any guest NUMA cells");
+    }
+    let memory = tune.memory.as_ref();
+    if let Some(set) = memory.and_then(|memory| memory.nodeset.as_deref())
+        && set.is_empty()
+    {
+        return unsupported(format!("Invalid value of 'nodeset': {set}"));
+    }
+    let restricts = |mode: Option<NumaMode>| mode == Some(NumaMode::Restrictive);
+    if tune.nodes.iter().any(|node| restricts(node.mode))
+        && !restricts(memory.and_then(|memory| memory.mode))
+    {
+        return contradiction(
+            "'restrictive' mode is required in memory element when mode is 'restrictive' in memnode element",
+        );
+    }
+    Ok(())
+}
+
+fn check_schedulers(def: &DomainDef) -> Check {
+    let Some(tune) = &def.cputune else { return Ok(()) };
+    let mut seen = std::collections::BTreeSet::new();
+    for set in tune.vcpu_schedulers.iter().filter_map(|scheduler| scheduler.vcpus.as_deref()) {
+        for vcpu in bitmap::parse(set).unwrap_or_default() {
+            if !seen.insert(vcpu) {
+                return Err(DomainError::Detail(String::from(
+                    "'vcpusched' attributes 'vcpus' must not overlap",
+                )));
+            }
+        }
+    }
+    let ids = def.iothread_ids.iter().flat_map(|ids| &ids.threads);
+    let known: Vec<u32> = ids.filter_map(|thread| thread.id).collect();
+    let count = def.iothreads.unwrap_or(0);
+    for set in tune.iothread_schedulers.iter().filter_map(|s| s.iothreads.as_deref()) {
+        for id in bitmap::parse(set).unwrap_or_default() {
+            let exists = if known.is_empty() { id <= count } else { known.contains(&id) };
+            if !exists {
+                return unsupported(format!("Cannot find 'iothread' : {id}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_qemu(
+    def: &DomainDef,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) -> Check {
+    let kind = def.os.as_ref().and_then(|os| os.kind.as_ref());
+    let arch = kind.and_then(|kind| kind.arch.as_deref()).unwrap_or_default();
+    let name = kind.and_then(|kind| kind.machine.as_deref()).unwrap_or_default();
+    let virt_type = def.virt_type.unwrap_or(VirtType::Qemu);
+    let program =
+        def.devices.as_ref().and_then(|devices| devices.emulator.as_deref()).unwrap_or_default();
+    let runs = match emulator.arch.as_str() {
+        "x86_64" => matches!(arch, "x86_64" | "i686"),
+        "aarch64" => matches!(arch, "aarch64" | "armv7l"),
+        "ppc64" => matches!(arch, "ppc64" | "ppc64le" | "ppc"),
+        own => arch == own,
+    };
+    if !runs {
+        return Err(DomainError::QemuUnsupported(format!(
+            "Emulator '{program}' does not support arch '{arch}'"
+        )));
+    }
+    if !emulator.runs(virt_type) {
+        return Err(DomainError::QemuUnsupported(format!(
+            "Emulator '{program}' does not support virt type '{virt_type}'"
+        )));
+    }
+    let count = def.vcpu.as_ref().and_then(|vcpu| vcpu.count).unwrap_or(1);
+    let limit = emulator.machine(virt_type, name).map_or(0, |machine| machine.max_cpus);
+    if limit > 0 && count > limit {
+        return Err(DomainError::QemuUnsupported(format!(
+            "Maximum CPUs greater than specified machine type limit {limit}"
+        )));
+    }
+    if let Some(features) = &def.features {
+        check_features(features, machine, arch, name, emulator)?;
+    }
+    Ok(())
+}
+
+fn check_features(
+    features: &Features,
+    machine: MachineKind,
+    arch: &str,
+    name: &str,
+    emulator: &EmulatorCapabilities,
+) -> Check {
+    let refuse = |feature: &str| {
+        unsupported(format!(
+            "The '{feature}' feature is not supported for architecture '{arch}' or machine type '{name}'"
+        ))
+    };
+    let is_pseries = machine == MachineKind::Pseries;
+    let power: [(&str, bool); 4] = [
+        ("hpt", features.hpt.is_some()),
+        ("htm", features.htm.is_some()),
+        ("nested-hv", features.nested_hv.is_some()),
+        ("ccf-assist", features.ccf_assist.is_some()),
+    ];
+    for (feature, is_given) in power {
+        if is_given && !is_pseries {
+            return refuse(feature);
+        }
+    }
+    let is_arm = matches!(arch, "aarch64" | "armv7l");
+    if features.gic.as_ref().is_some_and(|gic| gic.version.is_some())
+        && !(is_arm && machine == MachineKind::Virt)
+    {
+        return refuse("gic");
+    }
+    if features.smm.as_ref().is_some_and(|smm| smm.tseg.is_some()) && machine != MachineKind::Q35 {
+        return unsupported("SMM TSEG is only supported with q35 machine type");
+    }
+    if features.ps2.as_ref().is_some_and(|ps2| ps2.state.is_some())
+        && !emulator.has("machine-i8042-opt")
+    {
+        return unsupported("ps2 feature state cannot be controlled with this QEMU binary");
+    }
+    Ok(())
+}

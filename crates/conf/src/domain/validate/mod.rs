@@ -1,0 +1,71 @@
+//! Refuses documents that contradict themselves or what the emulator has.
+
+mod controllers;
+mod devices;
+mod disks;
+mod general;
+mod interfaces;
+
+use super::device::Devices;
+use super::machine::MachineKind;
+use super::{DomainDef, DomainError};
+use crate::emulator::EmulatorCapabilities;
+
+type Check = Result<(), DomainError>;
+
+/// A combination that is well-formed but not supported.
+fn unsupported(message: impl Into<String>) -> Check {
+    Err(DomainError::Unsupported(message.into()))
+}
+
+/// A document that contradicts itself.
+fn contradiction(message: impl Into<String>) -> Check {
+    Err(DomainError::Xml(message.into()))
+}
+
+impl DomainDef {
+    /// Refuses what contradicts itself whatever runs the guest. The document has to be completed.
+    ///
+    /// # Errors
+    /// [`DomainError`], the first in libvirt's order of checks.
+    ///
+    /// libvirt 11.3.0: `virDomainDefValidate`, src/conf/domain_validate.c
+    pub fn validate_common(&self) -> Result<(), DomainError> {
+        general::check(self)?;
+        let Some(devices) = &self.devices else { return Ok(()) };
+        disks::check(devices)?;
+        controllers::check_indexes(devices)?;
+        interfaces::check(devices)?;
+        devices::check(devices)
+    }
+
+    /// Refuses what QEMU's driver or this emulator does not have. The document has to be completed and to have
+    /// addresses.
+    ///
+    /// # Errors
+    /// As [`DomainDef::validate_common`].
+    ///
+    /// libvirt 11.3.0: `qemuValidateDomainDef`, src/qemu/qemu_validate.c
+    pub fn validate_qemu(&self, emulator: &EmulatorCapabilities) -> Result<(), DomainError> {
+        let machine = MachineKind::of(self);
+        if let Some(devices) = &self.devices {
+            controllers::check_qemu_roots(devices, machine)?;
+        }
+        self.validate_common()?;
+        general::check_qemu(self, machine, emulator)?;
+        let Some(devices) = &self.devices else { return Ok(()) };
+        controllers::check_qemu(devices, machine, emulator)?;
+        disks::check_qemu(devices)?;
+        interfaces::check_qemu(devices)?;
+        devices::check_qemu(self, devices, machine)
+    }
+}
+
+/// Whether the guest has no USB on purpose.
+fn has_no_usb(devices: &Devices) -> bool {
+    use super::device::controller::{ControllerModel, ControllerType};
+    devices.controllers.iter().any(|controller| {
+        controller.kind == Some(ControllerType::Usb)
+            && controller.model == Some(ControllerModel::None)
+    })
+}

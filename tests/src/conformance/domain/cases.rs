@@ -16,6 +16,16 @@ pub(super) enum Kind {
     QemuXml,
     /// A running guest's document.
     Active,
+    /// A running guest's file.
+    Status,
+    /// A storage pool.
+    Pool,
+    /// A storage volume.
+    Volume,
+    /// A secret.
+    Secret,
+    /// A device of the host.
+    NodeDevice,
     /// Nothing here runs it.
     Other,
 }
@@ -54,6 +64,16 @@ pub(super) struct Case {
     pub(super) err: Option<String>,
     /// Capabilities of the emulator.
     pub(super) caps: Option<String>,
+    /// Pool of a volume.
+    pub(super) pool: Option<String>,
+    /// Volume.
+    pub(super) volume: Option<String>,
+    /// Features added to the emulator's.
+    #[serde(default)]
+    pub(super) caps_add: Vec<String>,
+    /// Features taken from the emulator's.
+    #[serde(default)]
+    pub(super) caps_del: Vec<String>,
     /// Architecture of the host.
     pub(super) host_arch: Option<String>,
     /// Whether machine names stay as they are.
@@ -112,6 +132,11 @@ fn load_file(
                 ("generic", _) => Kind::Generic,
                 ("qemuxmlconf", _) => Kind::QemuXml,
                 ("active", _) => Kind::Active,
+                ("status", _) => Kind::Status,
+                ("storage", "pool") => Kind::Pool,
+                ("storage", "volume") => Kind::Volume,
+                ("objects", "secret") => Kind::Secret,
+                ("objects", "nodedev") => Kind::NodeDevice,
                 _ => Kind::Other,
             };
             cases.push(case);

@@ -1,8 +1,11 @@
 //! Runs rows that read a document and write it again.
 
 use oxivirt_conf::ParseError;
-use oxivirt_conf::domain::{DomainDef, Form, Origin, QemuDefaults};
+use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
+use oxivirt_conf::node_device::NodeDeviceDef;
+use oxivirt_conf::secret::SecretDef;
+use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef};
 
 use super::cases::{Case, Kind};
 
@@ -15,8 +18,36 @@ pub(super) fn run(case: &Case) -> Result<(), String> {
         Kind::Generic => run_generic(case),
         Kind::QemuXml => run_qemu(case),
         Kind::Active => run_active(case),
+        Kind::Status => {
+            run_document(case, |text| DomainStatus::parse(text).map(|status| status.format()))
+        }
+        Kind::Pool => run_document(case, |text| StoragePoolDef::parse(text).map(|p| p.format())),
+        Kind::Volume => run_volume(case),
+        Kind::Secret => run_document(case, |text| SecretDef::parse(text).map(|s| s.format())),
+        Kind::NodeDevice => {
+            run_document(case, |text| NodeDeviceDef::parse(text).map(|device| device.format()))
+        }
         Kind::Other => Err(String::from("not run")),
     }
+}
+
+fn run_document(
+    case: &Case,
+    format: impl Fn(&str) -> Result<String, ParseError>,
+) -> Result<(), String> {
+    let found = format(&case.text(case.input.as_ref())?).map_err(|error| error.to_string())?;
+    compare("document", &found, &case.text(case.out.as_ref())?)
+}
+
+fn run_volume(case: &Case) -> Result<(), String> {
+    let show = |error: ParseError| error.to_string();
+    let pool = StoragePoolDef::parse(&case.text(case.pool.as_ref())?).map_err(show)?;
+    let text = case.text(case.volume.as_ref().or(case.input.as_ref()))?;
+    let capacity =
+        if case.parse_flags.is_empty() { Capacity::Required } else { Capacity::Optional };
+    let volume = StorageVolumeDef::parse(&text, pool.volume_type(), pool.volume_format(), capacity);
+    let volume = volume.map_err(show)?;
+    compare("document", &volume.format(), &case.text(case.out.as_ref())?)
 }
 
 fn run_generic(case: &Case) -> Result<(), String> {
@@ -57,6 +88,11 @@ fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef, String> {
     let show = |error: ParseError| error.to_string();
     let emulator = EmulatorCapabilities::parse(&case.text(case.caps.as_ref())?).map_err(show)?;
     let emulator = if case.strip_machine_aliases { emulator.with_aliases_kept() } else { emulator };
+    let mut emulator = emulator;
+    emulator.flags.extend(case.caps_add.iter().map(|name| flag_of(name)));
+    for name in &case.caps_del {
+        emulator.flags.remove(&flag_of(name));
+    }
     let origin = if case.has_flag("abi-update") { Origin::New } else { Origin::Stored };
     let mut def = DomainDef::parse(text).map_err(show)?;
     if form == Form::Inactive {
@@ -72,7 +108,14 @@ fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef, String> {
     let mut defaults = QemuDefaults { emulator: &emulator, origin, host_arch, random: &mut random };
     def.complete_qemu(&mut defaults).map_err(|error| show(error.into()))?;
     def.assign_addresses(&emulator, origin).map_err(|error| show(error.into()))?;
+    def.validate_qemu(&emulator).map_err(|error| show(error.into()))?;
     Ok(def)
+}
+
+/// The flag that libvirt's source calls `name`: `QEMU_CAPS_DEVICE_QEMU_XHCI` is `qemu-xhci`.
+fn flag_of(name: &str) -> String {
+    let name = name.strip_prefix("QEMU_CAPS_").unwrap_or(name);
+    name.strip_prefix("DEVICE_").unwrap_or(name).to_lowercase().replace('_', "-")
 }
 
 fn compare(what: &str, found: &str, expected: &str) -> Result<(), String> {

@@ -5,33 +5,33 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What libvirt users expect `--help` to say.
+/// The text of `--help`; NAME stands for the name of the daemon of libvirt.
 const HELP: &str = "\
 Usage:
   oxivirtd [OPTION]...
 
-Serves libvirt's network API.
+Serves the API of libvirt's NAME.
 
 Options:
   -h | --help            Show this text and exit
-  -v | --verbose         Say more in the log
+  -v | --verbose         Log informational messages too
   -l | --listen          Listen for TCP and TLS connections as configured
-  -t | --timeout SECS    Exit after SECS seconds without clients and running networks
-  -f | --config FILE     Read FILE instead of the usual configuration
+  -t | --timeout SECS    Exit after SECS seconds without clients and running objects
+  -f | --config FILE     Read FILE instead of the default configuration
   -V | --version         Show the version and exit
-  -p | --pid-file FILE   Write the process number to FILE
-       --root DIR        Have all files below DIR instead of /
+  -p | --pid-file FILE   Write the process ID to FILE
+       --root DIR        Use DIR in place of / for all files
 
 Configuration (unless given by -f):
-  /etc/libvirt/virtnetworkd.conf
+  /etc/libvirt/NAME.conf
 
 Sockets:
-  /run/libvirt/virtnetworkd-sock
-  /run/libvirt/virtnetworkd-sock-ro
-  /run/libvirt/virtnetworkd-admin-sock
+  /run/libvirt/NAME-sock
+  /run/libvirt/NAME-sock-ro
+  /run/libvirt/NAME-admin-sock
 
-Process number (unless given by -p):
-  /run/virtnetworkd.pid
+Process ID (unless given by -p):
+  /run/NAME.pid
 ";
 
 /// How the daemon is to run.
@@ -41,11 +41,11 @@ pub(crate) struct Args {
     pub(crate) verbose: Verbosity,
     /// Serve ports beside the sockets.
     pub(crate) listen: Listen,
-    /// Exit after so long without anything to do.
+    /// Exit after so long without clients and running objects.
     pub(crate) timeout: Option<Duration>,
     /// Configuration.
     pub(crate) config: Option<PathBuf>,
-    /// Where the process number goes.
+    /// Where the process ID is written.
     pub(crate) pid_file: Option<PathBuf>,
     /// Directory below which all files are.
     pub(crate) root: Option<PathBuf>,
@@ -75,8 +75,9 @@ pub(crate) enum Request {
     Refuse(String),
 }
 
-/// Reads the words after the program's name.
-pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
+/// Reads the words after the program's name, for the daemon `name` of libvirt.
+pub(crate) fn parse(name: &str, words: impl IntoIterator<Item = OsString>) -> Request {
+    let help = HELP.replace("NAME", name);
     let mut words = expand(words).into_iter();
     let mut args = Args::default();
     while let Some(word) = words.next() {
@@ -86,7 +87,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
                 .ok_or_else(|| format!("option '{}' requires an argument", word.to_string_lossy()))
         };
         let result = match word.to_str() {
-            Some("-h" | "--help") => return Request::Say(HELP.to_owned()),
+            Some("-h" | "--help") => return Request::Say(help),
             Some("-V" | "--version") => return Request::Say(version()),
             Some("-v" | "--verbose") => {
                 args.verbose = Verbosity::More;
@@ -96,7 +97,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
                 args.listen = Listen::Ports;
                 Ok(())
             }
-            // a service manager does that, and would take the first process's end for the daemon's
+            // a service manager would take the end of the first process for that of the daemon
             Some("-d" | "--daemon") => {
                 return Request::Refuse(format!(
                     "'{}' is not supported: let a service manager run the daemon",
@@ -113,7 +114,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Request {
             _ => Err(format!("unexpected argument '{}'", word.to_string_lossy())),
         };
         if let Err(complaint) = result {
-            return Request::Refuse(format!("{complaint}\n\n{HELP}"));
+            return Request::Refuse(format!("{complaint}\n\n{help}"));
         }
     }
     match &args.root {
@@ -162,12 +163,12 @@ fn version() -> String {
     format!("oxivirtd (oxivirt) {}, behaves as libvirt {libvirt}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// Writes to the terminal; nobody may be there any more.
+/// Writes to standard output, which may have been closed.
 pub(crate) fn say(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
-/// Writes what is wrong to the terminal.
+/// Writes an error to standard error.
 pub(crate) fn complain(text: &str) {
     drop(std::io::stderr().write_all(format!("oxivirtd: {text}\n").as_bytes()));
 }
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Request {
-        parse(line.split_whitespace().map(OsString::from))
+        parse("virtnetworkd", line.split_whitespace().map(OsString::from))
     }
 
     #[test]
@@ -213,6 +214,8 @@ mod tests {
         refused("-t", "option '-t' requires an argument");
         refused("-t 0", "Invalid value for timeout");
         refused("--root r", "root directory 'r' is not absolute");
+        let help = parsed("-h");
+        assert!(matches!(help, Request::Say(text) if text.contains("virtnetworkd-sock-ro\n")));
         assert!(matches!(parsed("-V"), Request::Say(text) if text.contains("libvirt 11.3.0")));
     }
 }

@@ -57,11 +57,11 @@ impl From<KeyFileError> for ConfigError {
 pub(crate) struct SocketConfig {
     /// Permissions.
     pub(crate) mode: u32,
-    /// How clients say who they are.
+    /// How clients authenticate.
     pub(crate) authentication: Authentication,
 }
 
-/// How clients of a port say who they are.
+/// How clients of a port authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PortAuthentication {
     /// Not at all.
@@ -73,15 +73,15 @@ pub(crate) enum PortAuthentication {
 /// Ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ports {
-    /// Port without encryption, if there is to be one.
+    /// Port without TLS, if it is enabled.
     pub(crate) tcp: Option<u16>,
-    /// Port with encryption, if there is to be one.
+    /// Port with TLS, if it is enabled.
     pub(crate) tls: Option<u16>,
-    /// Address; all if absent.
+    /// Address to listen on; `None` for all.
     pub(crate) address: Option<String>,
-    /// How clients of the port without encryption say who they are; `None` if nothing was set.
+    /// How clients of the port without TLS authenticate; `None` if it is not set.
     pub(crate) auth_tcp: Option<PortAuthentication>,
-    /// How clients of the port with encryption say who they are, beyond their certificate.
+    /// How clients of the port with TLS authenticate, beyond their certificate.
     pub(crate) auth_tls: PortAuthentication,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct TlsConfig {
     pub(crate) key: PathBuf,
     /// Whether clients need a certificate.
     pub(crate) verify: Verify,
-    /// Subjects let in, as patterns; `None` for all.
+    /// Patterns of the subjects that are accepted; `None` for all.
     pub(crate) allowed: Option<Vec<String>>,
 }
 
@@ -111,9 +111,9 @@ pub(crate) enum Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
     /// They need one that the certificate authority issued.
-    Clients,
+    Required,
     /// They need none.
-    Nobody,
+    Off,
 }
 
 /// The log: threshold, and filters and outputs in libvirt's notation.
@@ -162,7 +162,7 @@ impl Config {
 
     fn read(reader: &Reader<'_>, paths: &Paths) -> Result<Self, ConfigError> {
         let default_auth = match paths.scope {
-            Scope::System => Authentication::Polkit,
+            Scope::System { .. } => Authentication::Polkit,
             Scope::Session => Authentication::None,
         };
         let rw_auth = reader.authentication("auth_unix_rw")?;
@@ -193,7 +193,7 @@ impl Config {
                 authentication: reader.authentication("auth_unix_ro")?.unwrap_or(default_auth),
             },
             admin_mode: reader.mode("unix_sock_admin_perms", 0o700)?,
-            socket_dir: reader.path("unix_sock_dir")?.unwrap_or_else(|| paths.sockets.clone()),
+            socket_dir: reader.path("unix_sock_dir")?.unwrap_or_else(|| paths.runtime_dir.clone()),
             server,
             connection,
             backlog: reader.uint("max_queued_clients", 1000)?,
@@ -300,15 +300,15 @@ fn tls(reader: &Reader<'_>, paths: &Paths) -> Result<TlsConfig, ConfigError> {
         return Err(reader.refuse("ca_file", reason));
     }
     let [ca, cert, key] = given;
-    let below = |path: &str| paths.root.join(path);
+    let below = |path: &str| paths.root().join(path);
     Ok(TlsConfig {
         ca: ca.unwrap_or_else(|| below("etc/pki/CA/cacert.pem")),
         crl: reader.path("crl_file")?.unwrap_or_else(|| below("etc/pki/CA/cacrl.pem")),
         cert: cert.unwrap_or_else(|| below("etc/pki/libvirt/servercert.pem")),
         key: key.unwrap_or_else(|| below("etc/pki/libvirt/private/serverkey.pem")),
         verify: match reader.boolean("tls_no_verify_certificate", false)? {
-            true => Verify::Nobody,
-            false => Verify::Clients,
+            true => Verify::Off,
+            false => Verify::Required,
         },
         allowed: reader.strings("tls_allowed_dn_list")?,
     })

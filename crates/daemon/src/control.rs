@@ -1,4 +1,4 @@
-//! What an administrator can reach, for [`oxivirt_remote::admin`].
+//! What the administration protocol ([`oxivirt_remote::admin`]) can change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,31 +10,31 @@ use oxivirt_rpc::server::accept::Encryption;
 use tokio::sync::Notify;
 
 use crate::config::TlsConfig;
+use crate::listeners::ports;
 use crate::log::{Log, LogError};
-use crate::ports;
 
-/// The daemon, as its administrator sees it.
+/// The daemon, as an administrator sees it.
 pub(crate) struct Controls {
-    /// By name.
+    /// In the order of their names.
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) log: Log,
-    /// Encryption of the port that has it, and the files it is made of.
+    /// TLS of the port that has it, and the files its certificates come from.
     pub(crate) encryption: Option<(Arc<Encryption>, TlsConfig)>,
     pub(crate) timeout: Mutex<Option<Duration>>,
-    /// Told when the daemon is to end.
+    /// Notified when the daemon has to end.
     pub(crate) end: Notify,
 }
 
 impl Controls {
-    /// After how long without anything to do the daemon ends.
+    /// After how long without clients and running objects the daemon ends.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the certificates again, if there are any.
+    /// Reads the certificates again, if a port uses them.
     ///
     /// # Errors
-    /// They are wrong; the old ones stay.
+    /// They cannot be used; connections go on with the old ones.
     pub(crate) fn reload_certificates(&self) -> Result<()> {
         let Some((encryption, files)) = &self.encryption else { return Ok(()) };
         let settings =

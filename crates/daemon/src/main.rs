@@ -1,28 +1,32 @@
-//! `oxivirtd`: the network daemon that libvirt's clients talk to.
+//! `oxivirtd`: the daemon that libvirt's clients connect to.
 //!
-//! The command line ([`args`]) and the configuration ([`config`]) are read and checked before anything is
-//! opened; [`run`] opens driver and sockets, and ends them.
+//! [`profile`] says which of libvirt's daemons it stands for. The command line ([`args`]) and the
+//! configuration ([`config`]) are checked before anything is opened; [`run`] opens sockets ([`listeners`]) and
+//! [`drivers`], and closes them.
 
-mod activation;
 mod args;
 mod config;
 mod control;
-mod doors;
+mod drivers;
+mod listeners;
 mod log;
 mod metrics;
 mod notify;
 mod paths;
 mod polkit;
-mod ports;
+mod profile;
 mod run;
-mod sockets;
 
 use std::process::ExitCode;
 
 use args::{Args, Request};
+use profile::Profile;
+
+/// The daemon of libvirt that this program stands for.
+const PROFILE: Profile = Profile::NETWORK;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os().skip(1)) {
+    match args::parse(PROFILE.name, std::env::args_os().skip(1)) {
         Request::Run(args) => serve(&args),
         Request::Say(text) => {
             args::say(&text);
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> ExitCode {
-    match run::run(args) {
+    match run::run(&PROFILE, args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             args::complain(&oxivirt_sys::chain::text(&error));

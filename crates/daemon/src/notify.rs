@@ -1,4 +1,7 @@
-//! Tells the service manager how the daemon is doing.
+//! Reports the daemon's state to the service manager.
+//!
+//! Of our own because of addresses in the abstract namespace, which the crate `sd-notify` (0.5) takes for
+//! paths.
 //!
 //! sd_notify(3)
 
@@ -7,7 +10,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Sends `state` to the service manager that started us, if one did.
+/// Sends `state` to the socket of the service manager, `NOTIFY_SOCKET`, if there is one.
 pub(crate) fn notify(socket: Option<&OsStr>, state: &str) {
     let Some(socket) = socket.filter(|socket| !socket.is_empty()) else { return };
     let address = match socket.as_bytes() {
@@ -18,11 +21,15 @@ pub(crate) fn notify(socket: Option<&OsStr>, state: &str) {
         UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(drop)
     });
     if let Err(error) = sent {
-        tracing::warn!(%error, "cannot tell the service manager");
+        tracing::warn!(
+            %error,
+            state = state.lines().next(),
+            "cannot notify the service manager: it may take the daemon for hanging"
+        );
     }
 }
 
-/// The daemon serves.
+/// Every socket and port is served.
 pub(crate) const READY: &str = "READY=1";
 /// The daemon ends.
 pub(crate) const STOPPING: &str = "STOPPING=1";
@@ -37,14 +44,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manager_hears_of_it() {
+    fn states_arrive_at_paths_and_abstract_names() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
-        let manager = UnixDatagram::bind(&path).unwrap();
-        notify(Some(path.as_os_str()), READY);
-        let mut buffer = [0; 64];
-        let n = manager.recv(&mut buffer).unwrap();
-        assert_eq!(&buffer[..n], READY.as_bytes());
+        let name = format!("oxivirt-notify-{}", std::process::id());
+        let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
+        for (manager, socket) in [
+            (UnixDatagram::bind(&path).unwrap(), path.into_os_string()),
+            (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}").into()),
+        ] {
+            notify(Some(&socket), READY);
+            let mut buffer = [0; 64];
+            let n = manager.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..n], READY.as_bytes());
+        }
         notify(None, READY);
         notify(Some(OsStr::new("/nowhere/at/all")), READY);
     }

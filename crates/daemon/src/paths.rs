@@ -2,32 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use oxivirt_network::layout::Layout;
-
-/// Whose networks are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose objects are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The host's.
-    System,
+    /// The host's, with all files below `root`.
+    System { root: PathBuf },
     /// One user's.
     Session,
 }
 
-/// Files and directories of the daemon itself.
+/// Files and directories of the daemon and its drivers.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
-    /// Whose networks.
+    /// Whose objects.
     pub(crate) scope: Scope,
-    /// Where the driver's files are.
-    pub(crate) layout: Layout,
-    /// Directory of the sockets.
-    pub(crate) sockets: PathBuf,
-    /// Configuration.
+    /// libvirt's directory of configuration.
+    pub(crate) config_dir: PathBuf,
+    /// libvirt's directory of state, which also has the sockets.
+    pub(crate) runtime_dir: PathBuf,
+    /// Configuration of the daemon.
     pub(crate) config: PathBuf,
-    /// Process number.
+    /// Its pid file.
     pub(crate) pid_file: PathBuf,
-    /// Root of the paths that the configuration does not name.
-    pub(crate) root: PathBuf,
 }
 
 /// Directories of a user.
@@ -40,35 +36,42 @@ pub(crate) struct UserDirs {
 }
 
 impl Paths {
-    /// The paths of the host's daemon below `root`.
-    pub(crate) fn system(root: &Path) -> Self {
+    /// The paths of the host's daemon `name`, below `root`.
+    pub(crate) fn system(name: &str, root: &Path) -> Self {
+        let config_dir = root.join("etc/libvirt");
         Self {
-            scope: Scope::System,
-            layout: Layout::below(root),
-            sockets: root.join("run/libvirt"),
-            config: root.join("etc/libvirt/virtnetworkd.conf"),
-            pid_file: root.join("run/virtnetworkd.pid"),
-            root: root.to_owned(),
+            config: config_dir.join(format!("{name}.conf")),
+            config_dir,
+            runtime_dir: root.join("run/libvirt"),
+            pid_file: root.join(format!("run/{name}.pid")),
+            scope: Scope::System { root: root.to_owned() },
         }
     }
 
-    /// The paths of a user's daemon.
-    pub(crate) fn session(dirs: &UserDirs) -> Self {
-        let (config, runtime) = (dirs.config.join("libvirt"), dirs.runtime.join("libvirt"));
+    /// The paths of a user's daemon `name`.
+    pub(crate) fn session(name: &str, dirs: &UserDirs) -> Self {
+        let (config_dir, runtime_dir) = (dirs.config.join("libvirt"), dirs.runtime.join("libvirt"));
         Self {
             scope: Scope::Session,
-            config: config.join("virtnetworkd.conf"),
-            pid_file: runtime.join("virtnetworkd.pid"),
-            layout: Layout::session(config, runtime.clone()),
-            sockets: runtime,
-            root: PathBuf::from("/"),
+            config: config_dir.join(format!("{name}.conf")),
+            config_dir,
+            pid_file: runtime_dir.join(format!("{name}.pid")),
+            runtime_dir,
         }
     }
 
-    /// Path in the URI that clients name.
+    /// Root of paths that the configuration does not set.
+    pub(crate) fn root(&self) -> &Path {
+        match &self.scope {
+            Scope::System { root } => root,
+            Scope::Session => Path::new("/"),
+        }
+    }
+
+    /// Path of the URI that clients open.
     pub(crate) fn uri_path(&self) -> &'static str {
         match self.scope {
-            Scope::System => "/system",
+            Scope::System { .. } => "/system",
             Scope::Session => "/session",
         }
     }

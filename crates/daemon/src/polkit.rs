@@ -1,4 +1,4 @@
-//! Asks the system's policy what a process may do.
+//! Asks polkit what a process may do.
 //!
 //! polkit(8), org.freedesktop.PolicyKit1.Authority; libvirt 11.3.0: src/util/virpolkit.c
 
@@ -15,14 +15,14 @@ const SERVICE: &str = "org.freedesktop.PolicyKit1";
 const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
 const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
 
-/// A person may have to find a password.
+/// Long enough for a user to type a password.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// The policy of the system bus; connected when it is asked.
+/// polkit on the system bus; a connection is made for each question.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Polkit;
 
-/// What the policy says: allowed, would have to ask, details.
+/// Answer of polkit: allowed, a user would have to authenticate, details.
 type Verdict = (bool, bool, HashMap<String, String>);
 
 #[async_trait]
@@ -36,7 +36,7 @@ impl Authority for Polkit {
     ) -> Result<()> {
         let asked = ask(subject, action, details, interaction);
         let verdict = tokio::time::timeout(DEADLINE, asked).await.map_err(|_| {
-            Error::new(ErrorCode::AUTH_FAILED, ErrorDomain::POLKIT, "the policy does not answer")
+            Error::new(ErrorCode::AUTH_FAILED, ErrorDomain::POLKIT, "polkit does not answer")
         })?;
         decide(verdict?, action)
     }
@@ -73,7 +73,7 @@ async fn ask(
     answer.body().deserialize().map_err(|error| bus("cannot read polkit's answer", &error))
 }
 
-/// libvirt's words for each verdict.
+/// libvirt's error for each answer.
 fn decide((is_allowed, is_challenge, details): Verdict, action: &str) -> Result<()> {
     let error = |code, detail: String| Err(Error::new(code, ErrorDomain::POLKIT, detail));
     if is_allowed {

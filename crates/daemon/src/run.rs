@@ -1,14 +1,11 @@
 //! The daemon's life: open, serve, end.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oxivirt::{ListFlags, NetworkDriver as _};
-use oxivirt_network::apply::linux::LinuxHost;
-use oxivirt_network::{Driver, HookOptions, Options, RestoreSettings, StartWithHost, embed};
-use oxivirt_remote::serve::{Daemon, Profile};
+use oxivirt_remote::serve::Daemon;
 use oxivirt_rpc::server::Server;
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::{PidFile, PidFileError};
@@ -16,18 +13,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::activation::ActivationError;
-use crate::args::{Args, Listen, Verbosity};
+use crate::args::{Args, Verbosity};
 use crate::config::{Access, Config, ConfigError};
 use crate::control::Controls;
-use crate::doors::{Doors, Servers};
+use crate::drivers::{Drivers, OpenError};
+use crate::listeners::{ListenError, Listeners, Servers};
 use crate::log::{Log, LogError, Priority};
-use crate::metrics::{self, Metrics, MetricsError, Place, Watched};
+use crate::metrics::{Calls, Endpoint, EndpointError, Metrics, Place};
 use crate::notify;
 use crate::paths::{Paths, UserDirs};
 use crate::polkit::Polkit;
-use crate::ports::PortError;
-use crate::sockets::SocketError;
+use crate::profile::Profile;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -39,32 +35,30 @@ pub(crate) enum RunError {
     /// Another daemon runs.
     #[error("another daemon is running")]
     PidFile(#[from] PidFileError),
-    /// A directory cannot be made.
+    /// A directory cannot be created.
     #[error(transparent)]
     File(#[from] file::FileError),
-    /// A socket cannot be made.
+    /// A socket or port cannot be opened.
     #[error(transparent)]
-    Socket(#[from] SocketError),
-    /// Sockets of the service manager cannot be taken.
+    Listen(#[from] ListenError),
+    /// Metrics cannot be served.
     #[error(transparent)]
-    Activation(#[from] ActivationError),
-    /// A port cannot be opened.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Nobody could watch.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
+    Endpoint(#[from] EndpointError),
+    /// Metrics cannot be defined.
+    #[error("cannot define metrics")]
+    Metrics(#[from] prometheus::Error),
     /// The log is configured wrongly.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The driver does not open.
-    #[error("cannot open the network driver")]
-    Driver(#[from] oxivirt::Error),
-    /// The kernel cannot be talked to.
-    #[error("cannot talk to the kernel")]
-    Host(#[from] oxivirt_network::apply::HostError),
-    /// Threads, signals.
-    #[error("cannot start")]
+    /// A driver does not open.
+    #[error("cannot open the {name} driver")]
+    Driver {
+        name: &'static str,
+        #[source]
+        source: OpenError,
+    },
+    /// Threads or signal handlers cannot be set up.
+    #[error("cannot start the runtime")]
     System(#[from] std::io::Error),
     /// A user's directories are not known.
     #[error("neither XDG_RUNTIME_DIR nor HOME is set")]
@@ -72,13 +66,12 @@ pub(crate) enum RunError {
 }
 
 impl RunError {
-    /// Exit status, as libvirt's daemons have it.
+    /// Exit status, as libvirt's daemons have it (`VIR_DAEMON_ERR_*`).
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Config(_) => 1,
             Self::PidFile(_) => 2,
-            Self::Driver(_) | Self::Host(_) => 3,
-            Self::Socket(_) | Self::Activation(_) | Self::Port(_) => 6,
+            Self::Driver { .. } => 3,
+            Self::Listen(_) => 6,
             _ => 1,
         }
     }
@@ -88,28 +81,31 @@ impl RunError {
 ///
 /// # Errors
 /// [`RunError`]
-pub(crate) fn run(args: &Args) -> Result<(), RunError> {
-    let paths = paths(args)?;
+pub(crate) fn run(profile: &Profile, args: &Args) -> Result<(), RunError> {
+    let paths = paths(profile, args)?;
     let config = read_config(args, &paths)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args, &paths, config))
+    runtime.block_on(serve(profile, args, &paths, config))
 }
 
-fn paths(args: &Args) -> Result<Paths, RunError> {
+fn paths(profile: &Profile, args: &Args) -> Result<Paths, RunError> {
     if args.root.is_some() || nix::unistd::geteuid().is_root() {
-        return Ok(Paths::system(args.root.as_deref().unwrap_or_else(|| Path::new("/"))));
+        let root = args.root.as_deref().unwrap_or_else(|| Path::new("/"));
+        return Ok(Paths::system(profile.name, root));
     }
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = |below: &str| variable("HOME").map(|home| Path::new(&home).join(below));
     let config = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| home(".config"));
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(|| home(".cache"));
     match (config, runtime) {
-        (Some(config), Some(runtime)) => Ok(Paths::session(&UserDirs { config, runtime })),
+        (Some(config), Some(runtime)) => {
+            Ok(Paths::session(profile.name, &UserDirs { config, runtime }))
+        }
         _ => Err(RunError::NoDirectories),
     }
 }
 
-/// A configuration that was named must be there; the usual one need not.
+/// A file named on the command line has to exist; the default one need not.
 fn read_config(args: &Args, paths: &Paths) -> Result<Config, RunError> {
     let path = args.config.as_deref().unwrap_or(&paths.config);
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
@@ -123,7 +119,12 @@ fn read_config(args: &Args, paths: &Paths) -> Result<Config, RunError> {
     Ok(Config::parse(&path.display().to_string(), &text, paths)?)
 }
 
-async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunError> {
+async fn serve(
+    profile: &Profile,
+    args: &Args,
+    paths: &Paths,
+    config: Config,
+) -> Result<(), RunError> {
     let log = start_log(args, &config)?;
     for setting in &config.unknown {
         tracing::warn!(setting, "ignoring unknown setting");
@@ -135,52 +136,50 @@ async fn serve(args: &Args, paths: &Paths, config: Config) -> Result<(), RunErro
     let pid_file = args.pid_file.as_deref().unwrap_or(&paths.pid_file);
     let _pid_file = PidFile::acquire(pid_file)?;
     let signals = Signals::new()?;
-    let servers = Servers::new(&config);
-    // made before the driver is ready, so that nobody is turned away meanwhile
-    let mut doors = Doors::open(&config)?;
-    let encryption = match args.listen {
-        Listen::Sockets => None,
-        Listen::Ports => doors.open_ports(&config).await?,
+    let servers = Servers::new(profile, &config);
+    let endpoint = match &place {
+        Some(place) => Some(Endpoint::open(place).await?),
+        None => None,
     };
-    let driver = Arc::new(open_driver(paths).await?);
-    let metrics = place.map(|place| (place, Arc::new(Metrics::default())));
+    let listeners = Listeners::open(profile, &config, args.listen).await?;
+    let drivers = Drivers::open(profile.drivers, paths).await;
+    let drivers = drivers.map_err(|(name, source)| RunError::Driver { name, source })?;
+    let drivers = Arc::new(drivers);
+    let calls = endpoint.as_ref().map(|_| Calls::new()).transpose()?.map(Arc::new);
     let daemon = Arc::new(Daemon {
-        profile: Profile::NETWORK,
-        driver: Arc::clone(&driver) as _,
+        profile: profile.remote,
+        driver: Arc::clone(&drivers) as _,
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),
         access: (config.access == Access::Polkit).then(|| Arc::new(Polkit) as _),
-        observer: metrics.as_ref().map(|(_, metrics)| Arc::clone(metrics) as _),
+        observer: calls.clone().map(|calls| calls as _),
     });
+    let encryption = listeners.encryption.clone();
     let controls = Arc::new(Controls {
-        servers: vec![Arc::clone(&servers.admin), Arc::clone(&servers.main)],
+        servers: servers.all(),
         log,
         encryption: encryption.map(|encryption| (encryption, config.tls.clone())),
         timeout: Mutex::new(args.timeout),
         end: Notify::new(),
     });
-    let (listeners, files) = doors.listeners(&config, &servers, &daemon, &controls);
-    let accepting: Vec<_> =
+    let (listeners, files) = listeners.serve(&config, &servers, &daemon, &controls);
+    let mut tasks: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(listener.run())).collect();
-    let _watched = match metrics {
-        Some((place, metrics)) => {
-            let (servers, driver) = (controls.servers.clone(), Arc::clone(&driver));
-            let watched = Watched { metrics, servers, driver };
-            watched.listen().await;
-            Some(metrics::serve(&place, watched).await?)
-        }
-        None => None,
-    };
+    if let (Some(endpoint), Some(calls)) = (endpoint, calls) {
+        let metrics = Metrics { calls, servers: servers.all(), drivers: Arc::clone(&drivers) };
+        tasks.push(tokio::spawn(endpoint.serve(Arc::new(metrics))));
+    }
     let manager = std::env::var_os("NOTIFY_SOCKET");
     notify::notify(manager.as_deref(), notify::READY);
-    until_end(signals, &driver, &controls, &servers.main, manager.as_deref()).await;
+    until_end(signals, &drivers, &controls, &servers.main, manager.as_deref()).await;
     notify::notify(manager.as_deref(), notify::STOPPING);
-    for task in &accepting {
+    for task in &tasks {
         task.abort();
     }
     drop(files);
-    // what was asked for is done; networks stay
+    // running calls are completed; the drivers' objects go on
     servers.main.idle().await;
+    servers.admin.idle().await;
     servers.main.close_all();
     servers.admin.close_all();
     Ok(())
@@ -200,20 +199,20 @@ fn start_log(args: &Args, config: &Config) -> Result<Log, LogError> {
     }
     let subscriber = tracing_subscriber::registry().with(log.clone());
     if tracing::subscriber::set_global_default(subscriber).is_err() {
-        tracing::debug!("somebody else logs already");
+        tracing::debug!("keeping the subscriber that is installed already");
     }
     Ok(log)
 }
 
-/// Serves until a signal, the administrator or idleness ends it.
+/// Serves until a signal, an administrator or the timeout ends the daemon.
 async fn until_end(
     mut signals: Signals,
-    driver: &Driver<LinuxHost>,
+    drivers: &Drivers,
     controls: &Controls,
     server: &Server,
     manager: Option<&OsStr>,
 ) {
-    // connections may have been waiting while the driver opened, so that does not count as idle
+    // connections may have been waiting while the drivers opened, so that does not count as idle
     let ready = Instant::now();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -221,23 +220,18 @@ async fn until_end(
         tokio::select! {
             () = ended(&mut signals.ends) => return,
             () = controls.end.notified() => return,
-            _ = signals.hangup.recv() => reload(driver, controls, manager).await,
+            _ = signals.hangup.recv() => reload(drivers, controls, manager).await,
             _ = clock.tick() => {
                 let idle = server.idle_since().map(|since| since.max(ready).elapsed());
-                let is_over = controls.timeout().zip(idle).is_some_and(|(limit, idle)| idle >= limit);
-                if is_over && has_nothing_to_keep(driver).await {
-                    tracing::info!("nobody needs the daemon, it ends");
+                let Some((timeout, idle)) = controls.timeout().zip(idle) else { continue };
+                if idle >= timeout && !drivers.is_active().await {
+                    let timeout_s = timeout.as_secs();
+                    tracing::info!(timeout_s, "stopping: no client is connected and nothing runs");
                     return;
                 }
             }
         }
     }
-}
-
-/// A network that runs keeps the daemon: it may have to repair it.
-async fn has_nothing_to_keep(driver: &Driver<LinuxHost>) -> bool {
-    let active = driver.list_all_networks(ListFlags::ACTIVE).await;
-    active.is_ok_and(|networks| networks.is_empty())
 }
 
 struct Signals {
@@ -266,14 +260,12 @@ async fn ended([first, second, third]: &mut [Signal; 3]) {
     }
 }
 
-/// Looks at disk and certificates again, as libvirt does on this signal.
-async fn reload(driver: &Driver<LinuxHost>, controls: &Controls, manager: Option<&OsStr>) {
+/// Reads definitions and certificates again, as libvirt does on this signal.
+async fn reload(drivers: &Drivers, controls: &Controls, manager: Option<&OsStr>) {
     notify::notify(manager, &notify::reloading(monotonic()));
-    if let Err(error) = driver.reload().await {
-        tracing::error!(%error, "cannot reload");
-    }
+    drivers.reload().await;
     if let Err(error) = controls.reload_certificates() {
-        tracing::error!(%error, "the old certificates stay");
+        tracing::error!(%error, "cannot reload certificates: new connections use the old ones");
     }
     notify::notify(manager, notify::READY);
 }
@@ -282,19 +274,4 @@ async fn reload(driver: &Driver<LinuxHost>, controls: &Controls, manager: Option
 fn monotonic() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000
-}
-
-async fn open_driver(paths: &Paths) -> Result<Driver<LinuxHost>, RunError> {
-    let environment: std::collections::BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-    let search_path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    let program = std::env::current_exe().ok();
-    let options = Options {
-        layout: paths.layout.clone(),
-        lease_helper: embed::lease_helper(program.as_deref()),
-        uri: format!("network://{}", paths.uri_path()),
-        autostart: StartWithHost::Once,
-        restore_settings: RestoreSettings::Never,
-        hooks: HookOptions { environment, ..HookOptions::default() },
-    };
-    Ok(Driver::open(LinuxHost::open(search_path)?, options).await?)
 }

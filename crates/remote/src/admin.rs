@@ -1,7 +1,7 @@
-//! Administration of a daemon: who is connected, what they may use, what is logged.
+//! Administration of a daemon: clients, limits, thread pools, log and certificates.
 //!
-//! A list of procedures of its own on a socket of its own, which only the daemon's user may open. What it
-//! is about is behind [`Control`].
+//! A program of the protocol of its own, on a socket that only the daemon's user may open. The daemon
+//! implements [`Control`].
 //!
 //! libvirt 11.3.0: src/admin/admin_protocol.x
 
@@ -23,36 +23,36 @@ use crate::serve::dispatch::append_error;
 use crate::serve::session::rpc;
 use protocol::{Admin as _, AdminRequest, PROGRAM, VERSION};
 
-/// What an administrator can reach.
+/// What an administrator can read and change.
 pub trait Control: Send + Sync {
-    /// The servers of the daemon, by name.
+    /// The servers of the daemon, in the order of their names.
     fn servers(&self) -> Vec<Arc<Server>>;
 
-    /// Where the log goes, in libvirt's words.
+    /// The outputs of the log, in libvirt's notation.
     fn log_outputs(&self) -> String;
 
-    /// What the log has, in libvirt's words; empty for no filter.
+    /// The filters of the log, in libvirt's notation; empty without a filter.
     fn log_filters(&self) -> String;
 
-    /// Sends the log elsewhere.
+    /// Replaces the outputs of the log.
     ///
     /// # Errors
-    /// Number 8 for words that are none.
+    /// Number 8 for a malformed definition, 38 for a file that cannot be opened; the old outputs stay.
     fn set_log_outputs(&self, outputs: &str) -> Result<()>;
 
-    /// Logs other things.
+    /// Replaces the filters of the log.
     ///
     /// # Errors
-    /// Number 8 for words that are none.
+    /// Number 8 for a malformed definition; the old filters stay.
     fn set_log_filters(&self, filters: &str) -> Result<()>;
 
-    /// Reads the certificates again.
+    /// Reads the certificates of a server again.
     ///
     /// # Errors
-    /// Number 1 if there are none or they are wrong; the old ones stay.
+    /// Number 1 if it has no port with TLS or they cannot be used; the old ones stay.
     fn update_tls(&self, server: &str) -> Result<()>;
 
-    /// After how long without anything to do the daemon ends; `None` for never.
+    /// Sets after how long without clients and running objects the daemon ends; `None` for never.
     fn set_timeout(&self, timeout: Option<Duration>);
 
     /// Ends the daemon.
@@ -62,7 +62,7 @@ pub trait Control: Send + Sync {
 /// Serves administration on a socket.
 #[derive(Clone)]
 pub struct Administration {
-    /// What it is about.
+    /// The daemon.
     pub control: Arc<dyn Control>,
 }
 

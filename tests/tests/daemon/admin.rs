@@ -1,4 +1,4 @@
-//! The administrator's program as Debian ships it, and the numbers for whoever watches.
+//! virt-admin as Debian ships it, and metrics.
 
 use oxivirt_tests::daemon::PLAIN;
 use oxivirt_tests::raw::{self, Raw};
@@ -7,7 +7,7 @@ use oxivirt_tests::{Daemon, apply, scenario};
 
 use super::daemon;
 
-/// What virt-admin says; whether it succeeded comes first.
+/// Whether virt-admin succeeds, and its output.
 fn admin(daemon: &Daemon, words: &[&str]) -> (bool, String) {
     let socket = daemon.root().join("run/libvirt/virtnetworkd-admin-sock");
     let uri = format!("virtnetworkd:///system?socket={}", socket.display());
@@ -63,25 +63,44 @@ fn an_administrator_sees_and_changes_the_daemon() {
     assert!(refuse(&["srv-update-tls", "virtnetworkd"]).contains("no tls service found"));
 }
 
+/// What the socket of metrics answers until it closes the connection.
+fn http(daemon: &Daemon, request: &str) -> String {
+    let mut raw = Raw::connect(&daemon.root().join("metrics")).unwrap();
+    raw.send(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    match std::io::Read::read_to_end(&mut raw.stream, &mut bytes) {
+        Ok(_) => {}
+        // what was not read of a request that is too long
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 #[apply(scenario)]
-fn numbers_are_told_to_whoever_watches() {
+fn metrics_are_served() {
     need(&[Need::Netns]);
     let config = format!("{PLAIN}metrics_listen = \"ROOT/metrics\"\n");
     let daemon = Daemon::start(&config, &[]).unwrap();
     let mut raw = Raw::open(&daemon.socket()).unwrap();
     raw.ask(raw::LIB_VERSION, 2, &[]).unwrap();
-    let mut watcher = Raw::connect(&daemon.root().join("metrics")).unwrap();
-    watcher.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut watcher.stream, &mut text).unwrap();
+    let text = http(&daemon, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     for expect in [
-        "HTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK\r\n",
+        "Content-Type: text/plain; version=0.0.4\r\n",
+        "Connection: close\r\n",
+        "# TYPE oxivirt_calls_total counter\n",
         "oxivirt_calls_total{procedure=\"connect_get_lib_version\",result=\"ok\"} 1",
         "oxivirt_clients{server=\"virtnetworkd\",known=\"yes\"} 1",
         "oxivirt_networks{state=\"active\"} 0",
     ] {
         assert!(text.contains(expect), "{expect} is not in\n{text}");
     }
+    // the end of this one shows that a connection is closed after its answer
+    assert!(http(&daemon, "GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200 OK\r\n"));
+    let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(20_000));
+    assert!(http(&daemon, &head).starts_with("HTTP/1.1 431 "));
+    // nothing is sent: the connection ends all the same
+    assert_eq!(http(&daemon, ""), "");
     let error = Daemon::start("metrics_listen = \"0.0.0.0:9\"\n", &[]).unwrap_err().chain();
     assert!(error.contains("neither an absolute path nor a port of this host"), "{error}");
 }
@@ -113,10 +132,7 @@ fn check_rule_counts(backend: &str) {
                   ip address add 203.0.113.2/24 dev up0";
     daemon.netns().sh(uplink).unwrap();
     guest.sh("busybox ping -c 3 -W 1 203.0.113.7 || true").unwrap();
-    let mut watcher = Raw::connect(&daemon.root().join("metrics")).unwrap();
-    watcher.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut watcher.stream, &mut text).unwrap();
+    let text = http(&daemon, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     let expect = "oxivirt_rule_packets_total{network=\"nat\",rules=\"out\",action=\"pass\"} 3\n";
     assert!(text.contains(expect), "{text}");
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse("t.conf", text, &Paths::system(Path::new("/r")))
+    Config::parse("t.conf", text, &Paths::system("virtnetworkd", Path::new("/r")))
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) struct Calls {
 const WORKERS: [&str; 3] = ["minWorkers", "maxWorkers", "prioWorkers"];
 const LIMITS: [&str; 2] = ["nclients_max", "nclients_unauth_max"];
 
-/// Keep what runs (`VIR_DAEMON_SHUTDOWN_PRESERVE`): networks outlive the daemon in any case.
+/// Keep running objects (`VIR_DAEMON_SHUTDOWN_PRESERVE`), which outlive the daemon in any case.
 const SHUTDOWN_PRESERVE: u32 = 1;
 
 /// Which of libvirt's two look-ups a call makes: they differ in the domain and the words of their errors.
@@ -80,7 +80,7 @@ fn client_name(client: &Client) -> ClientName {
     }
 }
 
-/// Name of a user or group in a file of the system; the files are small and asked for rarely.
+/// Name of a user or group in `/etc/passwd` or `/etc/group`; the files are small and rarely read.
 fn name_of(file: &str, id: u32) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let id = id.to_string();

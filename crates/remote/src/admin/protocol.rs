@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::{Needs, Procedure, Reply, protocol};
 use crate::wire::TypedParam;
 
-/// Number of this set of procedures.
+/// libvirt's program of administration.
 pub const PROGRAM: u32 = 0x0690_0690;
-/// Its edition.
+/// Its version.
 pub const VERSION: u32 = 1;
 
 /// Procedure that ends a connection.
 pub const CLOSE: i32 = 2;
 
-/// Names a server.
+/// A server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerName {
     /// Its name.
@@ -28,45 +28,45 @@ pub struct ClientName {
     pub srv: ServerName,
     /// Its number.
     pub id: u64,
-    /// When it came, in seconds since 1970.
+    /// When it connected, in seconds since 1970.
     pub timestamp: i64,
     /// 0 socket, 1 TCP, 2 TLS.
     pub transport: u32,
 }
 
-/// Servers and how many there are.
+/// Servers and their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Servers {
-    /// The servers, if they were wanted.
+    /// The servers, if the call asked for them.
     pub servers: List<ServerName, 16384>,
-    /// How many.
+    /// Number of servers.
     pub ret: u32,
 }
 
-/// Clients and how many there are.
+/// Clients and their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clients {
-    /// The clients, if they were wanted.
+    /// The clients, if the call asked for them.
     pub clients: List<ClientName, 16384>,
-    /// How many.
+    /// Number of clients.
     pub ret: u32,
 }
 
-/// Outputs of the log and how many there are.
+/// Outputs of the log and their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outputs {
     /// The outputs.
     pub outputs: Text,
-    /// How many.
+    /// Number of outputs.
     pub noutputs: u32,
 }
 
-/// Filters of the log and how many there are.
+/// Filters of the log and their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filters {
     /// The filters.
     pub filters: Option<Text>,
-    /// How many.
+    /// Number of filters.
     pub nfilters: u32,
 }
 

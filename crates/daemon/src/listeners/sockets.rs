@@ -1,7 +1,7 @@
-//! Sockets of the daemon's own: made, given to their group, removed.
+//! UNIX sockets that the daemon creates itself.
 //!
-//! A socket gets its owner and permissions before it gets its name, so that nobody connects in between, and
-//! it replaces one that a killed daemon left.
+//! A socket gets its owner and permissions before it gets its name: no client connects in between. It
+//! replaces a socket that a killed daemon left behind.
 
 use std::fs;
 use std::io;
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use rustix::net::{self, AddressFamily, SocketType};
 use tokio::net::UnixListener;
 
-/// Why a socket could not be had.
+/// Why a socket could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum SocketError {
-    /// It cannot be made.
-    #[error("cannot make socket '{path}'")]
-    Make {
+    /// A system call failed.
+    #[error("cannot create socket '{path}'")]
+    Create {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -28,14 +28,14 @@ pub(crate) enum SocketError {
     Group { group: String },
 }
 
-/// A socket file that goes when the daemon ends.
+/// A socket file, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.0) {
-            tracing::debug!(path = %self.0.display(), %error, "socket left behind");
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove socket");
         }
     }
 }
@@ -53,14 +53,14 @@ pub(crate) fn group(name: &str) -> Result<u32, SocketError> {
 /// Listens at `path`.
 ///
 /// # Errors
-/// [`SocketError::Make`]
+/// [`SocketError::Create`]
 pub(crate) fn listen(
     path: &Path,
     mode: u32,
     group: Option<u32>,
     backlog: u32,
 ) -> Result<(UnixListener, SocketFile), SocketError> {
-    let make = || -> io::Result<UnixListener> {
+    let create = || -> io::Result<UnixListener> {
         let temporary = oxivirt_sys::file::temporary(path);
         drop(fs::remove_file(&temporary));
         let address = net::SocketAddrUnix::new(&temporary)?;
@@ -77,7 +77,8 @@ pub(crate) fn listen(
         listener.set_nonblocking(true)?;
         UnixListener::from_std(listener)
     };
-    let listener = make().map_err(|source| SocketError::Make { path: path.to_owned(), source })?;
+    let failed = |source| SocketError::Create { path: path.to_owned(), source };
+    let listener = create().map_err(failed)?;
     Ok((listener, SocketFile(path.to_owned())))
 }
 

@@ -1,7 +1,6 @@
-//! Ports: without encryption, and with it.
+//! TCP ports, without and with TLS.
 //!
-//! A port that anybody can reach and nobody guards is opened only if the configuration says so in as many
-//! words.
+//! A port without authentication is opened only if the configuration disables authentication explicitly.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,16 +16,16 @@ use crate::config::{PortAuthentication, Ports, TlsConfig, Verify as Clients};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum PortError {
-    /// Nobody said who may use it.
+    /// `auth_tcp` is not set.
     #[error(
-        "listen_tcp opens the networks of this host to everybody who can reach it; set auth_tcp to \
-         \"none\" if that is meant"
+        "listen_tcp lets every client that reaches the port manage this host; set auth_tcp to \
+         \"none\" to allow that"
     )]
     Unguarded,
-    /// Only SASL was wanted.
+    /// SASL is configured.
     #[error("{0} = \"sasl\": SASL is not supported")]
     Sasl(&'static str),
-    /// The address or port cannot be had.
+    /// The address cannot be resolved or the port cannot be opened.
     #[error("cannot listen on {address}")]
     Listen {
         address: String,
@@ -38,14 +37,14 @@ pub(crate) enum PortError {
     Tls(#[from] TlsError),
 }
 
-/// The settings that the files make.
+/// Reads the certificates.
 ///
 /// # Errors
 /// [`TlsError`]
 pub(crate) fn settings(files: &TlsConfig) -> Result<Settings, TlsError> {
     let verify = match files.verify {
-        Clients::Clients => Verify::Peer,
-        Clients::Nobody => Verify::Nothing,
+        Clients::Required => Verify::Peer,
+        Clients::Off => Verify::Nothing,
     };
     let found = Files {
         ca: files.ca.clone(),
@@ -55,11 +54,11 @@ pub(crate) fn settings(files: &TlsConfig) -> Result<Settings, TlsError> {
     Ok(Settings { config: tls::server(&found, verify)?, verify, allowed: files.allowed.clone() })
 }
 
-/// Opens the ports of the configuration.
+/// Opens the configured ports; how the port with TLS encrypts.
 ///
 /// # Errors
 /// [`PortError`]
-pub(crate) async fn open(
+pub(super) async fn open(
     ports: &Ports,
     files: &TlsConfig,
 ) -> Result<(Vec<Socket>, Option<Arc<Encryption>>), PortError> {
@@ -83,9 +82,9 @@ pub(crate) async fn open(
     Ok((sockets, Some(encryption)))
 }
 
-/// One socket for each address of the configured name; one for all addresses without a name.
+/// One socket for each address of the configured name, or one for all addresses if none is configured.
 async fn listen(ports: &Ports, port: u16) -> Result<Vec<TcpListener>, PortError> {
-    // also takes IPv4, where the kernel has both
+    // a socket of `::` accepts IPv4 too, where the kernel has both
     let host = ports.address.as_deref().unwrap_or("::");
     let failed = |source| PortError::Listen { address: format!("{host} port {port}"), source };
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(failed)?.collect();

@@ -1,0 +1,86 @@
+//! Which of libvirt's daemons this program is, as data.
+//!
+//! Everything that differs between virtnetworkd and its siblings is in [`Profile`]; no other module names a
+//! daemon or a driver. A further driver is a row in [`Profile::drivers`].
+
+use crate::drivers::{self, Entry};
+
+/// What a socket of the daemon is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// All calls.
+    ReadWrite,
+    /// Calls that change nothing.
+    ReadOnly,
+    /// Administration.
+    Admin,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::ReadWrite, Self::ReadOnly, Self::Admin];
+}
+
+/// One of libvirt's daemons.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    /// libvirt's name of the daemon. Its main server has it, and its sockets, units, configuration and pid
+    /// file are named after it.
+    pub(crate) name: &'static str,
+    /// What the protocol side has to know.
+    pub(crate) remote: oxivirt_remote::serve::Profile,
+    /// The drivers it opens, in this order. The first answers calls about the connection itself.
+    pub(crate) drivers: &'static [Entry],
+}
+
+impl Profile {
+    /// The daemon of virtual networks.
+    pub(crate) const NETWORK: Self = Self {
+        name: "virtnetworkd",
+        remote: oxivirt_remote::serve::Profile::NETWORK,
+        drivers: &[drivers::NETWORK],
+    };
+
+    /// File name of a socket in the daemon's directory of sockets.
+    pub(crate) fn socket(&self, role: Role) -> String {
+        let name = self.name;
+        match role {
+            Role::ReadWrite => format!("{name}-sock"),
+            Role::ReadOnly => format!("{name}-sock-ro"),
+            Role::Admin => format!("{name}-admin-sock"),
+        }
+    }
+
+    /// Name of the service manager's unit for a socket, which is also the name of the descriptor it passes.
+    pub(crate) fn socket_unit(&self, role: Role) -> String {
+        let name = self.name;
+        match role {
+            Role::ReadWrite => format!("{name}.socket"),
+            Role::ReadOnly => format!("{name}-ro.socket"),
+            Role::Admin => format!("{name}-admin.socket"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::paths::Paths;
+
+    #[test]
+    fn names_are_those_of_libvirt() {
+        let profile = Profile::NETWORK;
+        let sockets = Role::ALL.map(|role| profile.socket(role));
+        assert_eq!(
+            sockets,
+            ["virtnetworkd-sock", "virtnetworkd-sock-ro", "virtnetworkd-admin-sock"]
+        );
+        let units = Role::ALL.map(|role| profile.socket_unit(role));
+        let expect = ["virtnetworkd.socket", "virtnetworkd-ro.socket", "virtnetworkd-admin.socket"];
+        assert_eq!(units, expect);
+        let paths = Paths::system(profile.name, Path::new("/"));
+        assert_eq!(paths.config, Path::new("/etc/libvirt/virtnetworkd.conf"));
+        assert_eq!(paths.pid_file, Path::new("/run/virtnetworkd.pid"));
+    }
+}

@@ -189,3 +189,14 @@ fn a_status_file_is_kept() {
     assert_eq!((status.pid, status.domain.id), (Some(7), Some(3)));
     assert_eq!(status.format(), text);
 }
+
+#[test]
+fn what_cannot_be_started_can_be_defined() {
+    let emulator = EmulatorCapabilities::parse(CAPABILITIES).unwrap();
+    let text = SMALL.replace("<disk ", "<controller type='usb' model='nec-xhci'/><disk ");
+    let error = completed(&text).validate_start(&emulator).unwrap_err();
+    assert_eq!(
+        crate::ParseError::from(error).to_string(),
+        "unsupported configuration: USB controller model 'nec-xhci' not supported in this QEMU binary",
+    );
+}

@@ -86,11 +86,7 @@ pub(super) fn check_qemu_roots(devices: &Devices, machine: MachineKind) -> Check
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefController`, src/qemu/qemu_validate.c
-pub(super) fn check_qemu(
-    devices: &Devices,
-    machine: MachineKind,
-    emulator: &EmulatorCapabilities,
-) -> Check {
+pub(super) fn check_qemu(devices: &Devices, machine: MachineKind) -> Check {
     /// The most ports an xHCI controller has.
     const XHCI_PORTS: u32 = 15;
     for controller in &devices.controllers {
@@ -105,11 +101,6 @@ pub(super) fn check_qemu(
                         "'{model}' controller only supports up to '{XHCI_PORTS}' ports"
                     ));
                 }
-                if usb_flag(model).is_some_and(|flag| !emulator.has(flag)) {
-                    return unsupported(format!(
-                        "USB controller model '{model}' not supported in this QEMU binary"
-                    ));
-                }
             }
             Some(ControllerType::Ide) if machine == MachineKind::Q35 => {
                 return Err(DomainError::QemuUnsupported(String::from(
@@ -118,6 +109,21 @@ pub(super) fn check_qemu(
             }
             Some(ControllerType::Pci) => check_pci(controller, machine)?,
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is accepted in a definition but cannot be started.
+pub(super) fn check_start(devices: &Devices, emulator: &EmulatorCapabilities) -> Check {
+    for controller in &devices.controllers {
+        if controller.kind == Some(ControllerType::Usb)
+            && let Some(model) = controller.model
+            && usb_flag(model).is_some_and(|flag| !emulator.has(flag))
+        {
+            return unsupported(format!(
+                "USB controller model '{model}' not supported in this QEMU binary"
+            ));
         }
     }
     Ok(())

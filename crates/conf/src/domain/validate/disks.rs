@@ -115,16 +115,25 @@ pub(super) fn check_qemu(devices: &Devices) -> Check {
                 target_of(disk)
             )));
         }
-        check_hosts(disk)?;
+        check_secret(disk)?;
     }
     Ok(())
 }
 
-fn check_hosts(disk: &Disk) -> Check {
-    let Some(source) = &disk.source else { return Ok(()) };
-    if source.protocol.as_deref() == Some("iscsi") && source.hosts.len() != 1 {
-        return Err(DomainError::Internal(String::from("iSCSI protocol accepts only one host")));
+/// What is accepted in a definition but cannot be started.
+pub(super) fn check_start(devices: &Devices) -> Check {
+    for source in devices.disks.iter().filter_map(|disk| disk.source.as_ref()) {
+        if source.protocol.as_deref() == Some("iscsi") && source.hosts.len() != 1 {
+            return Err(DomainError::Internal(String::from(
+                "iSCSI protocol accepts only one host",
+            )));
+        }
     }
+    Ok(())
+}
+
+fn check_secret(disk: &Disk) -> Check {
+    let Some(source) = &disk.source else { return Ok(()) };
     let secret = source.auth.as_ref().and_then(|auth| auth.secret.as_ref()?.kind.as_deref());
     let expected = match source.protocol.as_deref() {
         Some("iscsi") => Some("iscsi"),

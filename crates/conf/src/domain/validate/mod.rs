@@ -54,10 +54,20 @@ impl DomainDef {
         self.validate_common()?;
         general::check_qemu(self, machine, emulator)?;
         let Some(devices) = &self.devices else { return Ok(()) };
-        controllers::check_qemu(devices, machine, emulator)?;
+        controllers::check_qemu(devices, machine)?;
         disks::check_qemu(devices)?;
         interfaces::check_qemu(devices)?;
         devices::check_qemu(self, devices, machine)
+    }
+
+    /// Refuses what a definition may say but the emulator cannot start.
+    ///
+    /// # Errors
+    /// As [`DomainDef::validate_common`].
+    pub fn validate_start(&self, emulator: &EmulatorCapabilities) -> Result<(), DomainError> {
+        let Some(devices) = &self.devices else { return Ok(()) };
+        controllers::check_start(devices, emulator)?;
+        disks::check_start(devices)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn add(
     with: &QemuDefaults<'_>,
 ) {
     let emulator = with.emulator;
-    if let Some(model) = usb_model(machine, with)
+    if let Some(model) = usb_model(machine, def, with)
         && !has_controller(devices, ControllerType::Usb)
     {
         add_controller(devices, ControllerType::Usb, model);
@@ -69,7 +69,11 @@ fn add_controller(devices: &mut Devices, kind: ControllerType, model: Option<Con
 
 /// The model of the USB controller a machine gets; the outer option is whether it gets one.
 #[expect(clippy::option_option, reason = "a controller without model is a third answer")]
-fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<Option<ControllerModel>> {
+fn usb_model(
+    machine: MachineKind,
+    def: &DomainDef,
+    with: &QemuDefaults<'_>,
+) -> Option<Option<ControllerModel>> {
     let emulator = with.emulator;
     let xhci = if emulator.has("qemu-xhci") {
         Some(ControllerModel::QemuXhci)
@@ -88,9 +92,21 @@ fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<Option<Con
         } else {
             Some(ControllerModel::PciOhci)
         }),
+        MachineKind::Other if is_arm(def) && !is_versatile(def) => None,
         MachineKind::Other => emulator.has("pci-ohci").then_some(Some(ControllerModel::PciOhci)),
         _ => None,
     }
+}
+
+fn is_arm(def: &DomainDef) -> bool {
+    let arch = def.os.as_ref().and_then(|os| os.kind.as_ref()?.arch.as_deref());
+    matches!(arch, Some("aarch64" | "armv7l" | "armv6l"))
+}
+
+/// Of ARM's boards only this one has USB of its own.
+fn is_versatile(def: &DomainDef) -> bool {
+    let machine = def.os.as_ref().and_then(|os| os.kind.as_ref()?.machine.as_deref());
+    machine == Some("versatilepb")
 }
 
 const fn has_memballoon(machine: MachineKind) -> bool {

@@ -10,7 +10,7 @@ use crate::keyword::OnOff;
 /// libvirt 11.3.0: `qemuDomainDefCPUPostParse`, src/qemu/qemu_postparse.c
 pub(super) fn complete(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
     let arch = emulator.arch.as_str();
-    let has_default = !matches!(arch, "ppc" | "riscv32" | "riscv64");
+    let has_default = arch != "ppc";
     let default = if has_default { default_model(def, emulator) } else { None };
     let is_emulated = def.virt_type == Some(VirtType::Qemu);
     let has_cpu = def.cpu.is_some();

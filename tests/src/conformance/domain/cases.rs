@@ -1,5 +1,6 @@
 //! Reads the `cases.toml` files of the domain data.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,7 @@ pub(super) fn load(data: &Path) -> Result<Vec<Case>, CasesError> {
             load_file(&path, &dir, &suite.to_string_lossy(), &mut cases)?;
         }
     }
+    number_repeats(&mut cases);
     Ok(cases)
 }
 
@@ -143,6 +145,18 @@ fn load_file(
         }
     }
     Ok(())
+}
+
+/// Rows that differ in their circumstances only have one name: the second is called `name#2`.
+fn number_repeats(cases: &mut [Case]) {
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for case in cases {
+        let n = seen.entry((case.suite.clone(), case.name.clone())).or_default();
+        *n += 1;
+        if *n > 1 {
+            case.name = format!("{}#{n}", case.name);
+        }
+    }
 }
 
 impl Case {

@@ -59,7 +59,8 @@ impl Bus {
     pub fn stand_in(&self, netns: &Netns, words: &[&str]) -> Result<Running> {
         let (name, address) = self.environment();
         let probe = campaign("probe")?.args(words).env(name, address);
-        let mut running = probe.behind(netns.prefix()).start()?;
+        // A child, so that a test can stop it: nsenter would stop with it, and stay so.
+        let mut running = probe.behind(netns.prefix_of_child()).start()?;
         match running.line()?.as_str() {
             "ready" => Ok(running),
             other => Err(Error::Wrong(format!("the stand-in says '{other}'"))),

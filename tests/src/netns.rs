@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -303,29 +303,24 @@ impl Process {
         if first.starts_with('[') { "" } else { first.rsplit('/').next().unwrap_or_default() }
     }
 
+    /// A program that the caller has started.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn started(running: &Running) -> Result<Self> {
+        let path = PathBuf::from(format!("/proc/{}", running.pid()));
+        Self::read(&path).ok_or_else(|| Error::Wrong(format!("no '{}'", path.display())))
+    }
+
     /// Kills it and returns once it has ended; one that has ended by itself is as good.
     ///
     /// # Errors
     /// The signal is not permitted, or it has not ended after [`PATIENCE`].
     pub fn kill(&self) -> Result<()> {
-        let wrong = |source: rustix::io::Errno| Error::System {
-            what: format!("cannot kill '{}'", self.command),
-            source: nix::Error::from_raw(source.raw_os_error()),
-        };
-        let Some(pid) = rustix::process::Pid::from_raw(self.outside.cast_signed()) else {
-            return Ok(());
-        };
-        let process = match pidfd_open(pid, PidfdFlags::empty()) {
-            Err(rustix::io::Errno::SRCH) => return Ok(()),
-            other => other.map_err(wrong)?,
-        };
-        // The number may be another process's by now: the descriptor is held before this look.
-        if Self::read(Path::new(&format!("/proc/{}", self.outside))).as_ref() != Some(self) {
-            return Ok(());
-        }
+        let Some(process) = self.open()? else { return Ok(()) };
         match pidfd_send_signal(&process, Signal::KILL) {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
-            other => other.map_err(wrong)?,
+            other => other.map_err(|source| self.failed("kill", source))?,
         }
         // Readable once the process has ended.
         let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
@@ -333,6 +328,38 @@ impl Process {
         match poll(&mut ended, timeout).map_err(Error::system("poll"))? {
             0 => Err(Error::Wait { what: format!("end of '{}'", self.command), after: PATIENCE }),
             _ => Ok(()),
+        }
+    }
+
+    /// Stops it until the value that is returned is dropped.
+    ///
+    /// # Errors
+    /// It has ended, or the signal is not permitted.
+    pub fn stop(&self) -> Result<Stopped> {
+        let process =
+            self.open()?.ok_or_else(|| Error::Wrong(format!("'{}' has ended", self.command)))?;
+        pidfd_send_signal(&process, Signal::STOP).map_err(|source| self.failed("stop", source))?;
+        Ok(Stopped(process))
+    }
+
+    /// A descriptor of it, which stays its own; `None` if it has ended.
+    fn open(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = rustix::process::Pid::from_raw(self.outside.cast_signed()) else {
+            return Ok(None);
+        };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            other => other.map_err(|source| self.failed("open", source))?,
+        };
+        // The number may be another process's by now: the descriptor is held before this look.
+        let same = Self::read(Path::new(&format!("/proc/{}", self.outside))).as_ref() == Some(self);
+        Ok(same.then_some(process))
+    }
+
+    fn failed(&self, verb: &str, source: rustix::io::Errno) -> Error {
+        Error::System {
+            what: format!("cannot {verb} '{}'", self.command),
+            source: nix::Error::from_raw(source.raw_os_error()),
         }
     }
 
@@ -348,6 +375,17 @@ impl Process {
             words => words.replace('\0', " "),
         };
         Some(Self { outside, inside, command })
+    }
+}
+
+/// A process that does not run; dropping this lets it go on.
+#[derive(Debug)]
+pub struct Stopped(OwnedFd);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Fails if it was killed meanwhile.
+        pidfd_send_signal(&self.0, Signal::CONT).ok();
     }
 }
 

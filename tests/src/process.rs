@@ -12,8 +12,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Error, Result};
 
@@ -170,7 +169,10 @@ impl Run {
         }
         let stdout = child.stdout.take().map(read_all);
         let stderr = child.stderr.take().map(read_all);
-        let pid = Pid::from_raw(child.id().cast_signed());
+        // The thread that waits may have reaped the child: its number is another process's then.
+        let process = Pid::from_child(&child);
+        let process = pidfd_open(process, PidfdFlags::empty());
+        let process = process.map_err(|error| self.failed(error.into()))?;
         let status = wait(child);
         let finished = (|| {
             let status = before(&status, end)?;
@@ -180,7 +182,7 @@ impl Run {
         })();
         let Some((status, stdout, stderr)) = finished else {
             // It may have ended by now, with only its output still open.
-            kill(pid, Signal::SIGKILL).ok();
+            pidfd_send_signal(&process, Signal::KILL).ok();
             return Err(Error::Deadline { command: self.text(), after: self.deadline });
         };
         Ok(Finished {

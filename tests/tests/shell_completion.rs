@@ -78,7 +78,7 @@ fn fish_completes_commands_options_and_names() {
 fn zsh_completes_commands_options_and_names() {
     need(&[Need::Program("zsh")]);
     let mut terminal = Terminal::open(&shell(&["zsh", "-f", "-i"])).unwrap();
-    terminal.settle();
+    terminal.settle().unwrap();
     let setup =
         "autoload -U compinit; compinit -D; source <(oxish completion zsh); PS1='rea''dy: '\n";
     terminal.type_keys(setup).unwrap();

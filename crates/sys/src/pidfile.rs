@@ -55,11 +55,15 @@ impl PidFile {
     /// # Errors
     /// [`PidFileError::Held`] names the holder.
     pub fn acquire(path: &Path) -> Result<Self, PidFileError> {
-        Self::acquire_before(path, Instant::now() + INHERITED)
+        let end = Instant::now() + INHERITED;
+        Self::acquire_after(path, || {
+            thread::sleep(Duration::from_millis(1));
+            Instant::now() < end
+        })
     }
 
-    /// The same; children of a dead holder have until `end` to let go.
-    fn acquire_before(path: &Path, end: Instant) -> Result<Self, PidFileError> {
+    /// The same; while children of a dead holder keep it, `wait` waits and says whether to go on.
+    fn acquire_after(path: &Path, mut wait: impl FnMut() -> bool) -> Result<Self, PidFileError> {
         let fail = |source| PidFileError::Io { path: path.to_owned(), source };
         loop {
             let mut file = OpenOptions::new()
@@ -72,8 +76,7 @@ impl PidFile {
                 .map_err(fail)?;
             if !lock(&file).map_err(fail)? {
                 let holder = LockOwner::read(&mut file);
-                if holder.is_gone() && Instant::now() < end {
-                    thread::sleep(Duration::from_millis(1));
+                if holder.is_gone() && wait() {
                     continue;
                 }
                 let holder = holder.to_string();
@@ -186,11 +189,13 @@ mod tests {
             OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
         child.write_all(b"4194305").unwrap();
         assert!(lock(&child).unwrap());
-        let end = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
-            drop(child);
-        });
-        PidFile::acquire_before(&path, Instant::now() + Duration::from_secs(60)).unwrap();
-        end.join().unwrap();
+        let mut child = Some(child);
+        let mut n_waits = 0;
+        PidFile::acquire_after(&path, || {
+            n_waits += 1;
+            child.take().is_some()
+        })
+        .unwrap();
+        assert_eq!(n_waits, 1);
     }
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use oxivirt::{
     Connect, ErrorCode, ListFlags, NetworkEvent, NetworkEventId, OpenOptions, Reconnect, Registry,
 };
@@ -60,6 +58,7 @@ async fn a_daemon_that_was_restarted_is_found_again() {
         tokio::select! {
             () = received => {}
             () = defined => {}
+            () = tokio::time::sleep(PATIENCE) => panic!("no event of {name}"),
         }
         if name == "red" {
             daemon.stop().unwrap();
@@ -91,10 +90,9 @@ async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
     let connect = Connect::open(&daemon.uri(), &registry(), &options).await.unwrap();
     let processes = daemon.netns().processes().unwrap();
     let of_daemon = processes.iter().find(|process| process.inside == daemon.pid()).unwrap();
-    let pid = Pid::from_raw(of_daemon.outside.try_into().unwrap());
-    kill(pid, Signal::SIGSTOP).unwrap();
+    let stopped = of_daemon.stop().unwrap();
     let answer = connect.list_all_networks(ListFlags::NONE).await;
-    kill(pid, Signal::SIGCONT).unwrap();
+    drop(stopped);
     assert_eq!(answer.unwrap_err().code(), ErrorCode::OPERATION_TIMEOUT);
     // Late replies are dropped. On a busy machine the replies of the next calls may be late too.
     let answered = async {

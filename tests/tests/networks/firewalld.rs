@@ -1,10 +1,9 @@
 //! Bridges in zones of a firewalld that is a stand-in.
 
+use oxivirt_tests::netns::Process;
 use oxivirt_tests::{apply, scenario};
 use std::path::PathBuf;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use oxivirt_tests::process::{Running, wait_until};
 
 use oxivirt_tests::bus::Bus;
@@ -150,28 +149,11 @@ fn zones_reach_a_firewalld_that_starts_later() {
     wait_until("the bridge is in its zone", is_done).unwrap();
 }
 
-/// Stops a process while it lives.
-struct Stopped(i32);
-
-impl Stopped {
-    fn new(pid: u32) -> Self {
-        let pid = i32::try_from(pid).unwrap();
-        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.0), Signal::SIGCONT);
-    }
-}
-
 #[apply(scenario)]
 fn a_firewalld_that_does_not_answer_holds_up_nothing_but_zones() {
     let mut zoned = Zoned::new("libvirt");
     zoned.lab.start(&xml("nat", "")).unwrap();
-    let stopped = Stopped::new(zoned.firewalld.pid());
+    let stopped = Process::started(&zoned.firewalld).unwrap().stop().unwrap();
     zoned.lab.sh("nft flush ruleset");
     let again = || Ok(zoned.lab.sh("nft list ruleset").contains("virbr0"));
     wait_until("the rules are there again", again).unwrap();

@@ -10,6 +10,10 @@ use oxivirt_network::RestoreSettings;
 
 use crate::bench::{Bench, Heard, XML, check_error, define, define_xml, write_file};
 
+/// Time between two looks for an event, and for one to come.
+const AGAIN: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn change(kind: MetadataType, text: Option<&str>, flags: UpdateFlags) -> MetadataChange {
     let is_element = kind == MetadataType::Element;
     MetadataChange {
@@ -129,12 +133,15 @@ async fn leases_are_told() {
         [(lease, "default Added 192.168.122.7"), ("[]", "default Removed 192.168.122.7")]
     {
         write_file(&bench.layout().leases(&"virbr0".parse().unwrap()), text, 0o644);
-        let mut events = Vec::new();
-        while events.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            events = heard.take();
-        }
-        assert_eq!(events, [expect]);
+        let event = async {
+            loop {
+                match heard.take() {
+                    events if events.is_empty() => tokio::time::sleep(AGAIN).await,
+                    events => return events,
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(PATIENCE, event).await.expect("an event"), [expect]);
     }
 }
 

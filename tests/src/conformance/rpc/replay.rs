@@ -13,13 +13,15 @@ use crate::daemon::Daemon;
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::process::{PATIENCE, Running};
+use crate::raw;
 
-/// How long nothing may come where nothing is expected.
-const SILENCE: Duration = Duration::from_millis(200);
+/// Serial of a call that was not recorded.
+const FENCE: u32 = 0x7fff_ffff;
 
 /// A connection, and received packets that were not compared yet.
 struct Connection {
     stream: UnixStream,
+    sent: Vec<u8>,
     bytes: Vec<u8>,
     waiting: Vec<Vec<u8>>,
     is_closed: bool,
@@ -32,6 +34,7 @@ impl Connection {
         let stream = UnixStream::connect(path).map_err(Error::file(path))?;
         Ok(Self {
             stream,
+            sent: Vec::new(),
             bytes: Vec::new(),
             waiting: Vec::new(),
             is_closed: false,
@@ -75,11 +78,36 @@ impl Connection {
         }
     }
 
-    /// What came though nothing was expected.
+    /// What came though nothing was expected: before the answer to one more call, or before the
+    /// end of a connection that takes no more calls.
     fn surplus(&mut self) -> Option<String> {
-        while self.read(SILENCE) {}
-        let packet = self.waiting.iter().find(|packet| !Words::of(packet).is_ping())?;
-        Some(format!("a packet that was not recorded: {:?}", Words::of(packet)))
+        let mut call = raw::call(raw::LIB_VERSION, 2, &[]);
+        call[20..24].copy_from_slice(&FENCE.to_be_bytes());
+        let has_answered = if self.takes_calls() && self.stream.write_all(&call).is_ok() {
+            self.take(|words| words.is_reply() && words.serial == FENCE).is_some()
+        } else {
+            drop(self.stream.shutdown(std::net::Shutdown::Write));
+            while self.read(PATIENCE) {}
+            false
+        };
+        if let Some(packet) = self.waiting.iter().find(|packet| !Words::of(packet).is_ping()) {
+            return Some(format!("a packet that was not recorded: {:?}", Words::of(packet)));
+        }
+        let is_over = has_answered || self.is_closed;
+        (!is_over).then(|| "neither answered at last nor closed".to_owned())
+    }
+
+    /// Whether the daemon reads a new call: not in the middle of a packet.
+    fn takes_calls(&self) -> bool {
+        let mut rest = &self.sent[..];
+        while rest.len() >= 4 {
+            let len = word(rest, 0) as usize;
+            match rest.get(len.max(4)..) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
+        }
+        rest.is_empty()
     }
 
     fn fail(&mut self, why: String) {
@@ -211,9 +239,16 @@ fn step(connection: &mut Connection, line: &Line<'_>, numbers: &mut Numbers) {
                 connection.fail("the connection was not closed".to_owned());
             }
         }
+        // The bytes that carry descriptors belong to no packet.
+        (Some("fds"), true) => {
+            if let Err(error) = connection.stream.write_all(&line.packet) {
+                connection.fail(format!("cannot send: {error}"));
+            }
+        }
         (Some(_), _) => {}
         (None, true) => {
             let packet = numbers.sent(&line.packet);
+            connection.sent.extend_from_slice(&packet);
             if let Err(error) = connection.stream.write_all(&packet) {
                 connection.fail(format!("cannot send: {error}"));
             }

@@ -8,7 +8,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::Duration;
 
 use super::ShellOptions;
 use super::format::{Case, TranscriptFile};
@@ -55,12 +54,6 @@ const MARK: &str = "here-the-case-begins";
 /// How long a case with events listens, in place of the recorded time: another client has to do
 /// its part meanwhile.
 const LISTEN: [&str; 2] = ["--timeout 4", "--timeout 12"];
-
-/// Time for a case to register for events with a libvirtd, which does not announce it.
-const REGISTERED: Duration = Duration::from_secs(2);
-
-/// How long a shell may take to end after its last key.
-const PATIENCE: Duration = Duration::from_millis(1500);
 
 impl Subject {
     pub(super) fn new(options: &ShellOptions, kind: ServerKind) -> Self {
@@ -124,12 +117,11 @@ impl Subject {
         }
     }
 
-    /// How often clients have registered for events with the daemon that runs; `None` if it does
-    /// not count them.
-    fn registrations(&self) -> Result<Option<u64>> {
+    /// How often clients have registered for events with the daemon that runs.
+    fn registrations(&self) -> Result<u64> {
         match self.server.get() {
             Some(Ok(server)) => server.registrations(),
-            _ => Ok(None),
+            _ => Ok(0),
         }
     }
 
@@ -155,14 +147,9 @@ impl Subject {
         let found = thread::scope(|scope| {
             if !during.is_empty() {
                 scope.spawn(|| {
-                    match before {
-                        Some(before) => {
-                            let more = || Ok(self.registrations()? > Some(before));
-                            // without a registration the case fails by its output
-                            wait_until("a registration for events", more).ok();
-                        }
-                        None => thread::sleep(REGISTERED),
-                    }
+                    let more = || Ok(self.registrations()? > before);
+                    // without a registration the case fails by its output
+                    wait_until("a registration for events", more).ok();
                     for command in &during {
                         // what it does shows in the events that the case waits for
                         place.quietly(command).ok();
@@ -298,12 +285,12 @@ impl<'s> Place<'s> {
 
     fn on_terminal(&self, case: &Case) -> Result<Found> {
         let mut terminal = Terminal::open(&self.call(&case.argv))?;
-        terminal.settle();
+        let mut waits = terminal.settle()?;
         for keys in &case.keys {
-            terminal.type_keys(keys)?;
+            waits = terminal.type_keys(keys)?;
         }
         // a shell that is still there gets the end of its input
-        if !terminal.ends_within(PATIENCE) {
+        if waits {
             terminal.type_keys("\u{4}")?;
         }
         let (output, status) = terminal.finish()?;

@@ -51,7 +51,9 @@ impl Server {
                 Ok(Self::Ours(daemon))
             }
             ServerKind::Libvirtd => {
-                Host::with_backend(Subject::Libvirt, Backend::Nftables).map(Self::Libvirtd)
+                let host = Host::with_backend(Subject::Libvirt, Backend::Nftables)?;
+                log_answers(&host)?;
+                Ok(Self::Libvirtd(host))
             }
         }
     }
@@ -63,23 +65,12 @@ impl Server {
         Ok(file)
     }
 
-    /// How often clients have registered for events of networks; `None` if the daemon does not
-    /// count them.
-    pub(super) fn registrations(&self) -> Result<Option<u64>> {
-        let Self::Ours(daemon) = self else { return Ok(None) };
-        let path = daemon.root().join("metrics");
-        let failed = || Error::file(&path);
-        let mut stream = UnixStream::connect(&path).map_err(failed())?;
-        let request = b"GET /metrics HTTP/1.0\r\n\r\n";
-        stream.write_all(request).map_err(failed())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(failed())?;
-        let counted = text.lines().filter(|line| {
-            line.starts_with("oxivirt_calls_total")
-                && line.contains("connect_network_event_register_any")
-        });
-        let counts = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-        Ok(Some(counts.sum()))
+    /// How often clients have registered for events of networks, the answer included.
+    pub(super) fn registrations(&self) -> Result<u64> {
+        match self {
+            Self::Ours(daemon) => counted(daemon),
+            Self::Libvirtd(host) => logged(host),
+        }
     }
 
     fn root(&self) -> &Path {
@@ -104,4 +95,47 @@ impl Server {
             Self::Libvirtd(host) => host.netns().path(Path::new(path)),
         }
     }
+}
+
+/// Registrations that our daemon counts for whoever reads its metrics.
+fn counted(daemon: &Daemon) -> Result<u64> {
+    let path = daemon.root().join("metrics");
+    let failed = || Error::file(&path);
+    let mut stream = UnixStream::connect(&path).map_err(failed())?;
+    let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+    stream.write_all(request).map_err(failed())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map_err(failed())?;
+    let lines = text.lines().filter(|line| {
+        line.starts_with("oxivirt_calls_total")
+            && line.contains("connect_network_event_register_any")
+    });
+    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+/// Where libvirtd, which counts nothing, writes down each answer that it queues.
+const ANSWERS: &str = "/run/answers.log";
+
+/// `REMOTE_PROC_CONNECT_NETWORK_EVENT_REGISTER_ANY`, as a reply, in a line of that file.
+const REGISTERED: &str = " proc=313 type=1 status=0 ";
+
+/// Has libvirtd write the file.
+fn log_answers(host: &Host) -> Result<()> {
+    let socket = host.root().join("run/libvirt/libvirt-admin-sock");
+    let uri = format!("libvirtd:///system?socket={}", socket.display());
+    let output = format!("1:file:{ANSWERS}");
+    for words in [
+        ["daemon-log-outputs", "--outputs", &output],
+        ["daemon-log-filters", "--filters", "1:rpc.netserverclient"],
+    ] {
+        host.netns().run(["virt-admin", "-q", "-c", &uri]).args(words).stdout()?;
+    }
+    Ok(())
+}
+
+fn logged(host: &Host) -> Result<u64> {
+    let path = host.netns().path(Path::new(ANSWERS));
+    let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let answers = text.lines().filter(|line| line.contains("RPC_SERVER_CLIENT_MSG_TX_QUEUE"));
+    Ok(answers.filter(|line| line.contains(REGISTERED)).count() as u64)
 }

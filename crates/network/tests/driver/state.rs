@@ -203,8 +203,13 @@ async fn reload_finds_what_others_left() {
     assert_eq!(bench.hook_calls(), ["default stopped end -"], "scripts are looked for again");
     driver.reload().await.unwrap();
     assert!(driver.network_is_active(&net).await.unwrap(), "it starts with the host");
-    // A definition whose file is gone is kept, and cannot be undefined.
+    // What a file lacks that was written again is generated, as when it is loaded first.
+    write_file(&bench.layout().config_file("new"), new, 0o600);
+    driver.reload().await.unwrap();
     let new = driver.network_lookup_by_name("new").await.unwrap();
+    let xml = driver.network_xml_desc(&new, XmlFlags::INACTIVE).await.unwrap();
+    assert!(xml.contains("<mac address="), "{xml}");
+    // A definition whose file is gone is kept, and cannot be undefined.
     std::fs::remove_file(bench.layout().config_file("new")).unwrap();
     driver.reload().await.unwrap();
     assert_eq!(driver.network_undefine(&new).await.unwrap_err().code().0, 38);

@@ -1,6 +1,6 @@
 //! DHCP and DNS: the server of a network, whichever program or task it is.
 //!
-//! A server is a [`Backend`] in a file of its own and a variant in the three enums here, for its state, its
+//! A server is a `Backend` in a file of its own and a variant in the three enums here, for its state, its
 //! steps and what ends it; the compiler asks for the rest. The planner, the executors, reports and recovery
 //! know the enums only.
 

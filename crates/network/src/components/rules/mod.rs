@@ -1,6 +1,6 @@
 //! The firewall rules of a network, and what takes them away.
 //!
-//! A backend is a [`FirewallBackend`] in a file of its own and a variant in the two enums here; the compiler
+//! A backend is a `FirewallBackend` in a file of its own and a variant in the two enums here; the compiler
 //! asks for the rest. What a network lets pass ([`traffic`]) is the same for all.
 
 mod iptables;

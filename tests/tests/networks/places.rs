@@ -25,6 +25,13 @@ fn guests_on_a_bridge_of_the_host() {
     let station = Guest::on(&host, "lan", "station").unwrap();
     station.netns().sh("ip address add 192.168.80.9/24 dev eth0").unwrap();
     let xml = "<network><name>hostlan</name><forward mode='bridge'/><bridge name='lan'/></network>";
+    // The snapshot has the link-local addresses and routes that the kernel adds some time after a
+    // link is up.
+    wait_until("link-local addresses", || {
+        let listed = host.netns().sh("ip -6 -o address show scope link -tentative")?;
+        Ok([": lan ", ": station "].iter().all(|link| listed.contains(link)))
+    })
+    .unwrap();
     let mut lab = Lab::on(host, &[]);
     let before = lab.host.snapshot().unwrap();
     lab.start(xml).unwrap();

@@ -30,6 +30,8 @@ const PROGRAM: u32 = 0x2000_8086;
 const ADMIN_PROGRAM: u32 = 0x0690_0690;
 /// `connect_set_daemon_timeout` of administration.
 const SET_DAEMON_TIMEOUT: u32 = 19;
+/// `connect_daemon_shutdown` of administration.
+const DAEMON_SHUTDOWN: u32 = 20;
 
 /// A call.
 pub fn call(procedure: u32, serial: u32, payload: &[u8]) -> Vec<u8> {
@@ -64,13 +66,25 @@ pub fn network(name: &str, uuid: u128) -> Vec<u8> {
 /// # Errors
 /// The daemon does not answer, or refuses.
 pub fn set_daemon_timeout(admin_socket: &Path, seconds: u32) -> Result<()> {
-    let mut raw = Raw::connect(admin_socket)?;
     let mut payload = seconds.to_be_bytes().to_vec();
     payload.extend([0; 4]);
-    raw.send(&call_of(ADMIN_PROGRAM, SET_DAEMON_TIMEOUT, 0, &payload))?;
+    administer(admin_socket, SET_DAEMON_TIMEOUT, &payload)
+}
+
+/// Has the daemon behind a socket of administration end.
+///
+/// # Errors
+/// The daemon ends without an answer, or refuses.
+pub fn shut_down(admin_socket: &Path) -> Result<()> {
+    administer(admin_socket, DAEMON_SHUTDOWN, &[0; 4])
+}
+
+fn administer(admin_socket: &Path, procedure: u32, payload: &[u8]) -> Result<()> {
+    let mut raw = Raw::connect(admin_socket)?;
+    raw.send(&call_of(ADMIN_PROGRAM, procedure, 0, payload))?;
     match raw.packet()?.get(24..28) {
         Some([0, 0, 0, 0]) => Ok(()),
-        _ => Err(Error::Wrong("the daemon does not take the timeout".to_owned())),
+        _ => Err(Error::Wrong(format!("the daemon refuses procedure {procedure}"))),
     }
 }
 

@@ -8,13 +8,21 @@ use oxivirt::{
     Connect, ErrorCode, ListFlags, NetworkEvent, NetworkEventId, OpenOptions, Reconnect, Registry,
 };
 use oxivirt_remote::client::{Environment, register};
-use oxivirt_tests::process::PATIENCE;
+use oxivirt_tests::process::{PATIENCE, wait_until};
 use oxivirt_tests::{Daemon, apply, scenario};
 
 use super::daemon;
 
 /// Time between two definitions of which one has to have an event.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether every thread of a process is stopped: after the signal, running threads go on for a moment.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+        .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T')))
+}
 
 fn registry() -> Registry {
     let mut registry = Registry::new();
@@ -91,6 +99,7 @@ async fn a_daemon_that_hangs_is_not_waited_for_beyond_the_deadline() {
     let processes = daemon.netns().processes().unwrap();
     let of_daemon = processes.iter().find(|process| process.inside == daemon.pid()).unwrap();
     let stopped = of_daemon.stop().unwrap();
+    wait_until("every thread of the daemon to stop", || Ok(is_stopped(of_daemon.outside))).unwrap();
     let answer = connect.list_all_networks(ListFlags::NONE).await;
     drop(stopped);
     assert_eq!(answer.unwrap_err().code(), ErrorCode::OPERATION_TIMEOUT);

@@ -52,6 +52,54 @@ fn a_network_is_healthy_and_its_plan_is_what_is_done() {
     assert_eq!(links(), before);
 }
 
+/// The document of the step that changes rules.
+fn document(plan: &Value) -> &str {
+    let steps = plan["steps"].as_array().unwrap();
+    let mut documents = steps.iter().filter_map(|step| step["nft"].as_str());
+    let document = documents.next().unwrap();
+    assert_eq!(documents.next(), None, "{plan}");
+    document
+}
+
+#[apply(scenario)]
+fn the_rules_of_a_plan_are_a_document_that_nft_takes() {
+    need(&[Need::Netns]);
+    let (netns, root) = (Netns::new().unwrap(), TempRoot::new().unwrap());
+    let uri = format!("network:///embed?root={}", root.path().display());
+    let oxish = program("oxish").unwrap().display().to_string();
+    let run = |words: &[&str]| {
+        let run = netns.run([oxish.as_str(), "-q", "-c", &uri]).args(words);
+        run.stdout().unwrap()
+    };
+    let plan = |verb: &str| -> Value {
+        serde_json::from_str(&run(&[verb, "nat", "--dry-run", "--format", "json"])).unwrap()
+    };
+    let nft = |option: &str, plan: &Value| {
+        netns.run(["nft", option, "-j", "-f", "-"]).input(document(plan)).stdout().unwrap();
+    };
+    // nft 1.0.6 drops the comment of a chain when it reads JSON.
+    let rules = || -> String {
+        let listed = netns.sh("nft -s list ruleset").unwrap();
+        let lines = listed.split_inclusive('\n');
+        lines.filter(|line| !line.trim_start().starts_with("comment ")).collect()
+    };
+    run(&["net-define", NAT]);
+    let start = plan("net-start");
+    nft("-c", &start);
+    assert_eq!(rules(), "", "a check changes nothing");
+    run(&["net-start", "nat"]);
+    let started = rules();
+    let destroy = plan("net-destroy");
+    nft("-c", &destroy);
+    assert_eq!(rules(), started, "a check changes nothing");
+    // What the plans say is what the driver does.
+    nft("-a", &destroy);
+    assert!(!rules().contains("virbr0"), "{}", rules());
+    nft("-a", &start);
+    assert_eq!(rules(), started);
+    run(&["net-destroy", "nat"]);
+}
+
 /// A daemon that repairs nothing, on which the network runs; and what asks it.
 struct Watched {
     daemon: Daemon,

@@ -177,7 +177,7 @@ fn parts(want: &NetworkState, missing: &[PreviewStep]) -> Vec<HealthPart> {
 
 impl From<PreviewStep> for PlanStep {
     fn from(step: PreviewStep) -> Self {
-        let PreviewStep { kind, text, lines } = step;
-        Self { kind: PartKind::from_word(kind), text, lines }
+        let PreviewStep { kind, text, lines, nft } = step;
+        Self { kind: PartKind::from_word(kind), text, lines, nft }
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use oxivirt::Result;
 use oxivirt_conf::status::NetworkStatus;
 use oxivirt_nft::iptables::{self, Rule};
+use oxivirt_nft::{Transaction, json};
 use oxivirt_sys::chain;
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ pub struct PreviewStep {
     pub text: String,
     /// Content of a file, rules, a command line.
     pub lines: Vec<String>,
+    /// The same change of nftables rules as a document for `nft -j -f -`.
+    pub nft: Option<String>,
 }
 
 /// A network that runs under another program, and what taking it over would do.
@@ -175,7 +178,11 @@ pub(crate) fn step(step: &Step) -> PreviewStep {
         Step::Dhcp(_) => ("process", no_lines()),
         Step::Undo(step) => return undo(step),
     };
-    PreviewStep { kind, text: step.to_string(), lines }
+    let nft = match step {
+        Step::LoadRules(RulesChange::Nftables(load)) => document(&load.transaction),
+        _ => None,
+    };
+    PreviewStep { kind, text: step.to_string(), lines, nft }
 }
 
 pub(crate) fn undo(undo: &Undo) -> PreviewStep {
@@ -192,7 +199,16 @@ pub(crate) fn undo(undo: &Undo) -> PreviewStep {
             ("file", Vec::new())
         }
     };
-    PreviewStep { kind, text: undo.to_string(), lines }
+    let nft = match undo {
+        Undo::RemoveRules(removal) => document(&removal.saved()),
+        _ => None,
+    };
+    PreviewStep { kind, text: undo.to_string(), lines, nft }
+}
+
+/// Neither starts nor removals contain changes that have no JSON form.
+fn document(transaction: &Transaction) -> Option<String> {
+    json::document(transaction).ok().map(|document| document.to_string())
 }
 
 fn deletion(rule: &Rule) -> String {

@@ -115,7 +115,7 @@ fn no_flags(flags: u32, function: &str) -> Result<()> {
 /// The error with which the operation would be refused.
 fn plan(network: &Network, verb: PlanVerb) -> Result<Vec<PlanStep>> {
     let name = &network.def.name;
-    let step = |text| PlanStep { kind: PartKind::State, text, lines: Vec::new() };
+    let step = |text| PlanStep { kind: PartKind::State, text, lines: Vec::new(), nft: None };
     match verb {
         PlanVerb::Start if network.is_active() => Err(already_running(name)),
         PlanVerb::Start => Ok(vec![step(format!("mark network {name} active"))]),

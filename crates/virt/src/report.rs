@@ -163,6 +163,10 @@ pub struct PlanStep {
     /// Content of a file, rules, or a command line.
     #[serde(default)]
     pub lines: Vec<String>,
+    /// The same change of nftables rules as a document for `nft -j -f -`
+    /// (libnftables-json(5)); only steps that change nftables rules have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nft: Option<String>,
 }
 
 #[cfg(test)]
@@ -203,7 +207,8 @@ mod tests {
              \"parts\":[{\"part\":\"rules\",\"missing\":[\"load rules\"]}],\
              \"last_heal\":{\"time\":7,\"steps\":[]},\"foreign_drops\":[]}"
         );
-        let step = PlanStep { kind: PartKind::Link, text: "a".to_owned(), lines: Vec::new() };
+        let step =
+            PlanStep { kind: PartKind::Link, text: "a".to_owned(), lines: Vec::new(), nft: None };
         let plan = NetworkPlan { network: "lab".to_owned(), steps: vec![step] };
         assert_eq!(
             serde_json::to_string(&plan).unwrap(),

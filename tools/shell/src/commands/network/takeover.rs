@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn steps_are_counted_by_kind() {
-        let step = |kind| PlanStep { kind, text: String::new(), lines: Vec::new() };
+        let step = |kind| PlanStep { kind, text: String::new(), lines: Vec::new(), nft: None };
         let steps = vec![step(PartKind::Rules), step(PartKind::Address), step(PartKind::Rules)];
         let plan = NetworkPlan { network: "lab".to_owned(), steps };
         assert_eq!(kinds(&plan), "rules 2, address 1");

@@ -83,8 +83,10 @@ fn a_sysctl_is_seen() {
 
 #[apply(scenario)]
 fn a_daemon_is_seen() {
+    // A process has no arguments for a moment while it executes a program: the script waits for them.
     check(
-        "setsid sleep 98765 </dev/null >/dev/null 2>&1 & ",
+        "setsid sleep 98765 </dev/null >/dev/null 2>&1 &
+         until grep -qzx '9876[5]' /proc/[0-9]*/cmdline 2>/dev/null; do :; done",
         |netns| netns.kill_all("sleep").unwrap(),
         Section::Process,
         "sleep 98765",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use oxivirt_remote::admin::Administration;
 use oxivirt_remote::serve::{Authentication, Daemon, Networks};
-use oxivirt_rpc::server::accept::{Anonymity, Encryption};
+use oxivirt_rpc::server::accept::{AuthPolicy, Encryption};
 use oxivirt_rpc::server::{Listener, Server, Socket};
 use tokio::net::UnixListener;
 
@@ -117,9 +117,9 @@ impl Listeners {
             server: Arc::clone(&servers.main),
             serves: Arc::new(Networks { daemon: Arc::clone(daemon), authentication }),
             read_only,
-            anonymity: match authentication {
-                Authentication::None => Anonymity::Nobody,
-                Authentication::Polkit => Anonymity::AllButRoot,
+            auth_policy: match authentication {
+                Authentication::None => AuthPolicy::None,
+                Authentication::Polkit => AuthPolicy::AllButRoot,
             },
             only_user: None,
         };
@@ -133,7 +133,7 @@ impl Listeners {
                     server: Arc::clone(&servers.admin),
                     serves: Arc::new(Administration { control: Arc::clone(controls) as _ }),
                     read_only: false,
-                    anonymity: Anonymity::Nobody,
+                    auth_policy: AuthPolicy::None,
                     only_user: Some(nix::unistd::geteuid().as_raw()),
                 },
             }

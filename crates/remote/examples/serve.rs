@@ -12,7 +12,7 @@ use oxivirt::{Connect, Connection, ListFlags, NetworkDriver, NetworkRef, Registr
 use oxivirt_remote::client::{Environment, register};
 use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile};
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
-use oxivirt_rpc::server::accept::Anonymity;
+use oxivirt_rpc::server::accept::AuthPolicy;
 use oxivirt_rpc::server::{Listener, Server, Socket};
 use tokio::net::UnixListener;
 
@@ -58,7 +58,7 @@ async fn main() -> std::result::Result<(), Box<dyn Error>> {
             authentication: Authentication::None,
         }),
         read_only: false,
-        anonymity: Anonymity::Nobody,
+        auth_policy: AuthPolicy::None,
         only_user: None,
     };
     drop(tokio::spawn(listener.run()));

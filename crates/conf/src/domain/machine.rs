@@ -1,4 +1,4 @@
-//! Families of machines, told apart by name and architecture.
+//! Families of machines, identified by name and architecture.
 
 use super::DomainDef;
 

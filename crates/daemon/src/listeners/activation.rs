@@ -1,7 +1,7 @@
 //! Sockets that the service manager opened for the daemon.
 //!
-//! They are told apart by their names. A descriptor with any other name stops the daemon: nothing says what
-//! should be served on it.
+//! The name of a descriptor selects its service. A descriptor with an unknown name stops the daemon: its
+//! service is unknown.
 //!
 //! sd_listen_fds_with_names(3); libvirt 11.3.0: src/util/virsystemd.c
 

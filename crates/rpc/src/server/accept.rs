@@ -111,9 +111,9 @@ enum Refusal {
 
 /// Which clients must authenticate before other calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anonymity {
+pub enum AuthPolicy {
     /// None.
-    Nobody,
+    None,
     /// All but processes of root.
     AllButRoot,
     /// All.
@@ -131,7 +131,7 @@ pub struct Listener {
     /// Whether calls that change something are refused.
     pub read_only: bool,
     /// Which clients must authenticate.
-    pub anonymity: Anonymity,
+    pub auth_policy: AuthPolicy,
     /// The only user whose processes are accepted; `None` accepts all users.
     pub only_user: Option<u32>,
 }
@@ -229,7 +229,7 @@ impl Listener {
             server: Arc::clone(&self.server),
             serves: Arc::clone(&self.serves),
             read_only: self.read_only,
-            anonymity: self.anonymity,
+            auth_policy: self.auth_policy,
         }
     }
 }
@@ -239,7 +239,7 @@ struct Entry {
     server: Arc<Server>,
     serves: Arc<dyn Serves>,
     read_only: bool,
-    anonymity: Anonymity,
+    auth_policy: AuthPolicy,
 }
 
 impl Entry {
@@ -248,10 +248,10 @@ impl Entry {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let is_root = peer.process().is_some_and(|process| process.uid == 0);
-        let authenticated = match self.anonymity {
-            Anonymity::Nobody => true,
-            Anonymity::AllButRoot => is_root,
-            Anonymity::All => false,
+        let authenticated = match self.auth_policy {
+            AuthPolicy::None => true,
+            AuthPolicy::AllButRoot => is_root,
+            AuthPolicy::All => false,
         };
         let admission = Admission { read_only: self.read_only, authenticated };
         let client = self.server.add(peer, admission);

@@ -97,7 +97,7 @@ impl Server {
     }
 }
 
-/// Registrations that our daemon counts for whoever reads its metrics.
+/// Event registrations that our daemon counts in its metrics.
 fn counted(daemon: &Daemon) -> Result<u64> {
     let path = daemon.root().join("metrics");
     let failed = || Error::file(&path);

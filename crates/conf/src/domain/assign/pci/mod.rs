@@ -53,7 +53,7 @@ pub(super) fn assign(
         let n_buses = buses.buses.len();
         let has_only_root = highest == Some(0);
         if has_only_root && n_buses > 1 && machine.has_pcie_root() {
-            // Nobody manages the buses: leave a port to plug something into.
+            // The definition has no controller but the root: leave a free port for a hotplugged device.
             buses.next(flags::PCIE)?;
         }
         for (index, bus) in (0_u32..).zip(&buses.buses).skip(1) {

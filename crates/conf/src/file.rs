@@ -3,7 +3,9 @@
 /// The command named in a file's heading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EditCommand {
-    /// Definition and status files.
+    /// Definition and status files of guests.
+    Edit,
+    /// Definition and status files of networks.
     NetEdit,
     /// Port files.
     NetPortCreate,
@@ -12,6 +14,7 @@ pub enum EditCommand {
 impl EditCommand {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Edit => "edit",
             Self::NetEdit => "net-edit",
             Self::NetPortCreate => "net-port-create",
         }

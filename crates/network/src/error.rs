@@ -21,16 +21,8 @@ use crate::plan::error::PlanError;
 use crate::plan::port::PortPlanError;
 use crate::store::{MacsError, StoreError};
 
-/// An error whose text carries libvirt's visible prefix already.
 fn prefixed(code: i32, domain: i32, message: &str) -> Error {
-    let (code, domain) = (ErrorCode(code), ErrorDomain(domain));
-    if message == code.template().alone {
-        return Error::bare(code, domain);
-    }
-    match message.strip_prefix(code.template().before) {
-        Some(detail) => Error::new(code, domain, detail),
-        None => Error::plain(code, domain, message),
-    }
+    Error::prefixed(ErrorCode(code), ErrorDomain(domain), message)
 }
 
 /// A document was refused.

@@ -1,5 +1,19 @@
 //! The driver of QEMU guests.
 //!
-//! [`label`] gives files that a guest uses to the user of its process, and back.
+//! [`Driver`] implements the calls of the API; it needs to know where files are ([`layout`]) and what the
+//! host's emulators can do ([`emulators`]). [`label`] gives files that a guest uses to the user of its
+//! process, and back.
 
+mod definitions;
+mod driver;
+pub mod emulators;
+mod error;
+mod guest;
 pub mod label;
+pub mod layout;
+mod metadata;
+mod registry;
+mod shared;
+mod store;
+
+pub use driver::{Driver, Options};

@@ -89,6 +89,19 @@ impl Error {
         })
     }
 
+    /// An error whose message carries the visible prefix of `code` already, or is the text that `code` has
+    /// without a detail.
+    #[must_use]
+    pub fn prefixed(code: ErrorCode, domain: ErrorDomain, message: &str) -> Self {
+        if message == code.template().alone {
+            return Self::bare(code, domain);
+        }
+        match message.strip_prefix(code.template().before) {
+            Some(detail) => Self::new(code, domain, detail),
+            None => Self::plain(code, domain, message),
+        }
+    }
+
     /// An error without a detail.
     #[must_use]
     pub fn bare(code: ErrorCode, domain: ErrorDomain) -> Self {

@@ -1,0 +1,273 @@
+//! The driver: the calls of the API, a short method each.
+//!
+//! Every call that changes something runs as a task of its own: a caller that goes away does not leave it
+//! half done.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use oxivirt::{
+    Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback, DomainInfo,
+    DomainMetadataChange, DomainRef, DomainStatus, Error, ErrorCode, ErrorDomain, MetadataType,
+    Result,
+};
+use oxivirt_conf::domain::{DomainDef, Form};
+use oxivirt_engine::lock;
+use oxivirt_sys::pidfile::PidFile;
+use oxivirt_types::domain::{
+    DomainAffectFlags, DomainDefineFlags, DomainEventId, DomainListFlags, DomainUndefineFlags,
+    DomainXmlFlags,
+};
+use uuid::Uuid;
+
+use crate::emulators::Emulators;
+use crate::error;
+use crate::guest::Secrets;
+use crate::layout::Layout;
+use crate::registry::Guests;
+use crate::shared::Shared;
+use crate::store;
+
+/// How a driver is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where files are.
+    pub layout: Layout,
+    /// What the driver says its URI is.
+    pub uri: String,
+    /// The emulators of the host.
+    pub emulators: Arc<dyn Emulators>,
+}
+
+/// The driver of a host's QEMU guests.
+#[derive(Debug)]
+pub struct Driver {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Driver {
+    /// Opens the driver of the directories in `options`.
+    ///
+    /// Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// Number 38 if another driver has the directories, or they cannot be used.
+    pub async fn open(options: Options) -> Result<Self> {
+        let Options { layout, uri, emulators } = options;
+        store::prepare(&layout).map_err(|error| error::store(&error))?;
+        let lock =
+            PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
+        store::remove_stale_tempfiles(&layout);
+        let shared = Arc::new(Shared {
+            layout,
+            uri,
+            emulators,
+            guests: Guests::default(),
+            callbacks: Callbacks::new(),
+            _lock: lock,
+        });
+        shared.load_configs().await;
+        Ok(Self { shared })
+    }
+
+    /// Looks at the disk again: new definitions appear.
+    ///
+    /// # Errors
+    /// Only if the task ends unexpectedly; what is wrong with one guest is logged.
+    pub async fn reload(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        self.detached(async move {
+            shared.load_configs().await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs an operation as a task of its own.
+    async fn detached<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        tokio::spawn(lock::checked(operation)).await.unwrap_or_else(|failure| {
+            let detail = format!("the operation ended unexpectedly: {failure}");
+            Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU, detail))
+        })
+    }
+}
+
+#[async_trait]
+impl Connection for Driver {
+    async fn uri(&self) -> Result<String> {
+        Ok(self.shared.uri.clone())
+    }
+
+    async fn driver_type(&self) -> Result<String> {
+        Ok("QEMU".to_owned())
+    }
+
+    fn domains(&self) -> Option<&dyn DomainDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl DomainDriver for Driver {
+    async fn list_all_domains(&self, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
+        let known = DomainListFlags::from_bits_retain((1 << 16) - 1);
+        check_flags(flags.bits(), known.bits(), "qemuConnectListAllDomains")?;
+        let layout = &self.shared.layout;
+        let views = self.shared.guests.all().into_iter().map(|entry| entry.view());
+        let found = views.filter(|view| view.matches(flags, |name| store::extras(layout, name)));
+        Ok(found.map(|view| view.reference()).collect())
+    }
+
+    async fn domain_lookup_by_id(&self, id: u32) -> Result<DomainRef> {
+        let references = self.shared.guests.all().into_iter().map(|entry| entry.view().reference());
+        references
+            .into_iter()
+            .find(|domain| domain.id == Some(id))
+            .ok_or_else(|| error::no_domain(format!("no domain with matching id {id}")))
+    }
+
+    async fn domain_lookup_by_name(&self, name: &str) -> Result<DomainRef> {
+        let entry = self.shared.guests.by_name(name);
+        let entry = entry
+            .ok_or_else(|| error::no_domain(format!("no domain with matching name '{name}'")))?;
+        Ok(entry.view().reference())
+    }
+
+    async fn domain_lookup_by_uuid(&self, uuid: Uuid) -> Result<DomainRef> {
+        let entry = self.shared.guests.get(uuid);
+        let entry = entry
+            .ok_or_else(|| error::no_domain(format!("no domain with matching uuid '{uuid}'")))?;
+        Ok(entry.view().reference())
+    }
+
+    async fn domain_define_xml(&self, xml: &str, flags: DomainDefineFlags) -> Result<DomainRef> {
+        let known = DomainDefineFlags::VALIDATE;
+        check_flags(flags.bits(), known.bits(), "qemuDomainDefineXMLFlags")?;
+        let def = Box::new(DomainDef::parse(xml).map_err(|error| error::parse(&error))?);
+        let shared = Arc::clone(&self.shared);
+        self.detached(async move { shared.define(def).await }).await
+    }
+
+    async fn domain_undefine(&self, domain: &DomainRef, flags: DomainUndefineFlags) -> Result<()> {
+        check_flags(flags.bits(), (1 << 7) - 1, "qemuDomainUndefineFlags")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.undefine(&entry, flags).await }).await
+    }
+
+    async fn domain_xml_desc(&self, domain: &DomainRef, flags: DomainXmlFlags) -> Result<String> {
+        check_flags(flags.bits(), (1 << 4) - 1, "qemuDomainGetXMLDesc")?;
+        let view = self.shared.entry(domain)?.view();
+        let is_secure = flags.contains(DomainXmlFlags::SECURE);
+        let secrets = if is_secure { Secrets::Shown } else { Secrets::Hidden };
+        Ok(view.def.format(Form::Inactive, secrets))
+    }
+
+    async fn domain_state(&self, domain: &DomainRef, flags: u32) -> Result<DomainStatus> {
+        check_flags(flags, 0, "qemuDomainGetState")?;
+        Ok(self.shared.entry(domain)?.view().status())
+    }
+
+    async fn domain_info(&self, domain: &DomainRef) -> Result<DomainInfo> {
+        let view = self.shared.entry(domain)?.view();
+        Ok(DomainInfo {
+            state: view.status().state,
+            max_memory_kib: view.def.max_memory_kib(),
+            memory_kib: view.def.memory_kib(),
+            n_vcpus: u16::try_from(view.def.vcpus()).unwrap_or(u16::MAX),
+            cpu_time_ns: 0,
+        })
+    }
+
+    async fn domain_os_type(&self, domain: &DomainRef) -> Result<String> {
+        let view = self.shared.entry(domain)?.view();
+        let kind = view.def.os.as_ref().and_then(|os| os.kind.as_ref()?.kind);
+        Ok(kind.map_or("hvm", |kind| kind.as_str()).to_owned())
+    }
+
+    async fn domain_max_memory(&self, domain: &DomainRef) -> Result<u64> {
+        Ok(self.shared.entry(domain)?.view().def.max_memory_kib())
+    }
+
+    async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
+        Ok(self.shared.entry(domain)?.view().def.max_vcpus())
+    }
+
+    async fn domain_autostart(&self, domain: &DomainRef) -> Result<Autostart> {
+        Ok(self.shared.entry(domain)?.view().autostart)
+    }
+
+    async fn domain_set_autostart(&self, domain: &DomainRef, autostart: Autostart) -> Result<()> {
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.set_autostart(&entry, autostart).await }).await
+    }
+
+    async fn domain_is_active(&self, domain: &DomainRef) -> Result<bool> {
+        Ok(self.shared.entry(domain)?.view().reference().id.is_some())
+    }
+
+    async fn domain_is_persistent(&self, domain: &DomainRef) -> Result<bool> {
+        Ok(self.shared.entry(domain)?.view().is_persistent())
+    }
+
+    async fn domain_is_updated(&self, domain: &DomainRef) -> Result<bool> {
+        self.shared.entry(domain).map(|_| false)
+    }
+
+    async fn domain_rename(&self, domain: &DomainRef, name: &str, flags: u32) -> Result<()> {
+        check_flags(flags, 0, "qemuDomainRename")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        let name = name.to_owned();
+        self.detached(async move { shared.rename(&entry, &name).await }).await
+    }
+
+    async fn domain_metadata(
+        &self,
+        domain: &DomainRef,
+        kind: MetadataType,
+        uri: Option<&str>,
+        flags: DomainAffectFlags,
+    ) -> Result<String> {
+        self.shared.metadata(domain, kind, uri, flags)
+    }
+
+    async fn domain_set_metadata(
+        &self,
+        domain: &DomainRef,
+        change: &DomainMetadataChange,
+    ) -> Result<()> {
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        let change = change.clone();
+        self.detached(async move { shared.set_metadata(&entry, &change).await }).await
+    }
+
+    async fn domain_event_register(
+        &self,
+        domain: Option<&DomainRef>,
+        id: DomainEventId,
+        callback: DomainEventCallback,
+    ) -> Result<CallbackId> {
+        Ok(self.shared.callbacks.register(domain.map(|domain| domain.uuid), id, callback))
+    }
+
+    async fn domain_event_deregister(&self, id: CallbackId) -> Result<()> {
+        if self.shared.callbacks.deregister(id) {
+            return Ok(());
+        }
+        let detail = format!("domain event callback {} not registered", id.0);
+        Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::QEMU, detail))
+    }
+}
+
+/// Refuses flags outside of `known` in the name of `function`, libvirt's.
+pub(crate) fn check_flags(flags: u32, known: u32, function: &str) -> Result<()> {
+    match flags & !known {
+        0 => Ok(()),
+        unknown => Err(Error::unsupported_flags(ErrorDomain::QEMU, unknown, function)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

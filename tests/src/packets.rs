@@ -56,12 +56,12 @@ pub fn judge(subject: Subject, directory: &Path) -> Result<Verdict> {
     let rows = table::read(&directory.join(&topology.expected))?;
     let mut lab = Lab::new(subject, directory, topology)?;
     let found = lab.ask_all(&rows)?;
-    let heard = lab.heard()?;
+    let received = lab.received()?;
     let mut verdict = Verdict::default();
     for (number, (row, found)) in (0..).zip(rows.into_iter().zip(found)) {
         let one_way = ONE_WAY.contains(&(&*row.from, &*row.to));
         if one_way && row.protocol == Protocol::Udp {
-            let silent = !heard.contains(&number);
+            let silent = !received.contains(&number);
             let list =
                 if silent { &mut verdict.one_way_silent } else { &mut verdict.one_way_heard };
             list.push(row.clone());
@@ -184,12 +184,12 @@ impl Lab {
     }
 
     /// Ends the servers; the numbers of the datagrams that arrived anywhere.
-    fn heard(&mut self) -> Result<BTreeSet<u32>> {
-        let mut heard = BTreeSet::new();
+    fn received(&mut self) -> Result<BTreeSet<u32>> {
+        let mut received = BTreeSet::new();
         for server in self.servers.drain(..) {
-            heard.extend(server.finish()?.lines().filter_map(|line| line.parse::<u32>().ok()));
+            received.extend(server.finish()?.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
-        Ok(heard)
+        Ok(received)
     }
 
     /// The rows as they came out, in the order of `rows`; the number of a question is its row.

@@ -201,7 +201,7 @@ mod tests {
             };
             assert_eq!(seen, sent);
         }
-        assert_eq!(server.heard(), [2]);
+        assert_eq!(server.received(), [2]);
     }
 
     #[test]

@@ -7,10 +7,10 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use oxivirt_conf::ParseError;
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::NetworkStatus;
+use oxivirt_conf::{Classified as _, ParseError};
 
 const NETWORK: &str = "<network><name>example</name><forward mode='nat'/>
   <ip address='192.168.199.1' prefix='24'><dhcp>
@@ -42,11 +42,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Err(error)) => {
-            eprintln!(
-                "error {} (domain {}): {error}",
-                error.code().number(),
-                error.domain().number()
-            );
+            eprintln!("error {} (domain {}): {error}", error.code().0, error.domain().0);
             ExitCode::FAILURE
         }
         None => {

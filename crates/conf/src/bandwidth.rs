@@ -62,10 +62,10 @@ pub enum BandwidthError {
 impl BandwidthError {
     pub(crate) const fn class(&self) -> Class {
         let code = match self {
-            Self::ClassId | Self::NoRate => ErrorCode::XmlDetail,
-            Self::NoAverage | Self::Floor => ErrorCode::ConfigUnsupported,
+            Self::ClassId | Self::NoRate => ErrorCode::XML_DETAIL,
+            Self::NoAverage | Self::Floor => ErrorCode::CONFIG_UNSUPPORTED,
         };
-        (code, ErrorDomain::None)
+        (code, ErrorDomain::NONE)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 
-use crate::error::{ErrorCode, ErrorDomain};
+use crate::error::{Classified, ErrorCode, ErrorDomain};
 use crate::keyword::{Keyword, keywords};
 use crate::status::FirewallBackend;
 
@@ -52,12 +52,10 @@ keywords! {
 #[non_exhaustive]
 pub enum DriverConfigError {
     /// The file breaks the grammar, or a setting has the wrong type.
-    #[error("{prefix}{0}", prefix = file_code(.0).prefix())]
+    #[error("{0}")]
     File(KeyFileError),
     /// A setting has none of the values that it can have.
-    #[error(
-        "internal error: unrecognized {key} = '{value}' set in network driver config file {file}"
-    )]
+    #[error("unrecognized {key} = '{value}' set in network driver config file {file}")]
     Word {
         /// The setting.
         key: &'static str,
@@ -68,31 +66,23 @@ pub enum DriverConfigError {
     },
 }
 
-const fn file_code(error: &KeyFileError) -> ErrorCode {
-    match error.code() {
-        33 => ErrorCode::ConfSyntax,
-        82 => ErrorCode::Overflow,
-        _ => ErrorCode::InternalError,
-    }
-}
-
-impl DriverConfigError {
-    /// The error number.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
+impl Classified for DriverConfigError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::File(error) => file_code(error),
-            Self::Word { .. } => ErrorCode::InternalError,
+            Self::File(error) => ErrorCode(error.code()),
+            Self::Word { .. } => ErrorCode::INTERNAL_ERROR,
         }
     }
 
-    /// The error domain.
-    #[must_use]
-    pub const fn domain(&self) -> ErrorDomain {
+    fn domain(&self) -> ErrorDomain {
         match self {
-            Self::File(_) => ErrorDomain::Conf,
-            Self::Word { .. } => ErrorDomain::Network,
+            Self::File(_) => ErrorDomain::CONF,
+            Self::Word { .. } => ErrorDomain::NETWORK,
         }
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 
@@ -136,7 +126,7 @@ mod tests {
     fn check(text: &str, expect: Result<Option<FirewallBackend>, (i32, &str)>) {
         let found = DriverConfig::parse("f", text);
         let found = found.map(|config| config.firewall_backend);
-        let found = found.map_err(|error| (error.code().number(), error.to_string()));
+        let found = found.map_err(|error| (error.code().0, error.message()));
         assert_eq!(found, expect.map_err(|(code, text)| (code, text.to_owned())), "{text:?}");
     }
 
@@ -148,7 +138,7 @@ mod tests {
         assert!(restores("restore_sysctl = 1"));
         let error = DriverConfig::parse("f", "restore_sysctl = 2").unwrap_err();
         let text = "internal error: f: value for 'restore_sysctl' parameter must be 0 or 1";
-        assert_eq!(error.to_string(), text);
+        assert_eq!(error.message(), text);
         assert!(DriverConfig::parse("f", "restore_sysctl = \"yes\"").is_err());
         let owns = |text| DriverConfig::parse("f", text).unwrap().firewall_table_owner;
         assert!(!owns(""));
@@ -161,12 +151,12 @@ mod tests {
         assert_eq!(heal(""), Ok(Heal::Repair));
         assert_eq!(heal("heal = 'observe'"), Ok(Heal::Observe));
         let error = heal("heal = 'no'").unwrap_err();
-        assert_eq!((error.code().number(), error.domain().number()), (1, 19));
+        assert_eq!((error.code().0, error.domain().0), (1, 19));
         let coexist = |text| DriverConfig::parse("f", text).map(|config| config.firewall_coexist);
         assert_eq!(coexist(""), Ok(Coexist::Report));
         assert_eq!(coexist("firewall_coexist = 'insert'"), Ok(Coexist::Insert));
         let error = coexist("firewall_coexist = 'no'").unwrap_err();
-        assert_eq!((error.code().number(), error.domain().number()), (1, 19));
+        assert_eq!((error.code().0, error.domain().0), (1, 19));
         check("", Ok(None));
         check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));
         check(

@@ -1,10 +1,12 @@
-//! Error numbers and domains as libvirt's API carries them, and the errors of reading documents.
+//! The errors of reading documents.
 //!
 //! Every module has its own enum of what can be wrong with its part; [`ParseError`] is their sum.
 //! A variant's text is the detail only: the visible prefix (`XML error: `) belongs to the number
-//! and is added once, here.
+//! ([`ErrorCode::template`]).
 
 use std::fmt;
+
+pub use oxivirt_types::error::{Classified, ErrorCode, ErrorDomain};
 
 use oxivirt_xml::XmlError;
 
@@ -25,113 +27,17 @@ use crate::virtualport::VirtualPortError;
 use crate::vlan::VlanError;
 use oxivirt_xml::schema::SchemaError;
 
-/// Error numbers met in this crate (`virErrorNumber`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i32)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// `VIR_ERR_INTERNAL_ERROR`
-    InternalError = 1,
-    /// `VIR_ERR_INVALID_ARG`
-    InvalidArg = 8,
-    /// `VIR_ERR_OPERATION_FAILED`
-    OperationFailed = 9,
-    /// `VIR_ERR_NO_SOURCE`
-    NoSource = 19,
-    /// `VIR_ERR_NO_TARGET`
-    NoTarget = 20,
-    /// `VIR_ERR_NO_NAME`
-    NoName = 21,
-    /// `VIR_ERR_XML_ERROR`
-    XmlError = 27,
-    /// `VIR_ERR_CONF_SYNTAX`
-    ConfSyntax = 33,
-    /// `VIR_ERR_XML_DETAIL`
-    XmlDetail = 35,
-    /// `VIR_ERR_SYSTEM_ERROR`
-    SystemError = 38,
-    /// `VIR_ERR_OPERATION_INVALID`
-    OperationInvalid = 55,
-    /// `VIR_ERR_CONFIG_UNSUPPORTED`
-    ConfigUnsupported = 67,
-    /// `VIR_ERR_OVERFLOW`
-    Overflow = 82,
-    /// `VIR_ERR_OPERATION_UNSUPPORTED`
-    OperationUnsupported = 84,
-    /// `VIR_ERR_XML_INVALID_SCHEMA`
-    XmlInvalidSchema = 92,
-    /// `VIR_ERR_NO_NETWORK_METADATA`
-    NoNetworkMetadata = 111,
-}
-
-/// Error domains met in this crate (`virErrorDomain`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(i32)]
-#[non_exhaustive]
-pub enum ErrorDomain {
-    /// `VIR_FROM_NONE`
-    None = 0,
-    /// `VIR_FROM_XML`
-    Xml = 5,
-    /// `VIR_FROM_CONF`
-    Conf = 9,
-    /// `VIR_FROM_QEMU`
-    Qemu = 10,
-    /// `VIR_FROM_NET`
-    Net = 11,
-    /// `VIR_FROM_STORAGE`
-    Storage = 18,
-    /// `VIR_FROM_NETWORK`
-    Network = 19,
-    /// `VIR_FROM_DOMAIN`
-    Domain = 20,
-    /// `VIR_FROM_NODEDEV`
-    NodeDevice = 22,
-    /// `VIR_FROM_SECRET`
-    Secret = 30,
-    /// `VIR_FROM_DEVICE`
-    Device = 49,
-    /// `VIR_FROM_FIREWALL`
-    Firewall = 59,
-}
-
-impl ErrorCode {
-    /// The number on the wire.
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        self as i32
-    }
-
-    /// What libvirt prints before the detail.
-    #[must_use]
-    pub const fn prefix(self) -> &'static str {
-        match self {
-            // raised without a detail, where the message has no prefix
-            Self::NoSource | Self::NoTarget | Self::NoName => "",
-            _ => oxivirt_types::error::ErrorCode(self as i32).template().before,
-        }
-    }
-}
-
-impl ErrorDomain {
-    /// The number on the wire.
-    #[must_use]
-    pub const fn number(self) -> i32 {
-        self as i32
-    }
-}
-
 /// Number and domain of an error: what scripts depend on.
 pub(crate) type Class = (ErrorCode, ErrorDomain);
 
 /// The class most checks of a network document have.
-pub(crate) const XML: Class = (ErrorCode::XmlError, ErrorDomain::Network);
+pub(crate) const XML: Class = (ErrorCode::XML_ERROR, ErrorDomain::NETWORK);
 /// A fault that is reported without prefix.
-pub(crate) const DETAIL: Class = (ErrorCode::XmlDetail, ErrorDomain::Network);
+pub(crate) const DETAIL: Class = (ErrorCode::XML_DETAIL, ErrorDomain::NETWORK);
 /// A combination that is well-formed but not supported.
-pub(crate) const UNSUPPORTED: Class = (ErrorCode::ConfigUnsupported, ErrorDomain::Network);
+pub(crate) const UNSUPPORTED: Class = (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK);
 /// What libvirt calls internal although a document caused it.
-pub(crate) const INTERNAL: Class = (ErrorCode::InternalError, ErrorDomain::Network);
+pub(crate) const INTERNAL: Class = (ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK);
 
 /// A document was refused.
 ///
@@ -189,23 +95,11 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// The error number.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        self.class().0
-    }
-
-    /// The error domain.
-    #[must_use]
-    pub const fn domain(&self) -> ErrorDomain {
-        self.class().1
-    }
-
-    const fn class(&self) -> Class {
+    pub(crate) const fn class(&self) -> Class {
         match self {
             Self::NotWellFormed(_) => DETAIL,
             Self::Schema(_) => crate::schema::CLASS,
-            Self::Root { .. } | Self::Attribute(_) => (ErrorCode::XmlError, ErrorDomain::Xml),
+            Self::Root { .. } | Self::Attribute(_) => (ErrorCode::XML_ERROR, ErrorDomain::XML),
             Self::General(error) => error.class(),
             Self::Bridge(error) => error.class(),
             Self::Dns(error) => error.class(),
@@ -225,13 +119,25 @@ impl ParseError {
             Self::Metadata(error) => error.class(),
         }
     }
+}
 
-    fn detail(&self) -> &dyn fmt::Display {
-        match self {
+impl Classified for ParseError {
+    fn code(&self) -> ErrorCode {
+        self.class().0
+    }
+
+    fn domain(&self) -> ErrorDomain {
+        self.class().1
+    }
+
+    fn detail(&self) -> Option<String> {
+        let detail: &dyn fmt::Display = match self {
+            Self::General(GeneralError::NoName) | Self::Domain(DomainError::NoName) => return None,
+            Self::Root { expected, found } => {
+                return Some(format!("expecting root element of '{expected}', not '{found}'"));
+            }
             Self::NotWellFormed(error) => error,
             Self::Schema(error) => error,
-            // Formatted in place by `Display`.
-            Self::Root { .. } => &"",
             Self::Attribute(error) => error,
             Self::General(error) => error,
             Self::Bridge(error) => error,
@@ -250,19 +156,14 @@ impl ParseError {
             Self::Secret(error) => error,
             Self::NodeDevice(error) => error,
             Self::Metadata(error) => error,
-        }
+        };
+        Some(detail.to_string())
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.code().prefix(), self.detail())?;
-        match self {
-            Self::Root { expected, found } => {
-                write!(f, "expecting root element of '{expected}', not '{found}'")
-            }
-            _ => Ok(()),
-        }
+        f.write_str(&self.message())
     }
 }
 

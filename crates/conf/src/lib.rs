@@ -52,7 +52,7 @@ pub mod vlan;
 pub use choices::attribute_words;
 pub use driver_config::{Coexist, DriverConfig, DriverConfigError, Heal};
 pub use element::{Extra, Hex};
-pub use error::{ErrorCode, ErrorDomain, ParseError};
+pub use error::{Classified, ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};
 pub use hook::hook_data;
 pub use keyword::{OnOff, YesNo};

@@ -37,7 +37,7 @@ pub enum MetadataError {
 
 impl MetadataError {
     pub(crate) const fn class(&self) -> Class {
-        (ErrorCode::InternalError, ErrorDomain::Xml)
+        (ErrorCode::INTERNAL_ERROR, ErrorDomain::XML)
     }
 }
 
@@ -229,6 +229,7 @@ impl Undeclared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Classified as _;
     use crate::network::{Form, NetworkDef};
 
     fn metadata(content: &str) -> Option<Metadata> {
@@ -299,7 +300,7 @@ mod tests {
         #[track_caller]
         fn check(key: &str, payload: &str, code: i32, domain: i32) {
             let error = Metadata::set(None, key, "urn:1", Some(payload)).unwrap_err();
-            assert_eq!((error.code().number(), error.domain().number()), (code, domain));
+            assert_eq!((error.code().0, error.domain().0), (code, domain));
         }
         check("1k", "<a/>", 1, 5);
         check("a:b", "<a/>", 1, 5);

@@ -53,8 +53,8 @@ pub enum NodeDeviceError {
 impl NodeDeviceError {
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::NotWellFormed(_) => (ErrorCode::XmlDetail, ErrorDomain::NodeDevice),
-            Self::NoCapability { .. } => (ErrorCode::XmlError, ErrorDomain::NodeDevice),
+            Self::NotWellFormed(_) => (ErrorCode::XML_DETAIL, ErrorDomain::NODEDEV),
+            Self::NoCapability { .. } => (ErrorCode::XML_ERROR, ErrorDomain::NODEDEV),
         }
     }
 }

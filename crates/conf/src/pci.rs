@@ -58,7 +58,7 @@ pub enum PciError {
 
 impl PciError {
     pub(crate) const fn class(&self) -> Class {
-        (ErrorCode::XmlError, ErrorDomain::None)
+        (ErrorCode::XML_ERROR, ErrorDomain::NONE)
     }
 }
 

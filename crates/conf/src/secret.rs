@@ -61,8 +61,8 @@ pub enum SecretError {
 impl SecretError {
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::NotWellFormed(_) => (ErrorCode::XmlDetail, ErrorDomain::Secret),
-            _ => (ErrorCode::XmlError, ErrorDomain::Secret),
+            Self::NotWellFormed(_) => (ErrorCode::XML_DETAIL, ErrorDomain::SECRET),
+            _ => (ErrorCode::XML_ERROR, ErrorDomain::SECRET),
         }
     }
 }
@@ -118,6 +118,7 @@ impl SecretUsage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Classified as _;
 
     #[test]
     fn a_secret_is_completed() {
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn refusals() {
         let error = SecretDef::parse("<secret><usage type='volume'/></secret>").unwrap_err();
-        assert_eq!((error.code().number(), error.domain().number()), (27, 30));
+        assert_eq!((error.code().0, error.domain().0), (27, 30));
         assert_eq!(
             error.to_string(),
             "XML error: volume usage specified, but volume path is missing"

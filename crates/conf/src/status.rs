@@ -81,7 +81,7 @@ pub struct RemovalAction {
     pub args: Vec<String>,
 }
 
-/// What becomes of a command's failure.
+/// What a command's failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Errors {
     /// It ends the removal.
@@ -139,9 +139,9 @@ impl StatusError {
     pub(crate) const fn class(&self) -> Class {
         match self {
             Self::NoNetwork | Self::FloorSum { .. } => INTERNAL,
-            Self::ClassIds { .. } => (ErrorCode::InvalidArg, ErrorDomain::None),
+            Self::ClassIds { .. } => (ErrorCode::INVALID_ARG, ErrorDomain::NONE),
             Self::Taint { .. } => UNSUPPORTED,
-            Self::NoArguments => (ErrorCode::InternalError, ErrorDomain::Firewall),
+            Self::NoArguments => (ErrorCode::INTERNAL_ERROR, ErrorDomain::FIREWALL),
         }
     }
 }

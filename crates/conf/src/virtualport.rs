@@ -153,12 +153,12 @@ impl VirtualPortError {
 
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::Type { .. } => (ErrorCode::ConfigUnsupported, ErrorDomain::None),
+            Self::Type { .. } => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NONE),
             Self::Extra { .. }
             | Self::MismatchedTypes { .. }
             | Self::Mismatched { .. }
-            | Self::Missing { .. } => (ErrorCode::XmlError, ErrorDomain::Net),
-            _ => (ErrorCode::XmlError, ErrorDomain::None),
+            | Self::Missing { .. } => (ErrorCode::XML_ERROR, ErrorDomain::NET),
+            _ => (ErrorCode::XML_ERROR, ErrorDomain::NONE),
         }
     }
 }

@@ -77,7 +77,7 @@ pub enum VlanError {
 
 impl VlanError {
     pub(crate) const fn class(&self) -> Class {
-        (ErrorCode::XmlError, ErrorDomain::None)
+        (ErrorCode::XML_ERROR, ErrorDomain::NONE)
     }
 }
 

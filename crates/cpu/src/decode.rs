@@ -53,7 +53,7 @@ pub struct PolicyFeature {
     pub policy: Policy,
 }
 
-/// What becomes of a feature.
+/// Whether a guest has a feature (`policy` of `<feature>`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// The guest has it although the model has not.

@@ -129,7 +129,7 @@ fn run(
             Ok((mut connection, handle, _)) => {
                 let socket = connection.socket_mut().socket_mut();
                 if let Err(error) = socket.set_ext_ack(true) {
-                    tracing::debug!(%error, "the kernel will not explain its refusals");
+                    tracing::debug!(%error, "cannot enable extended acknowledgements: errors of the kernel have no text");
                 }
                 drop(ready.send(Ok(handle)));
                 // Ends with whichever ends first: the socket, or the last handle.

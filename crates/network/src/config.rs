@@ -9,7 +9,6 @@ use oxivirt_conf::status::FirewallBackend;
 use oxivirt_sys::{chain, file};
 
 use crate::apply::Host;
-use crate::error;
 use crate::layout::Layout;
 use crate::network::Network;
 use crate::plan::FactsQuery;
@@ -34,7 +33,7 @@ pub(crate) fn load(layout: &Layout) -> Result<DriverConfig> {
     };
     let text = String::from_utf8_lossy(&text);
     let config = DriverConfig::parse(&path.to_string_lossy(), &text);
-    config.map_err(|error| error::config(&error))
+    config.map_err(|error| Error::classified(&error))
 }
 
 /// How firewall rules are set.

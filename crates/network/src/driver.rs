@@ -210,7 +210,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
     }
 
     fn network_port_identity(&self, xml: &str) -> Result<Option<Uuid>> {
-        let def = NetworkPortDef::parse(xml).map_err(|error| error::parse(&error))?;
+        let def = NetworkPortDef::parse(xml).map_err(|error| Error::classified(&error))?;
         Ok((!def.uuid.is_nil()).then_some(def.uuid))
     }
 
@@ -398,7 +398,7 @@ impl<H: Host> NetworkDriver for Driver<H> {
             true => NetworkPortDef::parse_validated(xml),
             false => NetworkPortDef::parse(xml),
         };
-        let def = def.map_err(|error| error::parse(&error))?;
+        let def = def.map_err(|error| Error::classified(&error))?;
         let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(network)?);
         self.detached(async move { shared.create_port(&entry, def, flags).await }).await
     }
@@ -459,5 +459,5 @@ fn no_flags(flags: u32, function: &str) -> Result<()> {
 /// Parses a definition that a client gives.
 fn read(xml: &str, is_validated: bool) -> Result<NetworkDef> {
     let def = if is_validated { NetworkDef::parse_validated(xml) } else { NetworkDef::parse(xml) };
-    def.map_err(|error| error::parse(&error))
+    def.map_err(|error| Error::classified(&error))
 }

@@ -5,9 +5,6 @@
 use std::io;
 
 use oxivirt::{Error, ErrorCode, ErrorDomain};
-use oxivirt_conf::network::update::UpdateError;
-use oxivirt_conf::network::validate::ValidateError;
-use oxivirt_conf::{DriverConfigError, ParseError};
 use oxivirt_engine::JournalError;
 use oxivirt_engine::hooks::HookError;
 use oxivirt_nft::xtables::XtablesError;
@@ -20,34 +17,6 @@ use crate::plan::Step;
 use crate::plan::error::PlanError;
 use crate::plan::port::PortPlanError;
 use crate::store::{MacsError, StoreError};
-
-fn prefixed(code: i32, domain: i32, message: &str) -> Error {
-    Error::prefixed(ErrorCode(code), ErrorDomain(domain), message)
-}
-
-/// A document was refused.
-#[must_use]
-pub(crate) fn parse(error: &ParseError) -> Error {
-    prefixed(error.code().number(), error.domain().number(), &error.to_string())
-}
-
-/// The driver's settings were refused.
-#[must_use]
-pub(crate) fn config(error: &DriverConfigError) -> Error {
-    prefixed(error.code().number(), error.domain().number(), &error.to_string())
-}
-
-/// A definition broke a rule at define or create.
-#[must_use]
-pub(crate) fn validate(error: &ValidateError) -> Error {
-    prefixed(error.code().number(), error.domain().number(), &error.to_string())
-}
-
-/// A partial change was refused.
-#[must_use]
-pub(crate) fn update(error: &UpdateError) -> Error {
-    prefixed(error.code().number(), error.domain().number(), &error.to_string())
-}
 
 /// A network cannot be started on this host.
 #[must_use]
@@ -73,7 +42,7 @@ pub(crate) fn plan(error: &PlanError) -> Error {
         PlanError::TooManyLayers { .. } | PlanError::Path { .. } => {
             (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK)
         }
-        PlanError::Dnsmasq(error) => (ErrorCode(error.code().number()), ErrorDomain::NETWORK),
+        PlanError::Dnsmasq(error) => (error.code(), ErrorDomain::NETWORK),
     };
     Error::new(code, domain, error.to_string())
 }
@@ -134,9 +103,7 @@ pub(crate) fn port(error: &PortPlanError) -> Error {
             (ErrorCode::INVALID_ARG, ErrorDomain::NETWORK)
         }
         PortPlanError::Exists { .. } => (ErrorCode::NETWORK_PORT_EXIST, ErrorDomain::NETWORK),
-        PortPlanError::VirtualPort(error) => {
-            (ErrorCode(error.code().number()), ErrorDomain(error.domain().number()))
-        }
+        PortPlanError::VirtualPort(error) => (error.code(), error.domain()),
         PortPlanError::Association { .. } => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK),
         PortPlanError::FloorMode { .. } | PortPlanError::FloorWithoutLimit { .. } => {
             (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NETWORK)
@@ -175,7 +142,7 @@ pub(crate) fn macs(error: &MacsError) -> Error {
 #[must_use]
 pub(crate) fn store(error: &StoreError) -> Error {
     match error {
-        StoreError::Document { source, .. } => parse(source),
+        StoreError::Document { source, .. } => Error::classified(&**source),
         StoreError::File(file) => match file.io() {
             Some(source) => system(source, file),
             None => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, file.to_string()),
@@ -244,7 +211,7 @@ mod tests {
     #[test]
     fn documents_keep_number_domain_and_prefix() {
         let error = oxivirt_conf::network::NetworkDef::parse("<domain/>").unwrap_err();
-        let error = parse(&error);
+        let error = Error::classified(&error);
         assert_eq!((error.code().0, error.domain().0), (27, 5));
         assert!(error.message().starts_with("XML error: "), "{}", error.message());
     }

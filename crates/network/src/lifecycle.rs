@@ -84,7 +84,7 @@ impl<H: Host> Shared<H> {
             is_virtual_function: &|address| self.host.is_virtual_function(&address.to_string()),
             generate_mac: &|| MacAddr::generated(rand::random()),
         };
-        validate(&mut def, context).map_err(|error| error::validate(&error))?;
+        validate(&mut def, context).map_err(|error| Error::classified(&error))?;
         Ok(Network::new(def, Uuid::new_v4))
     }
 

@@ -9,7 +9,6 @@ use oxivirt::{
 use oxivirt_conf::Metadata;
 
 use crate::apply::Host;
-use crate::error;
 use crate::network::Network;
 use crate::registry::Entry;
 use crate::shared::Shared;
@@ -93,7 +92,7 @@ fn changed(network: &Network, change: &MetadataChange) -> Result<Network> {
                 change.uri.as_deref().unwrap_or_default(),
                 change.metadata.as_deref(),
             );
-            def.metadata = set.map_err(|error| error::parse(&error))?;
+            def.metadata = set.map_err(|error| Error::classified(&error))?;
         }
         MetadataType::Unknown(number) => return Err(unknown(number)),
     }

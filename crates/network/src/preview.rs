@@ -208,7 +208,16 @@ pub(crate) fn undo(undo: &Undo) -> PreviewStep {
 
 /// Neither starts nor removals contain changes that have no JSON form.
 fn document(transaction: &Transaction) -> Option<String> {
-    json::document(transaction).ok().map(|document| document.to_string())
+    match json::document(transaction) {
+        Ok(document) => Some(document.to_string()),
+        Err(error) => {
+            tracing::warn!(
+                error = chain::text(&error),
+                "cannot write rules as JSON: the plan has them as text only"
+            );
+            None
+        }
+    }
 }
 
 fn deletion(rule: &Rule) -> String {

@@ -26,7 +26,7 @@ use crate::layout::Layout;
 use crate::plan::Undo;
 use crate::registry::{Entry, Networks, Reservations};
 
-/// What becomes of settings of the whole host, as IP forwarding.
+/// When settings of the whole host, as IP forwarding, get their old values back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RestoreSettings {
     /// They stay, as in libvirt: other programs may rely on them by now.

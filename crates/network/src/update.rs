@@ -89,8 +89,8 @@ impl<H: Host> Shared<H> {
 }
 
 fn changed(def: &Network, request: &Request<'_>, form: Form<'_>) -> Result<Network> {
-    let change = Change::parse(def, request).map_err(|error| error::update(&error))?;
-    let changed = update(def, &change, form).map_err(|error| error::update(&error))?;
+    let change = Change::parse(def, request).map_err(|error| Error::classified(&error))?;
+    let changed = update(def, &change, form).map_err(|error| Error::classified(&error))?;
     Ok(def.with_def(changed))
 }
 

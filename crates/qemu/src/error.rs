@@ -14,8 +14,7 @@ use oxivirt_sys::pidfile::PidFileError;
 /// A document was refused.
 #[must_use]
 pub(crate) fn parse(error: &ParseError) -> Error {
-    let (code, domain) = (error.code().number(), error.domain().number());
-    Error::prefixed(ErrorCode(code), ErrorDomain(domain), &error.to_string())
+    Error::classified(error)
 }
 
 /// A definition was refused.

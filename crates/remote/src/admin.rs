@@ -37,19 +37,23 @@ pub trait Control: Send + Sync {
     /// Replaces the outputs of the log.
     ///
     /// # Errors
-    /// Number 8 for a malformed definition, 38 for a file that cannot be opened; the old outputs stay.
+    /// [`ErrorCode::INVALID_ARG`](oxivirt::ErrorCode::INVALID_ARG) for a malformed definition,
+    /// [`ErrorCode::SYSTEM_ERROR`](oxivirt::ErrorCode::SYSTEM_ERROR) for a file that cannot be opened; the
+    /// old outputs stay.
     fn set_log_outputs(&self, outputs: &str) -> Result<()>;
 
     /// Replaces the filters of the log.
     ///
     /// # Errors
-    /// Number 8 for a malformed definition; the old filters stay.
+    /// [`ErrorCode::INVALID_ARG`](oxivirt::ErrorCode::INVALID_ARG) for a malformed definition; the old
+    /// filters stay.
     fn set_log_filters(&self, filters: &str) -> Result<()>;
 
     /// Reads the certificates of a server again.
     ///
     /// # Errors
-    /// Number 1 if it has no port with TLS or they cannot be used; the old ones stay.
+    /// [`ErrorCode::INTERNAL_ERROR`](oxivirt::ErrorCode::INTERNAL_ERROR) if it has no port with TLS or they
+    /// cannot be used; the old ones stay.
     fn update_tls(&self, server: &str) -> Result<()>;
 
     /// Sets after how long without clients and running objects the daemon ends; `None` for never.

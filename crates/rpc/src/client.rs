@@ -163,7 +163,7 @@ impl Loop {
                     Ok(0) => return Reason::EndOfFile,
                     Ok(_) => {
                         if let Some(watch) = &mut watch {
-                            watch.heard(Instant::now());
+                            watch.received(Instant::now());
                         }
                         if self.packets(&mut incoming, &mut outgoing).is_err() {
                             return Reason::Error;

@@ -43,7 +43,7 @@ impl Watch {
     }
 
     /// Records that something has arrived from the peer.
-    pub fn heard(&mut self, now: Instant) {
+    pub fn received(&mut self, now: Instant) {
         self.unanswered = 0;
         self.due = now + self.interval;
     }
@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(watch.check(at(seconds)), Verdict::Wait(at(seconds + 5)));
         }
         assert_eq!(watch.check(at(30)), Verdict::Dead);
-        watch.heard(at(30));
+        watch.received(at(30));
         assert_eq!(watch.check(at(34)), Verdict::Wait(at(35)));
         assert_eq!(watch.check(at(35)), Verdict::Ping);
     }

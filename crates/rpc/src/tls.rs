@@ -221,7 +221,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// The subject of a certificate as libvirt writes it: `C=GB,O=Someone,CN=name`, in the order of the
+/// The subject of a certificate as libvirt writes it: `C=GB,O=Example,CN=name`, in the order of the
 /// certificate.
 ///
 /// `None` if it cannot be read.

@@ -139,7 +139,7 @@ fn abandon(path: &Path, source: io::Error) -> FileError {
     if let Err(error) = fs::remove_file(&new)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::debug!(path = %new.display(), %error, "left behind");
+        tracing::debug!(path = %new.display(), %error, "cannot remove a temporary file");
     }
     FileError::Write { path: path.to_owned(), source }
 }

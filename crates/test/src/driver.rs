@@ -13,11 +13,11 @@ use oxivirt::{
     XmlFlags,
 };
 use oxivirt_conf::Metadata;
-use oxivirt_conf::network::update::{Change, Request, update};
+use oxivirt_conf::network::update::{Change, Request, UpdateError, update};
 use oxivirt_conf::network::{Form, NetworkDef};
 
 use crate::host;
-use crate::state::{Network, State, parse_error, prefixed};
+use crate::state::{Network, State};
 
 /// A connection to networks in memory.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl TestDriver {
 
     fn parse(xml: &str, validate: bool) -> Result<NetworkDef> {
         let def = if validate { NetworkDef::parse_validated(xml) } else { NetworkDef::parse(xml) };
-        let mut def = def.map_err(|error| parse_error(&error))?;
+        let mut def = def.map_err(|error| Error::classified(&error))?;
         def.uuid.get_or_insert_with(Uuid::new_v4);
         // options for dnsmasq belong to the real driver
         def.dnsmasq_options.clear();
@@ -235,7 +235,7 @@ impl HostDriver for TestDriver {
 impl NetworkDriver for TestDriver {
     fn network_identity(&self, xml: &str) -> Result<NetworkIdentity> {
         let NetworkDef { name, uuid, .. } =
-            NetworkDef::parse(xml).map_err(|error| parse_error(&error))?;
+            NetworkDef::parse(xml).map_err(|error| Error::classified(&error))?;
         Ok(NetworkIdentity { name, uuid })
     }
 
@@ -358,9 +358,7 @@ impl NetworkDriver for TestDriver {
                 parent_index: change.parent_index,
                 payload: &change.xml,
             };
-            let refuse = |error: oxivirt_conf::network::update::UpdateError| {
-                prefixed(error.code().number(), error.domain().number(), &error.to_string())
-            };
+            let refuse = |error: UpdateError| Error::classified(&error);
             // all before any: a refusal changes nothing
             let mut copy = found.clone();
             for def in chosen(&mut copy, flags) {
@@ -463,7 +461,7 @@ impl NetworkDriver for TestDriver {
                             uri.unwrap_or_default(),
                             change.metadata.as_deref(),
                         );
-                        def.metadata = set.map_err(|error| parse_error(&error))?;
+                        def.metadata = set.map_err(|error| Error::classified(&error))?;
                     }
                 }
             }

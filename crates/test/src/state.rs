@@ -75,7 +75,7 @@ impl State {
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
         let text = read(path)?;
         let root = xml::parse(&text, Blanks::Drop)
-            .map_err(|error| parse_error(&oxivirt_conf::ParseError::from(error)))?;
+            .map_err(|error| Error::classified(&oxivirt_conf::ParseError::from(error)))?;
         if root.name != "node" {
             let detail = "Root element is not 'node'";
             return Err(Error::new(ErrorCode::XML_ERROR, ErrorDomain::TEST, detail));
@@ -86,7 +86,7 @@ impl State {
                 Some(file) => read(&path.parent().unwrap_or(path).join(file))?,
                 None => xml::dump(element, 0),
             };
-            let mut def = NetworkDef::parse(&text).map_err(|error| parse_error(&error))?;
+            let mut def = NetworkDef::parse(&text).map_err(|error| Error::classified(&error))?;
             def.uuid.get_or_insert_with(Uuid::new_v4);
             state.insert(Network::new(def, Activity::Active, Lifetime::Persistent));
         }
@@ -112,18 +112,4 @@ fn read(path: &Path) -> Result<String> {
     let content = file::read(path, LIMIT).map_err(|error| open(&error.to_string()))?;
     let content = content.ok_or_else(|| open("No such file or directory"))?;
     Ok(String::from_utf8_lossy(&content).into_owned())
-}
-
-/// A document's error as one of the API.
-pub(crate) fn parse_error(error: &oxivirt_conf::ParseError) -> Error {
-    prefixed(error.code().number(), error.domain().number(), &error.to_string())
-}
-
-/// An error whose text carries the visible prefix already.
-pub(crate) fn prefixed(code: i32, domain: i32, message: &str) -> Error {
-    let (code, domain) = (ErrorCode(code), ErrorDomain(domain));
-    match message.strip_prefix(code.template().before) {
-        Some(detail) => Error::new(code, domain, detail),
-        None => Error::plain(code, domain, message),
-    }
 }

@@ -32,6 +32,35 @@ pub struct Template {
     pub after: &'static str,
 }
 
+/// An error of a lower layer that has libvirt's number and domain.
+pub trait Classified {
+    /// Its number.
+    fn code(&self) -> ErrorCode;
+
+    /// The component that raises it.
+    fn domain(&self) -> ErrorDomain;
+
+    /// The detail, without the text that the number puts before it; `None` if there is none.
+    fn detail(&self) -> Option<String>;
+
+    /// The message that libvirt shows.
+    fn message(&self) -> String {
+        self.code().message(self.detail().as_deref())
+    }
+}
+
+impl ErrorCode {
+    /// The message of an error with this number (`virErrorMsg`).
+    #[must_use]
+    pub fn message(self, detail: Option<&str>) -> String {
+        let Template { alone, before, after } = self.template();
+        match detail {
+            Some(detail) => format!("{before}{detail}{after}"),
+            None => alone.to_owned(),
+        }
+    }
+}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $alone:literal, $before:literal, $after:literal;)*) => {
         impl ErrorCode {

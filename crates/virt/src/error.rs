@@ -5,7 +5,7 @@
 //! domain, never the message. The message prefixes ("Network not found: …") are in one table,
 //! [`ErrorCode::template`]; code that raises an error gives the detail only.
 
-pub use oxivirt_types::error::{ErrorCode, ErrorDomain, ErrorLevel, Template};
+pub use oxivirt_types::error::{Classified, ErrorCode, ErrorDomain, ErrorLevel, Template};
 
 use std::{fmt, io};
 
@@ -52,6 +52,7 @@ impl Error {
     pub fn new(code: ErrorCode, domain: ErrorDomain, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let Template { before, after, .. } = code.template();
+        let message = code.message(Some(&detail));
         let format = match (before, after) {
             // libvirt writes the bare frame without a position
             ("", "") => "%s".to_owned(),
@@ -61,7 +62,7 @@ impl Error {
             code,
             domain,
             level: ErrorLevel::Error,
-            message: format!("{before}{detail}{after}"),
+            message,
             str1: Some(format),
             str2: Some(detail),
             str3: None,
@@ -89,23 +90,10 @@ impl Error {
         })
     }
 
-    /// An error whose message carries the visible prefix of `code` already, or is the text that `code` has
-    /// without a detail.
-    #[must_use]
-    pub fn prefixed(code: ErrorCode, domain: ErrorDomain, message: &str) -> Self {
-        if message == code.template().alone {
-            return Self::bare(code, domain);
-        }
-        match message.strip_prefix(code.template().before) {
-            Some(detail) => Self::new(code, domain, detail),
-            None => Self::plain(code, domain, message),
-        }
-    }
-
     /// An error without a detail.
     #[must_use]
     pub fn bare(code: ErrorCode, domain: ErrorDomain) -> Self {
-        let message = code.template().alone.to_owned();
+        let message = code.message(None);
         Self::from(ErrorParts {
             code,
             domain,
@@ -117,6 +105,15 @@ impl Error {
             int1: -1,
             int2: -1,
         })
+    }
+
+    /// The error of a lower layer that has a number and a domain.
+    #[must_use]
+    pub fn classified(error: &impl Classified) -> Self {
+        match error.detail() {
+            Some(detail) => Self::new(error.code(), error.domain(), detail),
+            None => Self::bare(error.code(), error.domain()),
+        }
     }
 
     /// A failed system call: [`ErrorCode::SYSTEM_ERROR`] with the message `what: text of errno`.

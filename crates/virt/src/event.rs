@@ -441,8 +441,8 @@ mod tests {
         let kind = MetadataType::Title;
         callbacks.emit(&NetworkEvent::MetadataChange { network: b, kind, uri: None });
 
-        let heard: Vec<String> = receiver.try_iter().collect();
-        assert_eq!(heard, ["all a", "a a", "all b", "a a", "meta b"]);
+        let received: Vec<String> = receiver.try_iter().collect();
+        assert_eq!(received, ["all a", "a a", "all b", "a a", "meta b"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub use driver::{
     DomainStream, InterfaceAddress,
 };
 pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
-pub use error::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
+pub use error::{Classified, Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
 pub use event::{
     Callback, CallbackId, Callbacks, DomainEvent, DomainEventCallback, Event, FamilyEvent,
     LeaseChange, NetworkEvent, NetworkEventCallback,

@@ -56,13 +56,13 @@ fn report(error: &Error) {
 
 struct Session {
     connect: Connect,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
 impl Session {
     async fn open(uri: &str, with_events: bool) -> Result<Self> {
         let connect = Connect::new(Arc::new(driver(&uri.parse()?).await?), Access::ReadWrite);
-        let heard = Arc::new(Mutex::default());
+        let received = Arc::new(Mutex::default());
         if with_events {
             for id in [
                 NetworkEventId::Lifecycle,
@@ -70,12 +70,12 @@ impl Session {
                 NetworkEventId::Warning,
                 NetworkEventId::Lease,
             ] {
-                let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&heard);
-                let record = move |event: &NetworkEvent| lock(&heard).push(event_line(event));
+                let received: Arc<Mutex<Vec<String>>> = Arc::clone(&received);
+                let record = move |event: &NetworkEvent| lock(&received).push(event_line(event));
                 connect.network_event_register(None, id, Box::new(record)).await?;
             }
         }
-        Ok(Self { connect, heard })
+        Ok(Self { connect, received })
     }
 
     async fn call(&self, line: &str) -> Result<(Duration, String)> {
@@ -89,8 +89,8 @@ impl Session {
                 drop(self.connect.network_create_xml(argument, CreateFlags::NONE).await?);
             }
             "events" => {
-                let heard = std::mem::take(&mut *lock(&self.heard));
-                return Ok((begin.elapsed(), heard.join("\n")));
+                let received = std::mem::take(&mut *lock(&self.received));
+                return Ok((begin.elapsed(), received.join("\n")));
             }
             _ => {
                 let network = self.connect.network_lookup_by_name(name).await?;
@@ -106,8 +106,8 @@ impl Session {
     }
 }
 
-fn lock(heard: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(received: &Mutex<Vec<String>>) -> std::sync::MutexGuard<'_, Vec<String>> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn event_line(event: &NetworkEvent) -> String {

@@ -297,12 +297,12 @@ async fn all_at_once(
             call(&connect, phase, i).await.map_err(|error| format!("{phase} {i}: {error}"))
         });
     }
-    let (mut done, mut told) = (0, Instant::now());
+    let (mut done, mut reported) = (0, Instant::now());
     while let Some(ended) = calls.join_next().await {
         ended.map_err(|error| error.to_string())??;
         done += 1;
-        if told.elapsed() > Duration::from_secs(1) {
-            told = Instant::now();
+        if reported.elapsed() > Duration::from_secs(1) {
+            reported = Instant::now();
             eprint!("\r  {phase} {done}/{times}   ");
             drop(std::io::stderr().flush());
         }

@@ -116,7 +116,7 @@ fn pings(socket: &OwnedFd, to: SocketAddrV4, stop: &AtomicBool) -> u32 {
 }
 
 fn answers(socket: &OwnedFd, stop: &AtomicBool) -> usize {
-    let mut heard = BTreeSet::new();
+    let mut received = BTreeSet::new();
     let mut end = None;
     let mut bytes = [0; 256];
     loop {
@@ -126,16 +126,16 @@ fn answers(socket: &OwnedFd, stop: &AtomicBool) -> usize {
                 if let Some(&[0, _, _, _, b'o', b'x', _, _, a, b, c, d]) = bytes.get(20..32)
                     && count >= 32
                 {
-                    heard.insert(u32::from_be_bytes([a, b, c, d]));
+                    received.insert(u32::from_be_bytes([a, b, c, d]));
                 }
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(_) => return heard.len(),
+            Err(_) => return received.len(),
         }
         if stop.load(Ordering::SeqCst) {
             let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
             if Instant::now() > end {
-                return heard.len();
+                return received.len();
             }
         }
     }

@@ -12,7 +12,7 @@ const DRIVER_DOMAIN: i32 = 19;
 
 impl From<DnsmasqError> for Refused {
     fn from(error: DnsmasqError) -> Self {
-        let code = error.code().number();
+        let code = error.code().0;
         Self { code, domain: DRIVER_DOMAIN, message: error.to_string() }
     }
 }

@@ -1,21 +1,21 @@
 //! Suite `network-xml`.
 
-use oxivirt_conf::ParseError;
 use oxivirt_conf::network::update::{Change, Request, UpdateError, update};
 use oxivirt_conf::network::{Counters, NetworkDef};
+use oxivirt_conf::{Classified as _, ParseError};
 
 use super::cases::{CasesFile, Compared, Refused, Row, RowResult};
 
 impl From<ParseError> for Refused {
     fn from(error: ParseError) -> Self {
-        let (code, domain) = (error.code().number(), error.domain().number());
+        let (code, domain) = (error.code().0, error.domain().0);
         Self { code, domain, message: error.to_string() }
     }
 }
 
 impl From<UpdateError> for Refused {
     fn from(error: UpdateError) -> Self {
-        let (code, domain) = (error.code().number(), error.domain().number());
+        let (code, domain) = (error.code().0, error.domain().0);
         Self { code, domain, message: error.to_string() }
     }
 }
@@ -50,7 +50,7 @@ fn run_update(file: &CasesFile, row: &Row) -> RowResult {
     let expected = file.text(row.out.as_ref())?;
     let whole = match update(&base, &change, row.form()) {
         Ok(def) => def.format(row.form()),
-        Err(error) => format!("error {}", error.code().number()),
+        Err(error) => format!("error {}", error.code().0),
     };
     let whole_expected = match row.recheck_error_code {
         Some(code) => format!("error {code}"),

@@ -11,6 +11,7 @@ mod peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use oxivirt_conf::Classified as _;
 use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_xml::{Blanks, Element, parse};
 
@@ -119,8 +120,8 @@ pub fn ours(document: &str) -> Answer {
     match NetworkDef::parse(document) {
         Ok(def) => Answer::Accepted(def.format(Form::Inactive)),
         Err(error) => Answer::Refused {
-            code: error.code().number(),
-            domain: error.domain().number(),
+            code: error.code().0,
+            domain: error.domain().0,
             message: error.to_string(),
         },
     }
@@ -131,7 +132,7 @@ pub fn ours(document: &str) -> Answer {
 pub fn our_schema(document: &str) -> SchemaVerdict {
     SchemaVerdict::of(match NetworkDef::parse_validated(document) {
         Ok(_) => 0,
-        Err(error) => error.code().number(),
+        Err(error) => error.code().0,
     })
 }
 

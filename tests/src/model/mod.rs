@@ -237,9 +237,9 @@ fn run_cases<S: System>(
     let history = prop::collection::vec(operation(), 1..=LENGTH);
     let outcome = runner.run(&history, |history| {
         let mut system = begin().map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let told = follow(&mut system, &history).map_err(TestCaseError::fail)?;
+        let history_counts = follow(&mut system, &history).map_err(TestCaseError::fail)?;
         let mut counts = counts.borrow_mut();
-        for (kind, count) in told {
+        for (kind, count) in history_counts {
             *counts.entry(kind).or_default() += count;
         }
         Ok(())

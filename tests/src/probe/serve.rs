@@ -13,7 +13,7 @@ use super::PORT;
 /// Answers on the given addresses until the end of the process.
 #[derive(Debug)]
 pub(super) struct Server {
-    heard: Arc<Mutex<BTreeSet<u32>>>,
+    received: Arc<Mutex<BTreeSet<u32>>>,
     port: u16,
 }
 
@@ -22,7 +22,7 @@ impl Server {
     ///
     /// Addresses are bound one by one, so that answers leave from the address that was asked.
     pub(super) fn start(addresses: &[IpAddr], port: u16) -> Result<Self> {
-        let heard = Arc::new(Mutex::new(BTreeSet::new()));
+        let received = Arc::new(Mutex::new(BTreeSet::new()));
         let mut port = port;
         for address in addresses {
             let bound = |source| Error::Run { command: format!("listen on {address}"), source };
@@ -30,10 +30,10 @@ impl Server {
             port = listener.local_addr().map_err(bound)?.port();
             let socket = UdpSocket::bind(SocketAddr::new(*address, port)).map_err(bound)?;
             thread::spawn(move || answer_connections(&listener));
-            let heard = Arc::clone(&heard);
-            thread::spawn(move || answer_datagrams(&socket, &heard));
+            let received = Arc::clone(&received);
+            thread::spawn(move || answer_datagrams(&socket, &received));
         }
-        Ok(Self { heard, port })
+        Ok(Self { received, port })
     }
 
     #[cfg(test)]
@@ -42,8 +42,8 @@ impl Server {
     }
 
     /// Numbers of the datagrams that arrived so far.
-    pub(super) fn heard(&self) -> Vec<u32> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    pub(super) fn received(&self) -> Vec<u32> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
@@ -59,7 +59,7 @@ pub fn serve(addresses: &[IpAddr]) -> Result<()> {
     let mut rest = Vec::new();
     // An error ends it just as the end of the input does.
     std::io::stdin().read_to_end(&mut rest).ok();
-    for number in server.heard() {
+    for number in server.received() {
         println!("{number}");
     }
     debug_assert_eq!(server.port, PORT);
@@ -76,7 +76,7 @@ fn answer_connections(listener: &TcpListener) {
     }
 }
 
-fn answer_datagrams(socket: &UdpSocket, heard: &Mutex<BTreeSet<u32>>) {
+fn answer_datagrams(socket: &UdpSocket, received: &Mutex<BTreeSet<u32>>) {
     let mut buffer = [0; 64];
     loop {
         // A refused answer is reported by the next call: it says nothing about that one.
@@ -85,7 +85,7 @@ fn answer_datagrams(socket: &UdpSocket, heard: &Mutex<BTreeSet<u32>>) {
         };
         let number = std::str::from_utf8(&buffer[..count]).ok().and_then(|text| text.parse().ok());
         if let Some(number) = number {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+            received.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
         }
         socket.send_to(peer.to_string().as_bytes(), peer).ok();
     }

@@ -56,5 +56,5 @@ pub fn arp(device: &Path, mac: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> Result<()
             }
         }
     }
-    Err(Error::Wrong(format!("nobody answers for {to}")))
+    Err(Error::Wrong(format!("no answer for {to}")))
 }

@@ -111,7 +111,7 @@ fn check_rule_counts(backend: &str) {
     let root = oxivirt_tests::TempRoot::new().unwrap();
     let settings = root.join("etc/libvirt/network.conf");
     std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "nobody reads it yet")]
+    #[expect(clippy::disallowed_methods, reason = "the client has not read it yet")]
     std::fs::write(&settings, format!("firewall_backend = \"{backend}\"\n")).unwrap();
     let config = format!("{PLAIN}metrics_listen = \"ROOT/metrics\"\n");
     let netns = oxivirt_tests::Netns::new().unwrap();

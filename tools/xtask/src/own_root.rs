@@ -50,7 +50,7 @@ pub(crate) fn run(command: &[String]) -> Result<(), Failure> {
     let path = leave(&root).map_err(step("leave the chroot"))?;
     process::run_here("mount", &["--make-rprivate".as_ref(), "/".as_ref()])?;
     process::run_here("mount", &["--rbind".as_ref(), path.as_os_str(), path.as_os_str()])?;
-    // The root of the namespace, not only of this process: whoever enters the namespace later gets it.
+    // The root of the namespace, not only of this process: a process that enters the namespace later gets it.
     std::env::set_current_dir(&path).map_err(step("new root directory"))?;
     process::run_here("pivot_root", &[".".as_ref(), ".".as_ref()])?;
     process::run_here("umount", &["--lazy".as_ref(), ".".as_ref()])?;

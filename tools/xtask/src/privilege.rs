@@ -52,7 +52,7 @@ pub(crate) fn prefix() -> Result<Vec<String>, Failure> {
     }
 }
 
-/// What the kernel or the system's configuration does not allow, as far as it can be told.
+/// What the kernel or the system's configuration does not allow, as far as it is known.
 fn advice() -> String {
     let switch = |path: &str, wanted: &str| {
         std::fs::read_to_string(path).is_ok_and(|value| value.trim() != wanted)

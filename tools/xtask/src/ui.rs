@@ -50,7 +50,7 @@ pub(crate) fn error(failure: &Failure) {
 
 /// Asks a question that is answered with `y` or Enter for yes.
 ///
-/// `None` when nobody is there to answer: standard input is no terminal, or `CI` is set.
+/// `None` if no user can answer: standard input is no terminal, or `CI` is set.
 pub(crate) fn confirm(question: &str) -> Option<bool> {
     use std::io::{IsTerminal as _, Write as _};
     if std::env::var_os("CI").is_some() || !std::io::stdin().is_terminal() {

@@ -48,30 +48,32 @@ pub enum DomainError {
     #[error("{0}")]
     OsType(String),
     /// A disk without target.
-    #[error("missing target information for device {0}")]
+    #[error("{0}")]
     NoTarget(String),
     /// A disk without source.
-    #[error("missing source information for device {0}")]
+    #[error("{0}")]
     NoSource(String),
 }
 
 impl DomainError {
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::NotWellFormed(_) => (ErrorCode::XmlDetail, ErrorDomain::Domain),
-            Self::Xml(_) | Self::OsType(_) => (ErrorCode::XmlError, ErrorDomain::Domain),
-            Self::Unsupported(_) => (ErrorCode::ConfigUnsupported, ErrorDomain::Domain),
-            Self::QemuUnsupported(_) => (ErrorCode::ConfigUnsupported, ErrorDomain::Qemu),
-            Self::QemuXml(_) => (ErrorCode::XmlError, ErrorDomain::Qemu),
-            Self::Internal(_) => (ErrorCode::InternalError, ErrorDomain::Domain),
-            Self::DomainArgument(_) => (ErrorCode::InvalidArg, ErrorDomain::Domain),
-            Self::Detail(_) => (ErrorCode::XmlDetail, ErrorDomain::Domain),
-            Self::OperationUnsupported(_) => (ErrorCode::OperationUnsupported, ErrorDomain::Domain),
-            Self::Argument(_) => (ErrorCode::InvalidArg, ErrorDomain::None),
-            Self::Overflow(_) => (ErrorCode::Overflow, ErrorDomain::None),
-            Self::NoName => (ErrorCode::NoName, ErrorDomain::Domain),
-            Self::NoTarget(_) => (ErrorCode::NoTarget, ErrorDomain::Domain),
-            Self::NoSource(_) => (ErrorCode::NoSource, ErrorDomain::Domain),
+            Self::NotWellFormed(_) => (ErrorCode::XML_DETAIL, ErrorDomain::DOMAIN),
+            Self::Xml(_) | Self::OsType(_) => (ErrorCode::XML_ERROR, ErrorDomain::DOMAIN),
+            Self::Unsupported(_) => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::DOMAIN),
+            Self::QemuUnsupported(_) => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::QEMU),
+            Self::QemuXml(_) => (ErrorCode::XML_ERROR, ErrorDomain::QEMU),
+            Self::Internal(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::DOMAIN),
+            Self::DomainArgument(_) => (ErrorCode::INVALID_ARG, ErrorDomain::DOMAIN),
+            Self::Detail(_) => (ErrorCode::XML_DETAIL, ErrorDomain::DOMAIN),
+            Self::OperationUnsupported(_) => {
+                (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::DOMAIN)
+            }
+            Self::Argument(_) => (ErrorCode::INVALID_ARG, ErrorDomain::NONE),
+            Self::Overflow(_) => (ErrorCode::OVERFLOW, ErrorDomain::NONE),
+            Self::NoName => (ErrorCode::NO_NAME, ErrorDomain::DOMAIN),
+            Self::NoTarget(_) => (ErrorCode::NO_TARGET, ErrorDomain::DOMAIN),
+            Self::NoSource(_) => (ErrorCode::NO_SOURCE, ErrorDomain::DOMAIN),
         }
     }
 

@@ -154,7 +154,7 @@ elements! {
         list caches: Vec<NumaCache> = "cache",
     }
 
-    /// Distances of a cell to others.
+    /// Distances of a cell to the other cells.
     pub struct Distances {
         list siblings: Vec<Sibling> = "sibling",
     }

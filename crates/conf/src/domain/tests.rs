@@ -2,6 +2,7 @@ use super::address::{Address, Drive, Pci};
 use super::device::disk::DiskBus;
 use super::{DomainDef, Form, Origin, QemuDefaults};
 use crate::emulator::EmulatorCapabilities;
+use crate::error::Classified as _;
 
 const SMALL: &str = "<domain type='kvm'>\
     <name>a</name><memory unit='MiB'>1</memory><os><type arch='x86_64' machine='pc'>hvm</type></os>\
@@ -46,7 +47,7 @@ fn refusal_of_devices(devices: &str) -> String {
 #[track_caller]
 fn refused(text: &str, code: i32, domain: i32, message: &str) {
     let error = DomainDef::parse_as(text, Form::Inactive).unwrap_err();
-    assert_eq!((error.code().number(), error.domain().number()), (code, domain), "{error}");
+    assert_eq!((error.code().0, error.domain().0), (code, domain), "{error}");
     assert_eq!(error.to_string(), message);
 }
 

@@ -149,8 +149,8 @@ pub enum GeneralError {
 impl GeneralError {
     pub(crate) const fn class(&self) -> Class {
         match self {
-            Self::NoName => (ErrorCode::NoName, ErrorDomain::Network),
-            Self::NameSlash => (ErrorCode::XmlDetail, ErrorDomain::Xml),
+            Self::NoName => (ErrorCode::NO_NAME, ErrorDomain::NETWORK),
+            Self::NameSlash => (ErrorCode::XML_DETAIL, ErrorDomain::XML),
             Self::Uuid | Self::NoOptionValue | Self::FileName { .. } => INTERNAL,
             Self::TitleNewline | Self::Ipv6 { .. } | Self::NoPortGroupName => XML,
         }

@@ -246,7 +246,7 @@ impl ForwardError {
     pub(crate) const fn class(&self) -> Class {
         match self {
             Self::Mode { .. } | Self::UnknownAddressType { .. } => UNSUPPORTED,
-            Self::NatRange(_) => (ErrorCode::InternalError, ErrorDomain::None),
+            Self::NatRange(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
             Self::NatPort { .. } => DETAIL,
             _ => XML,
         }

@@ -240,8 +240,8 @@ impl AddressingError {
             | Self::Prefix { .. }
             | Self::Ipv6Tftp { .. }
             | Self::LeaseTooShort => UNSUPPORTED,
-            Self::Numeric(_) => (ErrorCode::SystemError, ErrorDomain::None),
-            Self::Range(_) => (ErrorCode::InternalError, ErrorDomain::None),
+            Self::Numeric(_) => (ErrorCode::SYSTEM_ERROR, ErrorDomain::NONE),
+            Self::Range(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE),
             _ => XML,
         }
     }

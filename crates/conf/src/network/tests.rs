@@ -1,6 +1,7 @@
 //! Reading and writing definitions: one rule in a line or two.
 
 use super::*;
+use crate::error::Classified as _;
 
 fn network(content: &str) -> String {
     format!("<network><name>n</name>{content}</network>")
@@ -26,7 +27,7 @@ fn check_same(content: &str) {
 fn check_error(content: &str, code: i32, domain: i32, message: &str) {
     let error = NetworkDef::parse(&network(content)).unwrap_err();
     assert_eq!(
-        (error.code().number(), error.domain().number(), error.to_string().as_str()),
+        (error.code().0, error.domain().0, error.to_string().as_str()),
         (code, domain, message)
     );
 }
@@ -46,14 +47,11 @@ fn general() {
     check_error("<uuid>x</uuid>", 1, 19, "internal error: malformed uuid element");
     check_error("<title>a\nb</title>", 27, 19, "XML error: Network title can't contain newlines");
     let error = NetworkDef::parse("<network/>").unwrap_err();
-    assert_eq!(
-        (error.code().number(), error.to_string().as_str()),
-        (21, "missing name information")
-    );
+    assert_eq!((error.code().0, error.to_string().as_str()), (21, "missing name information"));
     let error = NetworkDef::parse("<net/>").unwrap_err();
     assert_eq!(error.to_string(), "XML error: expecting root element of 'network', not 'net'");
     let error = NetworkDef::parse_file("/x/n.xml", "<network>").unwrap_err();
-    assert_eq!(error.code().number(), 35);
+    assert_eq!(error.code().0, 35);
     assert!(error.to_string().starts_with("/x/n.xml:1: Premature end"), "{error}");
 }
 

@@ -17,7 +17,7 @@ use oxivirt_xml::schema::{self, SchemaError};
 use crate::error::{Class, ErrorCode, ErrorDomain};
 
 /// Number and domain of a [`SchemaError`].
-pub(crate) const CLASS: Class = (ErrorCode::XmlInvalidSchema, ErrorDomain::Xml);
+pub(crate) const CLASS: Class = (ErrorCode::XML_INVALID_SCHEMA, ErrorDomain::XML);
 
 /// Checks a `<network>` against the schema.
 ///

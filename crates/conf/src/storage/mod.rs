@@ -51,10 +51,10 @@ pub enum StorageError {
 impl StorageError {
     pub(crate) const fn class(&self) -> Class {
         let code = match self {
-            Self::NotWellFormed(_) => ErrorCode::XmlDetail,
-            _ => ErrorCode::XmlError,
+            Self::NotWellFormed(_) => ErrorCode::XML_DETAIL,
+            _ => ErrorCode::XML_ERROR,
         };
-        (code, ErrorDomain::Storage)
+        (code, ErrorDomain::STORAGE)
     }
 }
 

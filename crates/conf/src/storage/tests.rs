@@ -1,4 +1,5 @@
 use super::{Capacity, StoragePoolDef, StorageVolumeDef, VolumeType};
+use crate::error::Classified as _;
 
 #[test]
 fn a_pool_is_completed() {
@@ -34,7 +35,7 @@ fn refusals() {
     #[track_caller]
     fn pool(text: &str, message: &str) {
         let error = StoragePoolDef::parse(text).unwrap_err();
-        assert_eq!((error.code().number(), error.domain().number()), (27, 18));
+        assert_eq!((error.code().0, error.domain().0), (27, 18));
         assert_eq!(error.to_string(), message);
     }
     pool("<pool><name>a</name></pool>", "XML error: storage pool missing type attribute");

@@ -67,7 +67,7 @@ mod known {
                 tracing::debug!(
                     link,
                     error = chain::text(&error),
-                    "link is in no zone of firewalld"
+                    "cannot take link out of its firewalld zone"
                 );
             }
         }

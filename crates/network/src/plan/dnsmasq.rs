@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::net::IpAddr;
 
+use oxivirt::ErrorCode;
 use oxivirt_conf::YesNo;
 use oxivirt_conf::network::{DhcpHost, Dns, HostMac, IpDef, Lease, SrvRecord};
 use oxivirt_types::ip::{Address, Family};
@@ -79,10 +80,10 @@ pub enum DnsmasqError {
 impl DnsmasqError {
     /// The number of the libvirt error: 1 (internal) or 67 (unsupported configuration).
     #[must_use]
-    pub const fn code(&self) -> oxivirt_conf::ErrorCode {
+    pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Prefix { .. } => oxivirt_conf::ErrorCode::InternalError,
-            _ => oxivirt_conf::ErrorCode::ConfigUnsupported,
+            Self::Prefix { .. } => ErrorCode::INTERNAL_ERROR,
+            _ => ErrorCode::CONFIG_UNSUPPORTED,
         }
     }
 }

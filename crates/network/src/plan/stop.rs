@@ -38,7 +38,7 @@ pub fn plan(network: &Network, rules: Vec<Undo>, layout: &Layout, keep: Keep) ->
     };
     let server = dhcp::undo(network, layout);
     let has_server = server.is_some();
-    // libvirt's rules are identified by the bridge's ifindex; all others outlive the bridge.
+    // libvirt's rules are identified by the bridge's ifindex; all other rules outlive the bridge.
     let (mut sequence, rules): (Vec<_>, Vec<_>) =
         rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules(_)));
     sequence.push(delete);

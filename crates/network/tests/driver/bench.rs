@@ -101,11 +101,11 @@ pub(crate) fn port_xml(id: u32, rest: &str) -> String {
 
 /// What events a driver emits, as words.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Received(Arc<Mutex<Vec<String>>>);
 
-impl Heard {
+impl Received {
     pub(crate) async fn listen(driver: &Driver<Recorder>) -> Self {
-        let heard = Self::default();
+        let received = Self::default();
         let ids = [
             NetworkEventId::Lifecycle,
             NetworkEventId::MetadataChange,
@@ -113,15 +113,15 @@ impl Heard {
             NetworkEventId::Lease,
         ];
         for id in ids {
-            let list = Arc::clone(&heard.0);
+            let list = Arc::clone(&received.0);
             let callback =
                 Box::new(move |event: &NetworkEvent| list.lock().unwrap().push(word(event)));
             driver.network_event_register(None, id, callback).await.unwrap();
         }
-        heard
+        received
     }
 
-    /// What was heard since the last call.
+    /// What was received since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }

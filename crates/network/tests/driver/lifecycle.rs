@@ -350,11 +350,11 @@ async fn two_drivers_exclude_each_other() {
 async fn events_tell_what_happened() {
     let bench = Bench::new();
     let driver = bench.open().await;
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hear = Arc::clone(&heard);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let receive = Arc::clone(&received);
     let callback = Box::new(move |event: &oxivirt::NetworkEvent| {
         if let oxivirt::NetworkEvent::Lifecycle { event, .. } = event {
-            hear.lock().unwrap().push(event.number());
+            receive.lock().unwrap().push(event.number());
         }
     });
     driver.network_event_register(None, NetworkEventId::Lifecycle, callback).await.unwrap();
@@ -362,7 +362,7 @@ async fn events_tell_what_happened() {
     driver.network_create(&net).await.unwrap();
     driver.network_destroy(&net).await.unwrap();
     driver.network_undefine(&net).await.unwrap();
-    assert_eq!(*heard.lock().unwrap(), [0, 2, 3, 1]);
+    assert_eq!(*received.lock().unwrap(), [0, 2, 3, 1]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use oxivirt::{
 };
 use oxivirt_network::RestoreSettings;
 
-use crate::bench::{Bench, Heard, XML, check_error, define, define_xml, write_file};
+use crate::bench::{Bench, Received, XML, check_error, define, define_xml, write_file};
 
 /// Time between two looks for an event, and for one to come.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -30,7 +30,7 @@ async fn metadata_live_and_stored() {
     let bench = Bench::new();
     let driver = bench.open().await;
     let net = define(&driver).await;
-    let heard = Heard::listen(&driver).await;
+    let received = Received::listen(&driver).await;
     let (live, config) = (UpdateFlags::LIVE, UpdateFlags::CONFIG);
     let title = |flags| driver.network_metadata(&net, MetadataType::Title, None, flags);
     check_error(
@@ -69,7 +69,7 @@ async fn metadata_live_and_stored() {
     let unknown = change(MetadataType::Unknown(7), Some("x"), live);
     assert_eq!(driver.network_set_metadata(&net, &unknown).await.unwrap_err().code().0, 8);
     assert_eq!(
-        heard.take(),
+        received.take(),
         [
             "default Title None",
             "default Started",
@@ -83,7 +83,7 @@ async fn metadata_live_and_stored() {
 async fn events_in_order() {
     let bench = Bench::new();
     let driver = bench.open().await;
-    let heard = Heard::listen(&driver).await;
+    let received = Received::listen(&driver).await;
     let net = define(&driver).await;
     define(&driver).await;
     driver.network_create(&net).await.unwrap();
@@ -98,7 +98,7 @@ async fn events_in_order() {
     driver.network_destroy(&net).await.unwrap();
     driver.network_undefine(&net).await.unwrap();
     assert_eq!(
-        heard.take(),
+        received.take(),
         [
             "default Defined",
             "default Defined",
@@ -110,23 +110,23 @@ async fn events_in_order() {
     );
     let net = driver.network_create_xml(XML, CreateFlags::NONE).await.unwrap();
     driver.network_destroy(&net).await.unwrap();
-    assert_eq!(heard.take(), ["default Started", "default Stopped"]);
+    assert_eq!(received.take(), ["default Started", "default Stopped"]);
     // A failed start is no event.
     let net = define(&driver).await;
-    heard.take();
+    received.take();
     bench.host.fail_at(Some(bench.host.steps().len()));
     driver.network_create(&net).await.unwrap_err();
-    assert_eq!(heard.take(), <[String; 0]>::default());
+    assert_eq!(received.take(), <[String; 0]>::default());
 }
 
 #[tokio::test]
 async fn leases_are_told() {
     let bench = Bench::new();
     let driver = bench.open().await;
-    let heard = Heard::listen(&driver).await;
+    let received = Received::listen(&driver).await;
     let net = define(&driver).await;
     driver.network_create(&net).await.unwrap();
-    heard.take();
+    received.take();
     let lease = "[{\"ip-address\": \"192.168.122.7\", \"mac-address\": \"52:54:00:00:00:01\", \
                  \"expiry-time\": 0}]";
     for (text, expect) in
@@ -135,7 +135,7 @@ async fn leases_are_told() {
         write_file(&bench.layout().leases(&"virbr0".parse().unwrap()), text, 0o644);
         let event = async {
             loop {
-                match heard.take() {
+                match received.take() {
                     events if events.is_empty() => tokio::time::sleep(AGAIN).await,
                     events => return events,
                 }

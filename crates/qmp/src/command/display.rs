@@ -35,7 +35,7 @@ commands! {
         protocol: String,
         /// The password.
         password: Secret,
-        /// What becomes of connected clients: `keep`, `fail` or `disconnect`.
+        /// What to do with connected clients: `keep`, `fail` or `disconnect`.
         #[serde(skip_serializing_if = "Option::is_none")]
         connected: Option<String>,
     }

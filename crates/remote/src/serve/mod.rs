@@ -144,7 +144,7 @@ impl Calls {
         Self { session, closes: Arc::default() }
     }
 
-    /// What becomes of the connection after the call.
+    /// Whether the connection stays open after the call.
     fn then(&self) -> Then {
         if self.closes.load(Ordering::Relaxed) { Then::Close } else { Then::Continue }
     }

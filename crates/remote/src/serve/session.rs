@@ -223,7 +223,7 @@ impl Session {
         let Some(networks) = self.daemon.driver.networks() else { return };
         for callback in registrations.into_keys() {
             if let Err(error) = networks.network_event_deregister(callback).await {
-                tracing::debug!(callback = callback.0, %error, "registration not removed");
+                tracing::debug!(callback = callback.0, %error, "cannot remove an event registration of a closed connection");
             }
         }
     }

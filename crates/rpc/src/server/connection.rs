@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
                     }
                 }
                 read = read(&mut self.reader, &mut self.incoming), if may_read => {
-                    if let Err(end) = self.heard(read) {
+                    if let Err(end) = self.received(read) {
                         return end;
                     }
                 }
@@ -162,19 +162,19 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         let Some(_guard) = SpinGuard::acquire(self.client.server()) else { return Ok(false) };
         for _ in 0..SPINS {
             if let Some(read) = poll_immediate(read(&mut self.reader, &mut self.incoming)).await {
-                return self.heard(read).map(|()| true);
+                return self.received(read).map(|()| true);
             }
             tokio::task::yield_now().await;
         }
         Ok(false)
     }
 
-    fn heard(&mut self, read: io::Result<usize>) -> Result<(), End> {
+    fn received(&mut self, read: io::Result<usize>) -> Result<(), End> {
         match read {
             Ok(0) => Err(End::Peer),
             Ok(_) => {
                 if let Some(watch) = &mut self.watch {
-                    watch.heard(now());
+                    watch.received(now());
                 }
                 Ok(())
             }

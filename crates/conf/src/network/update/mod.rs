@@ -30,7 +30,7 @@ pub use self::dhcp::{DhcpHostChange, DhcpRangeChange};
 pub use self::dns::{DnsHostChange, DnsSrvChange, DnsTxtChange};
 pub use self::forward::{InterfaceChange, PortGroupChange};
 use super::{Counters, Form, NetworkDef};
-use crate::error::{Class, ErrorCode, ErrorDomain, ParseError, XML};
+use crate::error::{Class, Classified, ErrorCode, ErrorDomain, ParseError, XML};
 use oxivirt_types::ip::Family;
 
 /// A change as the API passes it.
@@ -345,21 +345,9 @@ pub enum Refusal {
 }
 
 impl UpdateError {
-    /// The error number.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        self.class().0
-    }
-
-    /// The error domain.
-    #[must_use]
-    pub const fn domain(&self) -> ErrorDomain {
-        self.class().1
-    }
-
     const fn class(&self) -> Class {
         match self {
-            Self::Parse(error) => (error.code(), error.domain()),
+            Self::Parse(error) => error.class(),
             Self::Refused(refusal) => refusal.class(),
         }
     }
@@ -371,19 +359,33 @@ impl Refusal {
             Self::Section { .. }
             | Self::UnknownSection
             | Self::UnknownCommand { .. }
-            | Self::NoModify { .. } => (ErrorCode::OperationUnsupported, ErrorDomain::Network),
+            | Self::NoModify { .. } => (ErrorCode::OPERATION_UNSUPPORTED, ErrorDomain::NETWORK),
             Self::Element { .. } | Self::NoInterfaceDev => XML,
-            _ => (ErrorCode::OperationInvalid, ErrorDomain::Network),
+            _ => (ErrorCode::OPERATION_INVALID, ErrorDomain::NETWORK),
+        }
+    }
+}
+
+impl Classified for UpdateError {
+    fn code(&self) -> ErrorCode {
+        self.class().0
+    }
+
+    fn domain(&self) -> ErrorDomain {
+        self.class().1
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Parse(error) => error.detail(),
+            Self::Refused(refusal) => Some(refusal.to_string()),
         }
     }
 }
 
 impl fmt::Display for UpdateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Parse(error) => error.fmt(f),
-            Self::Refused(refusal) => write!(f, "{}{refusal}", self.code().prefix()),
-        }
+        f.write_str(&self.message())
     }
 }
 

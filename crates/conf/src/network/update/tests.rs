@@ -28,7 +28,7 @@ fn check(section: Section, command: Command, payload: &str, expect: &str) {
 #[track_caller]
 fn check_error(section: Section, command: u32, index: i32, payload: &str, code: i32, text: &str) {
     let error = run(section, command, index, payload).unwrap_err();
-    assert_eq!((error.code().number(), error.to_string().as_str()), (code, text));
+    assert_eq!((error.code().0, error.to_string().as_str()), (code, text));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_device_in_use_stays() {
     let devices = [(crate::network::ForwardDevice::Interface(String::from("e0")), 2)].into();
     let counters = Counters { connections: 2, devices };
     let error = update(&def, &change, Form::Live(&counters)).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::OperationInvalid);
+    assert_eq!(error.code(), ErrorCode::OPERATION_INVALID);
     assert!(update(&def, &change, Form::Inactive).is_ok());
 }
 

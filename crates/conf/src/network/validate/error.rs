@@ -3,11 +3,11 @@
 use oxivirt_types::ip::Family;
 
 use super::BRIDGE_ID_MAX;
-use crate::error::{Class, ErrorCode, ErrorDomain, INTERNAL, UNSUPPORTED};
+use crate::error::{Class, Classified, ErrorCode, ErrorDomain, INTERNAL, UNSUPPORTED};
 use crate::network::ForwardMode;
 use crate::pci::PciAddress;
 
-/// Why a definition cannot be served.
+/// Why a definition cannot be served; displayed as libvirt's detail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValidateError {
@@ -15,17 +15,17 @@ pub enum ValidateError {
     #[error("invalid char in name: \n")]
     NameNewline,
     /// The bridge belongs to another network.
-    #[error("internal error: bridge name '{bridge}' already in use.")]
+    #[error("bridge name '{bridge}' already in use.")]
     BridgeInUse {
         /// The bridge.
         bridge: String,
     },
     /// Every name of the template is taken.
-    #[error("internal error: Bridge generation exceeded max id {BRIDGE_ID_MAX}")]
+    #[error("Bridge generation exceeded max id {BRIDGE_ID_MAX}")]
     BridgesExhausted,
     /// An element this mode has no use for.
     #[error(
-        "unsupported configuration: Unsupported {element} element in network {network} \
+        "Unsupported {element} element in network {network} \
          with forward mode='{mode}'"
     )]
     Element {
@@ -38,7 +38,7 @@ pub enum ValidateError {
     },
     /// A port group's limits where none can be set.
     #[error(
-        "unsupported configuration: Unsupported <bandwidth> element in network '{network}' \
+        "Unsupported <bandwidth> element in network '{network}' \
          in portgroup '{group}' with forward mode='{mode}'"
     )]
     PortGroupBandwidth {
@@ -51,7 +51,7 @@ pub enum ValidateError {
     },
     /// A rate or burst the kernel does not take.
     #[error(
-        "numerical overflow: value '{value}' is too big for '{attribute}' parameter, \
+        "value '{value}' is too big for '{attribute}' parameter, \
          maximum is '{max}'"
     )]
     Overflow {
@@ -64,7 +64,7 @@ pub enum ValidateError {
     },
     /// A PCI pool with an interface.
     #[error(
-        "unsupported configuration: hostdev network '{network}' lists '{device}' in the \
+        "hostdev network '{network}' lists '{device}' in the \
          device pool, but hostdev networks require all devices to be listed by PCI \
          address, not network device name"
     )]
@@ -76,7 +76,7 @@ pub enum ValidateError {
     },
     /// An interface pool with a PCI function.
     #[error(
-        "unsupported configuration: network '{network}' has forward mode '{mode}' but \
+        "network '{network}' has forward mode '{mode}' but \
          lists a device by PCI address in the device pool. This is only supported for \
          networks with forward mode 'hostdev'"
     )]
@@ -88,7 +88,7 @@ pub enum ValidateError {
     },
     /// A PCI function that cannot be given away.
     #[error(
-        "unsupported configuration: device '/sys/bus/pci/devices/{address}' in network \
+        "device '/sys/bus/pci/devices/{address}' in network \
          '{network}' is not an SR-IOV Virtual Function"
     )]
     NotVirtualFunction {
@@ -99,7 +99,7 @@ pub enum ValidateError {
     },
     /// Interfaces or functions next to a physical function.
     #[error(
-        "unsupported configuration: <address>, <interface>, and <pf> elements of <forward> \
+        "<address>, <interface>, and <pf> elements of <forward> \
          in network {network} are mutually exclusive"
     )]
     MixedPool {
@@ -108,7 +108,7 @@ pub enum ValidateError {
     },
     /// DHCP on two addresses of a family.
     #[error(
-        "unsupported configuration: Multiple {0} dhcp sections found -- dhcp is supported only \
+        "Multiple {0} dhcp sections found -- dhcp is supported only \
          for a single {0} address on each network",
         if *.family == Family::Ipv4 { "IPv4" } else { "IPv6" }
     )]
@@ -118,7 +118,7 @@ pub enum ValidateError {
     },
     /// Tags that nothing can set.
     #[error(
-        "unsupported configuration: <vlan> element specified for network {network}, whose \
+        "<vlan> element specified for network {network}, whose \
          type doesn't support vlan configuration"
     )]
     Vlan {
@@ -127,7 +127,7 @@ pub enum ValidateError {
     },
     /// Two default port groups.
     #[error(
-        "unsupported configuration: network '{network}' has multiple default <portgroup> \
+        "network '{network}' has multiple default <portgroup> \
          elements ({first} and {second}), but only one default is allowed"
     )]
     SeveralDefaults {
@@ -140,7 +140,7 @@ pub enum ValidateError {
     },
     /// Two port groups of a name.
     #[error(
-        "unsupported configuration: multiple <portgroup> elements with the same name \
+        "multiple <portgroup> elements with the same name \
          ({group}) in network '{network}'"
     )]
     DuplicatePortGroup {
@@ -152,24 +152,26 @@ pub enum ValidateError {
 }
 
 impl ValidateError {
-    /// The error number.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
+    const fn class(&self) -> Class {
+        match self {
+            Self::NameNewline => (ErrorCode::XML_DETAIL, ErrorDomain::XML),
+            Self::BridgeInUse { .. } | Self::BridgesExhausted => INTERNAL,
+            Self::Overflow { .. } => (ErrorCode::OVERFLOW, ErrorDomain::NONE),
+            _ => UNSUPPORTED,
+        }
+    }
+}
+
+impl Classified for ValidateError {
+    fn code(&self) -> ErrorCode {
         self.class().0
     }
 
-    /// The error domain.
-    #[must_use]
-    pub const fn domain(&self) -> ErrorDomain {
+    fn domain(&self) -> ErrorDomain {
         self.class().1
     }
 
-    const fn class(&self) -> Class {
-        match self {
-            Self::NameNewline => (ErrorCode::XmlDetail, ErrorDomain::Xml),
-            Self::BridgeInUse { .. } | Self::BridgesExhausted => INTERNAL,
-            Self::Overflow { .. } => (ErrorCode::Overflow, ErrorDomain::None),
-            _ => UNSUPPORTED,
-        }
+    fn detail(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! Each rule at define time in a line or two.
 
 use super::*;
+use crate::error::Classified as _;
 
 fn run(name: &str, content: &str) -> (NetworkDef, Result<()>) {
     let xml = format!("<network><name>{name}</name>{content}</network>");
@@ -28,7 +29,7 @@ fn check_bridge(given: &str, expect: &str) {
 #[track_caller]
 fn check_error(content: &str, code: i32, message: &str) {
     let error = run("n", content).1.unwrap_err();
-    assert_eq!((error.code().number(), error.to_string().as_str()), (code, message));
+    assert_eq!((error.code().0, error.message().as_str()), (code, message));
 }
 
 #[test]

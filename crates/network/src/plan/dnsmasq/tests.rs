@@ -130,7 +130,7 @@ fn a_value_cannot_start_a_line() {
         "<dns><host ip='10.0.0.1'><hostname>a\nb</hostname></host></dns>",
     ] {
         let error = run(content).unwrap_err();
-        assert_eq!(error.code(), oxivirt_conf::ErrorCode::ConfigUnsupported);
+        assert_eq!(error.code(), ErrorCode::CONFIG_UNSUPPORTED);
         assert!(matches!(error, DnsmasqError::LineEnd { .. }), "{error}");
     }
 }

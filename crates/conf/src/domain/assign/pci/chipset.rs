@@ -187,7 +187,7 @@ const fn is_usb2(model: Option<ControllerModel>) -> bool {
     )
 }
 
-/// The first graphics card has a slot of its own; without a card the slot stays for others.
+/// The first graphics card has a slot of its own; without a card the slot is free for other devices.
 fn put_primary_video(
     devices: &mut Devices,
     buses: &mut Buses,

@@ -111,7 +111,7 @@ impl Buses {
     }
 }
 
-/// Marks function 0 of every slot that has others, too.
+/// Marks function 0 of every slot that has more functions.
 ///
 /// libvirt 11.3.0: `virDomainPCIAddressSetAllMulti`, src/conf/domain_addr.c
 fn set_multifunction(devices: &mut Devices) {

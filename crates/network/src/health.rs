@@ -69,7 +69,7 @@ impl<H: Host> Shared<H> {
             true => Vec::new(),
             false => vec![server.start().to_string()],
         };
-        HealthPart { part: PartKind::Process, missing }
+        HealthPart { part: PartKind::Process, missing, nft: Vec::new() }
     }
 
     fn last_heal(&self, name: &str) -> Option<HealRecord> {
@@ -169,8 +169,9 @@ fn parts(want: &NetworkState, missing: &[PreviewStep]) -> Vec<HealthPart> {
     let mut parts = Vec::new();
     for (part, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
         let of_part = missing.iter().filter(|step| step.kind == part.word());
+        let nft = of_part.clone().filter_map(|step| step.nft.clone()).collect();
         let missing = of_part.map(|step| step.text.clone()).collect();
-        parts.push(HealthPart { part, missing });
+        parts.push(HealthPart { part, missing, nft });
     }
     parts
 }

@@ -479,7 +479,7 @@ impl NetworkDriver for TestDriver {
             let NetworkRef { name, uuid } = found.reference();
             let active = found.is_active();
             // state in memory cannot get lost
-            let state = HealthPart { part: PartKind::State, missing: Vec::new() };
+            let state = HealthPart { part: PartKind::State, missing: Vec::new(), nft: Vec::new() };
             let parts = active.then_some(state).into_iter().collect();
             Ok(NetworkHealth { name, uuid, active, parts, ..NetworkHealth::default() })
         })

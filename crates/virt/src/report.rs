@@ -122,6 +122,10 @@ pub struct HealthPart {
     /// The steps that would repair it; empty if it is in place.
     #[serde(default)]
     pub missing: Vec<String>,
+    /// The changes of nftables rules among these steps, each as a document for `nft -j -f -`
+    /// (libnftables-json(5)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nft: Vec<String>,
 }
 
 impl HealthPart {
@@ -196,6 +200,7 @@ mod tests {
             parts: vec![HealthPart {
                 part: PartKind::Rules,
                 missing: vec!["load rules".to_owned()],
+                nft: Vec::new(),
             }],
             last_heal: Some(HealRecord { time: 7, steps: Vec::new() }),
             ..NetworkHealth::default()

@@ -50,11 +50,13 @@ struct PartRecord<'s> {
     part: &'s PartKind,
     ok: bool,
     missing: &'s [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    nft: &'s [String],
 }
 
 impl<'s> PartRecord<'s> {
     fn new(part: &'s HealthPart) -> Self {
-        Self { part: &part.part, ok: part.is_ok(), missing: &part.missing }
+        Self { part: &part.part, ok: part.is_ok(), missing: &part.missing, nft: &part.nft }
     }
 }
 

@@ -39,6 +39,12 @@ pub struct Machine {
     pub is_default: bool,
     /// Type of its processor unless another is chosen.
     pub default_cpu: Option<String>,
+    /// Identifier of the memory that it maps.
+    pub default_ram_id: Option<String>,
+    /// Whether cells can have memory without an object of their own.
+    pub has_numa_memory: bool,
+    /// Whether it has a switch for ACPI; unknown before QEMU 8.0.
+    pub acpi: Option<bool>,
     /// Whether it will be dropped.
     pub deprecated: bool,
 }
@@ -163,6 +169,9 @@ impl Machine {
             max_cpus: node.attribute("maxCpus").and_then(|n| n.parse().ok()).unwrap_or(0),
             is_default: is("default"),
             default_cpu: node.attribute("defaultCPU").map(str::to_owned),
+            default_ram_id: node.attribute("defaultRAMid").map(str::to_owned),
+            has_numa_memory: is("numaMemSupported"),
+            acpi: node.attribute("acpi").map(|acpi| acpi == "yes"),
             deprecated: is("deprecated"),
         })
     }

@@ -1,9 +1,10 @@
 //! The driver of QEMU guests.
 //!
 //! [`Driver`] implements the calls of the API; it needs to know where files are ([`layout`]) and what the
-//! host's emulators can do ([`emulators`]). [`label`] gives files that a guest uses to the user of its
-//! process, and back.
+//! host's emulators can do ([`emulators`]). [`command`] decides what is started, without touching the host.
+//! [`label`] gives files that a guest uses to the user of its process, and back.
 
+pub mod command;
 mod definitions;
 mod driver;
 pub mod emulators;

@@ -44,6 +44,9 @@ impl Emulators for OneEmulator {
             max_cpus: 255,
             is_default: alias == "pc",
             default_cpu: Some("qemu64-x86_64-cpu".to_owned()),
+            default_ram_id: Some(String::from("pc.ram")),
+            has_numa_memory: false,
+            acpi: Some(true),
             deprecated: false,
         };
         Ok(Arc::new(EmulatorCapabilities {

@@ -57,6 +57,14 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// Expected document.
     pub(super) out: Option<String>,
+    /// Expected command line.
+    pub(super) args: Option<String>,
+    /// Settings of the driver that are not the usual ones.
+    #[serde(default)]
+    pub(super) config: BTreeMap<String, toml::Value>,
+    /// Environment of the daemon.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
     /// Expected document of a running guest.
     pub(super) out_live: Option<String>,
     /// Expected definition of a running guest.

@@ -1,5 +1,8 @@
 //! Runs rows that read a document and write it again.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use oxivirt_conf::ParseError;
 use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
@@ -84,15 +87,35 @@ fn run_active(case: &Case) -> Result<(), String> {
     compare("inactive document", &def.format(Form::Inactive), &case.text(inactive)?)
 }
 
-fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef, String> {
+/// The emulator that the row is about.
+pub(super) fn emulator(case: &Case) -> Result<EmulatorCapabilities, String> {
     let show = |error: ParseError| error.to_string();
-    let emulator = EmulatorCapabilities::parse(&case.text(case.caps.as_ref())?).map_err(show)?;
-    let emulator = if case.strip_machine_aliases { emulator.with_aliases_kept() } else { emulator };
-    let mut emulator = emulator;
+    // Few documents serve hundreds of rows.
+    static READ: Mutex<BTreeMap<String, EmulatorCapabilities>> = Mutex::new(BTreeMap::new());
+    let name = case.caps.clone().unwrap_or_default();
+    let known = READ.lock().map_err(|error| error.to_string())?.get(&name).cloned();
+    let emulator = match known {
+        Some(known) => known,
+        None => {
+            let text = case.text(case.caps.as_ref())?;
+            let read = EmulatorCapabilities::parse(&text).map_err(show)?;
+            READ.lock().map_err(|error| error.to_string())?.insert(name, read.clone());
+            read
+        }
+    };
+    let mut emulator =
+        if case.strip_machine_aliases { emulator.with_aliases_kept() } else { emulator };
     emulator.flags.extend(case.caps_add.iter().map(|name| flag_of(name)));
     for name in &case.caps_del {
         emulator.flags.remove(&flag_of(name));
     }
+    Ok(emulator)
+}
+
+/// The definition of a row, complete.
+pub(super) fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef, String> {
+    let show = |error: ParseError| error.to_string();
+    let emulator = emulator(case)?;
     let origin = if case.has_flag("abi-update") { Origin::New } else { Origin::Stored };
     let mut def = DomainDef::parse(text).map_err(show)?;
     if form == Form::Inactive {
@@ -118,7 +141,7 @@ fn flag_of(name: &str) -> String {
     name.strip_prefix("DEVICE_").unwrap_or(name).to_lowercase().replace('_', "-")
 }
 
-fn compare(what: &str, found: &str, expected: &str) -> Result<(), String> {
+pub(super) fn compare(what: &str, found: &str, expected: &str) -> Result<(), String> {
     if found == expected {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! reported as not run. `tests/data/domain-not-yet.txt` lists rows that are known to differ: they count
 //! as not run as long as they do, and as failed once they pass, so that the list can only shrink.
 
+mod args;
 mod cases;
 mod documents;
 
@@ -21,6 +22,9 @@ const NOT_YET: &str = include_str!("../../../data/domain-not-yet.txt");
 /// Passed and all rows of a suite, by tier.
 type Tally = BTreeMap<String, [(usize, usize); 3]>;
 
+/// What runs a row; the error says what is different.
+type Run = fn(&Case) -> Result<(), String>;
+
 /// Every row below `data`, and the figures per suite and tier.
 pub(super) fn run(data: &Path) -> Result<(Vec<Outcome>, Vec<String>), CasesError> {
     let mut known: BTreeSet<&str> =
@@ -29,14 +33,26 @@ pub(super) fn run(data: &Path) -> Result<(Vec<Outcome>, Vec<String>), CasesError
     let mut outcomes = Vec::new();
     let cases = cases::load(data)?;
     for case in &cases {
+        let mut add = |suite: &str, name: String, run: Option<Run>| {
+            let verdict = judge(case, run, known.remove(name.as_str()));
+            let tiers = tally.entry(suite.to_owned()).or_default();
+            if let Some((passed, total)) = tiers.get_mut(case.tier.clamp(1, 3) - 1) {
+                *passed += usize::from(verdict == Verdict::Passed);
+                *total += 1;
+            }
+            outcomes.push(Outcome { name: format!("domain {name}"), verdict });
+        };
         let name = format!("{}/{}", case.suite, case.name);
-        let verdict = judge(case, known.remove(name.as_str()));
-        let tiers = tally.entry(case.suite.clone()).or_default();
-        if let Some((passed, total)) = tiers.get_mut(case.tier.clamp(1, 3) - 1) {
-            *passed += usize::from(verdict == Verdict::Passed);
-            *total += 1;
+        let run: Option<Run> = (case.kind != Kind::Other).then_some(documents::run);
+        if case.kind == Kind::QemuXml {
+            add("qemuxmlconf/out", name, run);
+            if case.expect != "parse-error" {
+                let name = format!("qemuxmlconf/args/{}", case.name);
+                add("qemuxmlconf/args", name, Some(args::run));
+            }
+        } else {
+            add(&case.suite, name, run);
         }
-        outcomes.push(Outcome { name: format!("domain {name}"), verdict });
     }
     if !cases.is_empty() {
         outcomes.extend(known.into_iter().map(|name| Outcome {
@@ -49,11 +65,11 @@ pub(super) fn run(data: &Path) -> Result<(Vec<Outcome>, Vec<String>), CasesError
     Ok((outcomes, figures(&tally)))
 }
 
-fn judge(case: &Case, is_known: bool) -> Verdict {
-    if case.kind == Kind::Other {
+fn judge(case: &Case, run: Option<Run>, is_known: bool) -> Verdict {
+    let Some(run) = run else {
         return Verdict::NotRun { reason: format!("rows of {} are not run yet", case.suite) };
-    }
-    match (documents::run(case), is_known) {
+    };
+    match (run(case), is_known) {
         (Ok(()), false) => Verdict::Passed,
         (Ok(()), true) => Verdict::Failed {
             difference: String::from("passes: take it off tests/data/domain-not-yet.txt"),

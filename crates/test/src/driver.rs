@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oxivirt::report::{HealthPart, NetworkHealth, NetworkPlan, PartKind, PlanStep};
 use oxivirt::{
-    Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, Error,
-    ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
+    Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, DomainDriver,
+    Error, ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
     MetadataType, NetworkDriver, NetworkEvent, NetworkEventCallback, NetworkEventId,
     NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result, Update, UpdateFlags, Uuid, Version,
     XmlFlags,
@@ -19,7 +19,7 @@ use oxivirt_conf::network::{Form, NetworkDef};
 use crate::host;
 use crate::state::{Network, State};
 
-/// A connection to networks in memory.
+/// A connection to domains and networks in memory.
 #[derive(Debug)]
 pub struct TestDriver {
     uri: String,
@@ -43,6 +43,11 @@ impl TestDriver {
             Some(found) => work(found),
             None => Err(no_network(&format!("no network with matching name '{}'", network.name))),
         }
+    }
+
+    /// What all connections share.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     fn emit(&self, network: &NetworkRef, event: LifecycleEvent) {
@@ -174,6 +179,10 @@ impl Connection for TestDriver {
     }
 
     fn host(&self) -> Option<&dyn HostDriver> {
+        Some(self)
+    }
+
+    fn domains(&self) -> Option<&dyn DomainDriver> {
         Some(self)
     }
 

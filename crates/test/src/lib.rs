@@ -1,4 +1,4 @@
-//! `test:///default`: networks in memory, to try programs without privileges.
+//! `test:///default`: domains and networks in memory, to try programs without privileges.
 //!
 //! Behaves as libvirt's test driver does, also where that differs from the real one: a start only
 //! sets a flag, no bridge name or MAC address is made up, an active network cannot be undefined. All
@@ -9,6 +9,7 @@
 //!
 //! `examples/in_memory.rs` lists the networks of `test:///default`.
 
+mod domain;
 mod driver;
 mod host;
 mod state;

@@ -1,16 +1,18 @@
-//! The networks of a connection.
+//! The objects of a connection.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
-    Activity, Autostart, Callbacks, Error, ErrorCode, ErrorDomain, Lifetime, NetworkEvent,
-    NetworkRef, NetworkState, Result, Uuid,
+    Activity, Autostart, Callbacks, DomainEvent, Error, ErrorCode, ErrorDomain, Lifetime,
+    NetworkEvent, NetworkRef, NetworkState, Result, Uuid,
 };
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_sys::file;
 use oxivirt_xml::{self as xml, Blanks};
+
+use crate::domain::Domains;
 
 /// Larger files are refused, as everywhere.
 const LIMIT: u64 = 10 << 20;
@@ -50,9 +52,11 @@ impl Network {
     }
 }
 
-/// Networks by UUID, and the registrations for their events.
+/// Domains and networks by UUID, and the registrations for their events.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    domains: Mutex<Domains>,
+    pub(crate) domain_callbacks: Callbacks<DomainEvent>,
     networks: Mutex<BTreeMap<Uuid, Network>>,
     pub(crate) callbacks: Callbacks<NetworkEvent>,
 }
@@ -60,7 +64,7 @@ pub(crate) struct State {
 impl State {
     /// The state that `test:///default` begins with.
     pub(crate) fn with_default() -> Self {
-        let state = Self::default();
+        let state = Self { domains: Mutex::new(Domains::with_default()), ..Self::default() };
         // the document is a constant; a test checks that it parses
         if let Ok(def) = NetworkDef::parse(DEFAULT_NETWORK) {
             state.insert(Network::new(def, Activity::Active, Lifetime::Persistent));
@@ -96,6 +100,11 @@ impl State {
     fn insert(&self, network: Network) {
         let uuid = network.reference().uuid;
         self.lock().insert(uuid, network);
+    }
+
+    /// All domains.
+    pub(crate) fn domains(&self) -> MutexGuard<'_, Domains> {
+        self.domains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All networks by UUID.

@@ -13,8 +13,8 @@ mod host;
 mod network;
 
 pub use domain::{
-    DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef, DomainStatus,
-    DomainStream, InterfaceAddress,
+    DomainDriver, DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef,
+    DomainStatus, DomainStream, InterfaceAddress,
 };
 pub use host::HostDriver;
 pub use network::{MetadataChange, NetworkDriver, NetworkIdentity, Update};

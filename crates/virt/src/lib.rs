@@ -44,8 +44,8 @@ pub use connect::{Connect, ConnectBuilder};
 pub use connection::{CloseCallback, Connection};
 pub use domain::Domain;
 pub use driver::{
-    DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef, DomainStatus,
-    DomainStream, InterfaceAddress,
+    DomainDriver, DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef,
+    DomainStatus, DomainStream, InterfaceAddress,
 };
 pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
 pub use error::{Classified, Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
@@ -60,6 +60,11 @@ pub use flags::{
     UpdateCommand, UpdateFlags, UpdateSection, XmlFlags,
 };
 pub use network::Network;
+pub use oxivirt_types::domain::{
+    AddressSource, ConsoleFlags, DomainAffectFlags, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainEventId, DomainLifecycleEvent, DomainListFlags, DomainShutdownFlags,
+    DomainState, DomainUndefineFlags, DomainXmlFlags, PausedReason, RunningReason, ShutoffReason,
+};
 pub use port::Port;
 pub use reconnect::Reconnect;
 pub use registry::{

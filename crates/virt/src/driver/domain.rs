@@ -36,6 +36,18 @@ impl std::fmt::Display for DomainRef {
     }
 }
 
+/// What a definition names, before it is stored.
+///
+/// Access control asks the policy about the object that a definition is for; the driver reads the
+/// document, so that no other layer has to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainIdentity {
+    /// Name of the domain.
+    pub name: String,
+    /// Its UUID, `None` if the definition leaves it to the driver.
+    pub uuid: Option<Uuid>,
+}
+
 /// State of a domain and the reason for it (`virDomainGetState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DomainStatus {
@@ -139,6 +151,14 @@ pub trait DomainDriver: Send + Sync + Debug {
     /// The domain with this UUID (`virDomainLookupByUUID`).
     async fn domain_lookup_by_uuid(&self, uuid: Uuid) -> Result<DomainRef> {
         unsupported("virDomainLookupByUUID")
+    }
+
+    /// What the definition `xml` names. Nothing is looked up or stored.
+    ///
+    /// # Errors
+    /// Those of the definition's XML, or [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT).
+    fn domain_identity(&self, xml: &str) -> Result<DomainIdentity> {
+        unsupported("domainIdentity")
     }
 
     /// Stores a definition, new or in place of the old one (`virDomainDefineXMLFlags`).

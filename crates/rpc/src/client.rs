@@ -5,14 +5,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::frame::{self, Header, Kind};
 use crate::keepalive::{self, Verdict, Watch};
+
+/// While more bytes than this wait to be written, no further packet is taken from the queue.
+const CONGESTED: usize = 256 * 1024;
+
+/// While more bytes of streams than this have arrived and are not taken, nothing is read.
+const BACKLOG: usize = 4 * 1024 * 1024;
 
 /// Header and payload of a packet that has arrived.
 pub type Arrived = (Header, Vec<u8>);
@@ -41,6 +47,8 @@ pub struct Outgoing {
 #[derive(Debug)]
 enum Order {
     Packet(Vec<u8>),
+    /// A packet of a stream; the sender is dropped once it is being written.
+    Data(Vec<u8>, oneshot::Sender<()>),
     Keepalive(Duration, u32),
     Close,
 }
@@ -48,10 +56,31 @@ enum Order {
 /// The reading half of a connection.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Answers to calls.
+    /// Answers to calls, and packets of streams.
     pub replies: mpsc::UnboundedReceiver<Arrived>,
     /// Events.
     pub events: mpsc::UnboundedReceiver<Arrived>,
+    /// Counts the bytes of streams among them.
+    pub backlog: Arc<Backlog>,
+}
+
+/// Bytes of streams that have arrived and that the program has not taken yet.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    bytes: AtomicUsize,
+    taken: Notify,
+}
+
+impl Backlog {
+    /// Notes that a payload of `len` bytes has been taken, or is of no use.
+    pub fn take(&self, len: usize) {
+        self.bytes.fetch_sub(len, Ordering::AcqRel);
+        self.taken.notify_one();
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) > BACKLOG
+    }
 }
 
 impl Outgoing {
@@ -59,6 +88,14 @@ impl Outgoing {
     #[must_use]
     pub fn send(&self, packet: Vec<u8>) -> bool {
         self.packets.send(Order::Packet(packet)).is_ok()
+    }
+
+    /// Queues a packet of a stream. The receiver fails once the packet is being written, and the next one may
+    /// follow, or the connection has ended.
+    pub fn send_data(&self, packet: Vec<u8>) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        drop(self.packets.send(Order::Data(packet, sender)));
+        receiver
     }
 
     /// Sends a ping after each `interval` of silence and ends the connection after `count` unanswered ones;
@@ -104,18 +141,22 @@ where
     let (end, ended) = watch::channel(None);
     let leaving = Arc::new(AtomicBool::new(false));
     let left = Arc::clone(&leaving);
+    let backlog = Arc::<Backlog>::default();
+    let arriving = Arc::clone(&backlog);
     drop(tokio::spawn(async move {
-        let reason = Loop { orders, replies: replies_in, events: events_in }.run(stream).await;
+        let (replies, events) = (replies_in, events_in);
+        let reason = Loop { orders, replies, events, backlog: arriving }.run(stream).await;
         let reason = if left.load(Ordering::Acquire) { Reason::Closed } else { reason };
         end.send_replace(Some(reason));
     }));
-    (Outgoing { packets, ended, leaving }, Incoming { replies, events })
+    (Outgoing { packets, ended, leaving }, Incoming { replies, events, backlog })
 }
 
 struct Loop {
     orders: mpsc::UnboundedReceiver<Order>,
     replies: mpsc::UnboundedSender<Arrived>,
     events: mpsc::UnboundedSender<Arrived>,
+    backlog: Arc<Backlog>,
 }
 
 impl Loop {
@@ -126,6 +167,11 @@ impl Loop {
         let (mut closing, mut unflushed) = (false, false);
         loop {
             let now = Instant::now();
+            let may_read = !self.backlog.is_full();
+            // a peer that is not read is not silent
+            if let Some(watch) = watch.as_mut().filter(|_| !may_read) {
+                watch.received(now);
+            }
             let due = match watch.as_mut().map(|watch| watch.check(now)) {
                 Some(Verdict::Dead) => return Reason::Silent,
                 Some(Verdict::Ping) => {
@@ -141,9 +187,14 @@ impl Loop {
             }
             let has_output = !outgoing.is_empty();
             tokio::select! {
-                order = self.orders.recv(), if !closing => match order {
+                order = self.orders.recv(), if !closing && outgoing.len() < CONGESTED => match order {
                     Some(Order::Packet(packet)) => {
                         outgoing.extend_from_slice(&packet);
+                        self.more(&mut outgoing, &mut watch, &mut closing);
+                    }
+                    Some(Order::Data(packet, waiting)) => {
+                        outgoing.extend_from_slice(&packet);
+                        drop(waiting);
                         self.more(&mut outgoing, &mut watch, &mut closing);
                     }
                     Some(Order::Keepalive(interval, count)) => {
@@ -159,7 +210,8 @@ impl Loop {
                     }
                     Err(_) => return Reason::Error,
                 },
-                read = reader.read_buf(&mut incoming) => match read {
+                () = self.backlog.taken.notified(), if !may_read => {}
+                read = reader.read_buf(&mut incoming), if may_read => match read {
                     Ok(0) => return Reason::EndOfFile,
                     Ok(_) => {
                         if let Some(watch) = &mut watch {
@@ -178,9 +230,16 @@ impl Loop {
 
     /// Takes the other queued orders, so that their packets are written in one piece.
     fn more(&mut self, outgoing: &mut Vec<u8>, watch: &mut Option<Watch>, closing: &mut bool) {
-        while let Ok(order) = self.orders.try_recv() {
+        while outgoing.len() < CONGESTED {
+            let Ok(order) = self.orders.try_recv() else { return };
             match order {
-                Order::Packet(packet) => outgoing.extend_from_slice(&packet),
+                Order::Packet(packet) => {
+                    outgoing.extend_from_slice(&packet);
+                }
+                Order::Data(packet, waiting) => {
+                    outgoing.extend_from_slice(&packet);
+                    drop(waiting);
+                }
                 Order::Keepalive(interval, count) => {
                     let now = Instant::now();
                     *watch = (!interval.is_zero()).then(|| Watch::new(interval, count, now));
@@ -212,7 +271,11 @@ impl Loop {
             match header.kind {
                 Kind::Reply => drop(self.replies.send(arrived)),
                 Kind::Message => drop(self.events.send(arrived)),
-                // no call made here is answered by a stream or with descriptors
+                Kind::Stream | Kind::StreamHole => {
+                    self.backlog.bytes.fetch_add(arrived.1.len(), Ordering::AcqRel);
+                    drop(self.replies.send(arrived));
+                }
+                // no call made here is answered with descriptors
                 _ => {}
             }
         }

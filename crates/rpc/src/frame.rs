@@ -73,6 +73,11 @@ impl Kind {
 pub const STATUS_OK: i32 = 0;
 /// Status of a packet: the payload is an error.
 pub const STATUS_ERROR: i32 = 1;
+/// Status of a packet: data of a stream.
+pub const STATUS_CONTINUE: i32 = 2;
+
+/// Most bytes of data in a packet of a stream that libvirt's daemons send, whatever else a packet may hold.
+pub const STREAM_DATA_MAX: usize = 262_120;
 
 /// Header of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +92,7 @@ pub struct Header {
     pub kind: Kind,
     /// Chosen by the caller, repeated in the answer.
     pub serial: u32,
-    /// [`STATUS_OK`], [`STATUS_ERROR`], or 2 for data of a stream.
+    /// [`STATUS_OK`], [`STATUS_ERROR`], or [`STATUS_CONTINUE`].
     pub status: i32,
 }
 

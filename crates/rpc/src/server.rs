@@ -34,6 +34,9 @@ pub enum Step {
     Done(Then),
     /// The answer has to be computed. The future runs to its end even if the client disconnects.
     Answer(Answer),
+    /// The packet is queued. It counts as a running call until the future completes, which the connection does
+    /// not wait for when it ends.
+    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 impl std::fmt::Debug for Step {
@@ -41,6 +44,7 @@ impl std::fmt::Debug for Step {
         match self {
             Self::Done(then) => f.debug_tuple("Done").field(then).finish(),
             Self::Answer(_) => f.write_str("Answer"),
+            Self::Wait(_) => f.write_str("Wait"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::identity::Peer;
 use crate::limits::ConnectionLimits;
@@ -47,6 +47,8 @@ struct Outbox {
     packets: VecDeque<Vec<u8>>,
     bytes: usize,
     closing: bool,
+    /// Dropped when the queue is emptied.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl Client {
@@ -118,14 +120,37 @@ impl Client {
             tracing::warn!(client = self.id, "disconnecting client: it does not read its events");
             outbox.packets = VecDeque::new();
             outbox.closing = true;
+            outbox.waiting.clear();
         }
         drop(outbox);
         self.wake.notify_one();
     }
 
+    /// Queues a packet of a stream and waits until the client has read so much that it is being written.
+    /// Whether the client is still there. It does not count as an unread event, since its sender waits.
+    pub async fn send_data(&self, packet: Vec<u8>) -> bool {
+        let written = {
+            let mut outbox = self.outbox();
+            if outbox.closing {
+                return false;
+            }
+            let (sender, receiver) = oneshot::channel();
+            outbox.packets.push_back(packet);
+            outbox.waiting.push(sender);
+            receiver
+        };
+        self.wake.notify_one();
+        // its sender is only ever dropped
+        drop(written.await);
+        !self.outbox().closing
+    }
+
     /// Ends its connection.
     pub fn close(&self) {
-        self.outbox().closing = true;
+        let mut outbox = self.outbox();
+        outbox.closing = true;
+        outbox.waiting.clear();
+        drop(outbox);
         self.wake.notify_one();
     }
 
@@ -141,6 +166,7 @@ impl Client {
             out.extend_from_slice(&packet);
         }
         outbox.bytes = 0;
+        outbox.waiting.clear();
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -272,6 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             Step::Done(Then::Continue) => {}
             Step::Done(Then::Close) => self.close(),
             Step::Answer(answer) => self.answer(answer).await,
+            Step::Wait(wait) => self.wait(wait),
         }
         Ok(())
     }
@@ -290,6 +292,18 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
             drop(running);
             // the client may be gone
             drop(done.send(answered.unwrap_or_else(|_| (Vec::new(), Then::Close))));
+        }));
+    }
+
+    fn wait(&mut self, wait: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.running += 1;
+        let done = self.done.clone();
+        drop(tokio::spawn(async move {
+            tokio::select! {
+                () = wait => {}
+                () = done.closed() => {}
+            }
+            drop(done.send((Vec::new(), Then::Continue)));
         }));
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oxivirt_remote::serve::Daemon;
+use oxivirt_remote::serve::{Daemon, Served};
 use oxivirt_rpc::server::Server;
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::{PidFile, PidFileError};
@@ -147,8 +147,7 @@ async fn serve(
     let drivers = Arc::new(drivers);
     let calls = endpoint.as_ref().map(|_| Calls::new()).transpose()?.map(Arc::new);
     let daemon = Arc::new(Daemon {
-        profile: profile.remote,
-        driver: Arc::clone(&drivers) as _,
+        drivers: vec![Served { profile: profile.remote, driver: Arc::clone(&drivers) as _ }],
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),
         access: (config.access == Access::Polkit).then(|| Arc::new(Polkit) as _),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oxivirt::{Connect, Connection, ListFlags, NetworkDriver, NetworkRef, Registry, Result, Uuid};
 use oxivirt_remote::client::{Environment, register};
-use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile};
+use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile, Served};
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_rpc::server::accept::AuthPolicy;
 use oxivirt_rpc::server::{Listener, Server, Socket};
@@ -42,8 +42,7 @@ async fn main() -> std::result::Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("socket");
     let daemon = Daemon {
-        profile: Profile::NETWORK,
-        driver: Arc::new(OneNetwork),
+        drivers: vec![Served { profile: Profile::NETWORK, driver: Arc::new(OneNetwork) }],
         path: "/system",
         authority: None,
         access: None,

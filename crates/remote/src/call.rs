@@ -8,7 +8,7 @@ use oxivirt_rpc::frame::{self, Header, Kind, STATUS_OK};
 use oxivirt_rpc::xdr::{self, XdrError};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Family, Found, connect, extension, host, network};
+use crate::protocol::{Family, Found, absent, connect, domain, extension, host, network};
 
 /// Offset of the serial word in a packet.
 const SERIAL: usize = 20;
@@ -101,6 +101,8 @@ pub fn recode(found: Found, header: Header, payload: &[u8]) -> Result<Vec<u8>, X
         Family::Connect => by_list!(connect::ConnectCallsRequest, connect::ConnectCallsResponse),
         Family::Host => by_list!(host::HostCallsRequest, host::HostCallsResponse),
         Family::Network => by_list!(network::NetworkCallsRequest, network::NetworkCallsResponse),
+        Family::Domain => by_list!(domain::DomainCallsRequest, domain::DomainCallsResponse),
+        Family::Absent => by_list!(absent::AbsentCallsRequest, absent::AbsentCallsResponse),
         Family::Extension => {
             by_list!(extension::ExtensionCallsRequest, extension::ExtensionCallsResponse)
         }

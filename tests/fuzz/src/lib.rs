@@ -18,7 +18,7 @@ use oxivirt_qmp::{Limits, ProtocolError};
 use oxivirt_remote::admin::protocol as admin;
 use oxivirt_remote::call;
 use oxivirt_remote::protocol::{self, Family};
-use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile};
+use oxivirt_remote::serve::{Authentication, Daemon, Networks, Profile, Served};
 use oxivirt_rpc::frame::{self, Header, Kind};
 use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
@@ -205,8 +205,10 @@ pub fn session(data: &[u8]) {
             let connect = oxivirt::Connect::open("test:///default", &registry, &options);
             let connect = connect.await.expect("networks in memory");
             let daemon = Arc::new(Daemon {
-                profile: Profile::NETWORK,
-                driver: Arc::clone(connect.connection()),
+                drivers: vec![Served {
+                    profile: Profile::NETWORK,
+                    driver: Arc::clone(connect.connection()),
+                }],
                 path: "/system",
                 authority: None,
                 access: None,

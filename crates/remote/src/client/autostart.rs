@@ -11,7 +11,7 @@ use oxivirt::{Error, ErrorDomain, Result};
 use tokio::net::UnixStream;
 
 use super::environment::Environment;
-use super::stream::unix;
+use super::unix::unix;
 
 /// Programs that serve a user's networks, in order of preference.
 const DAEMONS: [&str; 2] = ["oxivirtd", "virtnetworkd"];

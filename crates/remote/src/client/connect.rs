@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
-    CloseCallback, CloseReason, Connection, Error, ErrorCode, ErrorDomain, HostDriver,
-    NetworkDriver, Result, Version,
+    CloseCallback, CloseReason, Connection, DomainDriver, Error, ErrorCode, ErrorDomain,
+    HostDriver, NetworkDriver, Result, Version,
 };
 use oxivirt_rpc::client::Reason;
 
@@ -84,6 +84,10 @@ impl Connection for RemoteDriver {
     }
 
     fn host(&self) -> Option<&dyn HostDriver> {
+        Some(self)
+    }
+
+    fn domains(&self) -> Option<&dyn DomainDriver> {
         Some(self)
     }
 

@@ -6,69 +6,81 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
-    CallbackId, LifecycleEvent, MetadataType, NetworkEvent, NetworkEventCallback, NetworkEventId,
+    Callback, CallbackId, DomainEvent, FamilyEvent, LifecycleEvent, MetadataType, NetworkEvent,
 };
 use oxivirt_rpc::client::Arrived;
 use oxivirt_rpc::xdr;
 use uuid::Uuid;
 
 use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
-use crate::wire::{LifecycleMessage, MetadataMessage, text};
+use crate::wire::{self, DomainEventNumber, LifecycleMessage, MetadataMessage, text};
 
 /// Most events that are kept while the answer to their registration is outstanding.
 const EARLY_MAX: usize = 256;
 
-/// What a registration is for.
+/// What a registration is for: the kind of events and the object, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Filter {
-    pub(super) id: NetworkEventId,
-    pub(super) network: Option<Uuid>,
+pub(super) struct Filter<Id> {
+    pub(super) id: Id,
+    pub(super) object: Option<Uuid>,
 }
 
-#[derive(Default)]
-struct Inner {
+struct Inner<E: FamilyEvent> {
     next: i32,
     /// Whether the connection has ended; no callback is called afterwards.
     ended: bool,
     /// By the daemon's number.
-    registrations: BTreeMap<i32, Registration>,
+    registrations: BTreeMap<i32, Registration<E>>,
     /// Events of registrations whose answer is outstanding, by the daemon's number.
-    early: Vec<(i32, NetworkEvent)>,
+    early: Vec<(i32, E)>,
 }
 
 /// One callback, shared while it runs.
-type Shared = Arc<dyn Fn(&NetworkEvent) + Send + Sync>;
+type Shared<E> = Arc<dyn Fn(&E) + Send + Sync>;
 
-struct Registration {
-    filter: Filter,
-    callbacks: BTreeMap<CallbackId, Shared>,
+struct Registration<E: FamilyEvent> {
+    filter: Filter<E::Id>,
+    callbacks: BTreeMap<CallbackId, Shared<E>>,
 }
 
-/// The registrations of one connection.
-#[derive(Default)]
-pub(super) struct Subscriptions {
-    inner: Mutex<Inner>,
+/// Reads a message: the daemon's number of its registration, and the event.
+type Read<E> = fn(i32, &[u8]) -> Option<(i32, E)>;
+
+/// The registrations of one connection for the events of one family.
+pub(super) struct Subscriptions<E: FamilyEvent> {
+    read: Read<E>,
+    inner: Mutex<Inner<E>>,
 }
 
-impl Subscriptions {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+impl<E: FamilyEvent> Subscriptions<E> {
+    /// No registrations.
+    pub(super) fn new(read: Read<E>) -> Self {
+        let (registrations, early) = (BTreeMap::new(), Vec::new());
+        Self { read, inner: Mutex::new(Inner { next: 0, ended: false, registrations, early }) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<E>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The daemon's number of an equal registration.
-    pub(super) fn find(&self, filter: Filter) -> Option<i32> {
+    pub(super) fn find(&self, filter: Filter<E::Id>) -> Option<i32> {
         let inner = self.inner();
-        inner.registrations.iter().find(|(_, one)| one.filter == filter).map(|(number, _)| *number)
+        inner
+            .registrations
+            .iter()
+            .find(|(_, one)| one.filter.id == filter.id && one.filter.object == filter.object)
+            .map(|(number, _)| *number)
     }
 
     /// Adds a callback to the daemon's registration `number`.
     pub(super) fn add(
         &self,
         number: i32,
-        filter: Filter,
-        callback: NetworkEventCallback,
+        filter: Filter<E::Id>,
+        callback: Callback<E>,
     ) -> CallbackId {
-        let callback: Shared = Arc::from(callback);
+        let callback: Shared<E> = Arc::from(callback);
         let mut inner = self.inner();
         let id = CallbackId(inner.next);
         inner.next = inner.next.wrapping_add(1);
@@ -118,7 +130,7 @@ impl Subscriptions {
         if header.program != PROGRAM {
             return;
         }
-        let Some((number, event)) = read(header.procedure, payload) else { return };
+        let Some((number, event)) = (self.read)(header.procedure, payload) else { return };
         let callbacks: Vec<_> = {
             let mut inner = self.inner();
             match inner.registrations.get(&number) {
@@ -136,7 +148,16 @@ impl Subscriptions {
     }
 }
 
-fn read(procedure: i32, payload: &[u8]) -> Option<(i32, NetworkEvent)> {
+/// Reads a message about a domain. Registrations here are always numbered.
+pub(super) fn read_domain_event(procedure: i32, payload: &[u8]) -> Option<(i32, DomainEvent)> {
+    match wire::read_domain_event(procedure, payload)? {
+        (DomainEventNumber::Callback(number), event) => Some((number, event)),
+        (DomainEventNumber::Bare, _) => None,
+    }
+}
+
+/// Reads a message about a network.
+pub(super) fn read_network_event(procedure: i32, payload: &[u8]) -> Option<(i32, NetworkEvent)> {
     match procedure {
         EVENT_LIFECYCLE => {
             let message: LifecycleMessage = xdr::from_bytes(payload).ok()?;

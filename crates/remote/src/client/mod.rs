@@ -6,21 +6,23 @@
 
 mod autostart;
 mod connect;
+mod domain;
 pub mod environment;
 mod events;
 mod extension;
 mod host;
 mod network;
 pub mod open;
-mod stream;
+mod streams;
 mod transport;
+mod unix;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
+use oxivirt::{DomainEvent, Error, ErrorCode, ErrorDomain, NetworkEvent, Result};
 use oxivirt_rpc::client::Outgoing;
 use tarpc::client::RpcError;
 use tarpc::context::Context;
@@ -28,10 +30,12 @@ use tokio::sync::OnceCell;
 
 use crate::protocol::Reply;
 use crate::protocol::connect::ConnectCallsClient;
+use crate::protocol::domain::DomainCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
 use events::Subscriptions;
+use streams::Streams;
 
 pub use environment::Environment;
 pub use open::register;
@@ -47,12 +51,15 @@ const EIO: i32 = 5;
 pub struct RemoteDriver {
     connect: ConnectCallsClient,
     host: HostCallsClient,
+    domain: DomainCallsClient,
     network: NetworkCallsClient,
     extension: ExtensionCallsClient,
     /// Numbers of the calls of our own program that the daemon has.
     extensions: OnceCell<Vec<i32>>,
     outgoing: Outgoing,
-    subscriptions: Arc<Subscriptions>,
+    subscriptions: Arc<Subscriptions<NetworkEvent>>,
+    domain_subscriptions: Arc<Subscriptions<DomainEvent>>,
+    streams: Arc<Streams>,
     uri: String,
     secrecy: Secrecy,
     /// Whether partial changes have their parameters in the documented order; -1 if not asked yet.

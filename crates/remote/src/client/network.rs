@@ -157,7 +157,7 @@ impl NetworkDriver for RemoteDriver {
         id: NetworkEventId,
         callback: NetworkEventCallback,
     ) -> Result<CallbackId> {
-        let filter = Filter { id, network: net.map(|net| net.uuid) };
+        let filter = Filter { id, object: net.map(|net| net.uuid) };
         let number = match self.subscriptions.find(filter) {
             Some(number) => number,
             None => {

@@ -21,12 +21,14 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::autostart;
 use super::environment::Environment;
-use super::events::Subscriptions;
-use super::stream::unix;
+use super::events::{Subscriptions, read_domain_event, read_network_event};
+use super::streams::Streams;
 use super::transport::Shared;
+use super::unix::unix;
 use super::{RemoteDriver, Secrecy};
 use crate::protocol::Family;
 use crate::protocol::connect::ConnectCallsClient;
+use crate::protocol::domain::DomainCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
@@ -190,31 +192,39 @@ fn ssh(
 
 impl RemoteDriver {
     pub(super) fn start((outgoing, incoming): Parts, secrecy: Secrecy, uri: String) -> Self {
-        let Incoming { replies, mut events } = incoming;
-        let subscriptions = Arc::new(Subscriptions::default());
-        let to = Arc::clone(&subscriptions);
+        let Incoming { replies, mut events, backlog } = incoming;
+        let subscriptions = Arc::new(Subscriptions::new(read_network_event));
+        let domain_subscriptions = Arc::new(Subscriptions::new(read_domain_event));
+        let to = (Arc::clone(&subscriptions), Arc::clone(&domain_subscriptions));
         drop(tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                to.arrived(&event);
+                to.0.arrived(&event);
+                to.1.arrived(&event);
             }
-            to.end();
+            to.0.end();
+            to.1.end();
         }));
         let mut config = tarpc::client::Config::default();
         config.max_in_flight_requests = 100_000;
         let mut shared = Shared::new(outgoing.clone());
         let connect = shared.transport(Family::Connect);
         let host = shared.transport(Family::Host);
+        let domain = shared.transport(Family::Domain);
         let network = shared.transport(Family::Network);
         let extension = shared.transport(Family::Extension);
-        drop(tokio::spawn(shared.route(replies)));
+        let streams = Arc::new(Streams::new(outgoing.clone(), shared.serials(), backlog));
+        drop(tokio::spawn(shared.route(replies, Arc::clone(&streams))));
         Self {
             connect: ConnectCallsClient::new(config.clone(), connect).spawn(),
             host: HostCallsClient::new(config.clone(), host).spawn(),
+            domain: DomainCallsClient::new(config.clone(), domain).spawn(),
             network: NetworkCallsClient::new(config.clone(), network).spawn(),
             extension: ExtensionCallsClient::new(config, extension).spawn(),
             extensions: OnceCell::new(),
             outgoing,
             subscriptions,
+            domain_subscriptions,
+            streams,
             uri,
             secrecy,
             update_order: AtomicI32::new(-1),

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tarpc::{ClientMessage, Request, RequestName, Response};
 use tokio::sync::mpsc;
 
+use super::streams::Streams;
 use crate::call;
 use crate::protocol::{self, Family, VERSION};
 
@@ -51,9 +52,19 @@ impl Shared {
         }
     }
 
-    /// Hands answers to the transports until the connection ends.
-    pub(super) async fn route(self, mut replies: mpsc::UnboundedReceiver<Arrived>) {
+    /// The counter of serials.
+    pub(super) fn serials(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.serial)
+    }
+
+    /// Hands answers to the transports, and what belongs to a stream to that, until the connection ends.
+    pub(super) async fn route(
+        self,
+        mut replies: mpsc::UnboundedReceiver<Arrived>,
+        streams: Arc<Streams>,
+    ) {
         while let Some(arrived) = replies.recv().await {
+            let Some(arrived) = streams.arrived(arrived) else { continue };
             let (program, procedure) = (arrived.0.program, arrived.0.procedure);
             let Some(found) = protocol::find(program, procedure) else { continue };
             let route = self.routes.iter().find(|(family, _)| *family == found.family);
@@ -62,6 +73,7 @@ impl Shared {
                 drop(sender.send(arrived));
             }
         }
+        streams.end();
     }
 }
 

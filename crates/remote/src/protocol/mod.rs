@@ -39,7 +39,9 @@
 //!
 //! libvirt 11.3.0: src/remote/remote_protocol.x
 
+pub mod absent;
 pub mod connect;
+pub mod domain;
 pub mod extension;
 pub mod host;
 pub mod network;
@@ -84,6 +86,8 @@ pub enum Needs {
 pub enum Object {
     /// The connection.
     Connect,
+    /// A domain.
+    Domain,
     /// A network.
     Network,
     /// A port of a network.
@@ -96,6 +100,7 @@ impl Object {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Domain => "domain",
             Self::Network => "network",
             Self::Port => "network-port",
         }
@@ -107,6 +112,16 @@ impl Object {
 pub enum Target {
     /// None: the call is about the connection.
     Connection,
+    /// A domain reference.
+    Domain,
+    /// The number of a running domain.
+    DomainId,
+    /// The name of a domain.
+    DomainName,
+    /// The UUID of a domain.
+    DomainUuid,
+    /// The definition of a domain.
+    DomainXml,
     /// A network reference.
     Network,
     /// The name of a network.
@@ -221,8 +236,12 @@ families! {
     Connect = connect, PROGRAM, NONE;
     /// The host of the driver.
     Host = host, PROGRAM, DOMAIN;
+    /// Domains.
+    Domain = domain, PROGRAM, DOMAIN;
     /// Networks and ports.
     Network = network, PROGRAM, NETWORK;
+    /// Lists of objects that are served by no driver.
+    Absent = absent, PROGRAM, NONE;
     /// Calls that libvirt does not have.
     Extension = extension, extension::PROGRAM, NETWORK;
 }
@@ -284,7 +303,18 @@ mod tests {
 
     #[test]
     fn permissions_show_which_calls_change_something() {
-        let changes = ["write", "start", "stop", "save", "delete", "create"];
+        let changes = [
+            "write",
+            "start",
+            "stop",
+            "save",
+            "delete",
+            "create",
+            "init-control",
+            "suspend",
+            "reset",
+            "open-device",
+        ];
         for family in Family::ALL {
             for procedure in family.procedures() {
                 let names_change = procedure.acl.iter().any(|(_, word)| changes.contains(word));

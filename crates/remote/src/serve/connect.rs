@@ -17,6 +17,7 @@ mod feature {
     pub(super) const FD_PASSING: i32 = 8;
     pub(super) const TYPED_PARAM_STRING: i32 = 9;
     pub(super) const KEEPALIVE: i32 = 10;
+    pub(super) const XML_MIGRATABLE: i32 = 11;
     pub(super) const EVENT_CALLBACK: i32 = 14;
     pub(super) const CLOSE_CALLBACK: i32 = 15;
     pub(super) const NETWORK_UPDATE_ORDER: i32 = 16;
@@ -34,15 +35,15 @@ impl ConnectCalls for Calls {
     }
 
     async fn connect_get_type(self, _: Context) -> Reply<Text> {
-        Ok(self.connection().driver_type().await?.into())
+        Ok(self.connection()?.driver_type().await?.into())
     }
 
     async fn connect_get_version(self, _: Context) -> Reply<u64> {
-        Ok(self.connection().hypervisor_version().await?.number())
+        Ok(self.connection()?.hypervisor_version().await?.number())
     }
 
     async fn connect_get_hostname(self, _: Context) -> Reply<Text> {
-        Ok(self.connection().hostname().await?.into())
+        Ok(self.connection()?.hostname().await?.into())
     }
 
     async fn connect_supports_feature(self, _: Context, feature: i32) -> Reply<i32> {
@@ -52,6 +53,9 @@ impl ConnectCalls for Calls {
         }
         if !self.session.has_host() {
             return Err(not_open("hypervisor connection not open").into());
+        }
+        if feature == feature::XML_MIGRATABLE {
+            return Ok(i32::from(self.has_domains()));
         }
         Ok(i32::from(matches!(
             feature,

@@ -19,7 +19,9 @@ use tarpc::context::Context;
 use tarpc::server::Serve as _;
 
 use crate::call;
+use crate::protocol::absent::AbsentCalls;
 use crate::protocol::connect::ConnectCalls;
+use crate::protocol::domain::DomainCalls;
 use crate::protocol::extension::{self, ExtensionCalls};
 use crate::protocol::host::HostCalls;
 use crate::protocol::network::NetworkCalls;
@@ -112,7 +114,7 @@ impl Dispatcher {
             Requested::Unserved(_) | Requested::Undecodable => return Err(undecodable()),
         };
         let calls = Calls::new(Arc::clone(&self.session));
-        let call = prepare(calls, found, header, payload).map_err(|_| undecodable())?;
+        let call = prepare(calls.clone(), found, header, payload).map_err(|_| undecodable())?;
         let procedure = found.procedure;
         // only needed if a policy is asked
         let named = match self.session.daemon.access {
@@ -125,7 +127,7 @@ impl Dispatcher {
             let observer = session.daemon.observer.clone();
             let started = observer.as_ref().map(|_| Instant::now());
             let span = tracing::debug_span!("call", procedure.name, header.serial);
-            let (out, then) = match guard::check(&session, procedure, named).await {
+            let (mut out, then) = match guard::check(&session, found, named).await {
                 Ok(()) => tracing::Instrument::instrument(call, span).await,
                 Err(denied) => {
                     let mut out = Vec::new();
@@ -138,6 +140,11 @@ impl Dispatcher {
                     .is_ok_and(|packet| packet.is_some_and(|p| p.header.status == STATUS_OK));
                 observer.called(procedure.name, started.elapsed(), is_ok);
             }
+            if let Some(opened) = calls.take_stream() {
+                // the answer takes the way of the stream's packets, so that it is in front of them
+                session.client.send(std::mem::take(&mut out));
+                session.streams.start(&session.client, header, opened);
+            }
             (out, then)
         })))
     }
@@ -149,7 +156,12 @@ impl Dispatcher {
                 Error::unsupported(ErrorDomain::DOMAIN, procedure.api)
             }
             unserved::Family::Domain => not_open("hypervisor connection not open"),
-            _ => not_open("connection not open"),
+            family => match self.session.served() {
+                Ok(served) if served.profile.is_hypervisor => {
+                    Error::unsupported(family.domain(), procedure.api)
+                }
+                _ => not_open("connection not open"),
+            },
         }
     }
 }
@@ -175,7 +187,9 @@ fn prepare(calls: Calls, found: Found, header: Header, payload: &[u8]) -> Result
     Ok(match found.family {
         Family::Connect => by_list!(ConnectCalls),
         Family::Host => by_list!(HostCalls),
+        Family::Domain => by_list!(DomainCalls),
         Family::Network => by_list!(NetworkCalls),
+        Family::Absent => by_list!(AbsentCalls),
         Family::Extension => by_list!(ExtensionCalls),
     })
 }
@@ -202,6 +216,9 @@ impl Service for Dispatcher {
             Kind::Call => packet.payload,
             // no procedure here takes descriptors: they are closed, their count is skipped
             Kind::CallWithFds => packet.payload.get(4..).unwrap_or_default(),
+            Kind::Stream | Kind::StreamHole => {
+                return self.session.streams.packet(&self.session.client, &packet);
+            }
             _ => return Step::Done(Then::Continue),
         };
         self.call(packet.header, payload).unwrap_or_else(|error| {
@@ -211,7 +228,8 @@ impl Service for Dispatcher {
     }
 
     fn closed(&self) {
-        if !self.session.has_registrations() {
+        self.session.streams.close();
+        if !self.session.has_remains() {
             return;
         }
         let session = Arc::clone(&self.session);

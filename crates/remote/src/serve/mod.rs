@@ -7,25 +7,29 @@
 //! A method calls the API ([`oxivirt::Connect`], [`oxivirt::Network`]) where that checks arguments or
 //! access, and the driver itself where it does not: the same checks apply as to a local program.
 
+mod absent;
 mod connect;
 pub mod dispatch;
+mod domain;
 mod events;
 mod extension;
 mod guard;
 mod host;
 mod network;
 pub mod session;
+mod streams;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use oxivirt::{Connect, Connection, HostDriver, NetworkDriver, Result};
+use oxivirt::{Connect, Connection, DomainDriver, HostDriver, NetworkDriver, Result};
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::{Client, Serves, Service, Then};
 
 pub use session::{Identity, Session};
+use streams::Opened;
 
 /// How clients of a socket authenticate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,24 +79,37 @@ pub trait Authority: Send + Sync {
     ) -> Result<()>;
 }
 
-/// What distinguishes one of libvirt's daemons from another.
+/// What distinguishes the connections of one URI scheme from those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
-    /// Scheme of its URIs, which is also the name of the driver that policies see.
+    /// Scheme of its URIs.
     pub scheme: &'static str,
+    /// Name of its first driver, as policies see it.
+    pub driver: &'static str,
+    /// Whether it is a hypervisor, whose connections have all families of objects.
+    pub is_hypervisor: bool,
 }
 
 impl Profile {
-    /// virtnetworkd.
-    pub const NETWORK: Self = Self { scheme: "network" };
+    /// Networks alone, as virtnetworkd serves them.
+    pub const NETWORK: Self = Self { scheme: "network", driver: "network", is_hypervisor: false };
+    /// QEMU's domains, and the other families beside them.
+    pub const QEMU: Self = Self { scheme: "qemu", driver: "QEMU", is_hypervisor: true };
+}
+
+/// What answers the connections of one URI scheme.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Which connections.
+    pub profile: Profile,
+    /// Their driver.
+    pub driver: Arc<dyn Connection>,
 }
 
 /// What all connections of a daemon share.
 pub struct Daemon {
-    /// Which daemon it is.
-    pub profile: Profile,
-    /// The driver behind the daemon.
-    pub driver: Arc<dyn Connection>,
+    /// The drivers behind the daemon, each for one URI scheme.
+    pub drivers: Vec<Served>,
     /// Path that clients name in the URI: `/system` or `/session`.
     pub path: &'static str,
     /// Authenticates clients of sockets with [`Authentication::Polkit`].
@@ -111,7 +128,7 @@ pub trait Observer: Send + Sync {
 
 impl fmt::Debug for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Daemon").field("driver", &self.driver).finish_non_exhaustive()
+        f.debug_struct("Daemon").field("drivers", &self.drivers).finish_non_exhaustive()
     }
 }
 
@@ -136,12 +153,17 @@ impl Serves for Networks {
 #[derive(Debug, Clone)]
 struct Calls {
     session: Arc<Session>,
+    /// The driver of the connection, if it is open.
+    served: Option<Served>,
     closes: Arc<AtomicBool>,
+    /// The stream that the call has opened.
+    opened: Arc<Mutex<Option<Opened>>>,
 }
 
 impl Calls {
     fn new(session: Arc<Session>) -> Self {
-        Self { session, closes: Arc::default() }
+        let served = session.served().ok();
+        Self { session, served, closes: Arc::default(), opened: Arc::default() }
     }
 
     /// Whether the connection stays open after the call.
@@ -149,20 +171,39 @@ impl Calls {
         if self.closes.load(Ordering::Relaxed) { Then::Close } else { Then::Continue }
     }
 
+    /// Lets the call's packets be those of a stream, once it is answered.
+    fn open_stream(&self, opened: Opened) {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+    }
+
+    fn take_stream(&self) -> Option<Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The API on the driver, with the access of the client.
     fn connect(&self) -> Result<Connect> {
         self.session.connect()
     }
 
-    fn connection(&self) -> &dyn Connection {
-        &*self.session.daemon.driver
+    fn connection(&self) -> Result<&dyn Connection> {
+        let served = self.served.as_ref();
+        Ok(&*served.ok_or_else(|| session::not_open("connection not open"))?.driver)
+    }
+
+    /// Whether the connection is one to a hypervisor.
+    fn has_domains(&self) -> bool {
+        self.served.as_ref().is_some_and(|served| served.profile.is_hypervisor)
     }
 
     fn host(&self, api: &str) -> Result<&dyn HostDriver> {
-        self.connection().host_driver(api)
+        self.connection()?.host_driver(api)
+    }
+
+    fn domains(&self, api: &str) -> Result<&dyn DomainDriver> {
+        self.connection()?.domain_driver(api)
     }
 
     fn networks(&self, api: &str) -> Result<&dyn NetworkDriver> {
-        self.connection().network_driver(api)
+        self.connection()?.network_driver(api)
     }
 }

@@ -1,7 +1,7 @@
 //! Calls about networks and ports.
 
 use oxivirt::{
-    Autostart, CallbackId, CreateFlags, DefineFlags, Error, ErrorCode, ListFlags, MetadataChange,
+    Autostart, CallbackId, CreateFlags, DefineFlags, Error, ListFlags, MetadataChange,
     MetadataType, NetworkRef, PortCreateFlags, PortRef, Result, Update, UpdateCommand, UpdateFlags,
     UpdateSection, XmlFlags,
 };
@@ -9,7 +9,7 @@ use oxivirt_rpc::xdr::{List, Text, Uuid16};
 use tarpc::context::Context;
 use uuid::Uuid;
 
-use super::session::{not_open, rpc};
+use super::session::{EventFamily, not_open, rpc};
 use super::{Calls, events, guard};
 use crate::protocol::Reply;
 use crate::protocol::network::NetworkCalls;
@@ -48,8 +48,8 @@ impl Calls {
 /// A list and its length; the list is left out if the client does not need it.
 ///
 /// # Errors
-/// [`ErrorCode::RPC`] if it is too long for the protocol.
-fn counted<T, W, const MAX: usize>(
+/// [`ErrorCode::RPC`](oxivirt::ErrorCode::RPC) if it is too long for the protocol.
+pub(super) fn counted<T, W, const MAX: usize>(
     elements: &[T],
     need_results: i32,
     what: &str,
@@ -65,11 +65,11 @@ where
     Ok((list.iter().map(W::from).collect(), u32::try_from(n).unwrap_or(u32::MAX)))
 }
 
-fn uuid(uuid: Uuid16) -> Uuid {
+pub(super) fn uuid(uuid: Uuid16) -> Uuid {
     Uuid::from_bytes(uuid.into())
 }
 
-fn autostart(number: i32) -> Autostart {
+pub(super) fn autostart(number: i32) -> Autostart {
     if number == 0 { Autostart::Disabled } else { Autostart::Enabled }
 }
 
@@ -132,7 +132,10 @@ impl NetworkCalls for Calls {
     }
 
     async fn network_lookup_by_name(self, _: Context, name: Text) -> Reply<Network> {
-        let Some(name) = name.as_str() else { return Err(no_such_name(&name)) };
+        let Some(name) = name.as_str() else {
+            let before = "no network with matching name '";
+            return Err(no_such_name(Error::no_network(""), before, &name));
+        };
         Ok((&self.networks("virNetworkLookupByName")?.network_lookup_by_name(name).await?).into())
     }
 
@@ -212,7 +215,7 @@ impl NetworkCalls for Calls {
 
     async fn connect_network_event_deregister_any(self, _: Context, number: i32) -> Reply<()> {
         let callback = CallbackId(number);
-        if !self.session.remove_registration(callback) {
+        if !self.session.remove_registration(EventFamily::Network, callback) {
             let detail = format!("network event callback {number} not registered");
             return Err(not_open(&detail).into());
         }
@@ -369,12 +372,11 @@ impl NetworkCalls for Calls {
     }
 }
 
-/// A name that is not UTF-8 belongs to no network; its bytes go back as they came.
-fn no_such_name(name: &Text) -> RemoteError {
-    let before = "no network with matching name '";
+/// The error for a name that belongs to no object; its bytes go back as they came, UTF-8 or not.
+pub(super) fn no_such_name(error: Error, before: &str, name: &Text) -> RemoteError {
     let detail: Vec<u8> = [before.as_bytes(), name.as_bytes(), b"'"].concat();
-    let message = [ErrorCode::NO_NETWORK.template().before.as_bytes(), &detail].concat();
-    let mut error = RemoteError::from(Error::no_network(""));
+    let message = [error.code().template().before.as_bytes(), &detail].concat();
+    let mut error = RemoteError::from(error);
     error.message = Some(message.into());
     error.str2 = Some(detail.into());
     error

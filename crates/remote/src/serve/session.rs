@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxivirt::{Access, CallbackId, Connect, Error, ErrorCode, ErrorDomain, Result};
+use oxivirt::{
+    Access, CallbackId, Connect, Connection, DomainDestroyFlags, DomainRef, Error, ErrorCode,
+    ErrorDomain, Result,
+};
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::server::Client;
 use uuid::Uuid;
 
-use crate::serve::{Authentication, Daemon, Interaction};
+use crate::serve::streams::Streams;
+use crate::serve::{Authentication, Daemon, Interaction, Served};
 use crate::wire::{TypedParam, TypedValue};
 
 /// polkit action: use the read-only socket.
@@ -23,6 +27,8 @@ pub struct Session {
     pub daemon: Arc<Daemon>,
     /// The client.
     pub client: Arc<Client>,
+    /// Its open streams.
+    pub(super) streams: Streams,
     authentication: Authentication,
     state: Mutex<State>,
 }
@@ -33,23 +39,43 @@ struct State {
     authenticated: bool,
     open: Option<Open>,
     identity: Option<Identity>,
-    registrations: BTreeMap<CallbackId, Registration>,
+    registrations: BTreeMap<(EventFamily, CallbackId), Registration>,
+    /// Domains that end with the connection.
+    autodestroy: Vec<DomainRef>,
 }
 
 /// An open connection.
 #[derive(Debug, Clone)]
 struct Open {
     uri: String,
+    served: Served,
     access: Access,
     /// Whether calls about the host are served: after a second opening not until a third.
     host: bool,
 }
 
+/// The family of a registration's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EventFamily {
+    Domain,
+    Network,
+}
+
 /// What a registration is for; a client has each at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registration {
+    pub(super) family: EventFamily,
     pub(super) event: i32,
-    pub(super) network: Option<Uuid>,
+    pub(super) object: Option<Uuid>,
+    /// Whether its messages do not name it.
+    pub(super) is_bare: bool,
+}
+
+impl Registration {
+    /// Whether it is for the same events, in whichever form their messages are.
+    fn is_like(&self, other: &Self) -> bool {
+        Self { is_bare: other.is_bare, ..*self } == *other
+    }
 }
 
 /// Identity of a client that another daemon passes on (`virIdentity`).
@@ -147,7 +173,13 @@ impl Session {
         client: Arc<Client>,
         authentication: Authentication,
     ) -> Arc<Self> {
-        Arc::new(Self { daemon, client, authentication, state: Mutex::default() })
+        Arc::new(Self {
+            daemon,
+            client,
+            streams: Streams::default(),
+            authentication,
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,7 +192,16 @@ impl Session {
     /// [`ErrorCode::INTERNAL_ERROR`] if none is open.
     pub(super) fn connect(&self) -> Result<Connect> {
         let access = self.access().ok_or_else(|| not_open("connection not open"))?;
-        Ok(Connect::new(Arc::clone(&self.daemon.driver), access))
+        Ok(Connect::new(self.served()?.driver, access))
+    }
+
+    /// The driver of the open connection.
+    ///
+    /// # Errors
+    /// [`ErrorCode::INTERNAL_ERROR`] if none is open.
+    pub(super) fn served(&self) -> Result<Served> {
+        let open = self.state().open.as_ref().map(|open| open.served.clone());
+        open.ok_or_else(|| not_open("connection not open"))
     }
 
     /// Whether calls that need it may be made.
@@ -183,49 +224,76 @@ impl Session {
             open.host = false;
             return Err(not_open("connection already open"));
         }
-        let uri = self.check_uri(name.unwrap_or_default())?;
+        let (uri, served) = self.find(name.unwrap_or_default())?;
         let is_read_only = self.client.read_only || flags & READ_ONLY != 0;
         let access = if is_read_only { Access::ReadOnly } else { Access::ReadWrite };
-        state.open = Some(Open { uri, access, host: true });
+        state.open = Some(Open { uri, served, access, host: true });
         Ok(())
     }
 
-    fn check_uri(&self, name: &str) -> Result<String> {
+    /// The driver that a client means by `name`, and its URI.
+    fn find(&self, name: &str) -> Result<(String, Served)> {
+        let path = self.daemon.path;
         if name.is_empty() {
-            return Err(not_open("connection not open"));
+            let mut drivers = self.daemon.drivers.iter();
+            let hypervisor = drivers.find(|served| served.profile.is_hypervisor);
+            let served = hypervisor.ok_or_else(|| not_open("connection not open"))?;
+            return Ok((format!("{}://{path}", served.profile.scheme), served.clone()));
         }
         let uri: oxivirt::Uri = name.parse()?;
-        if uri.driver() != self.daemon.profile.scheme || uri.host().is_some() {
+        let mut drivers = self.daemon.drivers.iter();
+        let served = drivers.find(|served| served.profile.scheme == uri.driver());
+        let Some(served) = served.filter(|_| uri.host().is_none()) else {
             return Err(Error::new(ErrorCode::NO_CONNECT, ErrorDomain::NONE, name));
-        }
-        let path = self.daemon.path;
+        };
         if uri.path() != path {
-            let scheme = self.daemon.profile.scheme;
+            let scheme = served.profile.scheme;
             let detail =
                 format!("unexpected {scheme} URI path '{}', try {scheme}://{path}", uri.path());
             return Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, detail));
         }
-        Ok(name.to_owned())
+        Ok((name.to_owned(), served.clone()))
     }
 
-    /// Whether closing has registrations to remove.
-    pub(super) fn has_registrations(&self) -> bool {
-        !self.state().registrations.is_empty()
+    /// Whether closing has something to remove.
+    pub(super) fn has_remains(&self) -> bool {
+        let state = self.state();
+        !state.registrations.is_empty() || !state.autodestroy.is_empty()
     }
 
-    /// Closes the connection and removes its registrations.
+    /// Closes the connection: ends its streams, removes its registrations, destroys the domains that were to
+    /// end with it.
     pub(super) async fn close(&self) {
-        let registrations = {
+        self.streams.close();
+        let (open, registrations, autodestroy) = {
             let mut state = self.state();
-            state.open = None;
-            std::mem::take(&mut state.registrations)
+            let registrations = std::mem::take(&mut state.registrations);
+            (state.open.take(), registrations, std::mem::take(&mut state.autodestroy))
         };
-        let Some(networks) = self.daemon.driver.networks() else { return };
-        for callback in registrations.into_keys() {
-            if let Err(error) = networks.network_event_deregister(callback).await {
+        let Some(Open { served: Served { driver, .. }, .. }) = open else { return };
+        for (family, callback) in registrations.into_keys() {
+            let removed = match family {
+                EventFamily::Domain => match driver.domains() {
+                    Some(domains) => domains.domain_event_deregister(callback).await,
+                    None => continue,
+                },
+                EventFamily::Network => match driver.networks() {
+                    Some(networks) => networks.network_event_deregister(callback).await,
+                    None => continue,
+                },
+            };
+            if let Err(error) = removed {
                 tracing::debug!(callback = callback.0, %error, "cannot remove an event registration of a closed connection");
             }
         }
+        for domain in &autodestroy {
+            autodestroyed(&*driver, domain).await;
+        }
+    }
+
+    /// Lets a domain end with the connection.
+    pub(super) fn autodestroy(&self, domain: &DomainRef) {
+        self.state().autodestroy.push(domain.clone());
     }
 
     /// What the open connection may do; `None` if none is open.
@@ -254,15 +322,23 @@ impl Session {
 
     /// Whether the client has an equal registration.
     pub(super) fn has_registration(&self, registration: Registration) -> bool {
-        self.state().registrations.values().any(|other| *other == registration)
+        self.state().registrations.values().any(|other| other.is_like(&registration))
     }
 
     pub(super) fn add_registration(&self, id: CallbackId, registration: Registration) {
-        self.state().registrations.insert(id, registration);
+        self.state().registrations.insert((registration.family, id), registration);
     }
 
-    pub(super) fn remove_registration(&self, id: CallbackId) -> bool {
-        self.state().registrations.remove(&id).is_some()
+    pub(super) fn remove_registration(&self, family: EventFamily, id: CallbackId) -> bool {
+        self.state().registrations.remove(&(family, id)).is_some()
+    }
+
+    /// The registration for all domains' events of this kind whose messages do not name it.
+    pub(super) fn bare_registration(&self, event: i32) -> Option<CallbackId> {
+        let state = self.state();
+        let mut all = state.registrations.iter();
+        let found = all.find(|(_, found)| found.is_bare && found.event == event);
+        found.map(|((_, id), _)| *id)
     }
 
     /// How the client has to authenticate; where that is not needed, it is authenticated by asking.
@@ -290,5 +366,19 @@ impl Session {
         authority.check(subject, action, &[], Interaction::Allowed).await?;
         self.authenticate();
         Ok(())
+    }
+}
+
+/// Destroys a domain that was to end with a connection, unless it has ended and was started again.
+async fn autodestroyed(driver: &dyn Connection, domain: &DomainRef) {
+    let Some(domains) = driver.domains() else { return };
+    match domains.domain_lookup_by_uuid(domain.uuid).await {
+        Ok(found) if found.id.is_some() && found.id == domain.id => {
+            let destroyed = domains.domain_destroy(&found, DomainDestroyFlags::empty()).await;
+            if let Err(error) = destroyed {
+                tracing::warn!(domain = found.name, %error, "domain stays though its client is gone");
+            }
+        }
+        _ => {}
     }
 }

@@ -1,18 +1,10 @@
 //! Errors on the wire; the one place where an error of the API becomes bytes.
 
 use oxivirt::{Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts};
-use oxivirt_rpc::xdr::{Text, Uuid16};
+use oxivirt_rpc::xdr::Text;
 use serde::{Deserialize, Serialize};
 
-use super::{Network, text};
-
-/// A guest, which no error of ours names (`remote_nonnull_domain`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
-    name: Text,
-    uuid: Uuid16,
-    id: i32,
-}
+use super::{Domain, Network, text};
 
 /// Why a call failed (`virNetMessageError`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 //!
 //! libvirt 11.3.0: src/remote/remote_protocol.x, src/rpc/virnetprotocol.x
 
+mod domain;
+mod domain_event;
 mod error;
 mod host;
 mod network;
@@ -10,7 +12,12 @@ mod params;
 use oxivirt_rpc::xdr::{List, Text};
 use serde::{Deserialize, Serialize};
 
-pub use error::{Domain, RemoteError};
+pub use domain::{
+    ADDRESSES_MAX, AllDomains, DOMAINS_MAX, Domain, DomainInfo, DomainInterface, DomainInterfaces,
+    DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, SchedulerType,
+};
+pub use domain_event::{DomainEventNumber, append_domain_event, read_domain_event};
+pub use error::RemoteError;
 pub use host::{CpuMapBytes, NodeInfo};
 pub use network::{
     AllNetworks, AllPorts, LEASES_MAX, Lease, Leases, LifecycleMessage, MetadataMessage,

@@ -4,8 +4,6 @@ use super::Row;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    (126, "virConnectNumOfInterfaces", 0),
-    (127, "virConnectListInterfaces", 4),
     (128, "virInterfaceLookupByName", 4),
     (129, "virInterfaceLookupByMACString", 4),
     (130, "virInterfaceGetXMLDesc", 12),
@@ -13,11 +11,8 @@ pub(super) static ROWS: &[Row] = &[
     (132, "virInterfaceUndefine", 8),
     (133, "virInterfaceCreate", 12),
     (134, "virInterfaceDestroy", 12),
-    (137, "virConnectNumOfDefinedInterfaces", 0),
-    (138, "virConnectListDefinedInterfaces", 4),
     (156, "virInterfaceIsActive", 8),
     (220, "virInterfaceChangeBegin", 4),
     (221, "virInterfaceChangeCommit", 4),
     (222, "virInterfaceChangeRollback", 4),
-    (284, "virConnectListAllInterfaces", 8),
 ];

@@ -13,6 +13,8 @@ mod nwfilter;
 mod secret;
 mod storage;
 
+use oxivirt::ErrorDomain;
+
 /// Number, public function, and the least size of the arguments in bytes.
 type Row = (i32, &'static str, usize);
 
@@ -42,6 +44,19 @@ impl Family {
         Self::Interface,
         Self::NwFilter,
     ];
+
+    /// Domain of errors about the family.
+    #[must_use]
+    pub const fn domain(self) -> ErrorDomain {
+        match self {
+            Self::Domain => ErrorDomain::DOMAIN,
+            Self::Storage => ErrorDomain::STORAGE,
+            Self::Secret => ErrorDomain::SECRET,
+            Self::NodeDevice => ErrorDomain::NODEDEV,
+            Self::Interface => ErrorDomain::INTERFACE,
+            Self::NwFilter => ErrorDomain::NWFILTER,
+        }
+    }
 
     const fn rows(self) -> &'static [Row] {
         match self {
@@ -94,7 +109,7 @@ mod tests {
         }
         let found = find(20).unwrap();
         assert_eq!((found.family, found.api), (Family::Domain, "virDomainGetVcpus"));
-        assert_eq!(find(71).map(|found| found.family), Some(Family::Storage));
+        assert_eq!(find(77).map(|found| found.family), Some(Family::Storage));
         assert_eq!(find(39), None);
     }
 }

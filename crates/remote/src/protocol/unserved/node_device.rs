@@ -4,16 +4,12 @@ use super::Row;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    (111, "virNodeNumOfDevices", 8),
-    (112, "virNodeListDevices", 12),
-    (113, "virNodeDeviceLookupByName", 4),
     (114, "virNodeDeviceGetXMLDesc", 8),
     (115, "virNodeDeviceGetParent", 4),
     (116, "virNodeDeviceNumOfCaps", 4),
     (117, "virNodeDeviceListCaps", 8),
     (123, "virNodeDeviceCreateXML", 8),
     (124, "virNodeDeviceDestroy", 4),
-    (285, "virConnectListAllNodeDevices", 8),
     (297, "virNodeDeviceLookupSCSIHostByWWN", 12),
     (374, "virConnectNodeDeviceEventRegisterAny", 8),
     (375, "virConnectNodeDeviceEventDeregisterAny", 4),

@@ -4,8 +4,6 @@ use super::Row;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    (139, "virConnectNumOfSecrets", 0),
-    (140, "virConnectListSecrets", 4),
     (141, "virSecretLookupByUUID", 16),
     (142, "virSecretDefineXML", 8),
     (143, "virSecretGetXMLDesc", 28),
@@ -13,7 +11,6 @@ pub(super) static ROWS: &[Row] = &[
     (145, "virSecretGetValue", 28),
     (146, "virSecretUndefine", 24),
     (147, "virSecretLookupByUsage", 8),
-    (287, "virConnectListAllSecrets", 8),
     (380, "virConnectSecretEventRegisterAny", 8),
     (381, "virConnectSecretEventDeregisterAny", 4),
 ];

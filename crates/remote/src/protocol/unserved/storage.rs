@@ -4,10 +4,6 @@ use super::Row;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    (71, "virConnectNumOfStoragePools", 0),
-    (72, "virConnectListStoragePools", 4),
-    (73, "virConnectNumOfDefinedStoragePools", 0),
-    (74, "virConnectListDefinedStoragePools", 4),
     (75, "virConnectFindStoragePoolSources", 12),
     (76, "virStoragePoolCreateXML", 8),
     (77, "virStoragePoolDefineXML", 8),
@@ -42,7 +38,6 @@ pub(super) static ROWS: &[Row] = &[
     (209, "virStorageVolDownload", 32),
     (259, "virStorageVolWipePattern", 20),
     (260, "virStorageVolResize", 24),
-    (281, "virConnectListAllStoragePools", 8),
     (282, "virStoragePoolListAllVolumes", 28),
     (368, "virConnectStoragePoolEventRegisterAny", 8),
     (369, "virConnectStoragePoolEventDeregisterAny", 4),

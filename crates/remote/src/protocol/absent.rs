@@ -1,0 +1,62 @@
+//! Lists of objects whose families have no driver here.
+//!
+//! A hypervisor's daemon that has no such objects answers empty lists: clients that ask for everything at
+//! their start give up at an error. The rows of a family go to a list of their own with its driver; its other
+//! calls are in [`unserved`](super::unserved).
+//!
+//! libvirt 11.3.0: src/remote/remote_protocol.x
+
+use oxivirt_rpc::xdr::{List, Text};
+
+use super::{Needs, Procedure, Reply, protocol};
+use crate::wire::Empty;
+
+/// Most names of a list that is always empty.
+const NONE: usize = 0;
+
+protocol! {
+    AbsentCalls AbsentCallsClient AbsentCallsRequest AbsentCallsResponse ServeAbsentCalls;
+
+    71 connect_num_of_storage_pools() -> i32:
+        "virConnectNumOfStoragePools" Open [Connect "search-storage-pools"];
+    72 connect_list_storage_pools(maxnames: i32) -> List<Text, NONE>:
+        "virConnectListStoragePools" Open [Connect "search-storage-pools"];
+    73 connect_num_of_defined_storage_pools() -> i32:
+        "virConnectNumOfDefinedStoragePools" Open [Connect "search-storage-pools"];
+    74 connect_list_defined_storage_pools(maxnames: i32) -> List<Text, NONE>:
+        "virConnectListDefinedStoragePools" Open [Connect "search-storage-pools"];
+    111 node_num_of_devices(cap: Option<Text>, flags: u32) -> i32:
+        "virNodeNumOfDevices" Open [Connect "search-node-devices"];
+    112 node_list_devices(cap: Option<Text>, maxnames: i32, flags: u32) -> List<Text, NONE>:
+        "virNodeListDevices" Open [Connect "search-node-devices"];
+    113 node_device_lookup_by_name(name: Text) -> Text:
+        "virNodeDeviceLookupByName" Open [];
+    126 connect_num_of_interfaces() -> i32:
+        "virConnectNumOfInterfaces" Open [Connect "search-interfaces"];
+    127 connect_list_interfaces(maxnames: i32) -> List<Text, NONE>:
+        "virConnectListInterfaces" Open [Connect "search-interfaces"];
+    137 connect_num_of_defined_interfaces() -> i32:
+        "virConnectNumOfDefinedInterfaces" Open [Connect "search-interfaces"];
+    138 connect_list_defined_interfaces(maxnames: i32) -> List<Text, NONE>:
+        "virConnectListDefinedInterfaces" Open [Connect "search-interfaces"];
+    139 connect_num_of_secrets() -> i32:
+        "virConnectNumOfSecrets" Open [Connect "search-secrets"];
+    140 connect_list_secrets(maxuuids: i32) -> List<Text, NONE>:
+        "virConnectListSecrets" Open [Connect "search-secrets"];
+    178 connect_num_of_nwfilters() -> i32:
+        "virConnectNumOfNWFilters" Open [Connect "search-nwfilters"];
+    179 connect_list_nwfilters(maxnames: i32) -> List<Text, NONE>:
+        "virConnectListNWFilters" Open [Connect "search-nwfilters"];
+    281 connect_list_all_storage_pools(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllStoragePools" Open [Connect "search-storage-pools"];
+    284 connect_list_all_interfaces(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllInterfaces" Open [Connect "search-interfaces"];
+    285 connect_list_all_node_devices(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllNodeDevices" Open [Connect "search-node-devices"];
+    286 connect_list_all_nwfilters(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllNWFilters" Open [Connect "search-nwfilters"];
+    287 connect_list_all_secrets(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllSecrets" Open [Connect "search-secrets"];
+    401 connect_list_all_nwfilter_bindings(need_results: i32, flags: u32) -> Empty:
+        "virConnectListAllNWFilterBindings" Open [Connect "search-nwfilter-bindings"];
+}

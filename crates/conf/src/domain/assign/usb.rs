@@ -110,11 +110,16 @@ fn add_hubs(devices: &mut Devices, ports: &mut Ports) -> Result<(), DomainError>
         .flatten()
         .map(|level| level.n_ports.saturating_sub(u32::try_from(level.taken.len()).unwrap_or(0)))
         .sum();
-    let mut free =
+    let free =
         usize::try_from(free).unwrap_or(0) + given * usize::try_from(HUB_PORTS - 1).unwrap_or(0);
     // Devices in `needed` include the hubs given.
     let needed = needed.saturating_sub(given);
-    while free < needed {
+    if free >= needed {
+        return Ok(());
+    }
+    // A hub takes a port and gives its own; libvirt keeps one in reserve.
+    let per_hub = usize::try_from(HUB_PORTS - 1).unwrap_or(1);
+    for _ in 0..(needed - free + 1).div_ceil(per_hub) {
         let usb = next(ports, None).ok_or_else(no_port)?;
         let path = usb.port.clone();
         if let Some(levels) = ports.get_mut(&usb.bus) {
@@ -123,7 +128,6 @@ fn add_hubs(devices: &mut Devices, ports: &mut Ports) -> Result<(), DomainError>
         let mut hub = Hub { kind: Some(String::from("usb")), ..Hub::default() };
         hub.info.address = Some(Address::Usb(usb));
         devices.hubs.push(hub);
-        free += usize::try_from(HUB_PORTS - 1).unwrap_or(0);
     }
     Ok(())
 }
@@ -160,6 +164,8 @@ fn next(ports: &mut Ports, bus: Option<u32>) -> Option<Usb> {
         if bus.is_some_and(|bus| bus != index) {
             continue;
         }
+        // A hub's own ports, then those of the hubs on it.
+        levels.sort_by(|a, b| a.path.cmp(&b.path));
         for level in levels {
             if let Some(port) = (1..=level.n_ports).find(|port| !level.taken.contains(port)) {
                 level.taken.insert(port);
@@ -176,6 +182,12 @@ fn next(ports: &mut Ports, bus: Option<u32>) -> Option<Usb> {
 fn infos(devices: &mut Devices) -> Vec<&mut DeviceInfo> {
     let mut infos: Vec<&mut DeviceInfo> = Vec::new();
     infos.extend(devices.hubs.iter_mut().map(|hub| &mut hub.info));
+    for filesystem in &mut devices.filesystems {
+        let driver = filesystem.driver.as_ref().and_then(|driver| driver.kind.as_deref());
+        if driver == Some("mtp") {
+            infos.push(&mut filesystem.info);
+        }
+    }
     for disk in &mut devices.disks {
         if disk.target.as_ref().and_then(|target| target.bus) == Some(DiskBus::Usb) {
             infos.push(&mut disk.info);

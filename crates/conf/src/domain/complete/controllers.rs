@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::address::Address;
 use super::super::device::Devices;
-use super::super::device::controller::{Controller, ControllerType};
+use super::super::device::controller::{Controller, ControllerModel, ControllerType};
 use super::super::device::disk::{Disk, DiskBus};
 
 /// Adds the controllers that addresses of devices name and that are not there.
@@ -62,6 +62,15 @@ fn add(controllers: &mut Vec<Controller>, kind: ControllerType, index: u32) {
     }
 }
 
+/// By index; a USB controller is before its companions.
+const fn place(controller: &Controller) -> (Option<u32>, bool) {
+    let is_companion = matches!(
+        controller.model,
+        Some(ControllerModel::Ich9Uhci1 | ControllerModel::Ich9Uhci2 | ControllerModel::Ich9Uhci3)
+    );
+    (controller.index, is_companion)
+}
+
 /// Puts a controller behind the last of its kind with a smaller or equal index; of a new kind, at
 /// the end.
 ///
@@ -70,7 +79,7 @@ pub(crate) fn insert(controllers: &mut Vec<Controller>, controller: Controller) 
     let is_same = |other: &Controller| other.kind == controller.kind;
     let position = controllers
         .iter()
-        .rposition(|other| is_same(other) && other.index <= controller.index)
+        .rposition(|other| is_same(other) && place(other) <= place(&controller))
         .map(|at| at + 1)
         .or_else(|| controllers.iter().position(is_same))
         .unwrap_or(controllers.len());

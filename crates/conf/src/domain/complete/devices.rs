@@ -2,7 +2,7 @@
 
 use super::super::address::{Address, Drive};
 use super::super::device::Devices;
-use super::super::device::controller::Controller;
+use super::super::device::controller::{Controller, ControllerModel};
 use super::super::device::disk::{Disk, DiskBus, DiskDevice, DiskType, SnapshotLocation, Tray};
 use super::super::device::filesystem::{Filesystem, FilesystemAccess, FilesystemType};
 use super::super::{DomainDef, DomainError};
@@ -153,11 +153,47 @@ fn sort_disks(disks: &mut Vec<Disk>) {
     }
 }
 
+/// The first port that a model serves as a companion; nothing for the controller of a set itself.
+const fn companion_port(model: ControllerModel) -> Option<Option<u32>> {
+    match model {
+        ControllerModel::Ich9Ehci1 => Some(None),
+        ControllerModel::Ich9Uhci1 => Some(Some(0)),
+        ControllerModel::Ich9Uhci2 => Some(Some(2)),
+        ControllerModel::Ich9Uhci3 => Some(Some(4)),
+        _ => None,
+    }
+}
+
+/// The set that a USB 2 controller completes: that of its predecessor, unless its model is in it already.
+///
+/// libvirt 11.3.0: `virDomainDefPostParse`, `virDomainAssignControllerIndexes`, src/conf/domain_postparse.c
+fn companion_of(controllers: &[Controller], at: usize) -> Option<(u32, Option<u32>)> {
+    let own = controllers.get(at)?;
+    let port = companion_port(own.model?)?;
+    let before = controllers.get(at.checked_sub(1)?)?;
+    companion_port(before.model?)?;
+    let index = before.index?;
+    let is_taken = controllers.iter().any(|other| {
+        other.kind == own.kind && other.index == Some(index) && other.model == own.model
+    });
+    (!is_taken).then_some((index, port))
+}
+
 /// Gives controllers without an index the smallest that is free.
 fn complete_indexes(controllers: &mut [Controller]) {
     for at in 0..controllers.len() {
         let Some(Controller { index: None, kind, .. }) = controllers.get(at) else { continue };
         let kind = *kind;
+        if let Some((index, master)) = companion_of(controllers, at) {
+            if let Some(controller) = controllers.get_mut(at) {
+                controller.index = Some(index);
+                if let Some(start_port) = master {
+                    let master = controller.info.master.get_or_insert_default();
+                    master.start_port.get_or_insert(start_port);
+                }
+            }
+            continue;
+        }
         let is_free = |index: &u32| {
             !controllers
                 .iter()

@@ -92,9 +92,8 @@ pub(super) fn check_qemu(devices: &Devices, machine: MachineKind) -> Check {
     for controller in &devices.controllers {
         match controller.kind {
             Some(ControllerType::Usb) => {
-                let Some(model) = controller.model else {
-                    return unsupported("no model provided for USB controller");
-                };
+                // Without a model it can be kept, but not started.
+                let Some(model) = controller.model else { continue };
                 let is_xhci = matches!(model, ControllerModel::NecXhci | ControllerModel::QemuXhci);
                 if is_xhci && controller.ports.is_some_and(|ports| ports > XHCI_PORTS) {
                     return unsupported(format!(

@@ -92,7 +92,9 @@ fn complete_disk(disk: &mut Disk) {
     let is_served = matches!(disk.kind, Some(DiskType::VhostUser | DiskType::VhostVdpa));
     let driver = disk.driver.get_or_insert_with(DiskDriver::default);
     driver.name.get_or_insert_with(|| String::from("qemu"));
-    if !is_served || driver.format.is_some() {
+    // Only the pool knows the format of a volume.
+    let is_volume = disk.kind == Some(DiskType::Volume);
+    if (!is_served && !is_volume) || driver.format.is_some() {
         driver.format.get_or_insert_with(|| String::from("raw"));
     }
     if disk.kind == Some(DiskType::Dir) && driver.format.as_deref() == Some("raw") {
@@ -171,6 +173,12 @@ fn complete_interface(
         let text = format!("52:54:00:{a:02x}:{b:02x}:{c:02x}");
         let address: Option<MacAddr> = text.parse().ok();
         interface.mac.get_or_insert_with(InterfaceMac::default).address = address;
+    }
+    // One queue is what there is without the attribute.
+    if let Some(driver) = &mut interface.driver
+        && driver.queues.is_some_and(|queues| queues <= 1)
+    {
+        driver.queues = None;
     }
     let has_model = interface.model.as_ref().is_some_and(|model| model.kind.is_some());
     if !has_model && interface.kind != Some(InterfaceType::Hostdev) {

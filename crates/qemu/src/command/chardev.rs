@@ -87,6 +87,9 @@ impl Build<'_> {
                 let chardev = self.chardev(&Backend::of(channel)?)?;
                 let props = self.virtio_port(channel, "virtserialport", &chardev)?;
                 let name = target.and_then(|target| target.name.as_deref());
+                let is_agent =
+                    matches!(channel.kind, Some(CharType::SpiceVmc | CharType::QemuVdagent));
+                let name = name.or_else(|| is_agent.then_some("com.redhat.spice.0"));
                 self.device(&channel.info, props.with_opt("name", name))
             }
             Some("guestfwd") => {

@@ -2,6 +2,7 @@
 
 use oxivirt_conf::domain::clock::TimerName;
 use oxivirt_conf::domain::cpu::{Cpu, CpuCacheMode, CpuFeaturePolicy, CpuMode};
+use oxivirt_conf::domain::device::other::PanicModel;
 use oxivirt_conf::domain::features::{Hyperv, HypervMode, Kvm, State};
 use oxivirt_conf::{OnOff, YesNo};
 
@@ -24,6 +25,9 @@ impl Build<'_> {
         words = words.pair_opt("kvm-pv-unhalt", spinlock);
         if let Some(hyperv) = features.and_then(|it| it.hyperv.as_ref()) {
             words = hyperv_words(words, hyperv);
+        }
+        if self.devices.panics.iter().any(|panic| panic.model == Some(PanicModel::Hyperv)) {
+            words = words.word("hv-crash");
         }
         if let Some(kvm) = features.and_then(|it| it.kvm.as_ref()) {
             words = kvm_words(words, kvm);

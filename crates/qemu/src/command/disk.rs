@@ -13,7 +13,7 @@ use super::address::{alias, virtio_switches};
 use super::controller::thread_map;
 use super::error::{PlanError, Result};
 use super::props::Props;
-use super::storage::{Layer, Media, NodeNames, layers};
+use super::storage::{Layer, Media, NodeNames, RawLayer, layers};
 
 impl Build<'_> {
     /// libvirt 11.3.0: `qemuBuildDisksCommandLine`, src/qemu/qemu_command.c
@@ -40,11 +40,33 @@ impl Build<'_> {
                 self.blockdev(&props);
                 drive = Some(name);
             }
+            if let Some(top) = drive.take() {
+                drive = Some(self.throttle_filters(disk, &layers, top));
+            }
             let bootindex = self.boot.disks.get(at).copied().flatten();
             let props = self.disk_device(disk, drive.as_deref(), bootindex)?;
             self.device(&disk.info, props)?;
         }
         Ok(())
+    }
+
+    /// Limits above the nodes of a disk; the result is the topmost node.
+    fn throttle_filters(&mut self, disk: &Disk, layers: &[Layer], mut top: String) -> String {
+        let filters = disk.throttle_filters.iter().flat_map(|it| &it.filters);
+        // They are numbered after the layers.
+        let index = disk.source.as_ref().and_then(|source| source.index).unwrap_or(0);
+        let first = index.saturating_add(u32::try_from(layers.len()).unwrap_or(0));
+        for (index, filter) in (first..).zip(filters) {
+            let group = filter.group.as_deref().unwrap_or_default();
+            let name = format!("libvirt-{index}-filter");
+            let props = Props::driver("throttle")
+                .with("node-name", name.as_str())
+                .with("throttle-group", format!("throttle-{group}"))
+                .with("file", top);
+            self.blockdev(&props);
+            top = name;
+        }
+        top
     }
 
     /// The nodes of a disk, from the top.
@@ -53,8 +75,9 @@ impl Build<'_> {
     /// [`PlanError`]
     pub(super) fn disk_layers(&self, disk: &Disk) -> Result<Vec<Layer>> {
         let optical = |path: &Path| self.facts.host.optical_drives.iter().any(|it| it == path);
+        let raw = RawLayer::of(self.emulator);
         let name = |_: usize, index: Option<u32>, format: &str| {
-            NodeNames::numbered(index.unwrap_or_default(), format)
+            NodeNames::numbered(index.unwrap_or_default(), format, raw)
         };
         layers(disk, &name, Media { optical: &optical })
     }

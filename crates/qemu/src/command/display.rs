@@ -144,7 +144,9 @@ impl Build<'_> {
             words = words.pair("sasl", "on");
             self.sasl(config.spice_sasl_dir.as_deref());
         }
-        if config.spice_tls && !matches!(kind, Some(ListenType::Socket | ListenType::None)) {
+        let has_tls = graphics.tls_port.is_some_and(|port| port > 0);
+        let is_local = matches!(kind, Some(ListenType::Socket | ListenType::None));
+        if config.spice_tls && has_tls && !is_local {
             words = words.pair("x509-dir", config.spice_tls_x509_cert_dir.to_string_lossy());
         }
         words = spice_channels(graphics, words);

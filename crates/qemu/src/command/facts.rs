@@ -21,6 +21,8 @@ pub struct Facts {
     ///
     /// [`CommandLine::descriptors`]: super::CommandLine::descriptors
     pub number: fn(usize, &Descriptor) -> i32,
+    /// Nodes of the host that placement `auto` takes.
+    pub automatic_nodes: Vec<u32>,
     /// Seconds since 1970 at the start.
     pub now: i64,
     /// Seconds that the host's local time is ahead of UTC.
@@ -51,10 +53,10 @@ pub struct Host {
     pub huge_pages: Vec<HugePageMount>,
     /// Block devices that are drives for optical media.
     pub optical_drives: Vec<PathBuf>,
+    /// Size of an ordinary page of memory in KiB.
+    pub page_kib: u64,
     /// Numbers of the NUMA nodes.
     pub numa_nodes: Vec<u32>,
-    /// Whether memory can be placed on NUMA nodes.
-    pub has_numa: bool,
 }
 
 /// A mounted filesystem of huge pages.

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::domain::os::{FirmwareFormat, LoaderType};
+use oxivirt_conf::domain::os::{FirmwareFormat, Loader, LoaderType};
 
 use super::Build;
 use super::error::Result;
 use super::props::{Props, Words};
+use super::storage::RawLayer;
 
 /// The nodes of the firmware's code.
 const CODE: &str = "libvirt-pflash0";
@@ -45,7 +46,7 @@ impl Build<'_> {
             .with("filename", path.to_string_lossy())
             .with("node-name", storage.as_str());
         // Variables of raw format have no node of their own for the format.
-        if name == VARIABLES && format == FirmwareFormat::Raw {
+        if name == VARIABLES && self.has_no_format(format) {
             let props = props.with("read-only", is_readonly);
             self.blockdev(&props);
             return;
@@ -76,14 +77,22 @@ impl Build<'_> {
         let Some(nvram) = os.nvram.as_ref().filter(|nvram| nvram.path.is_some()) else {
             return words;
         };
-        let is_raw = nvram.format.unwrap_or(FirmwareFormat::Raw) == FirmwareFormat::Raw;
+        let is_raw = self.has_no_format(nvram.format.unwrap_or(FirmwareFormat::Raw));
         let layer = if is_raw { "storage" } else { "format" };
         words.pair("pflash1", format_args!("{VARIABLES}-{layer}"))
     }
 
-    /// Firmware that is mapped as memory.
+    fn has_no_format(&self, format: FirmwareFormat) -> bool {
+        format == FirmwareFormat::Raw && RawLayer::of(self.emulator) == RawLayer::Storage
+    }
+
+    /// Firmware that is mapped as memory, and flash that only the firmware may write.
     pub(super) fn bios(&mut self) {
         let loader = self.def.os.as_ref().and_then(|os| os.loader.as_ref());
+        let is_flash = |loader: &&Loader| loader.kind == Some(LoaderType::Pflash);
+        if loader.filter(is_flash).is_some_and(|loader| loader.secure == Some(YesNo::Yes)) {
+            self.option("-global", "driver=cfi.pflash01,property=secure,value=on");
+        }
         let loader = loader.filter(|loader| loader.kind == Some(LoaderType::Rom));
         if let Some(path) = loader.and_then(|loader| loader.path.clone()) {
             self.option("-bios", path);

@@ -109,8 +109,8 @@ impl Build<'_> {
     /// The option of emulators whose machines have no switch for ACPI.
     pub(super) fn no_acpi(&mut self) {
         let acpi = self.def.features.as_ref().is_some_and(|features| features.acpi);
-        let is_unknown = self.machine_facts().is_none_or(|machine| machine.acpi.is_none());
-        if !acpi && is_unknown && self.emulator.has("no-acpi") {
+        let has_switch = self.emulator.machines.iter().any(|machine| machine.acpi.is_some());
+        if !acpi && !has_switch && self.machine.is_x86() {
             self.arguments.push(String::from("-no-acpi"));
         }
     }
@@ -187,6 +187,16 @@ impl Build<'_> {
             }
         }
         self.option("-rtc", words.finish());
+        self.lost_ticks();
+        let hpet = self.timer(TimerName::Hpet).and_then(|timer| timer.present);
+        let is_old = self.machine.is_x86() && !self.emulator.has("machine-hpet");
+        if hpet == Some(YesNo::No) && is_old {
+            self.arguments.push(String::from("-no-hpet"));
+        }
+        Ok(())
+    }
+
+    fn lost_ticks(&mut self) {
         if let Some(timer) = self.timer(TimerName::Pit) {
             let policy = match timer.tick_policy {
                 Some(TickPolicy::Delay) => Some("delay"),
@@ -197,7 +207,6 @@ impl Build<'_> {
                 self.option("-global", format!("kvm-pit.lost_tick_policy={policy}"));
             }
         }
-        Ok(())
     }
 
     fn clock_base(&self) -> Result<String> {

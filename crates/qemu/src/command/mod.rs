@@ -18,6 +18,7 @@ mod disk;
 mod display;
 mod error;
 mod facts;
+mod filesystem;
 mod firmware;
 mod general;
 mod interface;
@@ -25,14 +26,17 @@ mod memory;
 mod prepare;
 mod props;
 mod small;
+mod smbios;
 mod sound;
 mod storage;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oxivirt_conf::domain::address::DeviceInfo;
 use oxivirt_conf::domain::device::Devices;
+use oxivirt_conf::domain::device::sound::AudioType;
 use oxivirt_conf::domain::{DomainDef, MachineKind, VirtType};
 use oxivirt_conf::emulator::{EmulatorCapabilities, Machine};
 
@@ -179,7 +183,12 @@ impl Build<'_> {
         self.bios();
         self.memory()?;
         self.smp()?;
+        self.io_threads();
+        self.throttle_groups();
+        self.cells()?;
         self.identity()?;
+        self.smbios()?;
+        self.firmware_files();
         self.generation_id();
         self.monitor();
         self.clock()?;
@@ -189,7 +198,9 @@ impl Build<'_> {
         self.controller_globals();
         self.controllers()?;
         self.hubs()?;
+        self.memory_devices()?;
         self.disks()?;
+        self.filesystems()?;
         self.interfaces()?;
         self.character_devices()?;
         self.inputs()?;
@@ -198,6 +209,7 @@ impl Build<'_> {
         self.videos()?;
         self.sounds()?;
         self.watchdogs()?;
+        self.redirected_devices()?;
         self.balloons()?;
         self.random()?;
         self.core_information();
@@ -229,10 +241,19 @@ impl Build<'_> {
         environment.push(own("XDG_DATA_HOME", format!("{home}/.local/share")));
         environment.push(own("XDG_CACHE_HOME", format!("{home}/.cache")));
         environment.push(own("XDG_CONFIG_HOME", format!("{home}/.config")));
+        environment.extend(self.pipewire().or_else(|| given("PIPEWIRE_RUNTIME_DIR")).filter(
+            |_| self.devices.audios.iter().any(|audio| audio.kind == Some(AudioType::PipeWire)),
+        ));
         for (name, value) in &self.def.qemu.env {
             environment.push((name.clone(), value.clone().unwrap_or_default()));
         }
         self.environment = environment;
+    }
+
+    /// Where the user says that PipeWire's socket is.
+    fn pipewire(&self) -> Option<(String, String)> {
+        let directory = self.devices.audios.iter().find_map(|audio| audio.runtime_dir.clone())?;
+        Some((String::from("PIPEWIRE_RUNTIME_DIR"), directory))
     }
 
     /// What is known of the guest's machine.

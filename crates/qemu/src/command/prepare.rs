@@ -132,4 +132,7 @@ fn number_chain(disk: &mut Disk, next: &mut impl FnMut() -> u32) {
         }
         store = image.backing_store.as_deref_mut();
     }
+    for _ in disk.throttle_filters.iter().flat_map(|it| &it.filters) {
+        next();
+    }
 }

@@ -8,7 +8,6 @@ use oxivirt_conf::domain::device::memballoon::MemballoonModel;
 use oxivirt_conf::domain::device::other::PanicModel;
 use oxivirt_conf::domain::device::rng::{Rng, RngBackendModel};
 use oxivirt_conf::domain::device::watchdog::{WatchdogAction, WatchdogModel};
-use oxivirt_conf::domain::os::SmbiosMode;
 
 use super::Build;
 use super::address::{alias, virtio_switches};
@@ -172,6 +171,10 @@ impl Build<'_> {
                     Some("tcp") => CharType::Tcp,
                     Some("unix") => CharType::Unix,
                     Some("udp") => CharType::Udp,
+                    Some("pipe") => CharType::Pipe,
+                    Some("file") => CharType::File,
+                    Some("dev") => CharType::Dev,
+                    Some("pty") => CharType::Pty,
                     Some(kind) => {
                         let text = format!("unsupported backend type '{kind}' of a rng");
                         return Err(PlanError::Unsupported(text));
@@ -223,16 +226,12 @@ impl Build<'_> {
     /// Elements that nothing here plans yet: named, so that no part of a definition is dropped.
     pub(super) fn refuse_unplanned(&self) -> Result<()> {
         let devices = self.devices;
-        let mode = self.def.os.as_ref().and_then(|os| os.smbios.as_ref()).and_then(|it| it.mode);
         let lists = [
             ("lease", devices.leases.len()),
-            ("filesystem", devices.filesystems.len()),
             ("smartcard", devices.smartcards.len()),
             ("tpm", devices.tpms.len()),
             ("hostdev", devices.hostdevs.len()),
-            ("redirdev", devices.redirdevs.len()),
             ("shmem", devices.shmems.len()),
-            ("memory", devices.memories.len()),
             ("crypto", devices.cryptos.len()),
             ("nvram", usize::from(devices.nvram.is_some())),
             ("iommu", usize::from(devices.iommu.is_some())),
@@ -240,9 +239,6 @@ impl Build<'_> {
             ("pstore", usize::from(devices.pstore.is_some())),
             ("launchSecurity", usize::from(self.def.launch_security.is_some())),
             ("keywrap", usize::from(self.def.keywrap.is_some())),
-            ("throttlegroups", usize::from(self.def.throttle_groups.is_some())),
-            ("iothreads", usize::from(self.def.iothreads.is_some_and(|n| n > 0))),
-            ("smbios", usize::from(mode.is_some_and(|mode| mode != SmbiosMode::Emulate))),
         ];
         match lists.iter().find(|(_, n)| *n > 0) {
             Some((name, _)) => Err(PlanError::element(name)),

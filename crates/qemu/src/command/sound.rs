@@ -37,7 +37,10 @@ impl Build<'_> {
             let props = self.sound(sound, model, id)?;
             let props = if is_controller { props } else { props.with("audiodev", output.as_str()) };
             let props = props
-                .with_opt("streams", sound.streams.filter(|_| model == SoundModel::Virtio))
+                .with_opt(
+                    "streams",
+                    (model == SoundModel::Virtio).then(|| sound.streams.unwrap_or(2)),
+                )
                 .with_opt(
                     "multi",
                     (model == SoundModel::Usb)

@@ -9,6 +9,8 @@ use oxivirt_conf::OnOff;
 use oxivirt_conf::domain::device::disk::{Disk, DiskCache, DiskType};
 use oxivirt_conf::domain::device::source::{MetadataCache, Source};
 
+use oxivirt_conf::emulator::EmulatorCapabilities;
+
 use super::error::{PlanError, Result};
 use super::props::Props;
 
@@ -23,8 +25,8 @@ pub struct NodeNames {
 
 impl NodeNames {
     /// The names of number `index`.
-    pub(super) fn numbered(index: u32, format: &str) -> Self {
-        let has_format = format != "raw";
+    pub(super) fn numbered(index: u32, format: &str, raw: RawLayer) -> Self {
+        let has_format = format != "raw" || raw == RawLayer::Own;
         Self {
             storage: format!("libvirt-{index}-storage"),
             format: has_format.then(|| format!("libvirt-{index}-format")),
@@ -35,6 +37,22 @@ impl NodeNames {
     #[must_use]
     pub fn effective(&self) -> &str {
         self.format.as_deref().unwrap_or(&self.storage)
+    }
+}
+
+/// What the emulator needs for raw images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RawLayer {
+    /// A node of the format, as others: jobs could not name the storage's node before QEMU 9.0.
+    Own,
+    /// None.
+    Storage,
+}
+
+impl RawLayer {
+    /// What an emulator needs.
+    pub(super) fn of(emulator: &EmulatorCapabilities) -> Self {
+        if emulator.has("blockjob.backing-mask-protocol") { Self::Storage } else { Self::Own }
     }
 }
 

@@ -51,10 +51,11 @@ fn facts() -> Facts {
             has_vhost_net: true,
             huge_pages: Vec::new(),
             optical_drives: Vec::new(),
+            page_kib: 4,
             numa_nodes: vec![0],
-            has_numa: true,
         },
         number: |index, _| i32::try_from(index).unwrap() + 20,
+        automatic_nodes: vec![0],
         now: 0,
         local_offset: 0,
     }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::domain::device::graphics::GraphicsType;
+use oxivirt_conf::domain::device::disk::DiskDevice;
+use oxivirt_conf::domain::device::graphics::{GraphicsGl, GraphicsType};
+use oxivirt_conf::domain::device::interface::{ActualInterface, InterfaceSource, InterfaceType};
+use oxivirt_conf::domain::device::source::StartupPolicy;
 use oxivirt_conf::domain::{DomainDef, Form};
 use oxivirt_qemu::command::{
     CommandLine, Config, Descriptor, Directories, Facts, Host, HugePageMount, command_line, prepare,
@@ -22,6 +25,8 @@ pub(super) fn run(case: &Case) -> Result<(), String> {
     let mut def = read_qemu(case, &case.text(case.input.as_ref())?, Form::Inactive)?;
     let facts = facts(case, &def)?;
     give_ports(&mut def);
+    connect(case, &mut def)?;
+    drop_missing(&mut def);
     let emulator = emulator(case)?;
     let planned = prepare(&mut def, &emulator, &facts)
         .and_then(|_| command_line(&def, &emulator, &facts))
@@ -47,11 +52,11 @@ fn text_of(command: &CommandLine) -> String {
     for argument in &command.arguments {
         let is_option = argument.starts_with('-');
         match lines.last_mut().filter(|line| !is_option && line.starts_with('-')) {
-            Some(line) if !line.contains(' ') => {
+            Some(line) => {
                 line.push(' ');
                 line.push_str(&quoted(argument));
             }
-            _ => lines.push(quoted(argument)),
+            None => lines.push(quoted(argument)),
         }
     }
     lines.join(" \\\n") + "\n"
@@ -101,6 +106,7 @@ fn facts(case: &Case, def: &DomainDef) -> Result<Facts, String> {
         config: config(case)?,
         host: host(),
         number,
+        automatic_nodes: (0..4).collect(),
         now: 1_234_567_890,
         local_offset: -30 * 60,
     })
@@ -119,8 +125,8 @@ fn host() -> Host {
             mount(1024 * 1024, "/dev/hugepages1G", false),
         ],
         optical_drives: vec![Path::new("/dev/cdrom").to_owned()],
+        page_kib: 4,
         numa_nodes: (0..4).collect(),
-        has_numa: true,
     }
 }
 
@@ -155,6 +161,54 @@ fn config(case: &Case) -> Result<Config, String> {
     Ok(config)
 }
 
+/// The host's graphics card.
+fn give_node(gl: &mut GraphicsGl) {
+    gl.rendernode.get_or_insert_with(|| String::from("/dev/dri/foo"));
+}
+
+/// What networks answer to the interfaces: `NET;PORT` names the document of the answer.
+fn connect(case: &Case, def: &mut DomainDef) -> Result<(), String> {
+    let Some(devices) = &mut def.devices else { return Ok(()) };
+    for interface in &mut devices.interfaces {
+        if interface.kind != Some(InterfaceType::Network) {
+            continue;
+        }
+        let network = interface.source.as_ref().and_then(|source| source.network.as_deref());
+        let Some((_, port)) = network.and_then(|network| network.split_once(';')) else { continue };
+        let text = case.text(Some(&format!("../env/network-port/{port}.xml")))?;
+        let root = oxivirt_xml::parse(&text, oxivirt_xml::Blanks::Drop)
+            .map_err(|error| error.to_string())?;
+        let plug = root.child("plug").ok_or("a port without plug")?;
+        let kind = match plug.attribute("type") {
+            Some("network") => InterfaceType::Network,
+            Some("bridge") => InterfaceType::Bridge,
+            Some("direct") => InterfaceType::Direct,
+            _ => InterfaceType::Hostdev,
+        };
+        let bridge = plug.attribute("bridge").map(str::to_owned);
+        interface.actual = Some(ActualInterface {
+            kind: Some(kind),
+            source: Some(InterfaceSource { bridge, ..InterfaceSource::default() }),
+            ..ActualInterface::default()
+        });
+    }
+    Ok(())
+}
+
+/// Media of inactive pools that a start can do without are left out.
+fn drop_missing(def: &mut DomainDef) {
+    let Some(devices) = &mut def.devices else { return };
+    devices.disks.retain_mut(|disk| {
+        let Some(source) = &disk.source else { return true };
+        let is_missing = source.pool.as_deref() == Some("inactive");
+        if !is_missing || source.startup_policy != Some(StartupPolicy::Optional) {
+            return true;
+        }
+        disk.source = None;
+        disk.device == Some(DiskDevice::Cdrom)
+    });
+}
+
 /// The ports that a start without a host reserves.
 fn give_ports(def: &mut DomainDef) {
     let Some(devices) = &mut def.devices else { return };
@@ -169,7 +223,13 @@ fn give_ports(def: &mut DomainDef) {
                     graphics.websocket = Some(5700);
                 }
             }
+            Some(GraphicsType::EglHeadless) => {
+                give_node(graphics.gl.get_or_insert_default());
+            }
             Some(GraphicsType::Spice) => {
+                if let Some(gl) = graphics.gl.as_mut().filter(|gl| gl.enable == Some(YesNo::Yes)) {
+                    give_node(gl);
+                }
                 let wanted = |port: Option<i32>| is_automatic || port == Some(-1);
                 if wanted(graphics.port) {
                     graphics.port = Some(5901);

@@ -37,6 +37,8 @@ pub enum Suite {
     Domain,
     /// Conversations with a daemon.
     Rpc,
+    /// Conversations about guests.
+    RpcDomain,
     /// Transcripts of virsh.
     Shell,
     /// The same, against a real libvirtd.
@@ -45,7 +47,7 @@ pub enum Suite {
 
 impl Suite {
     /// Every suite, in the order in which they run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NetworkXml,
         Self::NetworkPort,
         Self::NetworkStatus,
@@ -53,6 +55,7 @@ impl Suite {
         Self::Firewall,
         Self::Domain,
         Self::Rpc,
+        Self::RpcDomain,
         Self::Shell,
         Self::ShellLibvirtd,
     ];
@@ -68,6 +71,7 @@ impl Suite {
             Self::Firewall => "firewall",
             Self::Domain => "domain",
             Self::Rpc => "rpc",
+            Self::RpcDomain => "rpc-domain",
             Self::Shell => "shell",
             Self::ShellLibvirtd => "shell-libvirtd",
         }
@@ -133,6 +137,10 @@ impl Report {
         if suite == Suite::Rpc {
             return Ok(Self { suite, outcomes: rpc::run(data), figures: Vec::new() });
         }
+        if suite == Suite::RpcDomain {
+            let (outcomes, figures) = rpc::run_domain(data);
+            return Ok(Self { suite, outcomes, figures });
+        }
         if suite == Suite::Domain {
             let (outcomes, figures) = domain::run(&data.join(suite.as_str()))?;
             return Ok(Self { suite, outcomes, figures });
@@ -155,7 +163,11 @@ impl Report {
                     Suite::NetworkStatus => status::run(&file, row),
                     Suite::DnsmasqConf => dnsmasq_conf::run(&file, row),
                     Suite::Firewall => firewall::run(&file, row),
-                    Suite::Domain | Suite::Rpc | Suite::Shell | Suite::ShellLibvirtd => continue,
+                    Suite::Domain
+                    | Suite::Rpc
+                    | Suite::RpcDomain
+                    | Suite::Shell
+                    | Suite::ShellLibvirtd => continue,
                 };
                 let name = format!("{} {} {}", file.label, row.kind, row.name);
                 outcomes.push(Outcome { name, verdict: row.judge(result) });

@@ -90,15 +90,36 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap_or(0)).collect()
 }
 
-/// Runs the suite on what is below `data`; what cannot be read fails by name.
-pub(super) fn run(data: &Path) -> Vec<Outcome> {
-    let dir = data.join("rpc");
-    let dir = dir.canonicalize().unwrap_or(dir);
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&dir)
+/// The conversations below a directory, in order.
+fn conversations(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     paths.sort();
+    paths
+}
+
+/// Runs the suite of conversations about guests on what is below `data`: every payload of a procedure that the
+/// lists have, and the number of those that they lack.
+pub(super) fn run_domain(data: &Path) -> (Vec<Outcome>, Vec<String>) {
+    let mut outcomes = Vec::new();
+    let mut counts = codec::Counts::default();
+    for path in conversations(&data.join("rpc-domain")) {
+        outcomes.push(match Scenario::load(&path) {
+            Ok(scenario) => codec::check(&scenario, &mut counts),
+            Err(error) => failed(&path.display().to_string(), error.chain()),
+        });
+    }
+    let figures = vec![counts.to_string()];
+    (outcomes, figures)
+}
+
+/// Runs the suite on what is below `data`; what cannot be read fails by name.
+pub(super) fn run(data: &Path) -> Vec<Outcome> {
+    let dir = data.join("rpc");
+    let dir = dir.canonicalize().unwrap_or(dir);
+    let paths = conversations(&dir);
     let mut outcomes = BTreeMap::new();
     let can_replay =
         require::check("conformance of conversations", &[Need::Netns]).unwrap_or(false);
@@ -127,7 +148,7 @@ fn one(path: &Path, inputs: &Path, can_replay: bool) -> Vec<Outcome> {
         Ok(scenario) => scenario,
         Err(error) => return vec![failed(&path.display().to_string(), error.chain())],
     };
-    let mut outcomes = vec![codec::check(&scenario)];
+    let mut outcomes = vec![codec::check(&scenario, &mut codec::Counts::default())];
     if let Some((_, why)) = ELSEWHERE.iter().find(|(number, _)| *number == scenario.number()) {
         let verdict = Verdict::NotRun { reason: (*why).to_owned() };
         outcomes.push(Outcome { name: scenario.id.clone(), verdict });

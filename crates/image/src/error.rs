@@ -21,6 +21,9 @@ pub enum ImageError {
     /// A number of the header is out of its range.
     #[error("image header has an invalid {0}")]
     Value(&'static str),
+    /// The image cannot be read without features that are unknown.
+    #[error("image needs unknown features {0:#x}")]
+    Feature(u64),
     /// A name in the header is not text.
     #[error("image header has a name that is not text")]
     Text,

@@ -13,6 +13,8 @@ const DATA_FILE: u32 = 0x4441_5441;
 /// Incompatible features: the data is in another file; extended level 2 tables.
 const HAS_DATA_FILE: u64 = 1 << 2;
 const HAS_EXTENDED_L2: u64 = 1 << 4;
+/// Incompatible features that are known: these, dirty, corrupt, compression type.
+const KNOWN: u64 = 0x1f;
 
 pub(crate) fn read<S: Source + ?Sized>(
     source: &S,
@@ -36,6 +38,9 @@ pub(crate) fn read<S: Source + ?Sized>(
         let mut incompatible = 0;
         if version >= 3 {
             incompatible = head.be64(72)?;
+            if incompatible & !KNOWN != 0 {
+                return Err(ImageError::Feature(incompatible & !KNOWN));
+            }
             image.lazy_refcounts = head.be64(80)? & 1 != 0;
             image.extended_l2 = incompatible & HAS_EXTENDED_L2 != 0;
             length = head.be32(100)?;
@@ -140,6 +145,16 @@ mod tests {
         assert_eq!(image.backing, Some(Backing { text: String::from("base.qcow"), format }));
         assert_eq!((image.virtual_size, image.cluster_size), (Some(1 << 30), Some(65536)));
         assert!(image.lazy_refcounts && image.extended_l2);
+    }
+
+    #[test]
+    fn an_incompatible_feature_that_is_unknown_is_rejected() {
+        let mut bytes = image();
+        bytes[79] |= 0xf;
+        assert!(inspect(&bytes[..], Format::Qcow2).is_ok());
+        bytes[79] |= 1 << 5;
+        let error = inspect(&bytes[..], Format::Qcow2).unwrap_err();
+        assert_eq!(error.to_string(), "image needs unknown features 0x20");
     }
 
     #[test]

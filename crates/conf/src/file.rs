@@ -9,6 +9,8 @@ pub enum EditCommand {
     NetEdit,
     /// Port files.
     NetPortCreate,
+    /// Definition and state files of storage pools.
+    PoolEdit,
 }
 
 impl EditCommand {
@@ -17,6 +19,7 @@ impl EditCommand {
             Self::Edit => "edit",
             Self::NetEdit => "net-edit",
             Self::NetPortCreate => "net-port-create",
+            Self::PoolEdit => "pool-edit",
         }
     }
 }

@@ -43,6 +43,9 @@ pub enum StorageError {
     /// A pool without server.
     #[error("missing storage pool source host name")]
     NoHost,
+    /// A version of qcow2 that is not of the form 1.1.
+    #[error("forbidden characters in 'compat' attribute")]
+    Compat,
     /// A volume without size.
     #[error("missing capacity element")]
     NoCapacity,

@@ -185,6 +185,33 @@ impl StoragePoolDef {
         out.finish()
     }
 
+    /// Reads the state file of a started pool.
+    ///
+    /// # Errors
+    /// Those of [`StoragePoolDef::parse`].
+    ///
+    /// libvirt 11.3.0: `virStoragePoolObjLoadState`, src/conf/virstorageobj.c
+    pub fn parse_state(text: &str) -> Result<Self> {
+        let root = xml::parse(text, Blanks::Drop).map_err(StorageError::NotWellFormed)?;
+        crate::network::check_root(&root, "poolstate")?;
+        let pool = root.elements().find(|child| child.name == "pool");
+        let mut pool = Self::read(pool.ok_or(StorageError::NoName("pool source"))?)?;
+        pool.complete()?;
+        Ok(pool)
+    }
+
+    /// Writes the state file of a started pool, ending in a line feed.
+    ///
+    /// libvirt 11.3.0: `virStoragePoolSaveState`, src/conf/storage_conf.c
+    #[must_use]
+    pub fn format_state(&self) -> String {
+        let mut out = Writer::new();
+        let outer = out.begin("poolstate").open();
+        self.write("pool", Presence::Always, outer);
+        outer.end("poolstate");
+        out.finish()
+    }
+
     /// What volumes of the pool are on the host.
     ///
     /// libvirt 11.3.0: `virStorageVolTypeFromPool` rules of src/conf/storage_conf.c

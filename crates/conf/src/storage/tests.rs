@@ -47,3 +47,32 @@ fn refusals() {
     assert_eq!(error.to_string(), "XML error: missing capacity element");
     assert!(volume("<volume><capacity>1</capacity></volume>").is_err());
 }
+
+#[test]
+fn a_started_pool_is_framed_by_its_state() {
+    let text = "<pool type='dir'><name>a</name><target><path>/x</path></target></pool>";
+    let pool = StoragePoolDef::parse(text).unwrap();
+    let state = pool.format_state();
+    assert!(state.starts_with("<poolstate>\n  <pool type='dir'>\n    <name>a</name>\n"), "{state}");
+    assert!(state.ends_with("  </pool>\n</poolstate>\n"), "{state}");
+    assert_eq!(StoragePoolDef::parse_state(&state).unwrap(), pool);
+    assert!(StoragePoolDef::parse_state("<poolstate/>").is_err());
+    assert!(StoragePoolDef::parse_state(text).is_err());
+}
+
+#[test]
+fn a_volume_may_leave_its_size_to_its_backing_image() {
+    let volume = |rest: &str| {
+        let text = format!("<volume><name>a</name>{rest}</volume>");
+        StorageVolumeDef::parse(&text, VolumeType::File, Some("raw"), Capacity::Required)
+    };
+    let backed = volume("<backingStore><path>/b</path></backingStore>").unwrap();
+    assert_eq!(backed.capacity, None);
+    assert!(backed.format().contains("<capacity unit='bytes'>0</capacity>"));
+    let compat = |compat: &str| {
+        volume(&format!("<capacity>1</capacity><target><compat>{compat}</compat></target>"))
+    };
+    assert!(compat("0.10").is_ok());
+    let error = compat("1").unwrap_err();
+    assert_eq!(error.to_string(), "XML error: forbidden characters in 'compat' attribute");
+}

@@ -118,7 +118,6 @@ impl StorageVolumeDef {
             if capacity == Capacity::Required && !has_backing {
                 return Err(StorageError::NoCapacity);
             }
-            self.capacity = Some(ByteSize::default());
         }
         let size = self.capacity.unwrap_or_default();
         self.allocation.get_or_insert(size);
@@ -131,6 +130,9 @@ impl StorageVolumeDef {
         }
         if let Some(permissions) = &mut target.permissions {
             complete_permissions(permissions);
+        }
+        if target.compat.as_deref().is_some_and(|compat| !is_version(compat)) {
+            return Err(StorageError::Compat);
         }
         if target.features.is_some() {
             target.compat.get_or_insert_with(|| String::from("1.1"));
@@ -155,7 +157,8 @@ impl StorageVolumeDef {
     #[must_use]
     pub fn format(&self) -> String {
         let mut out = Writer::new();
-        self.write("volume", Presence::Always, &mut out);
+        let capacity = Some(self.capacity.unwrap_or_default());
+        Self { capacity, ..self.clone() }.write("volume", Presence::Always, &mut out);
         out.finish()
     }
 }
@@ -167,6 +170,12 @@ pub enum Capacity {
     Required,
     /// It need not.
     Optional,
+}
+
+/// Whether a text is two numbers with a dot between.
+fn is_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
 }
 
 fn scaled(size: u64, unit: Option<&str>) -> u64 {

@@ -37,6 +37,8 @@ macro_rules! numbered {
     )*};
 }
 
+pub(crate) use numbered;
+
 numbered! {
     /// State of a domain (`virDomainState`).
     DomainState {

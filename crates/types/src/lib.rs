@@ -20,3 +20,4 @@ pub mod error;
 pub mod ip;
 pub mod link_name;
 pub mod mac;
+pub mod storage;

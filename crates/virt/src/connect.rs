@@ -8,6 +8,7 @@
 mod domain;
 mod host;
 mod network;
+mod storage;
 
 pub(crate) use network::not_a_uuid;
 

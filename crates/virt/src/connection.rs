@@ -2,8 +2,8 @@
 //! driver per object family.
 //!
 //! A driver implements [`Connection`] and hands out the driver traits of the families it has
-//! ([`DomainDriver`], [`HostDriver`], [`NetworkDriver`]). The other families of libvirt (storage, secrets,
-//! node devices, interfaces, network filters) get a trait beside these in [`driver`](crate::driver)
+//! ([`DomainDriver`], [`HostDriver`], [`NetworkDriver`], [`StorageDriver`]). The other families of libvirt
+//! (secrets, node devices, interfaces, network filters) get a trait beside these in [`driver`](crate::driver)
 //! and a method beside [`Connection::networks`] with their first implementation; a method with the
 //! default `None` changes no existing driver.
 
@@ -12,7 +12,8 @@ use std::{fmt::Debug, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    CloseReason, DomainDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result, Version,
+    CloseReason, DomainDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result,
+    StorageDriver, Version,
 };
 
 /// Called when a connection ends without having been closed on this side.
@@ -103,6 +104,11 @@ pub trait Connection: Send + Sync + Debug {
     fn networks(&self) -> Option<&dyn NetworkDriver> {
         None
     }
+
+    /// Calls about storage pools and volumes; `None` if the driver has none.
+    fn storage(&self) -> Option<&dyn StorageDriver> {
+        None
+    }
 }
 
 impl dyn Connection + '_ {
@@ -132,5 +138,14 @@ impl dyn Connection + '_ {
     /// connection has no network driver.
     pub fn network_driver(&self, api: &str) -> Result<&dyn NetworkDriver> {
         self.networks().ok_or_else(|| Error::unsupported(ErrorDomain::NETWORK, api))
+    }
+
+    /// The storage driver, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if the
+    /// connection has no storage driver.
+    pub fn storage_driver(&self, api: &str) -> Result<&dyn StorageDriver> {
+        self.storage().ok_or_else(|| Error::unsupported(ErrorDomain::STORAGE, api))
     }
 }

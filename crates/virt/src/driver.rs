@@ -11,6 +11,7 @@
 mod domain;
 mod host;
 mod network;
+mod storage;
 
 pub use domain::{
     DomainDriver, DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef,
@@ -18,3 +19,7 @@ pub use domain::{
 };
 pub use host::HostDriver;
 pub use network::{MetadataChange, NetworkDriver, NetworkIdentity, Update};
+pub use storage::{
+    StorageDriver, StoragePoolIdentity, StoragePoolInfo, StoragePoolRef, StorageVolInfo,
+    StorageVolRef, VolumeRange, VolumeStream,
+};

@@ -6,9 +6,11 @@
 //! register and deregister.
 
 use oxivirt_types::domain::{DomainEventId, DomainLifecycleEvent};
+use oxivirt_types::storage::{StoragePoolEventId, StoragePoolLifecycle};
 
 use crate::{
-    DhcpLease, DomainRef, LifecycleEvent, MetadataType, NetworkEventId, NetworkRef, UpdateSection,
+    DhcpLease, DomainRef, LifecycleEvent, MetadataType, NetworkEventId, NetworkRef, StoragePoolRef,
+    UpdateSection,
 };
 use std::{
     collections::BTreeMap,
@@ -25,6 +27,8 @@ pub enum Event {
     Domain(DomainEvent),
     /// Of a network.
     Network(NetworkEvent),
+    /// Of a storage pool.
+    Storage(StorageEvent),
 }
 
 impl From<DomainEvent> for Event {
@@ -36,6 +40,12 @@ impl From<DomainEvent> for Event {
 impl From<NetworkEvent> for Event {
     fn from(event: NetworkEvent) -> Self {
         Self::Network(event)
+    }
+}
+
+impl From<StorageEvent> for Event {
+    fn from(event: StorageEvent) -> Self {
+        Self::Storage(event)
     }
 }
 
@@ -317,6 +327,57 @@ impl FamilyEvent for NetworkEvent {
     }
 }
 
+/// An event of a storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageEvent {
+    /// It was defined, undefined, started, stopped, built or deleted.
+    Lifecycle {
+        /// The pool.
+        pool: StoragePoolRef,
+        /// The step.
+        event: StoragePoolLifecycle,
+        /// Reserved; libvirt always sends 0.
+        detail: i32,
+    },
+    /// Its volumes were read again.
+    Refresh {
+        /// The pool.
+        pool: StoragePoolRef,
+    },
+}
+
+impl StorageEvent {
+    /// A lifecycle event with the usual detail.
+    #[must_use]
+    pub fn lifecycle(pool: StoragePoolRef, event: StoragePoolLifecycle) -> Self {
+        Self::Lifecycle { pool, event, detail: 0 }
+    }
+
+    /// The pool it is about.
+    #[must_use]
+    pub fn pool(&self) -> &StoragePoolRef {
+        match self {
+            Self::Lifecycle { pool, .. } | Self::Refresh { pool } => pool,
+        }
+    }
+}
+
+impl FamilyEvent for StorageEvent {
+    type Id = StoragePoolEventId;
+
+    fn id(&self) -> StoragePoolEventId {
+        match self {
+            Self::Lifecycle { .. } => StoragePoolEventId::Lifecycle,
+            Self::Refresh { .. } => StoragePoolEventId::Refresh,
+        }
+    }
+
+    fn object(&self) -> Uuid {
+        self.pool().uuid
+    }
+}
+
 /// Called once per event of a family.
 pub type Callback<E> = Box<dyn Fn(&E) + Send + Sync>;
 
@@ -328,6 +389,9 @@ pub type DomainEventCallback = Callback<DomainEvent>;
 
 /// Called once per event of a network.
 pub type NetworkEventCallback = Callback<NetworkEvent>;
+
+/// Called once per event of a storage pool.
+pub type StorageEventCallback = Callback<StorageEvent>;
 
 /// Names one registration of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -37,6 +37,7 @@ pub mod port;
 pub mod reconnect;
 pub mod registry;
 pub mod report;
+pub mod storage;
 pub mod types;
 pub mod uri;
 
@@ -48,10 +49,14 @@ pub use driver::{
     DomainStatus, DomainStream, InterfaceAddress,
 };
 pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
+pub use driver::{
+    StorageDriver, StoragePoolIdentity, StoragePoolInfo, StoragePoolRef, StorageVolInfo,
+    StorageVolRef, VolumeRange, VolumeStream,
+};
 pub use error::{Classified, Error, ErrorCode, ErrorDomain, ErrorLevel, ErrorParts, Result};
 pub use event::{
     Callback, CallbackId, Callbacks, DomainEvent, DomainEventCallback, Event, FamilyEvent,
-    LeaseChange, NetworkEvent, NetworkEventCallback,
+    LeaseChange, NetworkEvent, NetworkEventCallback, StorageEvent, StorageEventCallback,
 };
 pub use event_stream::EventStream;
 pub use flags::{
@@ -71,6 +76,7 @@ pub use registry::{
     Access, Authenticator, Credential, CredentialKind, DriverOpener, OpenOptions, Registry,
 };
 pub use report::{NetworkHealth, NetworkPlan};
+pub use storage::{StoragePool, StorageVol};
 pub use types::{
     CpuMap, DhcpLease, NetworkRef, NodeInfo, PortRef, TypedParam, TypedValue, Version, parse_uuid,
 };

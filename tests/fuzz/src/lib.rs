@@ -30,7 +30,7 @@ use oxivirt_sys::keyfile::KeyFile;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("network_xml", network_xml),
     ("port_xml", port_xml),
     ("status_xml", status_xml),
@@ -42,6 +42,7 @@ pub const TARGETS: [Target; 11] = [
     ("arguments", arguments),
     ("session", session),
     ("monitor", monitor),
+    ("image", image),
 ];
 
 /// Reads, writes, reads and writes: from the second writing on nothing changes.
@@ -302,4 +303,23 @@ fn messages(pieces: &[&[u8]]) -> Vec<Result<Message, ProtocolError>> {
         }
     }
     messages
+}
+
+/// Any bytes as a disk image: the header is read or rejected in every format, and a raw image has no header.
+pub fn image(data: &[u8]) {
+    type Format = oxivirt_image::Format;
+    let format = oxivirt_image::probe(data).expect("bytes can be read");
+    let found = oxivirt_image::inspect(data, format);
+    if let Ok(image) = found {
+        assert_eq!(image.format, format);
+    }
+    for other in [Format::Qcow, Format::Qcow2, Format::Qed, Format::Vmdk, Format::Vdi, Format::Vpc]
+    {
+        if let Ok(image) = oxivirt_image::inspect(data, other) {
+            assert!(other == format || other == Format::Vpc, "{other} is not {format}");
+            assert!(image.backing.is_none_or(|backing| !backing.text.contains('\n')));
+        }
+    }
+    let raw = oxivirt_image::inspect(data, Format::Raw).expect("raw data are always readable");
+    assert_eq!((raw.virtual_size, raw.backing), (Some(data.len() as u64), None));
 }

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Pool,
     /// A storage volume.
     Volume,
+    /// The arguments of the program that makes one.
+    VolumeArguments,
     /// A secret.
     Secret,
     /// A device of the host.
@@ -77,6 +79,15 @@ pub(super) struct Case {
     pub(super) pool: Option<String>,
     /// Volume.
     pub(super) volume: Option<String>,
+    /// Pool of the volume that is copied.
+    pub(super) input_pool: Option<String>,
+    /// Volume that is copied.
+    pub(super) input_volume: Option<String>,
+    /// Whether tables of the format are allocated at once.
+    #[serde(default)]
+    pub(super) preallocate_metadata: bool,
+    /// Expected command lines.
+    pub(super) argv: Option<String>,
     /// Features added to the emulator's.
     #[serde(default)]
     pub(super) caps_add: Vec<String>,
@@ -145,6 +156,7 @@ fn load_file(
                 ("status", _) => Kind::Status,
                 ("storage", "pool") => Kind::Pool,
                 ("storage", "volume") => Kind::Volume,
+                ("storage", "volume_argv") => Kind::VolumeArguments,
                 ("objects", "secret") => Kind::Secret,
                 ("objects", "nodedev") => Kind::NodeDevice,
                 _ => Kind::Other,

@@ -9,6 +9,7 @@ use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_conf::node_device::NodeDeviceDef;
 use oxivirt_conf::secret::SecretDef;
 use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef};
+use oxivirt_storage::plan::{self as storage_plan, CopyFrom, CreateOptions, Preallocation, Step};
 
 use super::cases::{Case, Kind};
 
@@ -26,6 +27,7 @@ pub(super) fn run(case: &Case) -> Result<(), String> {
         }
         Kind::Pool => run_document(case, |text| StoragePoolDef::parse(text).map(|p| p.format())),
         Kind::Volume => run_volume(case),
+        Kind::VolumeArguments => run_volume_arguments(case),
         Kind::Secret => run_document(case, |text| SecretDef::parse(text).map(|s| s.format())),
         Kind::NodeDevice => {
             run_document(case, |text| NodeDeviceDef::parse(text).map(|device| device.format()))
@@ -51,6 +53,72 @@ fn run_volume(case: &Case) -> Result<(), String> {
     let volume = StorageVolumeDef::parse(&text, pool.volume_type(), pool.volume_format(), capacity);
     let volume = volume.map_err(show)?;
     compare("document", &volume.format(), &case.text(case.out.as_ref())?)
+}
+
+/// The commands that make a volume, one argument per line.
+fn run_volume_arguments(case: &Case) -> Result<(), String> {
+    let (pool, volume) = read_volume(case, case.pool.as_ref(), case.volume.as_ref())?;
+    let source = match &case.input_volume {
+        None => None,
+        Some(name) => {
+            let (pool, source) = read_volume(case, case.input_pool.as_ref(), Some(name))?;
+            let target = source.target.as_ref();
+            let format = target.and_then(|target| target.format.as_ref());
+            Some(CopyFrom {
+                path: format!("{pool}/{}", source.name.clone().unwrap_or_default()),
+                format: format.map_or_else(|| String::from("raw"), |f| f.name().into_owned()),
+                capacity: source.capacity.unwrap_or_default().bytes,
+                is_encrypted: target.is_some_and(|target| target.encryption.is_some()),
+            })
+        }
+    };
+    let preallocation =
+        if case.preallocate_metadata { Preallocation::Metadata } else { Preallocation::None };
+    let options = CreateOptions { preallocation, source, ..CreateOptions::default() };
+    let path = format!("{pool}/{}", volume.name.clone().unwrap_or_default());
+    let planned = storage_plan::create(&volume, pool.into(), String::from(".staging"), &options);
+    if case.expect == "failure" {
+        return planned.err().map(drop).ok_or_else(|| String::from("planned, expected an error"));
+    }
+    let planned = planned.map_err(|error| error.to_string())?;
+    let commands = planned.plan.steps().filter_map(|step| match step {
+        Step::RunQemuImg { run, .. } => Some(run.at(&path)),
+        _ => None,
+    });
+    // the size of a copy is the business of the driver, not of the command that makes it
+    let commands = commands.filter(|words| words.first().is_some_and(|word| word != "resize"));
+    let lines = commands.map(|words| command_lines("qemu-img", &words));
+    compare("command", &lines.collect::<String>(), &case.text(case.argv.as_ref())?)
+}
+
+/// A command as the data have it: an option with its value on a line.
+fn command_lines(program: &str, words: &[String]) -> String {
+    let mut text = program.to_owned();
+    let mut is_option = false;
+    for word in words {
+        let is_value = is_option && !word.starts_with('-');
+        text.push_str(if is_value { " " } else { " \\\n" });
+        text.push_str(word);
+        is_option = word.starts_with('-');
+    }
+    text.push('\n');
+    text
+}
+
+/// The path of a pool, and a volume for it.
+fn read_volume(
+    case: &Case,
+    pool: Option<&String>,
+    volume: Option<&String>,
+) -> Result<(String, StorageVolumeDef), String> {
+    let show = |error: ParseError| error.to_string();
+    let pool = StoragePoolDef::parse(&case.text(pool)?).map_err(show)?;
+    let capacity =
+        if case.parse_flags.is_empty() { Capacity::Required } else { Capacity::Optional };
+    let (kind, format) = (pool.volume_type(), pool.volume_format());
+    let volume = StorageVolumeDef::parse(&case.text(volume)?, kind, format, capacity);
+    let path = pool.target.and_then(|target| target.path).unwrap_or_default();
+    Ok((path, volume.map_err(show)?))
 }
 
 fn run_generic(case: &Case) -> Result<(), String> {

@@ -20,6 +20,9 @@ pub enum PlanError {
     /// What libvirt calls internal although a definition caused it.
     #[error("{0}")]
     Internal(String),
+    /// Something that is looked for on the host is not there.
+    #[error("{0}")]
+    Operation(String),
     /// The definition cannot be carried out in the present state.
     #[error("{0}")]
     Invalid(String),
@@ -44,6 +47,7 @@ impl Classified for PlanError {
             Self::Unsupported(_) => ErrorCode::CONFIG_UNSUPPORTED,
             Self::Xml(_) => ErrorCode::XML_ERROR,
             Self::Internal(_) => ErrorCode::INTERNAL_ERROR,
+            Self::Operation(_) => ErrorCode::OPERATION_FAILED,
             Self::Invalid(_) => ErrorCode::OPERATION_INVALID,
         }
     }

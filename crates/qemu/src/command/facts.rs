@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::firmware::Firmware;
+
 use super::Descriptor;
 
 /// The circumstances of one start.
@@ -11,6 +13,8 @@ pub struct Facts {
     pub id: i32,
     /// `PATH`, `USER`, `LOGNAME`, `TMPDIR`, `LD_PRELOAD`, `LD_LIBRARY_PATH` of the daemon, as far as set.
     pub environment: Vec<(String, String)>,
+    /// Firmware that is installed, in the order in which it is tried.
+    pub firmwares: Vec<Firmware>,
     /// Where the files of this start are.
     pub directories: Directories,
     /// Settings of the driver.
@@ -38,6 +42,8 @@ pub struct Directories {
     pub channel: PathBuf,
     /// Memory that is backed by files (`ram/ID-NAME`).
     pub memory: PathBuf,
+    /// Variables of firmware (`nvram`).
+    pub nvram: PathBuf,
     /// Sockets of passt (`passt`).
     pub passt: PathBuf,
     /// Sockets of D-Bus displays (`dbus`).

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oxivirt_conf::YesNo;
-use oxivirt_conf::domain::os::{FirmwareFormat, Loader, LoaderType};
+use oxivirt_conf::domain::os::{FirmwareFormat, Loader, LoaderType, Nvram};
 
 use super::Build;
 use super::error::Result;
@@ -14,6 +14,11 @@ use super::storage::RawLayer;
 const CODE: &str = "libvirt-pflash0";
 /// The nodes of its variables.
 const VARIABLES: &str = "libvirt-pflash1";
+
+/// The file of the variables.
+fn variables(nvram: &Nvram) -> Option<&String> {
+    nvram.path.as_ref().or_else(|| nvram.source.as_ref()?.file.as_ref())
+}
 
 impl Build<'_> {
     /// libvirt 11.3.0: `qemuBuildPflashBlockdevCommandLine`, src/qemu/qemu_command.c
@@ -26,7 +31,7 @@ impl Build<'_> {
         let Some(path) = &loader.path else { return Ok(()) };
         let is_readonly = loader.readonly != Some(YesNo::No);
         self.flash(CODE, Path::new(path), loader.format, is_readonly);
-        if let Some(path) = os.nvram.as_ref().and_then(|nvram| nvram.path.as_ref()) {
+        if let Some(path) = os.nvram.as_ref().and_then(variables) {
             let format = os.nvram.as_ref().and_then(|nvram| nvram.format);
             self.flash(VARIABLES, Path::new(path), format, false);
         }
@@ -74,7 +79,7 @@ impl Build<'_> {
             return words;
         }
         let words = words.pair("pflash0", format_args!("{CODE}-format"));
-        let Some(nvram) = os.nvram.as_ref().filter(|nvram| nvram.path.is_some()) else {
+        let Some(nvram) = os.nvram.as_ref().filter(|nvram| variables(nvram).is_some()) else {
             return words;
         };
         let is_raw = self.has_no_format(nvram.format.unwrap_or(FirmwareFormat::Raw));

@@ -9,6 +9,8 @@ use oxivirt_conf::domain::{DomainDef, MachineKind, Origin};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 
 use super::alias;
+use crate::firmware;
+
 use super::error::{PlanError, Result};
 use super::facts::Facts;
 
@@ -26,7 +28,7 @@ pub struct Prepared {
 /// chains, the connections of networks.
 ///
 /// # Errors
-/// [`PlanError`]: no place for a device.
+/// [`PlanError`]: no place for a device, no firmware that fits.
 ///
 /// libvirt 11.3.0: `qemuProcessPrepareDomain`, src/qemu/qemu_process.c
 pub fn prepare(
@@ -35,6 +37,7 @@ pub fn prepare(
     facts: &Facts,
 ) -> Result<Prepared> {
     let machine = MachineKind::of(def);
+    firmware::fill(def, &facts.firmwares, &facts.directories.nvram, Origin::Stored)?;
     def.assign_addresses(emulator, Origin::New)?;
     def.id = Some(facts.id);
     let devices = def.devices.as_mut().ok_or_else(|| PlanError::unprepared("devices"))?;

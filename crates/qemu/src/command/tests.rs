@@ -39,10 +39,12 @@ fn facts() -> Facts {
     Facts {
         id: 7,
         environment: vec![(String::from("PATH"), String::from("/bin"))],
+        firmwares: Vec::new(),
         directories: Directories {
             library: PathBuf::from("/lib"),
             channel: PathBuf::from("/channel"),
             memory: PathBuf::from("/ram"),
+            nvram: PathBuf::from("/nvram"),
             passt: PathBuf::from("/passt"),
             dbus: PathBuf::from("/dbus"),
         },

@@ -15,7 +15,7 @@ use oxivirt_qemu::command::{
 use oxivirt_types::error::Classified as _;
 
 use super::cases::Case;
-use super::documents::{compare, emulator, read_qemu};
+use super::documents::{compare, emulator, firmwares, read_qemu};
 
 /// Runs the row: plans the start and compares the command line, or the message of a refusal.
 ///
@@ -96,10 +96,12 @@ fn facts(case: &Case, def: &DomainDef) -> Result<Facts, String> {
     Ok(Facts {
         id: -1,
         environment,
+        firmwares: firmwares(case)?,
         directories: Directories {
             library: PathBuf::from(format!("/var/lib/libvirt/qemu/domain-{guest}")),
             channel: PathBuf::from(format!("/var/run/libvirt/qemu/channel/{guest}")),
             memory: PathBuf::from(format!("/var/lib/libvirt/qemu/ram/{guest}")),
+            nvram: PathBuf::from("/var/lib/libvirt/qemu/nvram"),
             passt: PathBuf::from("/var/run/libvirt/qemu/passt"),
             dbus: PathBuf::from("/var/run/libvirt/qemu/dbus"),
         },

@@ -189,6 +189,21 @@ impl Case {
         fs::read_to_string(self.dir.join(name)).map_err(|error| format!("{name}: {error}"))
     }
 
+    /// The files of a directory by name.
+    ///
+    /// # Errors
+    /// What cannot be read, for people.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<(String, String)>, String> {
+        let show = |error: std::io::Error| format!("{name}: {error}");
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.dir.join(name)).map_err(show)? {
+            let entry = entry.map_err(show)?;
+            let text = fs::read_to_string(entry.path()).map_err(show)?;
+            files.push((entry.file_name().to_string_lossy().into_owned(), text));
+        }
+        Ok(files)
+    }
+
     /// Whether the row has a flag.
     pub(super) fn has_flag(&self, flag: &str) -> bool {
         self.parse_flags.iter().any(|given| given == flag)

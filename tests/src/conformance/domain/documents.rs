@@ -1,6 +1,7 @@
 //! Runs rows that read a document and write it again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use oxivirt_conf::ParseError;
@@ -10,6 +11,9 @@ use oxivirt_conf::node_device::NodeDeviceDef;
 use oxivirt_conf::secret::SecretDef;
 use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef};
 use oxivirt_storage::plan::{self as storage_plan, CopyFrom, CreateOptions, Preallocation, Step};
+
+use oxivirt_qemu::firmware::{self, Firmware};
+use oxivirt_types::error::Classified as _;
 
 use super::cases::{Case, Kind};
 
@@ -180,6 +184,19 @@ pub(super) fn emulator(case: &Case) -> Result<EmulatorCapabilities, String> {
     Ok(emulator)
 }
 
+/// The firmware that is installed, from the least to the highest priority.
+pub(super) fn firmwares(case: &Case) -> Result<Vec<Firmware>, String> {
+    const DIRECTORIES: [&str; 2] = ["usr/share/qemu/firmware", "etc/qemu/firmware"];
+    let mut directories = Vec::new();
+    for directory in DIRECTORIES {
+        directories.push(case.texts(&format!("../env/firmware/{directory}"))?);
+    }
+    let texts = directories.iter().map(|files| {
+        files.iter().map(|(name, text)| (name.clone(), text.as_str())).collect::<Vec<_>>()
+    });
+    Ok(Firmware::merge(texts))
+}
+
 /// The definition of a row, complete.
 pub(super) fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef, String> {
     let show = |error: ParseError| error.to_string();
@@ -198,6 +215,12 @@ pub(super) fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef
     let host_arch = case.host_arch.as_deref().unwrap_or("x86_64");
     let mut defaults = QemuDefaults { emulator: &emulator, origin, host_arch, random: &mut random };
     def.complete_qemu(&mut defaults).map_err(|error| show(error.into()))?;
+    // Firmware that is not found is missed at the start.
+    let nvram = Path::new("/var/lib/libvirt/qemu/nvram");
+    let missed = firmware::fill(&mut def, &firmwares(case)?, nvram, origin).err();
+    if let Some(error) = missed.filter(|_| origin == Origin::New) {
+        return Err(error.message());
+    }
     def.assign_addresses(&emulator, origin).map_err(|error| show(error.into()))?;
     def.validate_qemu(&emulator).map_err(|error| show(error.into()))?;
     Ok(def)

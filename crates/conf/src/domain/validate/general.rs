@@ -4,7 +4,7 @@ use super::super::cpu::{Cpu, CpuMode};
 use super::super::features::Features;
 use super::super::machine::MachineKind;
 use super::super::memory::NumaMode;
-use super::super::os::{LoaderType, Os};
+use super::super::os::{FirmwareKind, LoaderType, Os};
 use super::super::{DomainDef, DomainError, VirtType, bitmap};
 use super::{Check, contradiction, unsupported};
 use crate::emulator::EmulatorCapabilities;
@@ -52,9 +52,31 @@ fn check_boot_menu(os: &Os) -> Check {
     Ok(())
 }
 
+/// libvirt 11.3.0: `virDomainDefOSValidate`, src/conf/domain_validate.c
 fn check_loader(os: &Os) -> Check {
-    let Some(loader) = &os.loader else { return Ok(()) };
     let nvram = os.nvram.as_ref();
+    let is = |name: &str, enabled: YesNo| {
+        os.firmware_features.as_ref().is_some_and(|list| {
+            let found = list.features.iter().find(|it| it.name.as_deref() == Some(name));
+            found.is_some_and(|feature| feature.enabled == Some(enabled))
+        })
+    };
+    let detail = |text: &str| Err(DomainError::Detail(text.to_owned()));
+    if is("enrolled-keys", YesNo::Yes) && is("secure-boot", YesNo::No) {
+        return detail(
+            "firmware feature 'enrolled-keys' cannot be enabled when firmware feature 'secure-boot' is disabled",
+        );
+    }
+    if os.firmware == Some(FirmwareKind::Bios) && nvram.is_some() {
+        return detail("firmware type 'bios' does not support nvram");
+    }
+    let Some(loader) = &os.loader else { return Ok(()) };
+    if os.firmware.is_none() && loader.path.is_none() {
+        return detail("no loader path specified and firmware auto selection disabled");
+    }
+    if loader.stateless == Some(YesNo::No) && loader.kind != Some(LoaderType::Pflash) {
+        return detail("Only pflash loader type permits NVRAM");
+    }
     if loader.stateless == Some(YesNo::Yes) && nvram.is_some_and(|nvram| nvram.template.is_some()) {
         return Err(DomainError::Detail(String::from(
             "NVRAM template is not permitted when loader is stateless",
@@ -174,6 +196,23 @@ fn check_schedulers(def: &DomainDef) -> Check {
     Ok(())
 }
 
+/// libvirt 11.3.0: `qemuValidateDomainDefFeatures`, src/qemu/qemu_validate.c
+fn check_uefi(def: &DomainDef, arch: &str) -> Check {
+    let os = def.os.as_ref();
+    let loader = os.and_then(|os| os.loader.as_ref());
+    let is_flash = loader.is_some_and(|loader| {
+        loader.kind == Some(LoaderType::Pflash) && loader.readonly == Some(YesNo::Yes)
+    });
+    let is_uefi = is_flash || os.is_some_and(|os| os.firmware == Some(FirmwareKind::Efi));
+    let has_acpi = def.features.as_ref().is_some_and(|features| features.acpi);
+    let refuse = |text: &str| Err(DomainError::QemuUnsupported(text.to_owned()));
+    match arch {
+        "x86_64" if is_uefi && !has_acpi => refuse("UEFI requires ACPI on this architecture"),
+        "aarch64" if has_acpi && !is_uefi => refuse("ACPI requires UEFI on this architecture"),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn check_qemu(
     def: &DomainDef,
     machine: MachineKind,
@@ -185,6 +224,7 @@ pub(super) fn check_qemu(
     let virt_type = def.virt_type.unwrap_or(VirtType::Qemu);
     let program =
         def.devices.as_ref().and_then(|devices| devices.emulator.as_deref()).unwrap_or_default();
+    check_uefi(def, arch)?;
     let runs = match emulator.arch.as_str() {
         "x86_64" => matches!(arch, "x86_64" | "i686"),
         "aarch64" => matches!(arch, "aarch64" | "armv7l"),

@@ -72,6 +72,7 @@ pub struct Command {
     environment: Vec<(OsString, OsString)>,
     input: Vec<u8>,
     deadline: Duration,
+    user: Option<(u32, u32)>,
 }
 
 impl Command {
@@ -84,6 +85,7 @@ impl Command {
             environment: Vec::new(),
             input: Vec::new(),
             deadline: Duration::from_secs(30),
+            user: None,
         }
     }
 
@@ -112,6 +114,13 @@ impl Command {
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets user and group of the program, which then has no other group; those of this process unless set.
+    #[must_use]
+    pub const fn user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = Some((uid, gid));
         self
     }
 
@@ -150,6 +159,9 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
         let mut child = command
             .spawn()
             .map_err(|source| CommandError::Spawn { program: self.program.clone(), source })?;
@@ -194,6 +206,18 @@ pub fn is_executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn runs_as_the_given_user() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        // Only root may become another user.
+        let own = std::fs::metadata("/proc/self").unwrap();
+        let (uid, gid) = if own.uid() == 0 { (65534, 65534) } else { (own.uid(), own.gid()) };
+        let command = Command::new("/bin/sh").args(["-c", "id -u; id -g"]);
+        let output = command.env("PATH", "/usr/bin:/bin").user(uid, gid).run().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{uid}\n{gid}\n"));
+    }
 
     #[tokio::test]
     async fn captures_and_passes_only_the_given_environment() {

@@ -88,6 +88,11 @@ impl CpuData {
         })
     }
 
+    /// The registers in which bits are set.
+    pub fn registers(&self) -> impl Iterator<Item = Register> {
+        self.words.keys().copied()
+    }
+
     /// Whether no bit is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {

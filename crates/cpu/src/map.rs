@@ -102,6 +102,8 @@ pub struct CpuMap {
     pub(crate) vendors: Vec<Vendor>,
     pub(crate) features: Vec<Feature>,
     pub(crate) models: Vec<Model>,
+    /// Model by a model that is the same under another name: `EPYC-v1` by `EPYC`.
+    canonical: BTreeMap<String, String>,
     feature_index: BTreeMap<String, usize>,
     model_index: BTreeMap<String, usize>,
 }
@@ -131,6 +133,12 @@ impl CpuMap {
             self.add_feature_definition(feature);
         }
         for model in file.models {
+            if let Some(ancestor) = &model.ancestor
+                && model.features.is_empty()
+                && model.signatures.is_empty()
+            {
+                self.canonical.insert(ancestor.name.clone(), model.name.clone());
+            }
             let model = self.model_of(&model)?;
             self.model_index.insert(model.name.clone(), self.models.len());
             self.models.push(model);
@@ -224,6 +232,19 @@ impl CpuMap {
     #[must_use]
     pub fn model_vendor(&self, model: &str) -> Option<&str> {
         self.model(model)?.vendor.as_deref()
+    }
+
+    /// The versioned name of a model that has one: `EPYC-v1` for `EPYC`.
+    ///
+    /// libvirt: `virCPUGetCanonicalModel`
+    #[must_use]
+    pub fn canonical_model(&self, model: &str) -> Option<&str> {
+        self.canonical.get(model).map(String::as_str)
+    }
+
+    /// Registers that features are in; one may come several times.
+    pub fn registers(&self) -> impl Iterator<Item = Register> {
+        self.features.iter().flat_map(|feature| feature.data.registers())
     }
 
     /// Names of the models that a guest may be given, in the order of the map.

@@ -116,6 +116,11 @@ impl Writer {
         self.out.push('\n');
     }
 
+    /// Writes an empty line.
+    pub fn blank(&mut self) {
+        self.out.push('\n');
+    }
+
     fn begin_attribute(&mut self, name: &str) {
         self.out.push(' ');
         self.out.push_str(name);

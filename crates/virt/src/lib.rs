@@ -78,7 +78,8 @@ pub use registry::{
 pub use report::{NetworkHealth, NetworkPlan};
 pub use storage::{StoragePool, StorageVol};
 pub use types::{
-    CpuMap, DhcpLease, NetworkRef, NodeInfo, PortRef, TypedParam, TypedValue, Version, parse_uuid,
+    CpuMap, CpuStats, DhcpLease, DomainCapabilitiesQuery, NetworkRef, NodeInfo, PortRef,
+    SecurityModel, TypedParam, TypedValue, Version, parse_uuid,
 };
 pub use uri::Uri;
 pub use uuid::Uuid;

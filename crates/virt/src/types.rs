@@ -179,6 +179,47 @@ pub struct CpuMap {
     pub online: Vec<bool>,
 }
 
+/// What processors have spent their time with since the host started, in nanoseconds.
+///
+/// libvirt: `virNodeGetCPUStats`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuStats {
+    /// In the kernel.
+    pub kernel: u64,
+    /// In programs.
+    pub user: u64,
+    /// With nothing to do.
+    pub idle: u64,
+    /// With nothing to do while a disk is waited for.
+    pub iowait: u64,
+}
+
+/// How guests are kept apart.
+///
+/// libvirt: `virSecurityModel`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityModel {
+    /// Its name; `none` if there is none.
+    pub model: String,
+    /// Its domain of interpretation.
+    pub doi: String,
+}
+
+/// Which guests capabilities are asked for; what is missing is chosen by the driver.
+///
+/// libvirt: `virConnectGetDomainCapabilities`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DomainCapabilitiesQuery<'a> {
+    /// Path of the emulator.
+    pub emulator: Option<&'a str>,
+    /// Architecture of the guests.
+    pub arch: Option<&'a str>,
+    /// Their machine, by canonical name or alias.
+    pub machine: Option<&'a str>,
+    /// What runs them: `kvm`, `qemu`.
+    pub virt_type: Option<&'a str>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
-//! What meets QEMU: guests, the client of the monitor, the readers of disk images.
+//! What meets QEMU: guests, the prober, the client of the monitor, the readers of disk images.
 
+mod capabilities;
 mod guest;
 mod images;
 mod monitor;

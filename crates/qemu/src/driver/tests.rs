@@ -38,16 +38,13 @@ impl Emulators for OneEmulator {
             return Err(Error::system(ErrorDomain::QEMU, 2, what));
         }
         let machine = |name: &str, alias: &str| Machine {
-            accelerator: VirtType::Qemu,
-            name: Some(name.to_owned()),
             alias: Some(alias.to_owned()),
             max_cpus: 255,
             is_default: alias == "pc",
             default_cpu: Some("qemu64-x86_64-cpu".to_owned()),
             default_ram_id: Some(String::from("pc.ram")),
-            has_numa_memory: false,
             acpi: Some(true),
-            deprecated: false,
+            ..Machine::new(VirtType::Qemu, name)
         };
         Ok(Arc::new(EmulatorCapabilities {
             emulator: "/qemu".to_owned(),
@@ -55,7 +52,7 @@ impl Emulators for OneEmulator {
             version: 10_000_002,
             flags: ["qemu-xhci", "pcie-root-port", "piix3-usb-uhci", "VGA"].map(Into::into).into(),
             machines: vec![machine("pc-i440fx-10.0", "pc"), machine("pc-q35-10.0", "q35")],
-            cpus: Vec::new(),
+            ..EmulatorCapabilities::default()
         }))
     }
 }

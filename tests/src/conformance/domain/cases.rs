@@ -29,6 +29,12 @@ pub(super) enum Kind {
     Secret,
     /// A device of the host.
     NodeDevice,
+    /// What an emulator answered.
+    Probe,
+    /// Capabilities of guests.
+    DomainCapabilities,
+    /// Capabilities of a host.
+    HostCapabilities,
     /// Nothing here runs it.
     Other,
 }
@@ -75,6 +81,24 @@ pub(super) struct Case {
     pub(super) err: Option<String>,
     /// Capabilities of the emulator.
     pub(super) caps: Option<String>,
+    /// What an emulator answered.
+    pub(super) replies: Option<String>,
+    /// Documents with the capabilities of emulators.
+    pub(super) caps_glob: Option<String>,
+    /// Path of the emulator.
+    #[serde(default)]
+    pub(super) emulator: String,
+    /// Architecture of guests.
+    #[serde(default)]
+    pub(super) arch: String,
+    /// Their machine.
+    pub(super) machine: Option<String>,
+    /// What runs them.
+    #[serde(default)]
+    pub(super) virt_type: String,
+    /// Versions of TPMs that can be emulated.
+    #[serde(default)]
+    pub(super) swtpm: String,
     /// Pool of a volume.
     pub(super) pool: Option<String>,
     /// Volume.
@@ -159,6 +183,9 @@ fn load_file(
                 ("storage", "volume_argv") => Kind::VolumeArguments,
                 ("objects", "secret") => Kind::Secret,
                 ("objects", "nodedev") => Kind::NodeDevice,
+                ("caps", "probe") => Kind::Probe,
+                ("domaincaps", _) => Kind::DomainCapabilities,
+                ("hostcaps", _) => Kind::HostCapabilities,
                 _ => Kind::Other,
             };
             cases.push(case);
@@ -202,6 +229,11 @@ impl Case {
             files.push((entry.file_name().to_string_lossy().into_owned(), text));
         }
         Ok(files)
+    }
+
+    /// A directory beside the row's.
+    pub(super) fn sibling(&self, name: &str) -> PathBuf {
+        self.dir.join("..").join(name)
     }
 
     /// Whether the row has a flag.

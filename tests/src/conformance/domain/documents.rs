@@ -15,6 +15,7 @@ use oxivirt_storage::plan::{self as storage_plan, CopyFrom, CreateOptions, Preal
 use oxivirt_qemu::firmware::{self, Firmware};
 use oxivirt_types::error::Classified as _;
 
+use super::capabilities;
 use super::cases::{Case, Kind};
 
 /// Runs the row.
@@ -36,6 +37,9 @@ pub(super) fn run(case: &Case) -> Result<(), String> {
         Kind::NodeDevice => {
             run_document(case, |text| NodeDeviceDef::parse(text).map(|device| device.format()))
         }
+        Kind::Probe => capabilities::run_probe(case),
+        Kind::DomainCapabilities => capabilities::run_domain(case),
+        Kind::HostCapabilities => capabilities::run_host(case),
         Kind::Other => Err(String::from("not run")),
     }
 }

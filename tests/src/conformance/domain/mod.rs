@@ -5,6 +5,7 @@
 //! as not run as long as they do, and as failed once they pass, so that the list can only shrink.
 
 mod args;
+mod capabilities;
 mod cases;
 mod documents;
 
@@ -54,6 +55,7 @@ pub(super) fn run(data: &Path) -> Result<(Vec<Outcome>, Vec<String>), CasesError
             add(&case.suite, name, run);
         }
     }
+    outcomes.extend(capabilities::round_trips(data)?);
     if !cases.is_empty() {
         outcomes.extend(known.into_iter().map(|name| Outcome {
             name: format!("domain {name}"),

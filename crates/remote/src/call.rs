@@ -8,7 +8,7 @@ use oxivirt_rpc::frame::{self, Header, Kind, STATUS_OK};
 use oxivirt_rpc::xdr::{self, XdrError};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Family, Found, absent, connect, domain, extension, host, network};
+use crate::protocol::{Family, Found, absent, connect, domain, extension, host, network, storage};
 
 /// Offset of the serial word in a packet.
 const SERIAL: usize = 20;
@@ -102,6 +102,7 @@ pub fn recode(found: Found, header: Header, payload: &[u8]) -> Result<Vec<u8>, X
         Family::Host => by_list!(host::HostCallsRequest, host::HostCallsResponse),
         Family::Network => by_list!(network::NetworkCallsRequest, network::NetworkCallsResponse),
         Family::Domain => by_list!(domain::DomainCallsRequest, domain::DomainCallsResponse),
+        Family::Storage => by_list!(storage::StorageCallsRequest, storage::StorageCallsResponse),
         Family::Absent => by_list!(absent::AbsentCallsRequest, absent::AbsentCallsResponse),
         Family::Extension => {
             by_list!(extension::ExtensionCallsRequest, extension::ExtensionCallsResponse)

@@ -12,7 +12,7 @@ use oxivirt::{
     StorageDriver, StorageEventCallback, StoragePoolIdentity, StoragePoolInfo, StoragePoolRef,
     StorageVolInfo, StorageVolRef, VolumeRange, VolumeStream,
 };
-use oxivirt_conf::storage::StoragePoolDef;
+use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef, VolumeType};
 use oxivirt_engine::{Journal, lock};
 use oxivirt_sys::pidfile::PidFile;
 use oxivirt_types::storage::{
@@ -162,6 +162,12 @@ impl StorageDriver for Driver {
     fn storage_pool_identity(&self, xml: &str) -> Result<StoragePoolIdentity> {
         let StoragePoolDef { name, uuid, .. } = read(xml)?;
         Ok(StoragePoolIdentity { name: name.unwrap_or_default(), uuid })
+    }
+
+    fn storage_vol_identity(&self, xml: &str) -> Result<String> {
+        let def = StorageVolumeDef::parse(xml, VolumeType::File, None, Capacity::Optional);
+        let def = def.map_err(|failure| Error::classified(&failure))?;
+        Ok(def.name.unwrap_or_default())
     }
 
     async fn storage_pool_define_xml(

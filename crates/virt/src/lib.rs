@@ -70,6 +70,12 @@ pub use oxivirt_types::domain::{
     DomainDestroyFlags, DomainEventId, DomainLifecycleEvent, DomainListFlags, DomainShutdownFlags,
     DomainState, DomainUndefineFlags, DomainXmlFlags, PausedReason, RunningReason, ShutoffReason,
 };
+pub use oxivirt_types::storage::{
+    StoragePoolBuildFlags, StoragePoolCreateFlags, StoragePoolDefineFlags, StoragePoolDeleteFlags,
+    StoragePoolEventId, StoragePoolLifecycle, StoragePoolListFlags, StoragePoolState,
+    StorageVolCreateFlags, StorageVolDeleteFlags, StorageVolInfoFlags, StorageVolResizeFlags,
+    StorageVolTransferFlags, StorageVolType, StorageXmlFlags, WipeAlgorithm,
+};
 pub use port::Port;
 pub use reconnect::Reconnect;
 pub use registry::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oxivirt::{
     CloseCallback, CloseReason, Connection, DomainDriver, Error, ErrorCode, ErrorDomain,
-    HostDriver, NetworkDriver, Result, Version,
+    HostDriver, NetworkDriver, Result, StorageDriver, Version,
 };
 use oxivirt_rpc::client::Reason;
 
@@ -92,6 +92,10 @@ impl Connection for RemoteDriver {
     }
 
     fn networks(&self) -> Option<&dyn NetworkDriver> {
+        Some(self)
+    }
+
+    fn storage(&self) -> Option<&dyn StorageDriver> {
         Some(self)
     }
 }

@@ -7,13 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
     Callback, CallbackId, DomainEvent, FamilyEvent, LifecycleEvent, MetadataType, NetworkEvent,
+    StorageEvent, StoragePoolLifecycle,
 };
 use oxivirt_rpc::client::Arrived;
 use oxivirt_rpc::xdr;
 use uuid::Uuid;
 
-use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
-use crate::wire::{self, DomainEventNumber, LifecycleMessage, MetadataMessage, text};
+use crate::protocol::{
+    EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, EVENT_STORAGE_LIFECYCLE, EVENT_STORAGE_REFRESH, PROGRAM,
+};
+use crate::wire::{
+    self, DomainEventNumber, LifecycleMessage, MetadataMessage, StorageLifecycleMessage,
+    StorageRefreshMessage, text,
+};
 
 /// Most events that are kept while the answer to their registration is outstanding.
 const EARLY_MAX: usize = 256;
@@ -153,6 +159,24 @@ pub(super) fn read_domain_event(procedure: i32, payload: &[u8]) -> Option<(i32, 
     match wire::read_domain_event(procedure, payload)? {
         (DomainEventNumber::Callback(number), event) => Some((number, event)),
         (DomainEventNumber::Bare, _) => None,
+    }
+}
+
+/// Reads a message about a storage pool.
+pub(super) fn read_storage_event(procedure: i32, payload: &[u8]) -> Option<(i32, StorageEvent)> {
+    match procedure {
+        EVENT_STORAGE_LIFECYCLE => {
+            let message: StorageLifecycleMessage = xdr::from_bytes(payload).ok()?;
+            let pool = (&message.pool).into();
+            let event = StoragePoolLifecycle::from_number(message.event);
+            let event = StorageEvent::Lifecycle { pool, event, detail: message.detail };
+            Some((message.callback_id, event))
+        }
+        EVENT_STORAGE_REFRESH => {
+            let message: StorageRefreshMessage = xdr::from_bytes(payload).ok()?;
+            Some((message.callback_id, StorageEvent::Refresh { pool: (&message.pool).into() }))
+        }
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod extension;
 mod host;
 mod network;
 pub mod open;
+mod storage;
 mod streams;
 mod transport;
 mod unix;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use oxivirt::{DomainEvent, Error, ErrorCode, ErrorDomain, NetworkEvent, Result};
+use oxivirt::{DomainEvent, Error, ErrorCode, ErrorDomain, NetworkEvent, Result, StorageEvent};
 use oxivirt_rpc::client::Outgoing;
 use tarpc::client::RpcError;
 use tarpc::context::Context;
@@ -34,6 +35,7 @@ use crate::protocol::domain::DomainCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
+use crate::protocol::storage::StorageCallsClient;
 use events::Subscriptions;
 use streams::Streams;
 
@@ -53,12 +55,14 @@ pub struct RemoteDriver {
     host: HostCallsClient,
     domain: DomainCallsClient,
     network: NetworkCallsClient,
+    storage: StorageCallsClient,
     extension: ExtensionCallsClient,
     /// Numbers of the calls of our own program that the daemon has.
     extensions: OnceCell<Vec<i32>>,
     outgoing: Outgoing,
     subscriptions: Arc<Subscriptions<NetworkEvent>>,
     domain_subscriptions: Arc<Subscriptions<DomainEvent>>,
+    storage_subscriptions: Arc<Subscriptions<StorageEvent>>,
     streams: Arc<Streams>,
     uri: String,
     secrecy: Secrecy,

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::autostart;
 use super::environment::Environment;
-use super::events::{Subscriptions, read_domain_event, read_network_event};
+use super::events::{Subscriptions, read_domain_event, read_network_event, read_storage_event};
 use super::streams::Streams;
 use super::transport::Shared;
 use super::unix::unix;
@@ -32,6 +32,7 @@ use crate::protocol::domain::DomainCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
+use crate::protocol::storage::StorageCallsClient;
 use crate::uri::{self, Ssh, Transport};
 
 /// Adds the driver of daemons to the drivers of a program.
@@ -195,14 +196,21 @@ impl RemoteDriver {
         let Incoming { replies, mut events, backlog } = incoming;
         let subscriptions = Arc::new(Subscriptions::new(read_network_event));
         let domain_subscriptions = Arc::new(Subscriptions::new(read_domain_event));
-        let to = (Arc::clone(&subscriptions), Arc::clone(&domain_subscriptions));
+        let storage_subscriptions = Arc::new(Subscriptions::new(read_storage_event));
+        let to = (
+            Arc::clone(&subscriptions),
+            Arc::clone(&domain_subscriptions),
+            Arc::clone(&storage_subscriptions),
+        );
         drop(tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 to.0.arrived(&event);
                 to.1.arrived(&event);
+                to.2.arrived(&event);
             }
             to.0.end();
             to.1.end();
+            to.2.end();
         }));
         let mut config = tarpc::client::Config::default();
         config.max_in_flight_requests = 100_000;
@@ -211,6 +219,7 @@ impl RemoteDriver {
         let host = shared.transport(Family::Host);
         let domain = shared.transport(Family::Domain);
         let network = shared.transport(Family::Network);
+        let storage = shared.transport(Family::Storage);
         let extension = shared.transport(Family::Extension);
         let streams = Arc::new(Streams::new(outgoing.clone(), shared.serials(), backlog));
         drop(tokio::spawn(shared.route(replies, Arc::clone(&streams))));
@@ -219,11 +228,13 @@ impl RemoteDriver {
             host: HostCallsClient::new(config.clone(), host).spawn(),
             domain: DomainCallsClient::new(config.clone(), domain).spawn(),
             network: NetworkCallsClient::new(config.clone(), network).spawn(),
+            storage: StorageCallsClient::new(config.clone(), storage).spawn(),
             extension: ExtensionCallsClient::new(config, extension).spawn(),
             extensions: OnceCell::new(),
             outgoing,
             subscriptions,
             domain_subscriptions,
+            storage_subscriptions,
             streams,
             uri,
             secrecy,

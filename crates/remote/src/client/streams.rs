@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures::{AsyncRead, AsyncWrite};
-use oxivirt::{Error, ErrorCode, ErrorDomain, Result};
+use oxivirt::{Error, ErrorCode, ErrorDomain, Result, VolumeStream};
 use oxivirt_rpc::client::{Arrived, Backlog, Outgoing};
 use oxivirt_rpc::frame::{
     self, Header, Kind, STATUS_CONTINUE, STATUS_ERROR, STATUS_OK, STREAM_DATA_MAX,
@@ -110,6 +110,7 @@ impl Streams {
             arrivals,
             data: Vec::new(),
             taken: 0,
+            hole: 0,
             is_at_end: false,
             in_flight: None,
             state: State::Ended,
@@ -157,6 +158,8 @@ pub(super) struct ClientStream {
     /// Data that has arrived, of which `taken` bytes have been read.
     data: Vec<u8>,
     taken: usize,
+    /// Bytes of a hole that has arrived and has not been read.
+    hole: u64,
     /// Whether no more data comes.
     is_at_end: bool,
     /// Completes once the last packet is being written.
@@ -200,6 +203,13 @@ impl ClientStream {
                 (self.state, self.is_at_end) = (State::Ended, true);
                 Err(io::Error::other(stream_error(&payload)))
             }
+            (Kind::StreamHole, STATUS_CONTINUE) => match xdr::from_bytes::<(i64, u32)>(&payload) {
+                Ok((length, _)) => {
+                    self.hole = u64::try_from(length).unwrap_or_default();
+                    Ok(())
+                }
+                Err(_) => Err(io::Error::other("unexpected packet in a stream")),
+            },
             _ => Err(io::Error::other("unexpected packet in a stream")),
         })
     }
@@ -228,6 +238,12 @@ impl AsyncRead for ClientStream {
                     *to = *from;
                 }
                 self.taken += n;
+                return Poll::Ready(Ok(n));
+            }
+            if self.hole > 0 {
+                let n = buffer.len().min(usize::try_from(self.hole).unwrap_or(usize::MAX));
+                buffer.get_mut(..n).unwrap_or_default().fill(0);
+                self.hole -= n as u64;
                 return Poll::Ready(Ok(n));
             }
             if self.is_at_end {
@@ -275,6 +291,41 @@ impl AsyncWrite for ClientStream {
         while self.state == State::Finishing {
             ready!(self.poll_arrival(cx))?;
         }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl VolumeStream for ClientStream {
+    fn poll_hole(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        loop {
+            if self.taken < self.data.len() {
+                return Poll::Ready(Ok(0));
+            }
+            if self.hole > 0 {
+                return Poll::Ready(Ok(std::mem::take(&mut self.hole)));
+            }
+            if self.is_at_end {
+                return Poll::Ready(Ok(0));
+            }
+            ready!(self.poll_arrival(cx))?;
+        }
+    }
+
+    fn poll_write_hole(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        length: u64,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_in_flight(cx));
+        if self.state != State::Open || self.streams.outgoing.ended().is_some() {
+            return Poll::Ready(Err(ended()));
+        }
+        let mut packet = Vec::new();
+        let header = Header { kind: Kind::StreamHole, status: STATUS_CONTINUE, ..self.header };
+        let hole = (i64::try_from(length).unwrap_or(i64::MAX), 0_u32);
+        let written = frame::append(&mut packet, header, |out| xdr::append(out, &hole));
+        written.map_err(|_| ended())?;
+        self.in_flight = Some(self.streams.outgoing.send_data(packet));
         Poll::Ready(Ok(()))
     }
 }

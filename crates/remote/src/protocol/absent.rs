@@ -17,14 +17,6 @@ const NONE: usize = 0;
 protocol! {
     AbsentCalls AbsentCallsClient AbsentCallsRequest AbsentCallsResponse ServeAbsentCalls;
 
-    71 connect_num_of_storage_pools() -> i32:
-        "virConnectNumOfStoragePools" Open [Connect "search-storage-pools"];
-    72 connect_list_storage_pools(maxnames: i32) -> List<Text, NONE>:
-        "virConnectListStoragePools" Open [Connect "search-storage-pools"];
-    73 connect_num_of_defined_storage_pools() -> i32:
-        "virConnectNumOfDefinedStoragePools" Open [Connect "search-storage-pools"];
-    74 connect_list_defined_storage_pools(maxnames: i32) -> List<Text, NONE>:
-        "virConnectListDefinedStoragePools" Open [Connect "search-storage-pools"];
     111 node_num_of_devices(cap: Option<Text>, flags: u32) -> i32:
         "virNodeNumOfDevices" Open [Connect "search-node-devices"];
     112 node_list_devices(cap: Option<Text>, maxnames: i32, flags: u32) -> List<Text, NONE>:
@@ -47,8 +39,6 @@ protocol! {
         "virConnectNumOfNWFilters" Open [Connect "search-nwfilters"];
     179 connect_list_nwfilters(maxnames: i32) -> List<Text, NONE>:
         "virConnectListNWFilters" Open [Connect "search-nwfilters"];
-    281 connect_list_all_storage_pools(need_results: i32, flags: u32) -> Empty:
-        "virConnectListAllStoragePools" Open [Connect "search-storage-pools"];
     284 connect_list_all_interfaces(need_results: i32, flags: u32) -> Empty:
         "virConnectListAllInterfaces" Open [Connect "search-interfaces"];
     285 connect_list_all_node_devices(need_results: i32, flags: u32) -> Empty:

@@ -45,6 +45,7 @@ pub mod domain;
 pub mod extension;
 pub mod host;
 pub mod network;
+pub mod storage;
 pub mod unserved;
 
 use oxivirt::ErrorDomain;
@@ -62,6 +63,10 @@ pub const EVENT_LIFECYCLE: i32 = 315;
 pub const EVENT_METADATA_CHANGE: i32 = 446;
 /// Event: the connection behind the daemon has ended.
 pub const EVENT_CONNECTION_CLOSED: i32 = 362;
+/// Event: a storage pool was defined, undefined, started, stopped, built or deleted.
+pub const EVENT_STORAGE_LIFECYCLE: i32 = 370;
+/// Event: the volumes of a storage pool were read.
+pub const EVENT_STORAGE_REFRESH: i32 = 373;
 
 /// Answer of a call.
 pub type Reply<T> = Result<T, RemoteError>;
@@ -92,6 +97,10 @@ pub enum Object {
     Network,
     /// A port of a network.
     Port,
+    /// A storage pool.
+    StoragePool,
+    /// A storage volume.
+    StorageVol,
 }
 
 impl Object {
@@ -103,6 +112,8 @@ impl Object {
             Self::Domain => "domain",
             Self::Network => "network",
             Self::Port => "network-port",
+            Self::StoragePool => "storage-pool",
+            Self::StorageVol => "storage-vol",
         }
     }
 }
@@ -136,6 +147,28 @@ pub enum Target {
     PortUuid,
     /// A network reference and the definition of a port.
     PortXml,
+    /// A pool reference.
+    StoragePool,
+    /// The name of a pool.
+    StoragePoolName,
+    /// The UUID of a pool.
+    StoragePoolUuid,
+    /// The path of a pool.
+    StoragePoolPath,
+    /// The definition of a pool.
+    StoragePoolXml,
+    /// A volume reference.
+    StorageVol,
+    /// A volume reference, for its pool.
+    StorageVolPool,
+    /// A pool reference and the name of a volume.
+    StorageVolName,
+    /// The key of a volume.
+    StorageVolKey,
+    /// The path of a volume.
+    StorageVolPath,
+    /// A pool reference and the definition of a volume.
+    StorageVolXml,
 }
 
 /// One procedure.
@@ -240,6 +273,8 @@ families! {
     Domain = domain, PROGRAM, DOMAIN;
     /// Networks and ports.
     Network = network, PROGRAM, NETWORK;
+    /// Storage pools and volumes.
+    Storage = storage, PROGRAM, STORAGE;
     /// Lists of objects that are served by no driver.
     Absent = absent, PROGRAM, NONE;
     /// Calls that libvirt does not have.
@@ -314,6 +349,11 @@ mod tests {
             "suspend",
             "reset",
             "open-device",
+            "format",
+            "refresh",
+            "resize",
+            "data-read",
+            "data-write",
         ];
         for family in Family::ALL {
             for procedure in family.procedures() {

@@ -35,10 +35,6 @@ macro_rules! empty {
 }
 
 empty! {
-    connect_num_of_storage_pools() -> i32;
-    connect_list_storage_pools(i32) -> List<Text, 0>;
-    connect_num_of_defined_storage_pools() -> i32;
-    connect_list_defined_storage_pools(i32) -> List<Text, 0>;
     node_num_of_devices(Option<Text>, u32) -> i32;
     node_list_devices(Option<Text>, i32, u32) -> List<Text, 0>;
     connect_num_of_interfaces() -> i32;
@@ -49,7 +45,6 @@ empty! {
     connect_list_secrets(i32) -> List<Text, 0>;
     connect_num_of_nwfilters() -> i32;
     connect_list_nwfilters(i32) -> List<Text, 0>;
-    connect_list_all_storage_pools(i32, u32) -> Empty;
     connect_list_all_interfaces(i32, u32) -> Empty;
     connect_list_all_node_devices(i32, u32) -> Empty;
     connect_list_all_nwfilters(i32, u32) -> Empty;

@@ -25,6 +25,7 @@ use crate::protocol::domain::DomainCalls;
 use crate::protocol::extension::{self, ExtensionCalls};
 use crate::protocol::host::HostCalls;
 use crate::protocol::network::NetworkCalls;
+use crate::protocol::storage::StorageCalls;
 use crate::protocol::unserved::{self, UnservedProcedure};
 use crate::protocol::{self, Family, Found, Needs, PROGRAM, VERSION};
 use crate::serve::session::{Session, not_open, rpc};
@@ -189,6 +190,7 @@ fn prepare(calls: Calls, found: Found, header: Header, payload: &[u8]) -> Result
         Family::Host => by_list!(HostCalls),
         Family::Domain => by_list!(DomainCalls),
         Family::Network => by_list!(NetworkCalls),
+        Family::Storage => by_list!(StorageCalls),
         Family::Absent => by_list!(AbsentCalls),
         Family::Extension => by_list!(ExtensionCalls),
     })

@@ -4,17 +4,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
     CallbackId, DomainEvent, DomainEventId, DomainRef, Error, ErrorCode, ErrorDomain, NetworkEvent,
-    NetworkEventId, NetworkRef, Result,
+    NetworkEventId, NetworkRef, Result, StorageEvent, StoragePoolEventId, StoragePoolRef,
 };
 use oxivirt_rpc::frame::Header;
 use oxivirt_rpc::server::Client;
 use oxivirt_rpc::{frame, xdr};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::protocol::{EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, PROGRAM};
+use crate::protocol::{
+    EVENT_LIFECYCLE, EVENT_METADATA_CHANGE, EVENT_STORAGE_LIFECYCLE, EVENT_STORAGE_REFRESH, PROGRAM,
+};
 use crate::serve::guard;
 use crate::serve::session::{EventFamily, Registration, Session, not_open};
-use crate::wire::{DomainEventNumber, LifecycleMessage, MetadataMessage, append_domain_event};
+use crate::wire::{
+    DomainEventNumber, LifecycleMessage, MetadataMessage, StorageLifecycleMessage,
+    StorageRefreshMessage, append_domain_event,
+};
 
 /// Serial of event packets; libvirt's documentation says 0, its daemons send 1.
 const SERIAL: u32 = 1;
@@ -171,6 +176,33 @@ impl Sent for DomainEvent {
     }
 }
 
+impl Sent for StorageEvent {
+    fn packet(&self, number: Number) -> Option<Vec<u8>> {
+        // pools' messages always name their registration
+        let Number::Callback(callback_id) = number else { return None };
+        let mut out = Vec::new();
+        let written = match self {
+            Self::Lifecycle { pool, event, detail } => {
+                let (pool, event) = (pool.into(), event.number());
+                let message = StorageLifecycleMessage { callback_id, pool, event, detail: *detail };
+                let header = Header::message(PROGRAM, EVENT_STORAGE_LIFECYCLE, SERIAL);
+                frame::append(&mut out, header, |out| xdr::append(out, &message))
+            }
+            Self::Refresh { pool } => {
+                let message = StorageRefreshMessage { callback_id, pool: pool.into() };
+                let header = Header::message(PROGRAM, EVENT_STORAGE_REFRESH, SERIAL);
+                frame::append(&mut out, header, |out| xdr::append(out, &message))
+            }
+            _ => return None,
+        };
+        written.ok().map(|()| out)
+    }
+
+    async fn is_visible(&self, session: &Session) -> bool {
+        guard::is_visible_pool(session, self.pool()).await
+    }
+}
+
 /// Refuses a registration that the client has already.
 fn check_new(session: &Session, registration: Registration) -> Result<()> {
     if session.has_registration(registration) {
@@ -202,6 +234,32 @@ pub(super) async fn register(
     let driver = session.served()?.driver;
     let networks = driver.network_driver("virConnectNetworkEventRegisterAny")?;
     let number = networks.network_event_register(network.as_ref(), id, sender.callback()).await?;
+    session.add_registration(number, registration);
+    sender.known(Number::Callback(number.0));
+    Ok(number.0)
+}
+
+/// Registers the client of `session` for events of storage pools.
+///
+/// # Errors
+/// As for networks.
+pub(super) async fn register_storage(
+    session: &Arc<Session>,
+    event: i32,
+    pool: Option<StoragePoolRef>,
+) -> Result<i32> {
+    let id = StoragePoolEventId::from_number(event);
+    if matches!(id, StoragePoolEventId::Unknown(_)) {
+        return Err(not_open(&format!("unsupported storage pool event ID {event}")));
+    }
+    let object = pool.as_ref().map(|pool| pool.uuid);
+    let family = EventFamily::Storage;
+    let registration = Registration { family, event, object, is_bare: false };
+    check_new(session, registration)?;
+    let sender = Sender::new(session);
+    let driver = session.served()?.driver;
+    let storage = driver.storage_driver("virConnectStoragePoolEventRegisterAny")?;
+    let number = storage.storage_pool_event_register(pool.as_ref(), id, sender.callback()).await?;
     session.add_registration(number, registration);
     sender.known(Number::Callback(number.0));
     Ok(number.0)

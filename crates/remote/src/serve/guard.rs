@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use oxivirt::{
     Connection, DomainDriver, DomainIdentity, DomainRef, Error, ErrorCode, ErrorDomain,
-    NetworkDriver, NetworkIdentity, NetworkRef, PortRef, Result,
+    NetworkDriver, NetworkIdentity, NetworkRef, PortRef, Result, StorageDriver,
+    StoragePoolIdentity, StoragePoolRef, StorageVolRef,
 };
 use oxivirt_rpc::identity::Process;
 use oxivirt_rpc::xdr::{self, Text, Uuid16, XdrError};
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use crate::protocol::{Family, Found, Object, Target};
 use crate::serve::session::Session;
 use crate::serve::{Authority, Interaction};
-use crate::wire::{Domain, Network, Port};
+use crate::wire::{Domain, Network, Port, StoragePool, StorageVol};
 
 /// The object that a call names, as the client names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,16 @@ pub(super) enum Named {
     NetworkXml(Text),
     Port { network: Uuid, port: Uuid },
     PortXml { network: Uuid, xml: Text },
+    StoragePool(Uuid),
+    StoragePoolName(Text),
+    StoragePoolPath(Text),
+    StoragePoolXml(Text),
+    StorageVol(StorageVolRef),
+    StorageVolPool(StorageVolRef),
+    StorageVolName { pool: Uuid, name: Text },
+    StorageVolKey(Text),
+    StorageVolPath(Text),
+    StorageVolXml { pool: Uuid, xml: Text },
 }
 
 /// Reads the object that arguments begin with.
@@ -82,6 +93,42 @@ pub(super) fn read_target(
             let (network, xml): (Network, Text) = xdr::from_bytes(arguments)?;
             Named::PortXml { network: NetworkRef::from(&network).uuid, xml }
         }
+        target => read_storage_target(target, arguments)?,
+    })
+}
+
+fn read_storage_target(target: Target, arguments: &[u8]) -> std::result::Result<Named, XdrError> {
+    let uuid = |pool: &StoragePool| StoragePoolRef::from(pool).uuid;
+    Ok(match target {
+        Target::StoragePoolName => Named::StoragePoolName(xdr::from_bytes(arguments)?),
+        Target::StoragePoolUuid => {
+            let uuid: Uuid16 = xdr::from_bytes(arguments)?;
+            Named::StoragePool(Uuid::from_bytes(uuid.into()))
+        }
+        Target::StoragePoolPath => Named::StoragePoolPath(xdr::from_bytes(arguments)?),
+        Target::StoragePoolXml => Named::StoragePoolXml(xdr::from_bytes(arguments)?),
+        Target::StorageVol => {
+            let vol: StorageVol = xdr::from_bytes(arguments)?;
+            Named::StorageVol((&vol).into())
+        }
+        Target::StorageVolPool => {
+            let vol: StorageVol = xdr::from_bytes(arguments)?;
+            Named::StorageVolPool((&vol).into())
+        }
+        Target::StorageVolName => {
+            let (pool, name): (StoragePool, Text) = xdr::from_bytes(arguments)?;
+            Named::StorageVolName { pool: uuid(&pool), name }
+        }
+        Target::StorageVolKey => Named::StorageVolKey(xdr::from_bytes(arguments)?),
+        Target::StorageVolPath => Named::StorageVolPath(xdr::from_bytes(arguments)?),
+        Target::StorageVolXml => {
+            let (pool, xml): (StoragePool, Text) = xdr::from_bytes(arguments)?;
+            Named::StorageVolXml { pool: uuid(&pool), xml }
+        }
+        _ => {
+            let pool: StoragePool = xdr::from_bytes(arguments)?;
+            Named::StoragePool(uuid(&pool))
+        }
     })
 }
 
@@ -104,6 +151,17 @@ enum Subject {
         network: NetworkRef,
         uuid: Option<Uuid>,
     },
+    /// As for a network.
+    StoragePool {
+        name: String,
+        uuid: Option<Uuid>,
+    },
+    /// The key is missing if the volume does not exist yet.
+    StorageVol {
+        pool: StoragePoolRef,
+        name: String,
+        key: Option<String>,
+    },
 }
 
 impl Subject {
@@ -124,6 +182,16 @@ impl Subject {
                 details.push(("network_uuid", network.uuid.to_string()));
                 details.extend(uuid.map(|uuid| ("port_uuid", uuid.to_string())));
             }
+            Self::StoragePool { name, uuid } => {
+                details.push(("pool_name", name.clone()));
+                details.extend(uuid.map(|uuid| ("pool_uuid", uuid.to_string())));
+            }
+            Self::StorageVol { pool, name, key } => {
+                details.push(("pool_name", pool.name.clone()));
+                details.push(("pool_uuid", pool.uuid.to_string()));
+                details.push(("vol_name", name.clone()));
+                details.extend(key.clone().map(|key| ("vol_key", key)));
+            }
         }
         details
     }
@@ -132,6 +200,12 @@ impl Subject {
 impl From<DomainRef> for Subject {
     fn from(domain: DomainRef) -> Self {
         Self::Domain { name: domain.name, uuid: Some(domain.uuid) }
+    }
+}
+
+impl From<StoragePoolRef> for Subject {
+    fn from(pool: StoragePoolRef) -> Self {
+        Self::StoragePool { name: pool.name, uuid: Some(pool.uuid) }
     }
 }
 
@@ -184,6 +258,7 @@ pub(super) async fn permit(session: &Session, domain: &DomainRef, word: &str) ->
 fn driver_name(session: &Session, family: Family) -> &'static str {
     match family {
         Family::Network | Family::Extension => "network",
+        Family::Storage => "storage",
         Family::Connect | Family::Host | Family::Domain | Family::Absent => {
             session.served().map_or("", |served| served.profile.driver)
         }
@@ -204,8 +279,16 @@ async fn find(connection: &dyn Connection, named: Named) -> Result<Option<Subjec
                 None => Ok(None),
             }
         }
-        named => match connection.networks() {
+        Named::Network(_)
+        | Named::NetworkName(_)
+        | Named::NetworkXml(_)
+        | Named::Port { .. }
+        | Named::PortXml { .. } => match connection.networks() {
             Some(driver) => find_network(driver, named).await,
+            None => Ok(None),
+        },
+        named => match connection.storage() {
+            Some(driver) => find_storage(driver, named).await,
             None => Ok(None),
         },
     }
@@ -251,6 +334,68 @@ async fn find_network(driver: &dyn NetworkDriver, named: Named) -> Result<Option
         }
         _ => None,
     })
+}
+
+async fn find_storage(driver: &dyn StorageDriver, named: Named) -> Result<Option<Subject>> {
+    let vol = |pool: Option<StoragePoolRef>, vol: StorageVolRef| {
+        pool.map(|pool| Subject::StorageVol { pool, name: vol.name, key: Some(vol.key) })
+    };
+    Ok(match named {
+        Named::StoragePool(uuid) => {
+            driver.storage_pool_lookup_by_uuid(uuid).await.ok().map(Subject::from)
+        }
+        Named::StoragePoolName(name) => match name.as_str() {
+            Some(name) => driver.storage_pool_lookup_by_name(name).await.ok().map(Subject::from),
+            None => None,
+        },
+        Named::StoragePoolPath(path) => {
+            let found = driver.storage_pool_lookup_by_target_path(&path.to_text()).await;
+            found.ok().map(Subject::from)
+        }
+        Named::StoragePoolXml(xml) => readable(driver.storage_pool_identity(&xml.to_text()))?
+            .map(|StoragePoolIdentity { name, uuid }| Subject::StoragePool { name, uuid }),
+        Named::StorageVolPool(named) => {
+            driver.storage_pool_lookup_by_volume(&named).await.ok().map(Subject::from)
+        }
+        Named::StorageVol(named) => {
+            let pool = driver.storage_pool_lookup_by_volume(&named).await.ok();
+            // the key is the driver's: a client could name another one
+            let found = match &pool {
+                Some(pool) => driver.storage_vol_lookup_by_name(pool, &named.name).await.ok(),
+                None => None,
+            };
+            found.and_then(|found| vol(pool, found))
+        }
+        Named::StorageVolName { pool, name } => {
+            let pool = driver.storage_pool_lookup_by_uuid(pool).await.ok();
+            let found = match &pool {
+                Some(pool) => driver.storage_vol_lookup_by_name(pool, &name.to_text()).await.ok(),
+                None => None,
+            };
+            found.and_then(|found| vol(pool, found))
+        }
+        Named::StorageVolKey(key) => {
+            let found = driver.storage_vol_lookup_by_key(&key.to_text()).await.ok();
+            of_volume(driver, found).await
+        }
+        Named::StorageVolPath(path) => {
+            let found = driver.storage_vol_lookup_by_path(&path.to_text()).await.ok();
+            of_volume(driver, found).await
+        }
+        Named::StorageVolXml { pool, xml } => {
+            let name = readable(driver.storage_vol_identity(&xml.to_text()))?;
+            let pool = driver.storage_pool_lookup_by_uuid(pool).await.ok();
+            pool.zip(name).map(|(pool, name)| Subject::StorageVol { pool, name, key: None })
+        }
+        _ => None,
+    })
+}
+
+/// The subject of a volume that was found.
+async fn of_volume(driver: &dyn StorageDriver, found: Option<StorageVolRef>) -> Option<Subject> {
+    let found = found?;
+    let pool = driver.storage_pool_lookup_by_volume(&found).await.ok()?;
+    Some(Subject::StorageVol { pool, name: found.name, key: Some(found.key) })
 }
 
 async fn network(driver: &dyn NetworkDriver, uuid: Uuid) -> Option<NetworkRef> {
@@ -325,6 +470,42 @@ async fn filtered<T>(
 /// Whether the client may see a network.
 pub(super) async fn is_visible(session: &Session, network: &NetworkRef) -> bool {
     let visible = visible(session, vec![network.clone()]).await;
+    visible.is_ok_and(|visible| !visible.is_empty())
+}
+
+/// The pools that the client may see.
+///
+/// # Errors
+/// The policy cannot be asked.
+pub(super) async fn visible_pools(
+    session: &Session,
+    pools: Vec<StoragePoolRef>,
+) -> Result<Vec<StoragePoolRef>> {
+    let object = (Family::Storage, Object::StoragePool);
+    filtered(session, pools, object, |pool| pool.clone().into()).await
+}
+
+/// The volumes of a pool that the client may see.
+///
+/// # Errors
+/// The policy cannot be asked.
+pub(super) async fn visible_vols(
+    session: &Session,
+    pool: &StoragePoolRef,
+    vols: Vec<StorageVolRef>,
+) -> Result<Vec<StorageVolRef>> {
+    let object = (Family::Storage, Object::StorageVol);
+    filtered(session, vols, object, |vol| Subject::StorageVol {
+        pool: pool.clone(),
+        name: vol.name.clone(),
+        key: Some(vol.key.clone()),
+    })
+    .await
+}
+
+/// Whether the client may see a pool.
+pub(super) async fn is_visible_pool(session: &Session, pool: &StoragePoolRef) -> bool {
+    let visible = visible_pools(session, vec![pool.clone()]).await;
     visible.is_ok_and(|visible| !visible.is_empty())
 }
 

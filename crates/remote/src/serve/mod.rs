@@ -17,6 +17,7 @@ mod guard;
 mod host;
 mod network;
 pub mod session;
+mod storage;
 mod streams;
 
 use std::fmt;
@@ -93,6 +94,8 @@ pub struct Profile {
 impl Profile {
     /// Networks alone, as virtnetworkd serves them.
     pub const NETWORK: Self = Self { scheme: "network", driver: "network", is_hypervisor: false };
+    /// Storage pools alone, as virtstoraged serves them.
+    pub const STORAGE: Self = Self { scheme: "storage", driver: "storage", is_hypervisor: false };
     /// QEMU's domains, and the other families beside them.
     pub const QEMU: Self = Self { scheme: "qemu", driver: "QEMU", is_hypervisor: true };
 }

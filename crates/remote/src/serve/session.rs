@@ -59,6 +59,7 @@ struct Open {
 pub(super) enum EventFamily {
     Domain,
     Network,
+    Storage,
 }
 
 /// What a registration is for; a client has each at most once.
@@ -279,6 +280,10 @@ impl Session {
                 },
                 EventFamily::Network => match driver.networks() {
                     Some(networks) => networks.network_event_deregister(callback).await,
+                    None => continue,
+                },
+                EventFamily::Storage => match driver.storage() {
+                    Some(storage) => storage.storage_pool_event_deregister(callback).await,
                     None => continue,
                 },
             };

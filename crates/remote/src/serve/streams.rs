@@ -11,11 +11,13 @@
 //! libvirt 11.3.0: src/remote/remote_daemon_stream.c
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-use oxivirt::{DomainStream, Error, ErrorCode, ErrorDomain};
+use oxivirt::{DomainStream, Error, ErrorCode, ErrorDomain, VolumeStream};
 use oxivirt_rpc::frame::{
     self, Header, Kind, Packet, STATUS_CONTINUE, STATUS_ERROR, STATUS_OK, STREAM_DATA_MAX,
 };
@@ -38,6 +40,10 @@ pub(super) enum Opened {
     /// Bytes in both directions. It is closed once the client finishes or aborts the stream; what the guest
     /// has not read by then is dropped.
     Console(Box<dyn DomainStream>),
+    /// New data for a volume, with holes or without. A finish is confirmed once they are on the disk.
+    Upload(Box<dyn VolumeStream>, bool),
+    /// The data of a volume, with holes or without.
+    Download(Box<dyn VolumeStream>, bool),
 }
 
 /// What a client sends on a stream.
@@ -45,7 +51,9 @@ pub(super) enum Opened {
 enum Piece {
     /// Bytes; the sender is dropped once they have been taken.
     Data(Vec<u8>, Option<oneshot::Sender<()>>),
-    /// Something that this stream does not take.
+    /// So many zeros.
+    Hole(u64),
+    /// Something that no stream takes.
     Unexpected(&'static str),
     /// Nothing follows.
     Finish,
@@ -123,6 +131,10 @@ impl Streams {
         drop(tokio::spawn(async move {
             let end = match opened {
                 Opened::Console(console) => pump(console, inlet, &outlet).await,
+                Opened::Upload(volume, is_sparse) => upload(volume, is_sparse, inlet).await,
+                Opened::Download(volume, is_sparse) => {
+                    download(volume, is_sparse, inlet, &outlet).await
+                }
             };
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
             // an aborted stream is not there any more, and its serial may be that of another
@@ -148,7 +160,8 @@ impl Streams {
             return Step::Done(Then::Continue);
         };
         let (piece, taken) = match (header.kind, header.status) {
-            (Kind::StreamHole, _) => (Piece::Unexpected("Unexpected stream hole"), None),
+            (Kind::StreamHole, STATUS_CONTINUE) => (hole(packet.payload), None),
+            (Kind::StreamHole, _) => (Piece::Unexpected("Unexpected message status"), None),
             (_, STATUS_CONTINUE) => handle.data(packet.payload),
             (_, STATUS_OK) => {
                 handle.finished.notify_one();
@@ -167,6 +180,14 @@ impl Streams {
             None => Step::Done(Then::Continue),
             Some(taken) => Step::Wait(Box::pin(async move { drop(taken.await) })),
         }
+    }
+}
+
+/// The hole that a packet tells of (`virNetStreamHole`).
+fn hole(payload: &[u8]) -> Piece {
+    match xdr::from_bytes::<(i64, u32)>(payload).map(|(length, _)| u64::try_from(length)) {
+        Ok(Ok(length)) => Piece::Hole(length),
+        _ => Piece::Unexpected("Unexpected stream hole"),
     }
 }
 
@@ -227,6 +248,15 @@ impl Outlet {
         written.is_ok() && self.client.send_data(packet).await
     }
 
+    /// Sends a hole. Whether the client is still there.
+    async fn hole(&self, length: u64) -> bool {
+        let mut packet = Vec::new();
+        let header = Header { kind: Kind::StreamHole, status: STATUS_CONTINUE, ..self.header };
+        let hole = (i64::try_from(length).unwrap_or(i64::MAX), 0_u32);
+        let written = frame::append(&mut packet, header, |out| xdr::append(out, &hole));
+        written.is_ok() && self.client.send_data(packet).await
+    }
+
     /// Confirms that the stream is finished.
     fn confirm(&self) {
         self.client.send(confirmation(self.header));
@@ -243,8 +273,94 @@ impl Outlet {
     }
 }
 
+/// The error of the other side: the driver's own, or the system's.
 fn failed(error: &std::io::Error, what: &str) -> End {
-    End::Failed(Error::io(ErrorDomain::STREAMS, error, what))
+    let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    End::Failed(match carried {
+        Some(error) => error.clone(),
+        None => Error::io(ErrorDomain::STREAMS, error, what),
+    })
+}
+
+fn unexpected(what: &str) -> End {
+    End::Failed(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::STREAMS, what))
+}
+
+/// Copies from a client to a volume.
+async fn upload(mut volume: Box<dyn VolumeStream>, is_sparse: bool, inlet: Inlet) -> End {
+    let Inlet { mut pieces, queued, .. } = inlet;
+    loop {
+        let written = match pieces.recv().await {
+            None => return End::Gone,
+            Some(Piece::Finish) => {
+                return match volume.close().await {
+                    Ok(()) => End::Finished,
+                    Err(error) => failed(&error, "cannot write to stream"),
+                };
+            }
+            Some(Piece::Unexpected(what)) => return unexpected(what),
+            Some(Piece::Hole(_)) if !is_sparse => return unexpected("Unexpected stream hole"),
+            Some(Piece::Hole(length)) => {
+                poll_fn(|cx| Pin::new(&mut *volume).poll_write_hole(cx, length)).await
+            }
+            Some(Piece::Data(data, _taken)) => {
+                queued.fetch_sub(data.len(), Ordering::AcqRel);
+                volume.write_all(&data).await
+            }
+        };
+        if let Err(error) = written {
+            return failed(&error, "cannot write to stream");
+        }
+    }
+}
+
+/// Copies from a volume to a client.
+async fn download(
+    mut volume: Box<dyn VolumeStream>,
+    is_sparse: bool,
+    inlet: Inlet,
+    outlet: &Outlet,
+) -> End {
+    let Inlet { mut pieces, .. } = inlet;
+    let down = async {
+        match pieces.recv().await {
+            None => End::Gone,
+            Some(Piece::Finish) => End::Finished,
+            Some(Piece::Unexpected(what)) => unexpected(what),
+            Some(Piece::Hole(_)) => unexpected("Unexpected stream hole"),
+            Some(Piece::Data(..)) => unexpected("stream is not writable"),
+        }
+    };
+    let up = async {
+        let mut buffer = vec![0; STREAM_DATA_MAX];
+        loop {
+            if is_sparse {
+                match poll_fn(|cx| Pin::new(&mut *volume).poll_hole(cx)).await {
+                    Ok(0) => {}
+                    Ok(length) if outlet.hole(length).await => continue,
+                    Ok(_) => return End::Gone,
+                    Err(error) => return failed(&error, "cannot read from stream"),
+                }
+            }
+            match volume.read(&mut buffer).await {
+                Ok(0) => {
+                    outlet.data(&[]).await;
+                    // the client finishes or aborts
+                    return std::future::pending().await;
+                }
+                Ok(n) => {
+                    if !outlet.data(buffer.get(..n).unwrap_or_default()).await {
+                        return End::Gone;
+                    }
+                }
+                Err(error) => return failed(&error, "cannot read from stream"),
+            }
+        }
+    };
+    tokio::select! {
+        end = down => end,
+        end = up => end,
+    }
 }
 
 /// Copies between a client and a console until one of them ends.
@@ -256,13 +372,8 @@ async fn pump(console: Box<dyn DomainStream>, inlet: Inlet, outlet: &Outlet) -> 
             let (data, _taken) = match pieces.recv().await {
                 None => return End::Gone,
                 Some(Piece::Finish) => return End::Finished,
-                Some(Piece::Unexpected(what)) => {
-                    return End::Failed(Error::new(
-                        ErrorCode::INTERNAL_ERROR,
-                        ErrorDomain::STREAMS,
-                        what,
-                    ));
-                }
+                Some(Piece::Unexpected(what)) => return unexpected(what),
+                Some(Piece::Hole(_)) => return unexpected("Unexpected stream hole"),
                 Some(Piece::Data(data, taken)) => (data, taken),
             };
             queued.fetch_sub(data.len(), Ordering::AcqRel);

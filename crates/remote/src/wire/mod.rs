@@ -8,6 +8,7 @@ mod error;
 mod host;
 mod network;
 mod params;
+mod storage;
 
 use oxivirt_rpc::xdr::{List, Text};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ pub use network::{
     NETWORKS_MAX, Network, PORT_PARAMETERS_MAX, Parameters, Port,
 };
 pub use params::{TypedParam, TypedValue};
+pub use storage::{
+    AllStoragePools, AllStorageVols, STORAGE_POOLS_MAX, STORAGE_VOLS_MAX, StorageLifecycleMessage,
+    StoragePool, StoragePoolInfo, StorageRefreshMessage, StorageVol, StorageVolInfo,
+};
 
 /// Most parts of an identity (`REMOTE_CONNECT_IDENTITY_PARAMS_MAX`).
 pub const IDENTITY_MAX: usize = 20;

@@ -181,6 +181,14 @@ pub trait StorageDriver: Send + Sync + Debug {
         unsupported("storagePoolIdentity")
     }
 
+    /// Name in the volume definition `xml`. Nothing is looked up or stored.
+    ///
+    /// # Errors
+    /// As for [`StorageDriver::storage_pool_identity`].
+    fn storage_vol_identity(&self, xml: &str) -> Result<String> {
+        unsupported("storageVolIdentity")
+    }
+
     /// Stores a definition, new or in place of the old one (`virStoragePoolDefineXML`).
     async fn storage_pool_define_xml(
         &self,

@@ -109,7 +109,7 @@ mod tests {
         }
         let found = find(20).unwrap();
         assert_eq!((found.family, found.api), (Family::Domain, "virDomainGetVcpus"));
-        assert_eq!(find(77).map(|found| found.family), Some(Family::Storage));
+        assert_eq!(find(75).map(|found| found.family), Some(Family::Storage));
         assert_eq!(find(39), None);
     }
 }

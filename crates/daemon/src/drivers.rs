@@ -4,6 +4,7 @@
 //! [`Profile`](crate::profile::Profile) lists. Nothing else of the daemon knows which drivers there are.
 
 mod network;
+mod storage;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oxivirt::{
     CloseCallback, Connection, DomainDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result,
-    Version,
+    StorageDriver, Version,
 };
 use prometheus::proto::MetricFamily;
 
@@ -21,6 +22,10 @@ use crate::paths::Paths;
 /// The driver of networks.
 pub(crate) const NETWORK: Entry =
     Entry { name: "network", open: |paths| Box::pin(network::open(paths)) };
+
+/// The driver of storage pools.
+pub(crate) const STORAGE: Entry =
+    Entry { name: "storage", open: |paths| Box::pin(storage::open(paths)) };
 
 /// How a driver is opened.
 #[derive(Debug)]
@@ -179,6 +184,10 @@ impl Connection for Drivers {
 
     fn networks(&self) -> Option<&dyn NetworkDriver> {
         self.connections().find_map(Connection::networks)
+    }
+
+    fn storage(&self) -> Option<&dyn StorageDriver> {
+        self.connections().find_map(Connection::storage)
     }
 }
 

@@ -22,12 +22,11 @@ use std::process::ExitCode;
 use args::{Args, Request};
 use profile::Profile;
 
-/// The daemon of libvirt that this program stands for.
-const PROFILE: Profile = Profile::NETWORK;
-
 fn main() -> ExitCode {
-    match args::parse(PROFILE.name, std::env::args_os().skip(1)) {
-        Request::Run(args) => serve(&args),
+    let mut words = std::env::args_os();
+    let profile = Profile::of_program(&words.next().unwrap_or_default());
+    match args::parse(profile.name, words) {
+        Request::Run(args) => serve(profile, &args),
         Request::Say(text) => {
             args::say(&text);
             ExitCode::SUCCESS
@@ -39,8 +38,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(args: &Args) -> ExitCode {
-    match run::run(&PROFILE, args) {
+fn serve(profile: &Profile, args: &Args) -> ExitCode {
+    match run::run(profile, args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             args::complain(&oxivirt_sys::chain::text(&error));

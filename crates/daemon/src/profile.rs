@@ -3,6 +3,9 @@
 //! Everything that differs between virtnetworkd and its siblings is in [`Profile`]; no other module names a
 //! daemon or a driver. A further driver is a row in [`Profile::drivers`].
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use crate::drivers::{self, Entry};
 
 /// What a socket of the daemon is for.
@@ -40,6 +43,22 @@ impl Profile {
         drivers: &[drivers::NETWORK],
     };
 
+    /// The daemon of storage pools.
+    pub(crate) const STORAGE: Self = Self {
+        name: "virtstoraged",
+        remote: oxivirt_remote::serve::Profile::STORAGE,
+        drivers: &[drivers::STORAGE],
+    };
+
+    /// The daemon that a program called `program` stands for: that of networks, unless it has the name of
+    /// another one.
+    pub(crate) fn of_program(program: &OsStr) -> &'static Self {
+        const ALL: [&Profile; 2] = [&Profile::NETWORK, &Profile::STORAGE];
+        let name = Path::new(program).file_name();
+        let found = ALL.into_iter().find(|profile| name == Some(OsStr::new(profile.name)));
+        found.unwrap_or(&Self::NETWORK)
+    }
+
     /// File name of a socket in the daemon's directory of sockets.
     pub(crate) fn socket(&self, role: Role) -> String {
         let name = self.name;
@@ -63,8 +82,6 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::paths::Paths;
 
@@ -82,5 +99,13 @@ mod tests {
         let paths = Paths::system(profile.name, Path::new("/"));
         assert_eq!(paths.config, Path::new("/etc/libvirt/virtnetworkd.conf"));
         assert_eq!(paths.pid_file, Path::new("/run/virtnetworkd.pid"));
+    }
+
+    #[test]
+    fn a_program_stands_for_the_daemon_whose_name_it_has() {
+        let name = |program: &str| Profile::of_program(OsStr::new(program)).name;
+        assert_eq!(name("/usr/sbin/virtstoraged"), "virtstoraged");
+        assert_eq!(name("oxivirtd"), "virtnetworkd");
+        assert_eq!(name(""), "virtnetworkd");
     }
 }

@@ -24,8 +24,10 @@ const PASSED: [&str; 7] =
 pub struct HookCall<'a> {
     /// The object's name, the first argument.
     pub object: &'a str,
-    /// Operation and sub-operation, the second and third argument; `-` follows.
+    /// Operation and sub-operation, the second and third argument.
     pub operation: [&'a str; 2],
+    /// The fourth argument; `-` if there is none.
+    pub extra: Option<&'a str>,
     /// The scripts' standard input.
     pub document: &'a str,
 }
@@ -106,7 +108,7 @@ impl Hooks {
         let mut command = Command::new(script)
             .args([call.object])
             .args(call.operation)
-            .args(["-"])
+            .args([call.extra.unwrap_or("-")])
             .env("LC_ALL", "C")
             .stdin(call.document.as_bytes().to_vec())
             .deadline(self.time_limit);
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     const START: HookCall<'_> =
-        HookCall { object: "n", operation: ["start", "begin"], document: "<x/>" };
+        HookCall { object: "n", operation: ["start", "begin"], extra: None, document: "<x/>" };
 
     fn write(path: &Path, body: &str, mode: u32) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -56,6 +56,15 @@ impl<V: View> Entry<V> {
     pub fn set(&self, view: V) {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
+
+    /// Changes what readers see, in one step: for changes that do not wait for an operation, as those that
+    /// the object reports itself. Nothing is changed if `change` returns `None`.
+    pub fn update(&self, change: impl FnOnce(&V) -> Option<V>) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = change(&view) {
+            *view = Arc::new(changed);
+        }
+    }
 }
 
 /// All objects by UUID.

@@ -61,7 +61,7 @@ impl<H: Host> Shared<H> {
         }
         let document = hook_data(&view.def, &view.counters(), port);
         let operation = operation.words();
-        let call = HookCall { object: &view.def.name, operation, document: &document };
+        let call = HookCall { object: &view.def.name, operation, extra: None, document: &document };
         self.hooks.run(call).await.map_err(|error| error::hook(&error))
     }
 }

@@ -150,6 +150,47 @@ impl Handle {
             .map_err(refused(format!("set MTU of {name} to {mtu}")))
     }
 
+    /// Sets the hardware address.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] if the kernel does.
+    pub async fn set_address(&self, name: &LinkName, address: [u8; 6]) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_name(name.as_str()).address(address.to_vec()).build();
+        let set = self.route.link().set(message).execute().await;
+        set.map_err(refused(format!("set the hardware address of {name}")))
+    }
+
+    /// Whether a bridge runs the spanning tree protocol; `None` without a bridge of this name.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] if the kernel cannot be asked.
+    pub async fn stp(&self, bridge: &LinkName) -> Result<Option<Stp>, NetlinkError> {
+        let mut found = self.route.link().get().match_name(bridge.as_str()).execute();
+        let message = match found.try_next().await {
+            Ok(message) => message,
+            Err(rtnetlink::Error::NetlinkError(error))
+                if error.raw_code() == -nix::libc::ENODEV =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(refused(format!("look up link {bridge}"))(error)),
+        };
+        let attributes = message.into_iter().flat_map(|message| message.attributes);
+        let infos = attributes.filter_map(|attribute| match attribute {
+            LinkAttribute::LinkInfo(infos) => Some(infos),
+            _ => None,
+        });
+        let data = infos.flatten().find_map(|info| match info {
+            LinkInfo::Data(InfoData::Bridge(data)) => Some(data),
+            _ => None,
+        });
+        Ok(data.map(|data| {
+            let is_off = |info: &InfoBridge| matches!(info, InfoBridge::StpState(state) if *state == BridgeStpState::Disabled);
+            let is_known = data.iter().any(|info| matches!(info, InfoBridge::StpState(_)));
+            if is_known && !data.iter().any(is_off) { Stp::On } else { Stp::Off }
+        }))
+    }
+
     /// Makes a bridge keep VLANs apart.
     ///
     /// # Errors

@@ -45,7 +45,16 @@ pub struct PortSettings {
     vlans: Option<Vec<(u16, u16)>>,
 }
 
+/// `IFLA_BRPORT_ISOLATED`
+const ISOLATED: u16 = 33;
+
 impl PortSettings {
+    /// A port that reaches no other isolated port.
+    #[must_use]
+    pub fn isolated() -> Self {
+        Self { attributes: BTreeMap::from([(ISOLATED, vec![1])]), vlans: None }
+    }
+
     /// The settings in the attributes of a message about a link.
     ///
     /// A message of family `AF_BRIDGE` has them in `IFLA_PROTINFO`, any other in `IFLA_LINKINFO`.

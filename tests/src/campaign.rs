@@ -13,6 +13,7 @@ mod conformance;
 mod crash;
 mod demonstration;
 mod differential;
+mod guests;
 mod inject;
 mod interop;
 mod leaks;
@@ -34,7 +35,7 @@ use crate::error::Result;
 type Run = fn(&[String]) -> Result<bool>;
 
 /// Subcommands: name, what it does, function.
-const SUBCOMMANDS: [(&str, &str, Run); 21] = [
+const SUBCOMMANDS: [(&str, &str, Run); 22] = [
     ("try", "start a NAT network, use it, stop it, and show every step", demonstration::run),
     ("crash", "kill the driver at every state-changing system call", crash::run),
     ("leaks", "print the matrix of what is left after changes and disturbances", leaks::run),
@@ -52,6 +53,7 @@ const SUBCOMMANDS: [(&str, &str, Run); 21] = [
     ("rules", "helper: print or load the rules of sample networks", rules::run),
     ("queues", "helper: change queues over netlink", queues::run),
     ("session", "helper: one connection with the embedded driver", session::run),
+    ("guests", "helper: the drivers of networks and guests", guests::run),
     ("probe", "helper: both ends of packet probes, stand-ins for services", probe::run),
     ("traffic", "helper: traffic that counts its losses", traffic::run),
     ("inject", "helper: kill a program at a chosen system call", inject::run),

@@ -11,7 +11,9 @@ use oxivirt_types::domain::{DomainLifecycleEvent, DomainUndefineFlags as Undefin
 use rand::Rng as _;
 
 use crate::error;
+use crate::firmware;
 use crate::guest::Guest;
+use crate::plan::stop;
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
 use crate::store;
@@ -28,7 +30,13 @@ impl Shared {
     /// Gives a new definition what it lacks and checks it.
     pub(crate) async fn complete(&self, mut def: Box<DomainDef>) -> Result<Guest> {
         let emulator = self.emulator(&def).await?;
+        let firmwares = def.os.as_ref().and_then(|os| os.firmware).map(|_| self.firmwares());
         complete(&mut def, &emulator).map_err(error::definition)?;
+        if let Some(firmwares) = firmwares {
+            let nvram = self.layout.nvram_dir();
+            firmware::fill(&mut def, &firmwares, &nvram, Origin::New)
+                .map_err(|error| error::plan(&error))?;
+        }
         Guest::new(*def).map_err(error::definition)
     }
 
@@ -81,8 +89,19 @@ impl Shared {
         let old = known.as_ref().filter(|_| self.guests.contains(guest.uuid()));
         let old = old.map(|entry| entry.view());
         let is_update = old.as_ref().is_some_and(|view| view.is_persistent());
-        let shutoff = old.map_or(ShutoffReason::Unspecified, |view| view.shutoff);
-        let view = View { autostart, shutoff, ..View::inactive(guest, Lifetime::Persistent) };
+        let view = match old {
+            Some(old) if old.is_active() => View {
+                new_def: Some(guest),
+                is_updated: true,
+                lifetime: Lifetime::Persistent,
+                autostart,
+                ..(*old).clone()
+            },
+            old => {
+                let shutoff = old.map_or(ShutoffReason::Unspecified, |view| view.shutoff);
+                View { autostart, shutoff, ..View::inactive(guest, Lifetime::Persistent) }
+            }
+        };
         let domain = view.reference();
         match &known {
             Some(entry) => {
@@ -121,7 +140,7 @@ impl Shared {
                 return Err(error::invalid(detail));
             }
         }
-        let nvram = nvram(&view.def).filter(|path| path.exists());
+        let nvram = stop::nvram(view.persistent_def()).filter(|path| path.exists());
         if nvram.is_some() && !flags.intersects(Undefine::NVRAM | Undefine::KEEP_NVRAM) {
             return Err(error::invalid("cannot undefine domain with nvram"));
         }
@@ -131,13 +150,21 @@ impl Shared {
             file::remove_dir(&dir).map_err(failed)?;
         }
         if let Some(nvram) = nvram.filter(|_| flags.contains(Undefine::NVRAM)) {
-            file::remove(nvram).map_err(failed)?;
+            file::remove(&nvram).map_err(failed)?;
         }
         // The link first: one that leads nowhere would stay.
         store::set_autostart(&self.layout, name, Autostart::Disabled)
             .and_then(|()| store::remove_config(&self.layout, name))
             .map_err(|error| error::store(&error))?;
-        self.guests.remove(view.def.uuid());
+        if view.is_active() {
+            let autostart = Autostart::Disabled;
+            entry.update(|view| {
+                let lifetime = Lifetime::Transient;
+                Some(View { new_def: None, lifetime, autostart, ..view.clone() })
+            });
+        } else {
+            self.guests.remove(view.def.uuid());
+        }
         drop(operation);
         self.emit(&view.reference(), DomainLifecycleEvent::Undefined, REMOVED);
         Ok(())
@@ -151,6 +178,9 @@ impl Shared {
         if name.contains('/') {
             let detail = format!("name {name} cannot contain '/'");
             return Err(Error::new(ErrorCode::XML_ERROR, ErrorDomain::QEMU, detail));
+        }
+        if view.is_active() {
+            return Err(error::invalid("cannot rename active domain"));
         }
         if !view.is_persistent() {
             return Err(error::invalid("cannot rename a transient domain"));
@@ -197,7 +227,7 @@ impl Shared {
         }
         store::set_autostart(&self.layout, view.def.name(), autostart)
             .map_err(|error| error::store(&error))?;
-        entry.set(View { autostart, ..(*view).clone() });
+        entry.update(|view| Some(View { autostart, ..view.clone() }));
         Ok(())
     }
 
@@ -214,21 +244,28 @@ impl Shared {
                 }
             };
             match self.identify(&guest) {
-                Ok(known) => self.load_config(guest, known.as_deref()).await,
+                Ok(known) => self.load_config(guest, known.as_deref()),
                 Err(error) => tracing::error!(%error, "skipping a guest: it clashes with another"),
             }
         }
     }
 
-    async fn load_config(&self, guest: Guest, known: Option<&Entry>) {
+    fn load_config(&self, guest: Guest, known: Option<&Entry>) {
         let autostart = store::autostart(&self.layout, guest.name());
         let view = View { autostart, ..View::inactive(guest, Lifetime::Persistent) };
         match known {
-            Some(entry) => {
-                let _operation = entry.lock().await;
-                let shutoff = entry.view().shutoff;
-                entry.set(View { shutoff, ..view });
-            }
+            Some(entry) => entry.update(|old| {
+                let new = view;
+                Some(match &old.running {
+                    Some(_) => View {
+                        new_def: Some(new.def),
+                        lifetime: Lifetime::Persistent,
+                        autostart,
+                        ..old.clone()
+                    },
+                    None => View { shutoff: old.shutoff, ..new },
+                })
+            }),
             None => drop(self.guests.insert(view)),
         }
     }
@@ -261,11 +298,4 @@ fn complete(
     })?;
     def.assign_addresses(emulator, Origin::New)?;
     def.validate_qemu(emulator)
-}
-
-/// The file of the firmware's variables.
-fn nvram(def: &DomainDef) -> Option<&Path> {
-    let nvram = def.os.as_ref()?.nvram.as_ref()?;
-    let source = nvram.source.as_ref().and_then(|source| source.file.as_deref());
-    nvram.path.as_deref().or(source).map(Path::new)
 }

@@ -3,30 +3,46 @@
 //! Every call that changes something runs as a task of its own: a caller that goes away does not leave it
 //! half done.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback, DomainInfo,
-    DomainMetadataChange, DomainRef, DomainStatus, Error, ErrorCode, ErrorDomain, MetadataType,
-    Result,
+    DomainInterface, DomainMetadataChange, DomainRef, DomainStatus, DomainStream, Error, ErrorCode,
+    ErrorDomain, MetadataType, NetworkDriver, Result,
 };
 use oxivirt_conf::domain::{DomainDef, Form};
-use oxivirt_engine::lock;
+use oxivirt_engine::hooks::Hooks;
+use oxivirt_engine::{Journal, lock};
 use oxivirt_sys::pidfile::PidFile;
 use oxivirt_types::domain::{
-    DomainAffectFlags, DomainDefineFlags, DomainEventId, DomainListFlags, DomainUndefineFlags,
+    AddressSource, ConsoleFlags, DomainAffectFlags, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainEventId, DomainListFlags, DomainShutdownFlags, DomainUndefineFlags,
     DomainXmlFlags,
 };
 use uuid::Uuid;
 
+use crate::apply::Host;
+use crate::config::Config;
+use crate::console::Consoles;
 use crate::emulators::Emulators;
 use crate::error;
 use crate::guest::Secrets;
 use crate::layout::Layout;
+use crate::plan::start::Activity;
+use crate::process::{self, Force};
 use crate::registry::Guests;
 use crate::shared::Shared;
+use crate::status;
 use crate::store;
+
+/// A hook script that takes longer is killed and counts as failed.
+const HOOK: Duration = Duration::from_secs(120);
 
 /// How a driver is opened.
 #[derive(Debug, Clone)]
@@ -37,6 +53,23 @@ pub struct Options {
     pub uri: String,
     /// The emulators of the host.
     pub emulators: Arc<dyn Emulators>,
+    /// The program that becomes an emulator, `oxivirt_launch`.
+    pub launcher: PathBuf,
+    /// The networks that guests are connected to; without them a guest on a network does not start.
+    pub networks: Option<Arc<dyn NetworkDriver>>,
+    /// The driver's environment, of which guests and scripts get a part.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Whether guests are started that start with the host.
+    pub autostart: StartWithHost,
+}
+
+/// Whether opening a driver starts the guests that start with the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartWithHost {
+    /// At the first opening after the host has started.
+    Once,
+    /// Not at all.
+    Never,
 }
 
 /// The driver of a host's QEMU guests.
@@ -46,27 +79,54 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Opens the driver of the directories in `options`.
+    /// Opens the driver of the directories in `options`: finishes what a driver before it was interrupted in,
+    /// takes over what runs, starts what starts with the host. Guests that run and do not answer keep it from
+    /// nothing.
     ///
     /// Must be called in a tokio runtime.
     ///
     /// # Errors
     /// Number 38 if another driver has the directories, or they cannot be used.
     pub async fn open(options: Options) -> Result<Self> {
-        let Options { layout, uri, emulators } = options;
+        let Options { layout, uri, emulators, launcher, networks, environment, autostart } =
+            options;
         store::prepare(&layout).map_err(|error| error::store(&error))?;
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
+        let config = Config::load(&layout)?;
+        store::give_directories(&layout, config.credentials.as_ref());
         store::remove_stale_tempfiles(&layout);
+        let variable = |name: &str| environment.get(OsStr::new(name)).cloned();
+        let hooks = Hooks::find(layout.hooks_dir(), "qemu", variable, HOOK);
+        let host = Host::open(launcher, networks).map_err(|error| error::host(&error))?;
         let shared = Arc::new(Shared {
-            layout,
             uri,
+            config,
+            environment,
             emulators,
+            host,
+            journal: Journal::at(layout.journal_dir()),
+            hooks,
+            last_id: AtomicU32::new(0),
+            tap: AtomicU32::new(0),
+            ports: Mutex::default(),
+            consoles: Consoles::default(),
+            layout,
             guests: Guests::default(),
             callbacks: Callbacks::new(),
             _lock: lock,
         });
+        shared.recover().await;
+        shared.load_statuses();
         shared.load_configs().await;
+        let reconnecting = shared.reconnect_all();
+        if autostart == StartWithHost::Once {
+            let shared = Arc::clone(&shared);
+            drop(tokio::spawn(async move {
+                drop(futures::future::join_all(reconnecting).await);
+                shared.start_with_host().await;
+            }));
+        }
         Ok(Self { shared })
     }
 
@@ -92,6 +152,17 @@ impl Driver {
             let detail = format!("the operation ended unexpectedly: {failure}");
             Err(Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU, detail))
         })
+    }
+}
+
+impl Drop for Driver {
+    /// Guests go on; the next driver takes them over.
+    fn drop(&mut self) {
+        for entry in self.shared.guests.all() {
+            if let Some(running) = &entry.view().running {
+                running.live.leave();
+            }
+        }
     }
 }
 
@@ -151,6 +222,63 @@ impl DomainDriver for Driver {
         self.detached(async move { shared.define(def).await }).await
     }
 
+    async fn domain_create_xml(&self, xml: &str, flags: DomainCreateFlags) -> Result<DomainRef> {
+        let known = CREATE_FLAGS | DomainCreateFlags::VALIDATE;
+        check_flags(flags.bits(), known.bits(), "qemuDomainCreateXML")?;
+        let def = Box::new(DomainDef::parse(xml).map_err(|error| error::parse(&error))?);
+        let shared = Arc::clone(&self.shared);
+        self.detached(async move { Box::pin(shared.create_xml(def, activity(flags))).await }).await
+    }
+
+    async fn domain_create(
+        &self,
+        domain: &DomainRef,
+        flags: DomainCreateFlags,
+    ) -> Result<DomainRef> {
+        check_flags(flags.bits(), CREATE_FLAGS.bits(), "qemuDomainCreateWithFlags")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { Box::pin(shared.create(&entry, activity(flags))).await }).await
+    }
+
+    async fn domain_destroy(&self, domain: &DomainRef, flags: DomainDestroyFlags) -> Result<()> {
+        let known = DomainDestroyFlags::GRACEFUL | DomainDestroyFlags::REMOVE_LOGS;
+        check_flags(flags.bits(), known.bits(), "qemuDomainDestroyFlags")?;
+        let is_graceful = flags.contains(DomainDestroyFlags::GRACEFUL);
+        let force = if is_graceful { Force::Graceful } else { Force::Kill };
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.destroy(&entry, force).await }).await
+    }
+
+    async fn domain_shutdown(&self, domain: &DomainRef, flags: DomainShutdownFlags) -> Result<()> {
+        let known = DomainShutdownFlags::ACPI_POWER_BUTTON | DomainShutdownFlags::GUEST_AGENT;
+        check_flags(flags.bits(), known.bits(), "qemuDomainShutdownFlags")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.shut_down(&entry, flags, false).await }).await
+    }
+
+    async fn domain_reboot(&self, domain: &DomainRef, flags: DomainShutdownFlags) -> Result<()> {
+        let known = DomainShutdownFlags::ACPI_POWER_BUTTON | DomainShutdownFlags::GUEST_AGENT;
+        check_flags(flags.bits(), known.bits(), "qemuDomainReboot")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.shut_down(&entry, flags, true).await }).await
+    }
+
+    async fn domain_reset(&self, domain: &DomainRef, flags: u32) -> Result<()> {
+        check_flags(flags, 0, "qemuDomainReset")?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.reset(&entry).await }).await
+    }
+
+    async fn domain_suspend(&self, domain: &DomainRef) -> Result<()> {
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.suspend(&entry).await }).await
+    }
+
+    async fn domain_resume(&self, domain: &DomainRef) -> Result<()> {
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        self.detached(async move { shared.resume(&entry).await }).await
+    }
+
     async fn domain_undefine(&self, domain: &DomainRef, flags: DomainUndefineFlags) -> Result<()> {
         check_flags(flags.bits(), (1 << 7) - 1, "qemuDomainUndefineFlags")?;
         let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
@@ -162,7 +290,10 @@ impl DomainDriver for Driver {
         let view = self.shared.entry(domain)?.view();
         let is_secure = flags.contains(DomainXmlFlags::SECURE);
         let secrets = if is_secure { Secrets::Shown } else { Secrets::Hidden };
-        Ok(view.def.format(Form::Inactive, secrets))
+        if view.is_active() && !flags.contains(DomainXmlFlags::INACTIVE) {
+            return Ok(status::shown(&view.def).format(Form::Live, secrets));
+        }
+        Ok(view.persistent_def().format(Form::Inactive, secrets))
     }
 
     async fn domain_state(&self, domain: &DomainRef, flags: u32) -> Result<DomainStatus> {
@@ -172,12 +303,16 @@ impl DomainDriver for Driver {
 
     async fn domain_info(&self, domain: &DomainRef) -> Result<DomainInfo> {
         let view = self.shared.entry(domain)?.view();
+        let live = view.running.as_ref().map(|running| &running.live);
+        let process = live.and_then(|live| live.process());
         Ok(DomainInfo {
             state: view.status().state,
             max_memory_kib: view.def.max_memory_kib(),
-            memory_kib: view.def.memory_kib(),
+            memory_kib: live
+                .and_then(|live| live.balloon_kib())
+                .unwrap_or_else(|| view.def.memory_kib()),
             n_vcpus: u16::try_from(view.def.vcpus()).unwrap_or(u16::MAX),
-            cpu_time_ns: 0,
+            cpu_time_ns: process.map_or(0, |process| process::cpu_time(process.pid())),
         })
     }
 
@@ -205,7 +340,7 @@ impl DomainDriver for Driver {
     }
 
     async fn domain_is_active(&self, domain: &DomainRef) -> Result<bool> {
-        Ok(self.shared.entry(domain)?.view().reference().id.is_some())
+        Ok(self.shared.entry(domain)?.view().is_active())
     }
 
     async fn domain_is_persistent(&self, domain: &DomainRef) -> Result<bool> {
@@ -213,7 +348,7 @@ impl DomainDriver for Driver {
     }
 
     async fn domain_is_updated(&self, domain: &DomainRef) -> Result<bool> {
-        self.shared.entry(domain).map(|_| false)
+        Ok(self.shared.entry(domain)?.view().is_updated)
     }
 
     async fn domain_rename(&self, domain: &DomainRef, name: &str, flags: u32) -> Result<()> {
@@ -243,6 +378,26 @@ impl DomainDriver for Driver {
         self.detached(async move { shared.set_metadata(&entry, &change).await }).await
     }
 
+    async fn domain_interface_addresses(
+        &self,
+        domain: &DomainRef,
+        source: AddressSource,
+        flags: u32,
+    ) -> Result<Vec<DomainInterface>> {
+        check_flags(flags, 0, "qemuDomainInterfaceAddresses")?;
+        self.shared.interface_addresses(domain, source).await
+    }
+
+    async fn domain_open_console(
+        &self,
+        domain: &DomainRef,
+        device: Option<&str>,
+        flags: ConsoleFlags,
+    ) -> Result<Box<dyn DomainStream>> {
+        check_flags(flags.bits(), (1 << 2) - 1, "qemuDomainOpenConsole")?;
+        self.shared.open_console(domain, device, flags)
+    }
+
     async fn domain_event_register(
         &self,
         domain: Option<&DomainRef>,
@@ -258,6 +413,20 @@ impl DomainDriver for Driver {
         }
         let detail = format!("domain event callback {} not registered", id.0);
         Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::QEMU, detail))
+    }
+}
+
+/// Flags of a start.
+const CREATE_FLAGS: DomainCreateFlags = DomainCreateFlags::PAUSED
+    .union(DomainCreateFlags::AUTODESTROY)
+    .union(DomainCreateFlags::BYPASS_CACHE)
+    .union(DomainCreateFlags::FORCE_BOOT)
+    .union(DomainCreateFlags::RESET_NVRAM);
+
+fn activity(flags: DomainCreateFlags) -> Activity {
+    match flags.contains(DomainCreateFlags::PAUSED) {
+        true => Activity::Paused,
+        false => Activity::Running,
     }
 }
 

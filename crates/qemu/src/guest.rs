@@ -39,6 +39,12 @@ impl Guest {
         self.uuid
     }
 
+    /// Its definition.
+    #[must_use]
+    pub(crate) fn def(&self) -> &DomainDef {
+        &self.def
+    }
+
     /// The guest with a changed definition. Name and UUID stay.
     #[must_use]
     pub(crate) fn with(&self, change: impl FnOnce(&mut DomainDef)) -> Self {

@@ -4,9 +4,14 @@
 //! runs. Several guests may use one image: the original owner and the number of users are extended
 //! attributes of the file, in libvirt's format, so that either software restores what the other changed.
 //!
+//! A count alone cannot be changed twice without harm, and an operation that was interrupted is undone from
+//! its beginning. So the guests themselves are in an attribute of our own, from which the count follows:
+//! giving a file to a guest that has it, and taking it from one that has not, changes nothing.
+//!
 //! libvirt 11.3.0: `virSecurityDACSetOwnership`, src/security/security_dac.c; `virSecurityRememberLabel`,
 //! src/security/security_util.c
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -15,6 +20,7 @@ use std::str::FromStr;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
+use uuid::Uuid;
 
 /// The owner before the first user, as `+UID:+GID`.
 const OWNER: &str = "trusted.libvirt.security.dac";
@@ -22,8 +28,12 @@ const OWNER: &str = "trusted.libvirt.security.dac";
 const USERS: &str = "trusted.libvirt.security.ref_dac";
 /// When the host was booted: a count of an earlier boot is of guests that are gone.
 const BOOT_TIME: &str = "trusted.libvirt.security.timestamp_dac";
-/// Longest value of these attributes, in bytes.
-const VALUE_MAX: usize = 64;
+/// Our own: the boot time, the number of users that are not guests of ours, and our guests.
+const GUESTS: &str = "trusted.oxivirt.guests";
+/// Longest value of these attributes, in bytes; file systems have room for about that.
+const VALUE_MAX: usize = 4096;
+/// Digits of a guest's UUID that are kept.
+const DIGITS: usize = 12;
 
 /// User and group that own a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +58,42 @@ impl FromStr for Owner {
         let number = |text: &str| text.strip_prefix('+').unwrap_or(text).parse().map_err(|_| ());
         Ok(Self { uid: number(uid)?, gid: number(gid)? })
     }
+}
+
+/// The owner of files of which nothing is known.
+const ROOT: Owner = Owner { uid: 0, gid: 0 };
+
+/// Who uses a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Users {
+    /// Guests of libvirt, which it counted.
+    foreign: u32,
+    /// Guests of ours.
+    guests: BTreeSet<String>,
+}
+
+impl Users {
+    fn count(&self) -> u32 {
+        self.foreign.saturating_add(u32::try_from(self.guests.len()).unwrap_or(u32::MAX))
+    }
+
+    /// `None` for guests of an earlier boot, which are gone.
+    fn parse(text: &str, boot_time: u64) -> Option<Self> {
+        let mut words = text.split(' ');
+        let is_current = words.next().is_some_and(|time| time == boot_time.to_string());
+        let foreign = words.next()?.parse().ok()?;
+        is_current.then(|| Self { foreign, guests: words.map(str::to_owned).collect() })
+    }
+
+    fn print(&self, boot_time: u64) -> String {
+        let guests = self.guests.iter().map(|guest| format!(" {guest}"));
+        format!("{boot_time} {}{}", self.foreign, guests.collect::<String>())
+    }
+}
+
+/// Enough of a guest's UUID to know it by.
+fn short(guest: Uuid) -> String {
+    guest.simple().to_string().chars().take(DIGITS).collect()
 }
 
 /// Why ownership cannot be changed.
@@ -93,6 +139,14 @@ pub enum LabelError {
     },
 }
 
+impl LabelError {
+    /// Whether the file is not there.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Open { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// A file whose owner changes. All operations concern the file that was opened, whatever its path becomes.
 #[derive(Debug)]
 pub struct LabeledFile {
@@ -134,34 +188,52 @@ impl LabeledFile {
         Ok(Owner { uid: status.st_uid, gid: status.st_gid })
     }
 
-    /// Gives it to a user and counts the use. On a file system without extended attributes the original
-    /// owner is not remembered.
+    /// Gives it to the user of a guest. On a file system without extended attributes the original owner is
+    /// not remembered.
     ///
     /// # Errors
     /// [`LabelError::Change`], [`LabelError::Attribute`]; then nothing is changed.
-    pub fn assign(&self, owner: Owner) -> Result<(), LabelError> {
-        let original = self.owner()?;
-        let users = self.users()?;
-        self.remember(users, original)?;
-        match self.change(owner) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Back to the count before; the change is what the caller learns of.
-                drop(self.forget());
-                Err(error)
-            }
+    pub fn assign(&self, owner: Owner, guest: Uuid) -> Result<(), LabelError> {
+        let mut users = self.read()?;
+        if users.count() == 0 && !self.remember(self.owner()?)? {
+            return self.change(owner);
         }
+        if users.guests.insert(short(guest)) {
+            self.write(&users)?;
+        }
+        let changed = self.change(owner);
+        if changed.is_err() {
+            // As it was before; the change is what the caller learns of.
+            drop(self.restore(owner, guest));
+        }
+        changed
     }
 
-    /// Ends a use; with the last one the original owner gets it back, root where none is remembered.
+    /// Ends the use by a guest that had it as `owner`; with the last one the original owner gets it back,
+    /// root where none is remembered.
     ///
     /// # Errors
     /// [`LabelError::Change`], [`LabelError::Attribute`].
-    pub fn restore(&self) -> Result<(), LabelError> {
-        match self.forget()? {
-            Some(original) => self.change(original),
-            None => Ok(()),
+    pub fn restore(&self, owner: Owner, guest: Uuid) -> Result<(), LabelError> {
+        if !self.has_attributes()? {
+            let is_ours = self.owner()? == owner;
+            return if is_ours { self.change(ROOT) } else { Ok(()) };
         }
+        let mut users = self.read()?;
+        if !users.guests.remove(&short(guest)) {
+            // One that libvirt counted, or none.
+            if self.get(GUESTS)?.is_some() && users.count() > 0 {
+                return Ok(());
+            }
+            users.foreign = users.foreign.saturating_sub(1);
+        }
+        if users.count() > 0 {
+            return self.write(&users);
+        }
+        if let Some(original) = self.get(OWNER)?.and_then(|text| text.parse().ok()) {
+            self.change(original)?;
+        }
+        [USERS, OWNER, BOOT_TIME, GUESTS].iter().try_for_each(|attribute| self.remove(attribute))
     }
 
     /// The number of users, 0 if it is not counted.
@@ -177,29 +249,33 @@ impl LabeledFile {
         Ok(self.get(USERS)?.and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
-    fn remember(&self, users: u32, original: Owner) -> Result<(), LabelError> {
-        let count = users.saturating_add(1).to_string();
-        if users == 0 {
-            if !self.set(OWNER, &original.to_string())? {
-                return Ok(());
-            }
-            self.set(BOOT_TIME, &self.boot_time.to_string())?;
-        }
-        self.set(USERS, &count).map(|_| ())
+    /// Notes the owner; returns whether the file system can.
+    fn remember(&self, original: Owner) -> Result<bool, LabelError> {
+        Ok(self.set(OWNER, &original.to_string())?
+            && self.set(BOOT_TIME, &self.boot_time.to_string())?)
     }
 
-    /// Counts down; returns the owner that gets the file back, `None` while another guest uses it.
-    fn forget(&self) -> Result<Option<Owner>, LabelError> {
-        let users = self.users()?;
-        if users > 1 {
-            self.set(USERS, &(users - 1).to_string())?;
-            return Ok(None);
+    fn read(&self) -> Result<Users, LabelError> {
+        let own = self.get(GUESTS)?.and_then(|text| Users::parse(&text, self.boot_time));
+        match own {
+            Some(users) => Ok(users),
+            None => Ok(Users { foreign: self.users()?, guests: BTreeSet::new() }),
         }
-        let original = self.get(OWNER)?.and_then(|text| text.parse().ok());
-        for attribute in [USERS, OWNER, BOOT_TIME] {
-            self.remove(attribute)?;
+    }
+
+    /// The guests first: the count follows from them.
+    fn write(&self, users: &Users) -> Result<(), LabelError> {
+        self.set(GUESTS, &users.print(self.boot_time))?;
+        self.set(USERS, &users.count().to_string()).map(|_| ())
+    }
+
+    fn has_attributes(&self) -> Result<bool, LabelError> {
+        let mut value = [0; VALUE_MAX];
+        match rustix::fs::getxattr(self.attributes(), OWNER, &mut value) {
+            Err(Errno::OPNOTSUPP) => Ok(false),
+            Ok(_) | Err(Errno::NODATA | Errno::RANGE) => Ok(true),
+            Err(error) => Err(self.failed(OWNER)(error)),
         }
-        Ok(Some(original.unwrap_or(Owner { uid: 0, gid: 0 })))
     }
 
     fn change(&self, owner: Owner) -> Result<(), LabelError> {
@@ -263,6 +339,8 @@ mod tests {
 
     const GUEST: Owner = Owner { uid: 64055, gid: 64055 };
     const BOOT: u64 = 1_700_000_000;
+    const A: Uuid = Uuid::from_u128(0xa << 124);
+    const B: Uuid = Uuid::from_u128(0xb << 124);
 
     fn owner(path: &Path) -> (u32, u32) {
         let metadata = fs::metadata(path).unwrap();
@@ -285,30 +363,66 @@ mod tests {
     fn the_original_owner_gets_the_file_back_with_the_last_user() {
         let Some((_dir, path)) = image() else { return };
         let first = LabeledFile::open(&path, BOOT).unwrap();
-        first.assign(GUEST).unwrap();
+        first.assign(GUEST, A).unwrap();
         assert_eq!(owner(&path), (64055, 64055));
         assert_eq!(first.get(OWNER).unwrap().as_deref(), Some("+1000:+1001"));
         let second = LabeledFile::open(&path, BOOT).unwrap();
-        second.assign(GUEST).unwrap();
+        second.assign(GUEST, B).unwrap();
         assert_eq!(second.users().unwrap(), 2);
-        first.restore().unwrap();
+        first.restore(GUEST, A).unwrap();
         assert_eq!(owner(&path), (64055, 64055));
-        second.restore().unwrap();
+        assert_eq!(second.users().unwrap(), 1);
+        second.restore(GUEST, B).unwrap();
         assert_eq!(owner(&path), (1000, 1001));
         assert_eq!(second.get(OWNER).unwrap(), None);
         assert_eq!(second.get(BOOT_TIME).unwrap(), None);
+        assert_eq!(second.get(GUESTS).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_done_twice_or_was_never_done_changes_nothing() {
+        let Some((_dir, path)) = image() else { return };
+        let file = LabeledFile::open(&path, BOOT).unwrap();
+        file.restore(GUEST, A).unwrap();
+        assert_eq!(owner(&path), (1000, 1001));
+        file.assign(GUEST, A).unwrap();
+        file.assign(GUEST, A).unwrap();
+        assert_eq!(file.users().unwrap(), 1);
+        file.restore(GUEST, B).unwrap();
+        assert_eq!((owner(&path), file.users().unwrap()), ((64055, 64055), 1));
+        file.restore(GUEST, A).unwrap();
+        file.restore(GUEST, A).unwrap();
+        assert_eq!((owner(&path), file.users().unwrap()), ((1000, 1001), 0));
+    }
+
+    #[test]
+    fn guests_of_libvirt_are_counted_with_ours() {
+        let Some((_dir, path)) = image() else { return };
+        let file = LabeledFile::open(&path, BOOT).unwrap();
+        let boot = BOOT.to_string();
+        for (name, value) in [(OWNER, "+1000:+1001"), (USERS, "1"), (BOOT_TIME, boot.as_str())] {
+            file.set(name, value).unwrap();
+        }
+        chown(&path, Some(64055), Some(64055)).unwrap();
+        file.assign(GUEST, B).unwrap();
+        assert_eq!(file.users().unwrap(), 2);
+        file.restore(GUEST, B).unwrap();
+        assert_eq!((owner(&path), file.users().unwrap()), ((64055, 64055), 1));
+        file.remove(GUESTS).unwrap();
+        file.restore(GUEST, A).unwrap();
+        assert_eq!(owner(&path), (1000, 1001));
     }
 
     #[test]
     fn a_count_of_an_earlier_boot_is_ignored() {
         let Some((_dir, path)) = image() else { return };
-        LabeledFile::open(&path, BOOT).unwrap().assign(GUEST).unwrap();
+        LabeledFile::open(&path, BOOT).unwrap().assign(GUEST, A).unwrap();
         chown(&path, Some(1000), Some(1001)).unwrap();
         let later = LabeledFile::open(&path, BOOT + 1).unwrap();
         assert_eq!(later.users().unwrap(), 0);
-        later.assign(GUEST).unwrap();
+        later.assign(GUEST, A).unwrap();
         assert_eq!(later.users().unwrap(), 1);
-        later.restore().unwrap();
+        later.restore(GUEST, A).unwrap();
         assert_eq!(owner(&path), (1000, 1001));
     }
 
@@ -321,7 +435,7 @@ mod tests {
         let file = LabeledFile::open(&path, BOOT).unwrap();
         fs::rename(&path, dir.path().join("moved")).unwrap();
         symlink(&other, &path).unwrap();
-        file.assign(GUEST).unwrap();
+        file.assign(GUEST, A).unwrap();
         assert_eq!(owner(&other), before);
         assert_eq!(owner(&dir.path().join("moved")), (64055, 64055));
     }

@@ -5,20 +5,35 @@
 //! without touching the host, [`firmware`] with which firmware. [`host`] answers calls about the host.
 //! [`label`] gives files that a guest uses to the user of its process, and back.
 
+mod addresses;
+mod apply;
 pub mod capabilities;
 pub mod command;
+mod config;
+mod console;
 mod definitions;
 mod driver;
 pub mod emulators;
 mod error;
 pub mod firmware;
 mod guest;
+mod hooks;
 pub mod host;
 pub mod label;
 pub mod layout;
+mod lifecycle;
+mod live;
+mod log;
 mod metadata;
+mod plan;
+mod power;
+mod process;
+mod recover;
 mod registry;
+mod resolve;
+mod session;
 mod shared;
+mod status;
 mod store;
 
-pub use driver::{Driver, Options};
+pub use driver::{Driver, Options, StartWithHost};

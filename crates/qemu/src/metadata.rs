@@ -32,8 +32,8 @@ impl Shared {
                           'virDomainObjGetMetadata' are mutually exclusive";
             return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::DOMAIN, detail));
         }
-        affected(&view, flags)?;
-        let def = &view.def;
+        let flags = affected(&view, flags)?;
+        let def = if flags == Affect::CONFIG { view.persistent_def() } else { &view.def };
         let found = match kind {
             MetadataType::Description => def.description.clone(),
             MetadataType::Title => def.title.clone(),
@@ -59,10 +59,23 @@ impl Shared {
         let operation = entry.lock().await;
         let view = entry.view();
         self.check_exists(&view)?;
-        affected(&view, change.flags)?;
-        let def = changed(&view.def, change)?;
-        store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
-        entry.set(View { def, ..(*view).clone() });
+        let flags = affected(&view, change.flags)?;
+        let (is_live, is_config) = (flags.contains(Affect::LIVE), flags.contains(Affect::CONFIG));
+        if is_config {
+            let def = changed(view.persistent_def(), change)?;
+            store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
+            entry.update(|view| {
+                Some(match view.is_active() {
+                    true => View { new_def: Some(def), ..view.clone() },
+                    false => View { def, ..view.clone() },
+                })
+            });
+        }
+        if is_live && let Some(running) = &view.running {
+            let def = changed(&view.def, change)?;
+            entry.update(|view| Some(View { def, ..view.clone() }));
+            self.save(entry, &running.live).await;
+        }
         drop(operation);
         let (domain, kind, uri) = (view.reference(), change.kind, change.uri.clone());
         self.callbacks.emit(&DomainEvent::MetadataChange { domain, kind, uri });
@@ -74,8 +87,9 @@ impl Shared {
 ///
 /// libvirt 11.3.0: `virDomainObjUpdateModificationImpact`, src/conf/domain_conf.c
 pub(crate) fn affected(view: &View, flags: Affect) -> Result<Affect> {
-    let flags = if flags.is_empty() { Affect::CONFIG } else { flags };
-    if flags.contains(Affect::LIVE) {
+    let current = if view.is_active() { Affect::LIVE } else { Affect::CONFIG };
+    let flags = if flags.is_empty() { current } else { flags };
+    if flags.contains(Affect::LIVE) && !view.is_active() {
         return Err(Error::new(
             ErrorCode::OPERATION_INVALID,
             ErrorDomain::DOMAIN,

@@ -1,16 +1,26 @@
 //! The guests of a driver: what readers see of each.
 
+use std::sync::Arc;
+
 use oxivirt::{Autostart, DomainRef, DomainStatus, Lifetime};
+use oxivirt_conf::domain::DomainStatus as Document;
 use oxivirt_types::domain::{DomainListFlags, DomainState, ShutoffReason};
 use uuid::Uuid;
 
 use crate::guest::Guest;
+use crate::live::Live;
 
 /// A guest as it is at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The definition in effect: of the running guest, or of the next start.
     pub(crate) def: Guest,
+    /// While the guest runs, the definition that takes effect when it stops.
+    pub(crate) new_def: Option<Guest>,
+    /// What there is of it while it runs.
+    pub(crate) running: Option<Running>,
+    /// Whether the stored definition was replaced while it runs.
+    pub(crate) is_updated: bool,
     /// How long it is remembered.
     pub(crate) lifetime: Lifetime,
     /// Whether it starts with the host.
@@ -19,24 +29,64 @@ pub(crate) struct View {
     pub(crate) shutoff: ShutoffReason,
 }
 
+/// A guest that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    /// Its process, its monitor, its state.
+    pub(crate) live: Arc<Live>,
+    /// What its status file says beside its definition and state.
+    pub(crate) base: Arc<Document>,
+}
+
+impl Running {
+    /// A guest that is being started: it has no status file yet.
+    #[must_use]
+    pub(crate) fn starting(live: Arc<Live>) -> Self {
+        Self { live, base: Arc::default() }
+    }
+}
+
 impl View {
     /// A guest that does not run.
     #[must_use]
     pub(crate) const fn inactive(def: Guest, lifetime: Lifetime) -> Self {
-        let autostart = Autostart::Disabled;
-        Self { def, lifetime, autostart, shutoff: ShutoffReason::Unspecified }
+        Self {
+            def,
+            new_def: None,
+            running: None,
+            is_updated: false,
+            lifetime,
+            autostart: Autostart::Disabled,
+            shutoff: ShutoffReason::Unspecified,
+        }
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub(crate) const fn is_active(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The definition that persists, of a guest that has one.
+    #[must_use]
+    pub(crate) fn persistent_def(&self) -> &Guest {
+        self.new_def.as_ref().unwrap_or(&self.def)
     }
 
     /// Name, UUID and number.
     #[must_use]
     pub(crate) fn reference(&self) -> DomainRef {
-        DomainRef { name: self.def.name().to_owned(), uuid: self.def.uuid(), id: None }
+        let id = self.running.as_ref().map(|running| running.live.id());
+        DomainRef { name: self.def.name().to_owned(), uuid: self.def.uuid(), id }
     }
 
     /// State and reason.
     #[must_use]
-    pub(crate) const fn status(&self) -> DomainStatus {
-        DomainStatus { state: DomainState::Shutoff, reason: self.shutoff.number() }
+    pub(crate) fn status(&self) -> DomainStatus {
+        match &self.running {
+            Some(running) => running.live.status(),
+            None => DomainStatus { state: DomainState::Shutoff, reason: self.shutoff.number() },
+        }
     }
 
     /// Whether it has a stored definition.
@@ -65,7 +115,7 @@ impl View {
             _ => Flags::OTHER,
         };
         let states = Flags::RUNNING | Flags::PAUSED | Flags::SHUTOFF | Flags::OTHER;
-        let is_active = self.status().state != DomainState::Shutoff;
+        let is_active = self.is_active();
         let is_enabled = self.autostart == Autostart::Enabled;
         let known = either(is_active, Flags::ACTIVE, Flags::INACTIVE)
             && either(self.is_persistent(), Flags::PERSISTENT, Flags::TRANSIENT)

@@ -1,14 +1,34 @@
 //! What the calls and tasks of a driver share.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{Callbacks, DomainEvent, DomainRef, Result};
+use oxivirt_engine::Journal;
+use oxivirt_engine::hooks::Hooks;
+use oxivirt_engine::store;
 use oxivirt_sys::pidfile::PidFile;
+use uuid::Uuid;
 
+use crate::apply::Host;
+use crate::command;
+use crate::config::Config;
+use crate::console::Consoles;
 use crate::emulators::Emulators;
 use crate::error;
+use crate::firmware::Firmware;
 use crate::layout::Layout;
+use crate::plan::Undo;
 use crate::registry::{Entry, Guests};
+
+/// Where firmware is described, the directory of least priority first.
+const FIRMWARE_DIRS: [&str; 2] = ["/usr/share/qemu/firmware", "/etc/qemu/firmware"];
+/// Size limit of a description, in bytes.
+const DESCRIPTOR: u64 = 1 << 20;
+/// Variables of the driver's environment that a guest's process has too.
+const PASSED: [&str; 6] = ["PATH", "USER", "LOGNAME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"];
 
 /// What the calls and tasks of a driver share.
 #[derive(Debug)]
@@ -17,8 +37,23 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     /// The URI of connections.
     pub(crate) uri: String,
+    /// The settings.
+    pub(crate) config: Config,
+    /// The driver's environment.
+    pub(crate) environment: BTreeMap<OsString, OsString>,
     /// The emulators of the host.
     pub(crate) emulators: Arc<dyn Emulators>,
+    pub(crate) host: Host,
+    pub(crate) journal: Journal<Undo>,
+    pub(crate) hooks: Hooks,
+    /// The last number of a guest.
+    pub(crate) last_id: AtomicU32,
+    /// The next number of a tap device.
+    pub(crate) tap: AtomicU32,
+    /// Ports of displays by guest.
+    pub(crate) ports: Mutex<BTreeMap<Uuid, Vec<u16>>>,
+    /// Consoles that clients have open.
+    pub(crate) consoles: Consoles,
     pub(crate) guests: Guests,
     pub(crate) callbacks: Callbacks<DomainEvent>,
     /// Keeps other drivers out of the directories.
@@ -33,4 +68,96 @@ impl Shared {
             error::no_domain(format!("no domain with matching uuid '{uuid}' ({name})"))
         })
     }
+
+    /// A number that no guest has had since the host was booted, as far as files tell.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.last_id.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Makes numbers of guests continue above `id`.
+    pub(crate) fn ids_above(&self, id: u32) {
+        self.last_id.fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// The next number of a tap device.
+    pub(crate) fn next_tap(&self) -> u32 {
+        self.tap.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes numbers of tap devices continue above `number`.
+    pub(crate) fn taps_above(&self, number: u32) {
+        self.tap.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Ports of displays by guest.
+    pub(crate) fn reserved_ports(&self) -> MutexGuard<'_, BTreeMap<Uuid, Vec<u16>>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back the ports of a guest's displays.
+    pub(crate) fn release_ports(&self, uuid: Uuid) {
+        self.reserved_ports().remove(&uuid);
+    }
+
+    /// What command lines depend on.
+    pub(crate) fn command_facts(&self, id: u32, name: &str) -> command::Facts {
+        let layout = &self.layout;
+        let variable = |name: &str| {
+            let value = self.environment.get(std::ffi::OsStr::new(name))?;
+            Some((name.to_owned(), value.to_str()?.to_owned()))
+        };
+        let now = jiff::Zoned::now();
+        command::Facts {
+            id: i32::try_from(id).unwrap_or_default(),
+            environment: PASSED.into_iter().filter_map(variable).collect(),
+            firmwares: self.firmwares(),
+            directories: command::Directories {
+                library: layout.domain_dir(id, name),
+                channel: layout.channel_dir(id, name),
+                memory: layout.memory_dir(id, name),
+                nvram: layout.nvram_dir(),
+                passt: layout.passt_dir(),
+                dbus: layout.dbus_dir(),
+            },
+            config: command::Config {
+                vnc_listen: self.config.vnc_listen.clone(),
+                seccomp_sandbox: self.config.seccomp_sandbox,
+                ..command::Config::default()
+            },
+            host: command::Host {
+                has_vhost_net: std::path::Path::new("/dev/vhost-net").exists(),
+                huge_pages: Vec::new(),
+                optical_drives: Vec::new(),
+                numa_nodes: vec![0],
+                page_kib: u64::try_from(rustix::param::page_size() / 1024).unwrap_or(4),
+            },
+            automatic_nodes: Vec::new(),
+            number: |index, _| oxivirt_launch::descriptor_number(index),
+            now: now.timestamp().as_second(),
+            local_offset: i64::from(now.offset().seconds()),
+        }
+    }
+
+    /// Firmware that is installed, in the order in which it is tried.
+    ///
+    /// libvirt 11.3.0: `qemuFirmwareFetchConfigs`, src/qemu/qemu_firmware.c
+    pub(crate) fn firmwares(&self) -> Vec<Firmware> {
+        let found: Vec<Vec<(String, String)>> =
+            FIRMWARE_DIRS.iter().map(|dir| files(dir)).collect();
+        let borrowed = found
+            .iter()
+            .map(|files| files.iter().map(|(name, text)| (name.clone(), text.as_str())).collect());
+        Firmware::merge(borrowed)
+    }
+}
+
+/// The descriptors of a directory with their names.
+fn files(dir: &str) -> Vec<(String, String)> {
+    let paths = store::files(std::path::Path::new(dir), "json").into_iter();
+    let files = paths.filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let text = oxivirt_sys::file::read(&path, DESCRIPTOR).ok()??;
+        Some((name, String::from_utf8_lossy(&text).into_owned()))
+    });
+    files.collect()
 }

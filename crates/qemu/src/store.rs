@@ -11,6 +11,7 @@ use oxivirt_conf::domain::{DomainDef, DomainError, Form};
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
 use oxivirt_engine::Document;
 use oxivirt_engine::store::{self, MODE};
+use oxivirt_launch::Credentials;
 use oxivirt_sys::file;
 use oxivirt_xml as xml;
 
@@ -26,12 +27,29 @@ pub(crate) type StoreError = store::StoreError<ParseError>;
 /// # Errors
 /// [`StoreError::File`].
 pub(crate) fn prepare(layout: &Layout) -> Result<(), StoreError> {
-    for dir in
-        [layout.config_dir(), layout.autostart_dir(), layout.state_dir(), layout.journal_dir()]
-    {
+    for dir in [
+        layout.config_dir(),
+        layout.autostart_dir(),
+        layout.state_dir(),
+        layout.journal_dir(),
+        layout.lib_dir(),
+        layout.log_dir(),
+        layout.capabilities_dir(),
+    ] {
         file::create_dir(&dir)?;
     }
     Ok(())
+}
+
+/// Gives the directories of all guests to the user of their processes, as libvirt does.
+pub(crate) fn give_directories(layout: &Layout, user: Option<&Credentials>) {
+    let Some(user) = user else { return };
+    for dir in [layout.state_dir(), layout.lib_dir()] {
+        if let Err(error) = std::os::unix::fs::chown(&dir, Some(user.uid), Some(user.gid)) {
+            let dir = dir.display();
+            tracing::warn!(%dir, %error, "cannot give a directory to the user of guests");
+        }
+    }
 }
 
 /// Removes what a process that died while replacing a file left beside it.

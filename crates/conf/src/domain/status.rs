@@ -7,7 +7,7 @@ use crate::element::{Content as _, Extra, Part, Rest, write_tree};
 use crate::error::Result;
 
 /// A running guest: its definition and what the driver knows of the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DomainStatus {
     /// State of the guest (`running`, `paused`).
     pub state: String,

@@ -73,6 +73,10 @@ impl Host {
             layout: Layout::below(root.path()),
             uri: "qemu:///system".to_owned(),
             emulators: Arc::new(OneEmulator),
+            launcher: PathBuf::from("/nowhere"),
+            networks: None,
+            environment: std::collections::BTreeMap::new(),
+            autostart: crate::StartWithHost::Never,
         };
         let driver = Driver::open(options).await.unwrap();
         let events: Arc<Mutex<Vec<_>>> = Arc::default();
@@ -351,6 +355,10 @@ async fn a_second_driver_is_refused_and_damaged_files_are_skipped() {
         layout: Layout::below(host.root.path()),
         uri: String::new(),
         emulators: Arc::new(OneEmulator),
+        launcher: PathBuf::from("/nowhere"),
+        networks: None,
+        environment: std::collections::BTreeMap::new(),
+        autostart: crate::StartWithHost::Never,
     };
     assert_eq!(Driver::open(options).await.unwrap_err().code().0, 38);
     fs::copy(host.file("a.xml"), host.file("other.xml")).unwrap();

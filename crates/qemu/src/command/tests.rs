@@ -7,6 +7,7 @@ const EMULATOR: &str = "<qemuCaps>
   <emulator>/usr/bin/qemu-system-x86_64</emulator>
   <flag name='kvm'/> <flag name='qemu-xhci'/> <flag name='pcie-root-port'/>
   <flag name='seccomp-sandbox'/> <flag name='virtio-vga'/>
+  <flag name='blockjob.backing-mask-protocol'/>
   <version>10000000</version> <arch>x86_64</arch>
   <machine type='kvm' name='pc-q35-10.0' alias='q35' maxCpus='288' defaultCPU='qemu64-x86_64-cpu'
            defaultRAMid='pc.ram' acpi='yes'/>

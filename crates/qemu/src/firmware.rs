@@ -92,6 +92,28 @@ impl Firmware {
         files.values().filter_map(|text| Self::parse(text)).collect()
     }
 
+    /// What a guest can ask for to get it: `bios`, `efi`.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.interfaces.iter().filter_map(|interface| match interface.as_str() {
+            "bios" => Some("bios"),
+            "uefi" => Some("efi"),
+            _ => None,
+        })
+    }
+
+    /// Its image.
+    pub(crate) fn image(&self) -> &str {
+        match &self.mapping {
+            Mapping::Flash { code, .. } => &code.path,
+            Mapping::Memory { path } => path,
+        }
+    }
+
+    /// Whether it can refuse programs that are not signed.
+    pub(crate) fn has_secure_boot(&self) -> bool {
+        self.has("secure-boot") && self.has("requires-smm")
+    }
+
     fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|known| known == feature)
     }
@@ -117,6 +139,11 @@ impl Firmware {
         let kind = os.kind.as_ref();
         let arch = kind.and_then(|kind| kind.arch.as_deref()).unwrap_or_default();
         let machine = kind.and_then(|kind| kind.machine.as_deref()).unwrap_or_default();
+        self.is_for(arch, machine)
+    }
+
+    /// Whether it is for guests of an architecture and a machine.
+    pub(crate) fn is_for(&self, arch: &str, machine: &str) -> bool {
         self.targets.iter().any(|(target, machines)| {
             let target = if target == "i386" { "i686" } else { target };
             target == arch
@@ -137,7 +164,7 @@ impl Firmware {
             Some(enabled) => (enabled == YesNo::Yes) == self.has(name),
             None => true,
         };
-        let is_secure = self.has("secure-boot") && self.has("requires-smm");
+        let is_secure = self.has_secure_boot();
         let secure = os.loader.as_ref().and_then(|loader| loader.secure);
         let smm = def.features.as_ref().and_then(|features| features.smm.as_ref());
         let has_no_smm = smm.is_some_and(|smm| smm.state == Some(OnOff::Off));

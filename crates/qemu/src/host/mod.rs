@@ -29,7 +29,7 @@ use crate::emulators::Emulators;
 pub use document::HostCapabilities;
 
 use document::Details;
-use firmware::Firmware;
+use firmware::Choice;
 use processor::ThisProcessor;
 use topology::{Cell, Topology};
 
@@ -228,7 +228,8 @@ impl Host {
         if let Some(known) = known {
             return known.text.clone();
         }
-        let firmware = Firmware::read(&self.options.root, arch, &machine);
+        let installed = firmware::installed(&self.options.root);
+        let firmware = Choice::of(&installed, arch, &machine);
         let kinds: Vec<&str> = firmware.kinds.iter().copied().collect();
         let host = HostSupport {
             cpu_map: self.processor_map(),

@@ -296,6 +296,39 @@ async fn what_is_not_asked_for_is_chosen() {
 }
 
 #[tokio::test]
+async fn installed_firmware_is_offered() {
+    let fixture = Fixture::new();
+    let put = |dir: &str, name: &str, text: &str| {
+        let dir = fixture.root.path().join(dir);
+        create_dir(&dir).unwrap();
+        replace(&dir.join(name), text.as_bytes(), 0o644, Durability::Regenerated).unwrap();
+    };
+    let descriptor = |interface: &str, machines: &str, mapping: &str| {
+        format!(
+            r#"{{"interface-types": ["{interface}"], "features": [], "mapping": {mapping},
+                "targets": [{{"architecture": "x86_64", "machines": ["{machines}"]}}]}}"#
+        )
+    };
+    let memory = |path: &str| format!(r#"{{"device": "memory", "filename": "{path}"}}"#);
+    let flash = r#"{"device": "flash", "executable": {"filename": "/efi.fd", "format": "raw"}}"#;
+    let system = "usr/share/qemu/firmware";
+    put(system, "30-bios.json", &descriptor("bios", "pc-i440fx-*", &memory("/bios.bin")));
+    put(system, "50-hidden.json", &descriptor("bios", "pc-i440fx-*", &memory("/hidden.bin")));
+    put(system, "60-efi.json", &descriptor("uefi", "pc-i440fx-*", flash));
+    put(system, "70-other.json", &descriptor("uefi", "pc-q35-*", &memory("/other.fd")));
+    put(system, "README", "nothing");
+    put("etc/qemu/firmware", "50-hidden.json", "");
+    let query = DomainCapabilitiesQuery { arch: Some("x86_64"), ..Default::default() };
+    let document = fixture.host.domain_capabilities(&query).await.unwrap();
+    let (_, rest) = document.split_once("<enum name='firmware'>").unwrap();
+    let (kinds, rest) = rest.split_once("</enum>").unwrap();
+    let (loaders, _) = rest.split_once("<enum").unwrap();
+    assert!(kinds.contains("bios") && kinds.contains("efi"), "{kinds}");
+    assert!(loaders.contains("/bios.bin") && loaders.contains("/efi.fd"), "{loaders}");
+    assert!(!loaders.contains("hidden") && !loaders.contains("other"), "{loaders}");
+}
+
+#[tokio::test]
 async fn firmware_tables_are_shown() {
     let fixture = Fixture::new();
     let dir = fixture.root.path().join("sys/class/dmi/id");

@@ -4,10 +4,12 @@
 //! [`Profile`](crate::profile::Profile) lists. Nothing else of the daemon knows which drivers there are.
 
 mod network;
+mod qemu;
 mod storage;
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,20 +23,27 @@ use crate::paths::Paths;
 
 /// The driver of networks.
 pub(crate) const NETWORK: Entry =
-    Entry { name: "network", open: |paths| Box::pin(network::open(paths)) };
+    Entry { name: "network", open: |paths, _| Box::pin(network::open(paths)) };
 
 /// The driver of storage pools.
 pub(crate) const STORAGE: Entry =
-    Entry { name: "storage", open: |paths| Box::pin(storage::open(paths)) };
+    Entry { name: "storage", open: |paths, _| Box::pin(storage::open(paths)) };
+
+/// The driver of QEMU guests.
+pub(crate) const QEMU: Entry =
+    Entry { name: "QEMU", open: |paths, networks| Box::pin(qemu::open(paths, networks)) };
 
 /// How a driver is opened.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Its name in messages.
     pub(crate) name: &'static str,
-    /// Opens it.
-    pub(crate) open: for<'a> fn(&'a Paths) -> Opening<'a>,
+    /// Opens it, with the networks of a driver that was opened before it.
+    pub(crate) open: for<'a> fn(&'a Paths, Option<Networks>) -> Opening<'a>,
 }
+
+/// A driver of networks that other drivers use.
+pub(crate) type Networks = Arc<dyn NetworkDriver>;
 
 /// A driver that is being opened.
 pub(crate) type Opening<'a> =
@@ -58,6 +67,11 @@ pub(crate) trait Driver: Send + Sync + Debug {
     /// The driver as clients see it.
     fn connection(&self) -> &dyn Connection;
 
+    /// The networks that drivers opened after this one can use.
+    fn networks(&self) -> Option<Networks> {
+        None
+    }
+
     /// Reads definitions from disk again and checks what runs.
     ///
     /// # Errors
@@ -73,7 +87,7 @@ pub(crate) trait Driver: Send + Sync + Debug {
 
 /// The open drivers. Each answers the calls of its families, the first one calls about the connection.
 #[derive(Debug)]
-pub(crate) struct Drivers(Vec<Box<dyn Driver>>);
+pub(crate) struct Drivers(Vec<(&'static str, Arc<dyn Driver>)>);
 
 impl Drivers {
     /// Opens drivers in order.
@@ -84,16 +98,26 @@ impl Drivers {
         entries: &[Entry],
         paths: &Paths,
     ) -> std::result::Result<Self, (&'static str, OpenError)> {
-        let mut drivers = Vec::new();
-        for entry in entries {
-            drivers.push((entry.open)(paths).await.map_err(|error| (entry.name, error))?);
+        let mut drivers: Vec<(&'static str, Arc<dyn Driver>)> = Vec::new();
+        for Entry { name, open } in entries {
+            let networks = drivers.iter().find_map(|(_, driver)| driver.networks());
+            let driver = open(paths, networks).await.map_err(|error| (*name, error))?;
+            drivers.push((name, Arc::from(driver)));
         }
         Ok(Self(drivers))
     }
 
+    /// The same drivers, with that of this name first; `None` if it is not open.
+    pub(crate) fn led_by(&self, name: &str) -> Option<Self> {
+        let first = self.0.iter().position(|(own, _)| *own == name)?;
+        let mut drivers = self.0.clone();
+        drivers.swap(0, first);
+        Some(Self(drivers))
+    }
+
     /// Reloads every driver, also after one has failed.
     pub(crate) async fn reload(&self) {
-        for driver in &self.0 {
+        for (_, driver) in &self.0 {
             if let Err(error) = driver.reload().await {
                 tracing::error!(%error, "cannot reload driver: objects that changed on disk are not seen");
             }
@@ -102,7 +126,7 @@ impl Drivers {
 
     /// Whether a driver has something that runs.
     pub(crate) async fn is_active(&self) -> bool {
-        for driver in &self.0 {
+        for (_, driver) in &self.0 {
             if driver.is_active().await {
                 return true;
             }
@@ -113,14 +137,14 @@ impl Drivers {
     /// The metrics of all drivers.
     pub(crate) async fn metrics(&self) -> Vec<MetricFamily> {
         let mut families = Vec::new();
-        for driver in &self.0 {
+        for (_, driver) in &self.0 {
             families.extend(driver.metrics().await);
         }
         families
     }
 
     fn connections(&self) -> impl Iterator<Item = &dyn Connection> {
-        self.0.iter().map(|driver| driver.connection())
+        self.0.iter().map(|(_, driver)| driver.connection())
     }
 
     fn first(&self, api: &str) -> Result<&dyn Connection> {
@@ -226,12 +250,12 @@ mod tests {
     }
 
     const IDLE: Entry =
-        Entry { name: "idle", open: |_| Box::pin(async { Ok(Box::new(Named("idle")) as _) }) };
+        Entry { name: "idle", open: |_, _| Box::pin(async { Ok(Box::new(Named("idle")) as _) }) };
     const BUSY: Entry =
-        Entry { name: "busy", open: |_| Box::pin(async { Ok(Box::new(Named("busy")) as _) }) };
+        Entry { name: "busy", open: |_, _| Box::pin(async { Ok(Box::new(Named("busy")) as _) }) };
     const BROKEN: Entry = Entry {
         name: "broken",
-        open: |_| Box::pin(async { Err(OpenError::Driver(Error::internal("no"))) }),
+        open: |_, _| Box::pin(async { Err(OpenError::Driver(Error::internal("no"))) }),
     };
 
     #[tokio::test]
@@ -242,6 +266,8 @@ mod tests {
         assert!(drivers.is_active().await);
         assert_eq!(drivers.metrics().await.len(), 2);
         assert!(drivers.networks().is_none());
+        assert_eq!(drivers.led_by("busy").unwrap().uri().await.unwrap(), "busy");
+        assert!(drivers.led_by("other").is_none());
         let (name, _) = Drivers::open(&[IDLE, BROKEN], &paths).await.unwrap_err();
         assert_eq!(name, "broken");
     }

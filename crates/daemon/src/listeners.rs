@@ -17,7 +17,7 @@ use tokio::net::UnixListener;
 use crate::args::Listen;
 use crate::config::Config;
 use crate::control::Controls;
-use crate::profile::{Profile, Role};
+use crate::profile::{self, Profile, Role};
 use activation::ActivationError;
 use ports::PortError;
 use sockets::{SocketError, SocketFile};
@@ -71,7 +71,7 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Opens the ports, if they are asked for, and the sockets: those that the service manager passed, or
-    /// the daemon's own if it passed none.
+    /// the daemon's own and those of `siblings` if it passed none.
     ///
     /// # Errors
     /// [`ListenError`]
@@ -79,6 +79,7 @@ impl Listeners {
         profile: &Profile,
         config: &Config,
         listen: Listen,
+        siblings: &[&str],
     ) -> Result<Self, ListenError> {
         let (ports, encryption) = match listen {
             Listen::Sockets => (Vec::new(), None),
@@ -95,6 +96,17 @@ impl Listeners {
                     Role::ReadWrite => config.read_write.mode,
                     Role::ReadOnly => config.read_only.mode,
                     Role::Admin => config.admin_mode,
+                };
+                let (listener, file) = sockets::listen(&path, mode, group, config.backlog)?;
+                sockets.push((role, listener));
+                files.push(file);
+            }
+            let roles = [Role::ReadWrite, Role::ReadOnly];
+            for (name, role) in siblings.iter().flat_map(|name| roles.map(|role| (*name, role))) {
+                let path = config.socket_dir.join(profile::socket(name, role));
+                let mode = match role {
+                    Role::ReadOnly => config.read_only.mode,
+                    _ => config.read_write.mode,
                 };
                 let (listener, file) = sockets::listen(&path, mode, group, config.backlog)?;
                 sockets.push((role, listener));

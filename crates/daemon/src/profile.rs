@@ -6,6 +6,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use oxivirt_remote::serve::Profile as Remote;
+
 use crate::drivers::{self, Entry};
 
 /// What a socket of the daemon is for.
@@ -29,8 +31,10 @@ pub(crate) struct Profile {
     /// libvirt's name of the daemon. Its main server has it, and its sockets, units, configuration and pid
     /// file are named after it.
     pub(crate) name: &'static str,
-    /// What the protocol side has to know.
-    pub(crate) remote: oxivirt_remote::serve::Profile,
+    /// libvirt's names of the daemons that it replaces: their sockets are served too.
+    pub(crate) siblings: &'static [&'static str],
+    /// What the protocol side has to know of each URI scheme, and which driver answers first there.
+    pub(crate) served: &'static [(Remote, &'static str)],
     /// The drivers it opens, in this order. The first answers calls about the connection itself.
     pub(crate) drivers: &'static [Entry],
 }
@@ -39,21 +43,35 @@ impl Profile {
     /// The daemon of virtual networks.
     pub(crate) const NETWORK: Self = Self {
         name: "virtnetworkd",
-        remote: oxivirt_remote::serve::Profile::NETWORK,
+        siblings: &[],
+        served: &[(Remote::NETWORK, drivers::NETWORK.name)],
         drivers: &[drivers::NETWORK],
     };
 
     /// The daemon of storage pools.
     pub(crate) const STORAGE: Self = Self {
         name: "virtstoraged",
-        remote: oxivirt_remote::serve::Profile::STORAGE,
+        siblings: &[],
+        served: &[(Remote::STORAGE, drivers::STORAGE.name)],
         drivers: &[drivers::STORAGE],
+    };
+
+    /// The daemon of QEMU guests. It has the host to itself: networks and pools are served with them.
+    pub(crate) const QEMU: Self = Self {
+        name: "virtqemud",
+        siblings: &["virtnetworkd", "virtstoraged"],
+        served: &[
+            (Remote::QEMU, drivers::QEMU.name),
+            (Remote::NETWORK, drivers::NETWORK.name),
+            (Remote::STORAGE, drivers::STORAGE.name),
+        ],
+        drivers: &[drivers::NETWORK, drivers::STORAGE, drivers::QEMU],
     };
 
     /// The daemon that a program called `program` stands for: that of networks, unless it has the name of
     /// another one.
     pub(crate) fn of_program(program: &OsStr) -> &'static Self {
-        const ALL: [&Profile; 2] = [&Profile::NETWORK, &Profile::STORAGE];
+        const ALL: [&Profile; 3] = [&Profile::NETWORK, &Profile::STORAGE, &Profile::QEMU];
         let name = Path::new(program).file_name();
         let found = ALL.into_iter().find(|profile| name == Some(OsStr::new(profile.name)));
         found.unwrap_or(&Self::NETWORK)
@@ -61,12 +79,7 @@ impl Profile {
 
     /// File name of a socket in the daemon's directory of sockets.
     pub(crate) fn socket(&self, role: Role) -> String {
-        let name = self.name;
-        match role {
-            Role::ReadWrite => format!("{name}-sock"),
-            Role::ReadOnly => format!("{name}-sock-ro"),
-            Role::Admin => format!("{name}-admin-sock"),
-        }
+        socket(self.name, role)
     }
 
     /// Name of the service manager's unit for a socket, which is also the name of the descriptor it passes.
@@ -77,6 +90,15 @@ impl Profile {
             Role::ReadOnly => format!("{name}-ro.socket"),
             Role::Admin => format!("{name}-admin.socket"),
         }
+    }
+}
+
+/// File name of a socket of the daemon `name`.
+pub(crate) fn socket(name: &str, role: Role) -> String {
+    match role {
+        Role::ReadWrite => format!("{name}-sock"),
+        Role::ReadOnly => format!("{name}-sock-ro"),
+        Role::Admin => format!("{name}-admin-sock"),
     }
 }
 
@@ -105,6 +127,7 @@ mod tests {
     fn a_program_stands_for_the_daemon_whose_name_it_has() {
         let name = |program: &str| Profile::of_program(OsStr::new(program)).name;
         assert_eq!(name("/usr/sbin/virtstoraged"), "virtstoraged");
+        assert_eq!(name("virtqemud"), "virtqemud");
         assert_eq!(name("oxivirtd"), "virtnetworkd");
         assert_eq!(name(""), "virtnetworkd");
     }

@@ -141,13 +141,15 @@ async fn serve(
         Some(place) => Some(Endpoint::open(place).await?),
         None => None,
     };
-    let listeners = Listeners::open(profile, &config, args.listen).await?;
+    let siblings = siblings(profile, pid_file);
+    let names: Vec<&str> = siblings.iter().map(|(name, _)| *name).collect();
+    let listeners = Listeners::open(profile, &config, args.listen, &names).await?;
     let drivers = Drivers::open(profile.drivers, paths).await;
     let drivers = drivers.map_err(|(name, source)| RunError::Driver { name, source })?;
     let drivers = Arc::new(drivers);
     let calls = endpoint.as_ref().map(|_| Calls::new()).transpose()?.map(Arc::new);
     let daemon = Arc::new(Daemon {
-        drivers: vec![Served { profile: profile.remote, driver: Arc::clone(&drivers) as _ }],
+        drivers: served(profile, &drivers),
         path: paths.uri_path(),
         authority: Some(Arc::new(Polkit)),
         access: (config.access == Access::Polkit).then(|| Arc::new(Polkit) as _),
@@ -182,6 +184,36 @@ async fn serve(
     servers.main.close_all();
     servers.admin.close_all();
     Ok(())
+}
+
+/// The siblings whose sockets are served: those that do not run, and cannot be started as long as their pid
+/// files are held.
+fn siblings(profile: &Profile, pid_file: &Path) -> Vec<(&'static str, PidFile)> {
+    let held = profile.siblings.iter().filter_map(|name| {
+        match PidFile::acquire(&pid_file.with_file_name(format!("{name}.pid"))) {
+            Ok(file) => Some((*name, file)),
+            Err(error) => {
+                let error = oxivirt_sys::chain::text(&error);
+                tracing::warn!(
+                    daemon = name,
+                    error,
+                    "not serving the sockets of a daemon that runs"
+                );
+                None
+            }
+        }
+    });
+    held.collect()
+}
+
+/// What answers the connections of each URI scheme.
+fn served(profile: &Profile, drivers: &Drivers) -> Vec<Served> {
+    let schemes = profile.served.iter();
+    let served = schemes.filter_map(|(remote, first)| {
+        let driver = Arc::new(drivers.led_by(first)?);
+        Some(Served { profile: *remote, driver })
+    });
+    served.collect()
 }
 
 fn start_log(args: &Args, config: &Config) -> Result<Log, LogError> {

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback, DomainInfo,
     DomainInterface, DomainMetadataChange, DomainRef, DomainStatus, DomainStream, Error, ErrorCode,
-    ErrorDomain, MetadataType, NetworkDriver, Result,
+    ErrorDomain, HostDriver, MetadataType, NetworkDriver, Result, Version,
 };
 use oxivirt_conf::domain::{DomainDef, Form};
 use oxivirt_engine::hooks::Hooks;
@@ -33,6 +33,7 @@ use crate::console::Consoles;
 use crate::emulators::Emulators;
 use crate::error;
 use crate::guest::Secrets;
+use crate::host;
 use crate::layout::Layout;
 use crate::plan::start::Activity;
 use crate::process::{self, Force};
@@ -76,6 +77,7 @@ pub enum StartWithHost {
 #[derive(Debug)]
 pub struct Driver {
     pub(crate) shared: Arc<Shared>,
+    host: host::Host,
 }
 
 impl Driver {
@@ -127,7 +129,13 @@ impl Driver {
                 shared.start_with_host().await;
             }));
         }
-        Ok(Self { shared })
+        let dac = shared.config.credentials.as_ref().map(|user| (user.uid, user.gid));
+        let host = host::Host::new(host::HostOptions {
+            root: PathBuf::from("/"),
+            emulators: Arc::clone(&shared.emulators),
+            dac,
+        });
+        Ok(Self { shared, host })
     }
 
     /// Looks at the disk again: new definitions appear.
@@ -174,6 +182,25 @@ impl Connection for Driver {
 
     async fn driver_type(&self) -> Result<String> {
         Ok("QEMU".to_owned())
+    }
+
+    /// That of the emulator for the host's own architecture.
+    async fn hypervisor_version(&self) -> Result<Version> {
+        let emulators = &self.shared.emulators;
+        let program = emulators.program(std::env::consts::ARCH).ok_or_else(|| {
+            let detail = "no suitable emulator for the host's architecture";
+            Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU, detail)
+        })?;
+        let number = emulators.capabilities(&program).await?.version;
+        Ok(Version::from_number(u64::from(number)))
+    }
+
+    async fn hostname(&self) -> Result<String> {
+        Ok(rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
+    fn host(&self) -> Option<&dyn HostDriver> {
+        Some(&self.host)
     }
 
     fn domains(&self) -> Option<&dyn DomainDriver> {

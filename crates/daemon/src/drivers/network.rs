@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use oxivirt::{
@@ -25,7 +26,7 @@ type Inner = oxivirt_network::Driver<LinuxHost>;
 /// The driver and what the daemon counts of it.
 #[derive(Debug)]
 struct Networks {
-    driver: Inner,
+    driver: Arc<Inner>,
     /// Repairs, counted by their events.
     heals: IntCounter,
 }
@@ -49,7 +50,7 @@ pub(super) async fn open(paths: &Paths) -> std::result::Result<Box<dyn Driver>, 
         restore_settings: RestoreSettings::Never,
         hooks: HookOptions { environment, ..HookOptions::default() },
     };
-    let driver = Inner::open(LinuxHost::open(search_path)?, options).await?;
+    let driver = Arc::new(Inner::open(LinuxHost::open(search_path)?, options).await?);
     let help = "Repairs of what networks had lost.";
     let heals = IntCounter::new("oxivirt_heals_total", help).map_err(|error| {
         Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NETWORK, error.to_string())
@@ -66,7 +67,11 @@ pub(super) async fn open(paths: &Paths) -> std::result::Result<Box<dyn Driver>, 
 #[async_trait]
 impl Driver for Networks {
     fn connection(&self) -> &dyn Connection {
-        &self.driver
+        &*self.driver
+    }
+
+    fn networks(&self) -> Option<super::Networks> {
+        Some(Arc::clone(&self.driver) as _)
     }
 
     async fn reload(&self) -> Result<()> {

@@ -174,6 +174,8 @@ impl Domains {
             let id = domains.next_id();
             let mut domain = Domain::new(def, Lifetime::Persistent);
             domain.start(id);
+            // it has run from the beginning
+            domain.status = running(RunningReason::Unspecified);
             domains.by_uuid.insert(domain.reference().uuid, domain);
         }
         domains

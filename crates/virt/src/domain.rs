@@ -183,6 +183,14 @@ impl Domain {
         self.driver("virDomainGetInfo")?.domain_info(&self.reference).await
     }
 
+    /// Type of its operating system, `hvm` for full virtualisation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_DOMAIN`] if it is gone.
+    pub async fn os_type(&self) -> Result<String> {
+        self.driver("virDomainGetOSType")?.domain_os_type(&self.reference).await
+    }
+
     /// Whether it is started with the host.
     ///
     /// # Errors

@@ -159,6 +159,8 @@ pub(crate) enum Completer {
     None,
     /// File names, which the line editor and the calling shell list.
     Path,
+    /// Names of the domains that pass a filter (bits of [`oxivirt::DomainListFlags`]).
+    Domain(u32),
     /// Names of the networks that pass a filter (bits of [`oxivirt::ListFlags`]).
     Network(u32),
     /// UUIDs of all networks.

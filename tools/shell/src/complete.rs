@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use oxivirt::{ListFlags, Network};
+use oxivirt::{DomainListFlags, ListFlags, Network};
 
 use crate::command::{Completer, Place};
 use crate::commands::{self, Table};
@@ -109,6 +109,14 @@ fn values(shell: &mut Shell, completer: Completer, partial: Option<&Partial>) ->
         Completer::None | Completer::Path => Vec::new(),
         Completer::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
         Completer::Command => command_names(shell),
+        Completer::Domain(flags) => {
+            let flags = DomainListFlags::from_bits_retain(flags);
+            let Ok(connect) = shell.connect() else { return Vec::new() };
+            let domains = shell.wait(connect.list_all_domains(flags)).unwrap_or_default();
+            let names: BTreeSet<_> =
+                domains.iter().map(|domain| domain.name().to_owned()).collect();
+            names.into_iter().collect()
+        }
         Completer::Network(flags) => {
             let mut names = list(shell, ListFlags::from_bits_retain(flags), |network| {
                 network.name().to_owned()

@@ -87,7 +87,7 @@ const OPTIONS: &[Known] = &[
         Argument::Required,
         mark!("debug level, from 0 (everything) to 4 (errors)"),
     ),
-    known('e', "escape", Argument::Required, mark!("escape character of consoles (unused)")),
+    known('e', "escape", Argument::Required, mark!("escape character of consoles")),
     known('h', "help", Argument::None, mark!("print this help")),
     known(
         'k',

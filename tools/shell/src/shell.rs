@@ -37,6 +37,8 @@ pub(crate) struct Shell {
     pub(crate) dialect: Dialect,
     pub(crate) registry: Registry,
     pub(crate) connection: Connection,
+    /// The key that leaves a console, as virsh writes it: `^]`.
+    pub(crate) escape: String,
     runtime: Runtime,
 }
 
@@ -53,7 +55,8 @@ impl Shell {
             Err(error) => return Err((ui, error)),
         };
         let connection = Connection::default();
-        Ok(Self { ui, environment, dialect, registry, connection, runtime })
+        let escape = "^]".to_owned();
+        Ok(Self { ui, environment, dialect, registry, connection, escape, runtime })
     }
 
     /// Moves connections to a background thread, so that keepalive pings are answered and events arrive while the

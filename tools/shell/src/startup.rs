@@ -229,7 +229,7 @@ fn set_debug(shell: &mut Shell, text: &str, spelling: &str) -> Result<(), Exit> 
     Ok(())
 }
 
-/// Validates the console escape, which network commands do not use.
+/// Takes the escape character of consoles.
 fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Exit> {
     let is_control =
         |c: char| c.is_ascii_lowercase() || "@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_".contains(c);
@@ -240,6 +240,7 @@ fn check_escape(shell: &mut Shell, text: &str) -> Result<(), Exit> {
         _ => false,
     };
     if is_valid {
+        text.clone_into(&mut shell.escape);
         return Ok(());
     }
     let message = tr!("Invalid string '{text}' for escape sequence", text = text);

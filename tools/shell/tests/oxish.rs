@@ -50,6 +50,69 @@ fn life_of_a_network() {
     );
 }
 
+/// Recorded from virsh on libvirt's test driver.
+#[test]
+fn life_of_a_domain() {
+    let table = " Id   Name   State\n----------------------\n 1    test   running\n\n";
+    check("list", table, "", 0);
+    let off = " Id   Name   State\n-----------------------\n -    test   shut off\n\n";
+    check(
+        "destroy test; list --all; domstate test --reason; start test; domid test; domstate test --reason",
+        &format!(
+            "Domain 'test' destroyed\n\n{off}shut off (destroyed)\n\nDomain 'test' started\n\n2\n\n\
+             running (booted)\n\n"
+        ),
+        "",
+        0,
+    );
+    check(
+        "suspend test; domstate test --reason; resume test; reboot test; reset test; shutdown test",
+        "Domain 'test' suspended\n\npaused (user)\n\nDomain 'test' resumed\n\n\
+         Domain 'test' is being rebooted\n\nDomain 'test' was reset\n\nDomain 'test' is being shutdown\n\n",
+        "",
+        0,
+    );
+    check(
+        "destroy test; domrename test b; list --all --name; undefine b; list --all --name",
+        "Domain 'test' destroyed\n\nDomain successfully renamed\n\nb\n\n\
+         Domain 'b' has been undefined\n\n\n",
+        "",
+        0,
+    );
+    check("dominfo nope", "\n", "error: failed to get domain 'nope'\n", 1);
+    check("start test", "\n", "error: Domain is already active\n", 1);
+}
+
+/// Recorded from virsh on libvirt's test driver.
+#[test]
+fn devices_and_addresses_of_a_domain() {
+    check(
+        "domblklist test --details; domiflist test; domifaddr test",
+        " Type   Device   Target   Source\n---------------------------------------------\n \
+         file   disk     vda      /guest/diskimage1\n\n \
+         Interface   Type      Source    Model   MAC\n\
+         ------------------------------------------------------------\n \
+         testnet0    network   default   -       aa:bb:cc:dd:ee:ff\n\n \
+         Name       MAC address          Protocol     Address\n\
+         -------------------------------------------------------------------------------\n \
+         testnet0   aa:bb:cc:dd:ee:ff    ipv4         192.168.122.3/24\n\n",
+        "",
+        0,
+    );
+    let no_display = "error: Failed to get VNC port. Is this domain using VNC?\n";
+    check("vncdisplay test", "\n", no_display, 1);
+    let no_terminal = "error: Cannot run interactive console without a controlling TTY\n";
+    check("console test", "\n", no_terminal, 1);
+    check(
+        "desc test; desc test hello; desc test; desc --title test t1; list --title",
+        "No description for domain: test\nDomain description updated successfully\nhello\n\
+         Domain title updated successfully\n Id   Name   State     Title\n\
+         ------------------------------\n 1    test   running   t1\n\n",
+        "",
+        0,
+    );
+}
+
 #[test]
 fn only_the_last_command_counts() {
     let missing = "error: failed to get network 'ghost'\n\
@@ -128,7 +191,8 @@ fn check_hint(words: &[&str], message: &str, hint: &str) {
 #[test]
 fn mistyped_words_get_a_suggestion() {
     check_hint(&["net-lst"], "unknown command: 'net-lst'", "did you mean 'net-list'?");
-    check_hint(&["start lab"], "unknown command: 'start'", "did you mean 'net-start'?");
+    let message = "unknown command: 'dhcp-leases'";
+    check_hint(&["dhcp-leases lab"], message, "did you mean 'net-dhcp-leases'?");
     let message = "command 'net-list' doesn't support option --al";
     check_hint(&["net-list --al"], message, "did you mean '--all'?");
     let message = "unsupported option '--conect=x'. See --help.";

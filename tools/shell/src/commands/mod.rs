@@ -3,8 +3,9 @@
 //! A new command is one file with its `COMMAND` and one line in [`GROUPS`]; parser, help, completion and
 //! manual page read the table.
 
+mod domain;
 mod host;
-mod network;
+pub(crate) mod network;
 mod shell;
 
 use crate::command::{CommandDef, Dialect, Group, Origin, Visibility};
@@ -14,6 +15,53 @@ use crate::suggest;
 
 /// All commands, in the order of listings.
 pub(crate) const GROUPS: &[Group] = &[
+    Group {
+        title: mark!("Domain Management"),
+        keyword: "domain",
+        origin: Origin::Virsh,
+        commands: &[
+            &domain::autostart::COMMAND,
+            &domain::console::COMMAND,
+            &domain::create::COMMAND,
+            &domain::define::COMMAND,
+            &domain::desc::COMMAND,
+            &domain::destroy::COMMAND,
+            &domain::id::COMMAND,
+            &domain::name::COMMAND,
+            &domain::rename::COMMAND,
+            &domain::uuid::COMMAND,
+            &domain::dumpxml::COMMAND,
+            &domain::metadata::COMMAND,
+            &domain::power::REBOOT,
+            &domain::reset::COMMAND,
+            &domain::resume::COMMAND,
+            &domain::power::SHUTDOWN,
+            &domain::start::COMMAND,
+            &domain::suspend::COMMAND,
+            &domain::devices::TTYCONSOLE,
+            &domain::undefine::COMMAND,
+            &domain::devices::VNCDISPLAY,
+        ],
+    },
+    Group {
+        title: mark!("Domain Monitoring"),
+        keyword: "monitor",
+        origin: Origin::Virsh,
+        commands: &[
+            &domain::devices::DOMBLKLIST,
+            &domain::ifaddr::COMMAND,
+            &domain::devices::DOMIFLIST,
+            &domain::info::COMMAND,
+            &domain::state::COMMAND,
+            &domain::list::COMMAND,
+        ],
+    },
+    Group {
+        title: mark!("Domain Events"),
+        keyword: "events",
+        origin: Origin::Virsh,
+        commands: &[&domain::event::COMMAND],
+    },
     Group {
         title: mark!("Host and Hypervisor"),
         keyword: "host",

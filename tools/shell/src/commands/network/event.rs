@@ -45,8 +45,8 @@ pub(crate) const COMMAND: CommandDef =
             .ours(),
         ]);
 
-/// How the wait ended.
-enum End {
+/// How a wait for events ended.
+pub(crate) enum End {
     Enough,
     TimedOut,
     Interrupted,
@@ -88,6 +88,14 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     if format == Format::Json {
         return if count > 0 { Ok(()) } else { Err(Failure::Reported) };
     }
+    finish(shell, count, &end)
+}
+
+/// Prints how a wait ended and how many events there were; none is a failure.
+///
+/// # Errors
+/// If there were no events, or stdout cannot be written.
+pub(crate) fn finish(shell: &mut Shell, count: u64, end: &End) -> Result<(), Failure> {
     match end {
         End::Enough | End::Lost => {}
         End::TimedOut => shell.ui.print(tr!("event loop timed out\n"))?,
@@ -142,16 +150,18 @@ fn wait(
     }
 }
 
-enum Next {
-    Event(Box<Arrived>),
+/// What came first.
+pub(crate) enum Next<T> {
+    Event(Box<T>),
     End(End),
 }
 
-async fn next(
-    receiver: &mut mpsc::UnboundedReceiver<Arrived>,
+/// Waits for the next event, until `end` or until the connection is lost.
+pub(crate) async fn next<T>(
+    receiver: &mut mpsc::UnboundedReceiver<T>,
     end: Option<std::time::Instant>,
     lost: &dyn Fn() -> bool,
-) -> Next {
+) -> Next<T> {
     let timeout = async {
         match end {
             Some(end) => tokio::time::sleep_until(end.into()).await,

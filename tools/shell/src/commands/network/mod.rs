@@ -8,7 +8,7 @@ pub(super) mod destroy;
 pub(super) mod dhcp_leases;
 pub(super) mod dumpxml;
 pub(super) mod edit;
-pub(super) mod event;
+pub(crate) mod event;
 pub(super) mod graph;
 pub(super) mod info;
 pub(super) mod lease_wait;

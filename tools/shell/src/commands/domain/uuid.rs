@@ -1,0 +1,20 @@
+//! `domuuid`: print a domain's UUID.
+
+use oxivirt::DomainListFlags;
+
+use super::{Keys, domain_option, lookup};
+use crate::args::Args;
+use crate::command::CommandDef;
+use crate::failure::Failure;
+use crate::i18n::mark;
+use crate::shell::Shell;
+
+pub(crate) const COMMAND: CommandDef =
+    CommandDef::new("domuuid", mark!("print a domain's UUID"), run)
+        .options(&[domain_option(DomainListFlags::empty())]);
+
+fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
+    let domain = lookup(shell, args, Keys { id: true, uuid: false, name: true })?;
+    shell.ui.print(format!("{}\n", domain.uuid()))?;
+    Ok(())
+}

@@ -11,11 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use oxivirt::{
-    Access, AddressSource, Autostart, Connect, Connection, ConsoleFlags, DomainAffectFlags,
-    DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDriver, DomainEvent,
-    DomainEventId, DomainListFlags, DomainMetadataChange, DomainRef, DomainShutdownFlags,
-    DomainState, DomainStream, DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode, ErrorDomain,
-    MetadataType, OpenOptions, Registry, Result, Uuid,
+    Access, AddressSource, Autostart, Connect, Connection, ConsoleFlags, CpuStats,
+    DomainAffectFlags, DomainCapabilitiesQuery, DomainCreateFlags, DomainDefineFlags,
+    DomainDestroyFlags, DomainDriver, DomainEvent, DomainEventId, DomainListFlags,
+    DomainMetadataChange, DomainRef, DomainShutdownFlags, DomainState, DomainStream,
+    DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode, ErrorDomain, HostDriver, MetadataType,
+    OpenOptions, Registry, Result, SecurityModel, Uuid,
 };
 use oxivirt_remote::client::{Environment, register};
 use oxivirt_remote::serve::{
@@ -317,6 +318,77 @@ async fn a_policy_decides_about_each_domain() {
     assert!(asked.contains(&format!("domain.read-secure: {details}")), "{asked:?}");
     assert!(asked.contains(&format!("domain.start: {details}")), "{asked:?}");
     assert!(asked.contains(&"domain.write: connect_driver=Test domain_name=a".to_owned()));
+}
+
+/// A driver that has nothing but a host.
+#[derive(Debug)]
+struct OneHost;
+
+#[async_trait]
+impl Connection for OneHost {
+    async fn uri(&self) -> Result<String> {
+        Ok("test:///default".to_owned())
+    }
+
+    fn host(&self) -> Option<&dyn HostDriver> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl HostDriver for OneHost {
+    async fn domain_capabilities(&self, query: &DomainCapabilitiesQuery<'_>) -> Result<String> {
+        Ok(format!("{:?} {:?}", query.emulator, query.virt_type))
+    }
+
+    async fn cpu_model_names(&self, arch: &str) -> Result<Vec<String>> {
+        Ok(vec![format!("{arch}-v1")])
+    }
+
+    async fn security_model(&self) -> Result<SecurityModel> {
+        Ok(SecurityModel { model: "none".to_owned(), doi: "0".to_owned() })
+    }
+
+    async fn cpu_stats(&self, cpu: Option<u32>) -> Result<CpuStats> {
+        let kernel = cpu.map_or(100, u64::from);
+        Ok(CpuStats { kernel, user: 2, idle: 3, iowait: 4 })
+    }
+
+    async fn memory_stats(&self, cell: Option<u32>) -> Result<Vec<(String, u64)>> {
+        Ok(vec![(format!("total of {cell:?}"), 5)])
+    }
+
+    async fn free_pages(&self, sizes: &[u32], start: i32, count: u32) -> Result<Vec<u64>> {
+        Ok(sizes
+            .iter()
+            .map(|size| u64::from(size + count) + u64::from(start.unsigned_abs()))
+            .collect())
+    }
+}
+
+#[tokio::test]
+async fn figures_of_the_host_are_the_drivers() {
+    let served = Host::new(Arc::new(OneHost), None);
+    let connect = served.connect(Access::ReadWrite).await;
+    let host = connect.connection().host().unwrap();
+    let query = DomainCapabilitiesQuery {
+        emulator: Some("/usr/bin/qemu"),
+        virt_type: Some("kvm"),
+        ..DomainCapabilitiesQuery::default()
+    };
+    let text = host.domain_capabilities(&query).await.unwrap();
+    assert_eq!(text, "Some(\"/usr/bin/qemu\") Some(\"kvm\")");
+    assert_eq!(host.cpu_model_names("x86_64").await.unwrap(), ["x86_64-v1"]);
+    assert_eq!(host.security_model().await.unwrap().model, "none");
+    assert_eq!(host.cpu_stats(None).await.unwrap().kernel, 100);
+    let stats = host.cpu_stats(Some(7)).await.unwrap();
+    assert_eq!((stats.kernel, stats.user, stats.idle, stats.iowait), (7, 2, 3, 4));
+    let memory = host.memory_stats(Some(1)).await.unwrap();
+    assert_eq!(memory, [("total of Some(1)".to_owned(), 5)]);
+    assert_eq!(host.free_pages(&[4, 2048], 1, 2).await.unwrap(), [7, 2051]);
+    let reading = served.connect(Access::ReadOnly).await;
+    let refused = reading.connection().host().unwrap().domain_capabilities(&query).await;
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::OPERATION_DENIED);
 }
 
 /// A driver that has nothing but consoles; the far end of each goes to the test.

@@ -19,7 +19,9 @@ pub use domain::{
 };
 pub use domain_event::{DomainEventNumber, append_domain_event, read_domain_event};
 pub use error::RemoteError;
-pub use host::{CpuMapBytes, NodeInfo};
+pub use host::{
+    CELLS_MAX, CPU_MODELS_MAX, CpuMapBytes, CpuModels, NodeInfo, NodeStat, NodeStats, SecurityModel,
+};
 pub use network::{
     AllNetworks, AllPorts, LEASES_MAX, Lease, Leases, LifecycleMessage, MetadataMessage,
     NETWORKS_MAX, Network, PORT_PARAMETERS_MAX, Parameters, Port,

@@ -445,7 +445,6 @@ impl DomainDriver for Driver {
 
 /// Flags of a start.
 const CREATE_FLAGS: DomainCreateFlags = DomainCreateFlags::PAUSED
-    .union(DomainCreateFlags::AUTODESTROY)
     .union(DomainCreateFlags::BYPASS_CACHE)
     .union(DomainCreateFlags::FORCE_BOOT)
     .union(DomainCreateFlags::RESET_NVRAM);

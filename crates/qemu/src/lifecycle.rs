@@ -171,6 +171,7 @@ impl Shared {
         activity: Activity,
     ) -> Result<()> {
         let emulator = self.emulator(guest.def()).await?;
+        refuse_tuning(guest)?;
         guest.validate_start(&emulator).map_err(error::definition)?;
         self.run_hook(guest, HookOperation::Prepare).await?;
         let requests = self.port_requests(guest).await?;
@@ -488,6 +489,22 @@ impl Shared {
                 "cannot write a status file: a restart knows an older state"
             );
         }
+    }
+}
+
+/// Refuses limits that would have no effect.
+fn refuse_tuning(guest: &Guest) -> Result<()> {
+    let elements = [
+        ("cputune", guest.cputune.is_some()),
+        ("memtune", guest.memtune.is_some()),
+        ("blkiotune", guest.blkiotune.is_some()),
+    ];
+    match elements.into_iter().find(|(_, is_there)| *is_there) {
+        Some((element, _)) => {
+            let detail = format!("element <{element}> is not supported");
+            Err(Error::new(ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::QEMU, detail))
+        }
+        None => Ok(()),
     }
 }
 

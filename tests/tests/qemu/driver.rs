@@ -1,6 +1,7 @@
 //! The driver of guests, with the driver of networks beside it and real emulators below it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use oxivirt_tests::guests::Guests;
 use oxivirt_tests::process::{Run, wait_until};
@@ -199,6 +200,42 @@ fn a_start_that_fails_leaves_nothing() {
     host.call("define", "bare", &bare(network)).unwrap();
     refused(host.call("start", "bare", ""), 55, 19, "network 'nat' is not active");
     assert_eq!(host.traces().unwrap(), <[String; 0]>::default());
+}
+
+#[apply(scenario)]
+fn a_driver_that_is_killed_during_a_start_leaves_a_guest_or_nothing() {
+    let mut host = host();
+    start_network(&mut host);
+    let nic = format!(
+        "<interface type='network'><mac address='{MAC}'/><source network='nat'/>\
+         <model type='virtio'/></interface>"
+    );
+    let image = host.path("disk.qcow2");
+    let disk = disk(&host);
+    let before = owner(&image);
+    host.call("define", "bare", &bare(&(disk + &nic))).unwrap();
+    let (mut whole, mut none) = (0, 0);
+    // Points of a start in time, until it is complete: what is done at each is not known, and need not be.
+    for point in 0..40 {
+        host.send("start", "bare", "").unwrap();
+        std::thread::sleep(Duration::from_millis(point * 10));
+        host.kill().unwrap();
+        host.open().unwrap();
+        if host.call("list", "", "1").unwrap().is_empty() {
+            none += 1;
+        } else {
+            host.wait_state("bare", "1").unwrap();
+            host.call("destroy", "bare", "").unwrap();
+            whole += 1;
+        }
+        assert_eq!(host.traces().unwrap(), <[String; 0]>::default(), "at point {point}");
+        assert_eq!(host.call("net-ports", "nat", "").unwrap(), "0", "at point {point}");
+        assert_eq!(owner(&image), before, "at point {point}");
+        if whole > 2 {
+            break;
+        }
+    }
+    assert!(whole > 0 && none > 0, "{whole} guests, {none} times nothing");
 }
 
 #[apply(scenario)]

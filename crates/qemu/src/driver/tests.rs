@@ -16,8 +16,8 @@ use oxivirt::{
 use oxivirt_conf::domain::VirtType;
 use oxivirt_conf::emulator::{EmulatorCapabilities, Machine};
 use oxivirt_types::domain::{
-    DomainAffectFlags, DomainDefineFlags, DomainEventId, DomainListFlags, DomainUndefineFlags,
-    DomainXmlFlags,
+    DomainAffectFlags, DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainEventId,
+    DomainListFlags, DomainShutdownFlags, DomainUndefineFlags, DomainXmlFlags,
 };
 
 const UUID: &str = "c7a5fdbd-edaf-9455-926a-d65c16db1809";
@@ -202,6 +202,27 @@ async fn bad_definitions_change_nothing() {
     refused(host.driver.domain_define_xml(&guest("a", UUID), flags).await, 8, 10, message);
     assert_eq!(host.names(DomainListFlags::empty()).await, <[&str; 0]>::default());
     assert_eq!(host.take_events(), []);
+}
+
+#[tokio::test]
+async fn what_is_not_implemented_is_rejected() {
+    let host = Host::new().await;
+    let a = host.define(&guest("a", UUID)).await.unwrap();
+    let flags = DomainCreateFlags::AUTODESTROY;
+    let message = "unsupported flags (0x2) in function qemuDomainCreateWithFlags";
+    refused(host.driver.domain_create(&a, flags).await, 8, 10, message);
+    let limited = guest("b", &other(0))
+        .replace("</os>", "</os><memtune><hard_limit>9</hard_limit></memtune>");
+    let b = host.define(&limited).await.unwrap();
+    let message = "unsupported configuration: element <memtune> is not supported";
+    refused(host.driver.domain_create(&b, DomainCreateFlags::empty()).await, 67, 10, message);
+    assert_eq!(host.driver.domain_state(&b, 0).await.unwrap().reason, 6);
+    let message = "Requested operation is not valid: domain is not running";
+    let none = DomainDestroyFlags::empty();
+    refused(host.driver.domain_destroy(&a, none).await, 55, 20, message);
+    refused(host.driver.domain_suspend(&a).await, 55, 20, message);
+    let none = DomainShutdownFlags::empty();
+    refused(host.driver.domain_shutdown(&a, none).await, 55, 10, message);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ fn file_error(error: &KeyFileError) -> Error {
 fn credentials(keys: &KeyFile) -> Result<Option<Credentials>> {
     let user = keys.string("user").map_err(|error| file_error(&error))?;
     let group = keys.string("group").map_err(|error| file_error(&error))?;
-    let Some((uid, name)) = find_user(user.unwrap_or(USER)) else {
+    let Some((uid, primary, name)) = find_user(user.unwrap_or(USER)) else {
         let Some(user) = user else {
             tracing::warn!(user = USER, "no such user: guests run as the driver's user");
             return Ok(None);
@@ -83,12 +83,14 @@ fn credentials(keys: &KeyFile) -> Result<Option<Credentials>> {
     if uid == 0 {
         return Ok(None);
     }
+    // The primary group counts too: Debian's is that of `/dev/kvm`.
     let groups = name
         .and_then(|name| std::ffi::CString::new(name).ok())
-        .and_then(|name| getgrouplist(&name, Gid::from_raw(gid)).ok())
-        .unwrap_or_else(|| vec![Gid::from_raw(gid)]);
-    let mut groups: Vec<u32> = groups.into_iter().map(Gid::as_raw).collect();
+        .and_then(|name| getgrouplist(&name, Gid::from_raw(primary.unwrap_or(gid))).ok())
+        .unwrap_or_default();
+    let mut groups: Vec<u32> = groups.into_iter().map(Gid::as_raw).chain([gid]).collect();
     groups.sort_unstable();
+    groups.dedup();
     Ok(Some(Credentials { uid, gid, groups }))
 }
 
@@ -97,14 +99,17 @@ fn unknown(what: &str, name: &str) -> Error {
     Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU, detail)
 }
 
-/// A user by name, or by number behind a plus sign or alone.
-fn find_user(word: &str) -> Option<(u32, Option<String>)> {
+/// A user by name, or by number behind a plus sign or alone: number, primary group, name.
+fn find_user(word: &str) -> Option<(u32, Option<u32>, Option<String>)> {
+    let of = |user: User| (user.uid.as_raw(), Some(user.gid.as_raw()), Some(user.name));
     if let Ok(Some(user)) = User::from_name(word) {
-        return Some((user.uid.as_raw(), Some(user.name)));
+        return Some(of(user));
     }
     let uid = word.strip_prefix('+').unwrap_or(word).parse().ok()?;
-    let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
-    Some((uid, name))
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => Some(of(user)),
+        _ => Some((uid, None, None)),
+    }
 }
 
 fn find_group(word: &str) -> Option<u32> {
@@ -158,6 +163,13 @@ mod tests {
         let config = load("user = \"+12345\"\ngroup = \"23456\"").unwrap();
         let credentials = config.credentials.unwrap();
         assert_eq!((credentials.uid, credentials.gid), (12345, 23456));
+        assert_eq!(credentials.groups, [23456]);
+        // A user of the system that is not root: its own groups and the chosen one.
+        if let Ok(Some(user)) = User::from_name("daemon") {
+            let credentials = load("user = \"daemon\"\ngroup = \"+23456\"").unwrap().credentials;
+            let groups = credentials.unwrap().groups;
+            assert!(groups.contains(&user.gid.as_raw()) && groups.contains(&23456), "{groups:?}");
+        }
         assert_eq!(load("user = \"no-such-user\"").unwrap_err().code().0, 1);
     }
 }

@@ -4,6 +4,7 @@ mod image;
 mod machine;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 
 use crate::error::{Error, Result};
@@ -43,6 +44,15 @@ impl Qemu {
             .args(BARE)
             .args(["-S", "-chardev", &chardev, "-mon", "chardev=mon,mode=control"])
             .args(machine);
+        Self::start(&run, Stdio::from(monitor), Stdio::null())
+    }
+
+    /// Starts a planned command line, whose monitor listens on standard input.
+    ///
+    /// # Errors
+    /// [`Error::Run`]
+    pub fn planned(monitor: OwnedFd, program: &Path, arguments: &[String]) -> Result<Self> {
+        let run = Run::new([program]).args(arguments);
         Self::start(&run, Stdio::from(monitor), Stdio::null())
     }
 

@@ -5,6 +5,7 @@ mod driver;
 mod guest;
 mod images;
 mod monitor;
+mod planned;
 
 fn main() -> std::process::ExitCode {
     oxivirt_tests::harness::main()

@@ -44,7 +44,7 @@ pub use error::PlanError;
 pub use facts::{Config, Directories, Facts, Host, HugePageMount};
 pub use prepare::{Prepared, prepare};
 pub use props::Props;
-pub use storage::{Layer, NodeNames};
+pub use storage::{Layer, NodeNames, disk_nodes};
 
 use boot::BootOrder;
 use error::Result;

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use oxivirt_conf::OnOff;
-use oxivirt_conf::domain::device::disk::{Disk, DiskCache, DiskType};
+use oxivirt_conf::domain::device::disk::{DetectZeroes, Disk, DiskCache, DiskDiscard, DiskType};
 use oxivirt_conf::domain::device::source::{MetadataCache, Source};
+use oxivirt_conf::{OnOff, YesNo};
 
 use oxivirt_conf::emulator::EmulatorCapabilities;
 
@@ -65,6 +65,17 @@ pub struct Layer {
     pub format: Option<Props>,
     /// The node that accesses the storage.
     pub storage: Props,
+    /// Where the storage is: the part of it that does not depend on how it is used.
+    pub source: Props,
+    /// What an image above it has in its header.
+    pub backing_string: String,
+}
+
+/// What a node does for its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Storage,
+    Format,
 }
 
 /// Where an image is in its chain.
@@ -147,6 +158,18 @@ pub(super) fn layers(
     Ok(layers)
 }
 
+/// The nodes of a disk whose layers have these names, from the top.
+///
+/// # Errors
+/// [`PlanError`]: storage that is not supported, a name that the emulator does not accept.
+pub fn disk_nodes(disk: &Disk, names: &[NodeNames]) -> Result<Vec<Layer>> {
+    let name = |at: usize, _: Option<u32>, _: &str| {
+        let unknown = || NodeNames { storage: String::new(), format: None };
+        names.get(at).cloned().unwrap_or_else(unknown)
+    };
+    layers(disk, &name, Media { optical: &|_| false })
+}
+
 /// What is below a layer.
 #[derive(Clone, Copy)]
 enum Backing<'a> {
@@ -184,10 +207,12 @@ pub(super) fn has_medium(disk: &Disk, source: &Source) -> bool {
 
 fn layer(disk: &Disk, image: &Image<'_>, backing: Backing<'_>, media: Media<'_>) -> Result<Layer> {
     let names = &image.names;
-    let storage = storage_backend(disk, image, media)?;
-    let storage = storage.with_all(common(disk, image, &names.storage));
+    check_names(names)?;
+    let (source, backing_string) = storage_source(disk, image, media)?;
+    let storage = storage_backend(disk, image, source.clone());
+    let storage = storage.with_all(common(disk, image, &names.storage, Role::Storage));
     let format = names.format.as_deref().map(|node| {
-        let props = common(disk, image, node).with_all(format_driver(disk, image));
+        let props = common(disk, image, node, Role::Format).with_all(format_driver(disk, image));
         let props = props.with("file", names.storage.as_str());
         let has_backing = matches!(image.format, "qcow" | "qcow2" | "qed" | "vmdk" | "cow");
         match backing {
@@ -196,23 +221,28 @@ fn layer(disk: &Disk, image: &Image<'_>, backing: Backing<'_>, media: Media<'_>)
             _ => props,
         }
     });
-    Ok(Layer { names: names.clone(), format, storage })
+    Ok(Layer { names: names.clone(), format, storage, source, backing_string })
 }
 
 /// What storage and format nodes have alike; the effective node is the one used from above.
 ///
 /// libvirt 11.3.0: `qemuBlockStorageSourceAddBlockdevCommonProps`, src/qemu/qemu_block.c
-fn common(disk: &Disk, image: &Image<'_>, node: &str) -> Props {
+fn common(disk: &Disk, image: &Image<'_>, node: &str, role: Role) -> Props {
     let is_top = image.place == Place::Top;
-    let is_effective = image.names.effective() == node;
+    let is_effective = role == Role::Format || image.names.format.is_none();
     let driver = disk.driver.as_ref();
     let props = Props::new().with("node-name", node);
     let props = if is_effective {
-        let discard = driver.and_then(|driver| driver.discard).map(|discard| discard.as_str());
+        let discard = driver.and_then(|driver| driver.discard);
         let zeroes = driver.and_then(|driver| driver.detect_zeroes).filter(|_| is_top);
+        // Zeros can only be given back where discarded blocks are.
+        let zeroes = zeroes.map(|zeroes| match zeroes {
+            DetectZeroes::Unmap if discard != Some(DiskDiscard::Unmap) => DetectZeroes::On,
+            zeroes => zeroes,
+        });
         props
             .with("read-only", !is_top || disk.readonly)
-            .with_opt("discard", discard)
+            .with_opt("discard", discard.map(|discard| discard.as_str()))
             .with_opt("detect-zeroes", zeroes.map(|zeroes| zeroes.as_str()))
     } else {
         props.with("auto-read-only", true).with("discard", "unmap")
@@ -247,32 +277,99 @@ fn format_driver(disk: &Disk, image: &Image<'_>) -> Props {
         .with_opt("discard-no-unref", no_unref.map(|switch| switch == OnOff::On))
 }
 
-/// libvirt 11.3.0: `qemuBlockStorageSourceGetBackendProps`, src/qemu/qemu_block.c
-fn storage_backend(disk: &Disk, image: &Image<'_>, media: Media<'_>) -> Result<Props> {
+/// libvirt 11.3.0: `qemuBlockNodeNameValidate`, src/qemu/qemu_block.c
+fn check_names(names: &NodeNames) -> Result<()> {
+    /// Bytes that the emulator keeps of a name.
+    const MAX: usize = 31;
+    let mut all = std::iter::once(&names.storage).chain(&names.format);
+    match all.find(|name| name.len() > MAX) {
+        Some(name) => Err(PlanError::Internal(format!("node-name '{name}' too long for qemu"))),
+        None => Ok(()),
+    }
+}
+
+fn kind_of_storage(image: &Image<'_>) -> Result<DiskType> {
+    match image.kind {
+        DiskType::Volume => kind_of(image.source.actual_type.as_deref()),
+        kind => Ok(kind),
+    }
+}
+
+/// Where an image is, and how one above it names it.
+///
+/// libvirt 11.3.0: `qemuBlockStorageSourceGetBackendProps`, `qemuBlockGetBackingStoreString`,
+/// src/qemu/qemu_block.c
+fn storage_source(disk: &Disk, image: &Image<'_>, media: Media<'_>) -> Result<(Props, String)> {
     let source = image.source;
-    let io = disk.driver.as_ref().and_then(|driver| driver.io).map(|io| io.as_str());
-    let kind = match image.kind {
-        DiskType::Volume => kind_of(source.actual_type.as_deref())?,
-        kind => kind,
-    };
-    match kind {
+    match kind_of_storage(image)? {
         DiskType::File => {
             let file = source.file.as_deref().unwrap_or_default();
-            Ok(Props::driver("file").with("filename", file).with_opt("aio", io))
+            Ok((Props::driver("file").with("filename", file), file.to_owned()))
         }
         DiskType::Block => {
             let device = source.dev.as_deref().unwrap_or_default();
             let driver =
                 if (media.optical)(Path::new(device)) { "host_cdrom" } else { "host_device" };
-            Ok(Props::driver(driver).with("filename", device).with_opt("aio", io))
+            Ok((Props::driver(driver).with("filename", device), device.to_owned()))
         }
         DiskType::Dir => {
             let is_floppy = disk.device.is_some_and(|device| device.as_str() == "floppy");
-            Ok(Props::driver("vvfat")
-                .with("dir", source.dir.as_deref().unwrap_or_default())
-                .with("floppy", is_floppy)
-                .with("rw", !disk.readonly))
+            let directory = source.dir.as_deref().unwrap_or_default();
+            let props = Props::driver("vvfat").with("dir", directory).with("floppy", is_floppy);
+            Ok((props, format!("fat:{directory}")))
         }
+        DiskType::Network => network_source(source),
         kind => Err(PlanError::Unsupported(format!("disk type '{kind}' is not supported"))),
     }
+}
+
+/// An image on a server of network block devices.
+///
+/// libvirt 11.3.0: `qemuBlockStorageSourceGetNBDProps`, src/qemu/qemu_block.c
+fn network_source(source: &Source) -> Result<(Props, String)> {
+    /// Port of such a server (IANA).
+    const PORT: &str = "10809";
+    let protocol = source.protocol.as_deref().unwrap_or_default();
+    if protocol != "nbd" {
+        let text = format!("network disk protocol '{protocol}' is not supported");
+        return Err(PlanError::Unsupported(text));
+    }
+    if source.tls == Some(YesNo::Yes) {
+        return Err(PlanError::Unsupported(String::from("TLS of a disk is not supported")));
+    }
+    let Some(host) = source.hosts.first() else {
+        let text = "protocol 'nbd' accepts only one host";
+        return Err(PlanError::Internal(String::from(text)));
+    };
+    let name = source.name.as_deref();
+    let path = name.map(|name| format!("/{name}")).unwrap_or_default();
+    let (server, string) = match host.socket.as_deref() {
+        Some(socket) => (
+            Props::new().with("type", "unix").with("path", socket),
+            format!("nbd+unix://{path}?socket={socket}"),
+        ),
+        None => {
+            let address = host.name.as_deref().unwrap_or_default();
+            let port = host.port.as_deref().unwrap_or(PORT);
+            let shown =
+                if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            (
+                Props::new().with("type", "inet").with("host", address).with("port", port),
+                format!("nbd://{shown}:{port}{path}"),
+            )
+        }
+    };
+    let props = Props::driver("nbd").with("server", server).with_opt("export", name);
+    Ok((props, string))
+}
+
+/// The storage with how it is used.
+fn storage_backend(disk: &Disk, image: &Image<'_>, source: Props) -> Props {
+    let io = disk.driver.as_ref().and_then(|driver| driver.io).map(|io| io.as_str());
+    let is_directory = matches!(kind_of_storage(image), Ok(DiskType::Dir));
+    let reconnect = image.source.reconnect.as_ref().and_then(|reconnect| reconnect.delay);
+    let is_file = matches!(kind_of_storage(image), Ok(DiskType::File | DiskType::Block));
+    let props = source.with_nonzero("reconnect-delay", reconnect);
+    let props = props.with_opt("rw", is_directory.then_some(!disk.readonly));
+    props.with_opt("aio", io.filter(|_| is_file))
 }

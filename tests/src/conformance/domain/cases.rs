@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Volume,
     /// The arguments of the program that makes one.
     VolumeArguments,
+    /// The block nodes of a disk.
+    Disk,
     /// A secret.
     Secret,
     /// A device of the host.
@@ -65,6 +67,8 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// Expected document.
     pub(super) out: Option<String>,
+    /// Expected storage of a disk.
+    pub(super) out_source_only: Option<String>,
     /// Expected command line.
     pub(super) args: Option<String>,
     /// Settings of the driver that are not the usual ones.
@@ -181,6 +185,7 @@ fn load_file(
                 ("storage", "pool") => Kind::Pool,
                 ("storage", "volume") => Kind::Volume,
                 ("storage", "volume_argv") => Kind::VolumeArguments,
+                ("block", "disk") => Kind::Disk,
                 ("objects", "secret") => Kind::Secret,
                 ("objects", "nodedev") => Kind::NodeDevice,
                 ("caps", "probe") => Kind::Probe,

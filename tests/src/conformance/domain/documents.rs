@@ -40,7 +40,7 @@ pub(super) fn run(case: &Case) -> Result<(), String> {
         Kind::Probe => capabilities::run_probe(case),
         Kind::DomainCapabilities => capabilities::run_domain(case),
         Kind::HostCapabilities => capabilities::run_host(case),
-        Kind::Other => Err(String::from("not run")),
+        Kind::Disk | Kind::Other => Err(String::from("not run")),
     }
 }
 

@@ -5,6 +5,7 @@
 //! as not run as long as they do, and as failed once they pass, so that the list can only shrink.
 
 mod args;
+mod block;
 mod capabilities;
 mod cases;
 mod documents;
@@ -51,6 +52,8 @@ pub(super) fn run(data: &Path) -> Result<(Vec<Outcome>, Vec<String>), CasesError
                 let name = format!("qemuxmlconf/args/{}", case.name);
                 add("qemuxmlconf/args", name, Some(args::run));
             }
+        } else if case.kind == Kind::Disk {
+            add(&case.suite, name, Some(block::run));
         } else {
             add(&case.suite, name, run);
         }

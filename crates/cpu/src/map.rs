@@ -228,6 +228,12 @@ impl CpuMap {
         self.feature(qemu).map(|feature| feature.name.as_str())
     }
 
+    /// Features that a model had in earlier releases.
+    pub fn removed_features(&self, model: &str) -> impl Iterator<Item = &str> {
+        let found = self.models.iter().find(|known| known.name == model);
+        found.into_iter().flat_map(|known| known.removed.iter().map(String::as_str))
+    }
+
     /// Name of the vendor of a model; `None` if the model is unknown or of no vendor.
     #[must_use]
     pub fn model_vendor(&self, model: &str) -> Option<&str> {

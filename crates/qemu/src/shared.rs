@@ -111,6 +111,7 @@ impl Shared {
             id: i32::try_from(id).unwrap_or_default(),
             environment: PASSED.into_iter().filter_map(variable).collect(),
             firmwares: self.firmwares(),
+            processor: command::HostProcessor::default(),
             directories: command::Directories {
                 library: layout.domain_dir(id, name),
                 channel: layout.channel_dir(id, name),

@@ -1,12 +1,15 @@
 //! Command lines of the planner, started. Nothing of the guest runs, and it has no network.
 
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use oxivirt_conf::domain::{DomainDef, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
-use oxivirt_qemu::command::{CommandLine, Config, Directories, Facts, Host, command_line, prepare};
+use oxivirt_qemu::command::{
+    CommandLine, Config, Directories, Facts, Host, HostProcessor, command_line, prepare,
+};
 use oxivirt_qmp::command::{QueryBlock, QueryChardev, QueryStatus, Quit, RunState};
 use oxivirt_qmp::{Monitor, Options};
 use oxivirt_tests::qemu::{self, Qemu};
@@ -17,9 +20,10 @@ use oxivirt_tests::{apply, scenario};
 const EMULATOR: &str = "<qemuCaps>
   <emulator>qemu-system-x86_64</emulator>
   <flag name='pcie-root-port'/> <flag name='qemu-xhci'/> <flag name='virtio-vga'/>
-  <flag name='seccomp-sandbox'/> <flag name='VGA'/> <flag name='machine-hpet'/>
+  <flag name='seccomp-sandbox'/> <flag name='device.json+hotplug'/> <flag name='VGA'/> <flag name='machine-hpet'/>
   <flag name='blockjob.backing-mask-protocol'/> <flag name='smp-dies'/>
   <version>10000000</version> <arch>x86_64</arch>
+  <cpu type='tcg' name='qemu64' typename='qemu64-x86_64-cpu' usable='yes'/>
   <machine type='tcg' name='q35' maxCpus='255' defaultCPU='qemu64-x86_64-cpu' defaultRAMid='pc.ram' acpi='yes'/>
 </qemuCaps>";
 
@@ -62,6 +66,7 @@ fn facts(directory: &Path) -> Facts {
         id: 1,
         environment: Vec::new(),
         firmwares: Vec::new(),
+        processor: HostProcessor::default(),
         directories: Directories {
             library: directory.to_owned(),
             channel: directory.to_owned(),
@@ -107,7 +112,8 @@ async fn qemu_accepts_what_was_planned() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     std::fs::File::create(path.join("disk,1.img")).unwrap().set_len(1 << 20).unwrap();
-    std::fs::write(path.join("master-key.aes"), [9; 32]).unwrap();
+    let mut key = std::fs::File::create(path.join("master-key.aes")).unwrap();
+    key.write_all(&[9; 32]).unwrap();
     let command = plan(path);
     assert_eq!(command.descriptors.len(), 1);
     let monitor = OwnedFd::from(UnixListener::bind(path.join("monitor.sock")).unwrap());

@@ -36,7 +36,7 @@ use oxivirt_sys::file::{self, Durability};
 use tokio::sync::Mutex;
 
 pub use conversation::{Run, next};
-pub use domain::{DomainCapabilities, HostSupport};
+pub use domain::{DomainCapabilities, HostSupport, host_model};
 pub use error::ProbeError;
 pub use evaluate::evaluate;
 pub use process::User;

@@ -122,7 +122,7 @@ impl Build<'_> {
 /// The emulator's name of a feature.
 ///
 /// libvirt 11.3.0: `virQEMUCapsCPUFeatureTranslate`, src/qemu/qemu_capabilities.c
-fn qemu_feature(name: &str) -> String {
+pub(super) fn qemu_feature(name: &str) -> String {
     match name {
         "pclmuldq" => String::from("pclmulqdq"),
         "cmp_legacy" | "ds_cpl" | "fxsr_opt" | "kvm_pv_eoi" | "kvm_pv_unhalt" | "lahf_lm"

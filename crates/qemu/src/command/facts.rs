@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::firmware::Firmware;
 
-use super::Descriptor;
+use super::{Descriptor, HostProcessor};
 
 /// The circumstances of one start.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Facts {
     pub environment: Vec<(String, String)>,
     /// Firmware that is installed, in the order in which it is tried.
     pub firmwares: Vec<Firmware>,
+    /// The processor of the host, for the kind of guest that is started.
+    pub processor: HostProcessor,
     /// Where the files of this start are.
     pub directories: Directories,
     /// Settings of the driver.

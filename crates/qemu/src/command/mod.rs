@@ -24,6 +24,7 @@ mod general;
 mod interface;
 mod memory;
 mod prepare;
+mod processor;
 mod props;
 mod small;
 mod smbios;
@@ -43,6 +44,7 @@ use oxivirt_conf::emulator::{EmulatorCapabilities, Machine};
 pub use error::PlanError;
 pub use facts::{Config, Directories, Facts, Host, HugePageMount};
 pub use prepare::{Prepared, prepare};
+pub use processor::HostProcessor;
 pub use props::Props;
 pub use storage::{Layer, NodeNames, disk_nodes};
 
@@ -304,7 +306,8 @@ impl Build<'_> {
     }
 
     fn push_device(&mut self, props: &Props) {
-        self.option("-device", props.to_text());
+        let has_json = self.emulator.has("device.json+hotplug");
+        self.option("-device", if has_json { props.to_text() } else { props.to_words() });
     }
 
     /// Hands a descriptor over; the result is its number in the process.

@@ -8,7 +8,7 @@ use oxivirt_conf::domain::device::graphics::{Graphics, GraphicsType, ListenType}
 use oxivirt_conf::domain::{DomainDef, MachineKind, Origin};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 
-use super::alias;
+use super::{alias, processor};
 use crate::firmware;
 
 use super::error::{PlanError, Result};
@@ -37,6 +37,7 @@ pub fn prepare(
     facts: &Facts,
 ) -> Result<Prepared> {
     let machine = MachineKind::of(def);
+    processor::update(def, emulator, &facts.processor)?;
     firmware::fill(def, &facts.firmwares, &facts.directories.nvram, Origin::Stored)?;
     def.assign_addresses(emulator, Origin::New)?;
     def.id = Some(facts.id);

@@ -76,6 +76,20 @@ impl Props {
         Value::Object(self.0)
     }
 
+    /// As the text of an argument of emulators that read no JSON there.
+    pub(super) fn to_words(&self) -> String {
+        let mut words = Words::default();
+        for (key, value) in &self.0 {
+            words = match value {
+                Value::String(text) if key == "driver" => words.word(text),
+                Value::String(text) => words.pair(key, text),
+                Value::Bool(is_on) => words.pair(key, on_off(*is_on)),
+                other => words.pair(key, other),
+            };
+        }
+        words.finish()
+    }
+
     /// As the text of an argument.
     pub(super) fn to_text(&self) -> String {
         Value::Object(self.0.clone()).to_string()

@@ -6,7 +6,7 @@ use oxivirt_types::error::Classified as _;
 const EMULATOR: &str = "<qemuCaps>
   <emulator>/usr/bin/qemu-system-x86_64</emulator>
   <flag name='kvm'/> <flag name='qemu-xhci'/> <flag name='pcie-root-port'/>
-  <flag name='seccomp-sandbox'/> <flag name='virtio-vga'/>
+  <flag name='seccomp-sandbox'/> <flag name='device.json+hotplug'/> <flag name='virtio-vga'/>
   <flag name='blockjob.backing-mask-protocol'/>
   <version>10000000</version> <arch>x86_64</arch>
   <machine type='kvm' name='pc-q35-10.0' alias='q35' maxCpus='288' defaultCPU='qemu64-x86_64-cpu'
@@ -41,6 +41,7 @@ fn facts() -> Facts {
         id: 7,
         environment: vec![(String::from("PATH"), String::from("/bin"))],
         firmwares: Vec::new(),
+        processor: HostProcessor::default(),
         directories: Directories {
             library: PathBuf::from("/lib"),
             channel: PathBuf::from("/channel"),

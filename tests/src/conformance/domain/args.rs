@@ -1,15 +1,20 @@
 //! Runs the command-line half of a row.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use oxivirt_conf::YesNo;
 use oxivirt_conf::domain::device::disk::DiskDevice;
 use oxivirt_conf::domain::device::graphics::{GraphicsGl, GraphicsType};
 use oxivirt_conf::domain::device::interface::{ActualInterface, InterfaceSource, InterfaceType};
 use oxivirt_conf::domain::device::source::StartupPolicy;
-use oxivirt_conf::domain::{DomainDef, Form};
+use oxivirt_conf::domain::{DomainDef, Form, VirtType};
+use oxivirt_cpu::{CpuMap, GuestCpu, Policy, PolicyFeature};
+use oxivirt_qemu::capabilities::host_model;
 use oxivirt_qemu::command::{
-    CommandLine, Config, Descriptor, Directories, Facts, Host, HugePageMount, command_line, prepare,
+    CommandLine, Config, Descriptor, Directories, Facts, Host, HostProcessor, HugePageMount,
+    command_line, prepare,
 };
 
 use oxivirt_types::error::Classified as _;
@@ -97,6 +102,7 @@ fn facts(case: &Case, def: &DomainDef) -> Result<Facts, String> {
         id: -1,
         environment,
         firmwares: firmwares(case)?,
+        processor: processor(case, def)?,
         directories: Directories {
             library: PathBuf::from(format!("/var/lib/libvirt/qemu/domain-{guest}")),
             channel: PathBuf::from(format!("/var/run/libvirt/qemu/channel/{guest}")),
@@ -112,6 +118,34 @@ fn facts(case: &Case, def: &DomainDef) -> Result<Facts, String> {
         now: 1_234_567_890,
         local_offset: -30 * 60,
     })
+}
+
+/// The host's processor: the recorded Haswell, or the one that the emulator saw when it was probed.
+fn processor(case: &Case, def: &DomainDef) -> Result<HostProcessor, String> {
+    static MAP: OnceLock<Option<Arc<CpuMap>>> = OnceLock::new();
+    let directory = case.sibling("cpu-map");
+    let map = MAP.get_or_init(|| {
+        let read = CpuMap::load(|name| fs::read_to_string(directory.join(name)));
+        read.ok().map(Arc::new)
+    });
+    let map = map.clone().ok_or("the CPU map cannot be read")?;
+    let virt_type = def.virt_type.unwrap_or(VirtType::Qemu);
+    let model = match case.host_cpu.as_deref() {
+        Some("haswell") => Some(haswell()),
+        _ => host_model(&emulator(case)?, virt_type, &map, true),
+    };
+    Ok(HostProcessor { model, map: Some(map) })
+}
+
+fn haswell() -> GuestCpu {
+    const FEATURES: &str = "vme ds acpi ss ht tm pbe dtes64 monitor ds_cpl vmx smx est tm2 xtpr pdcm \
+                            f16c rdrand pdpe1gb abm lahf_lm";
+    let feature = |name: &str| PolicyFeature { name: name.to_owned(), policy: Policy::Require };
+    GuestCpu {
+        model: String::from("Haswell"),
+        vendor: Some(String::from("Intel")),
+        features: FEATURES.split_whitespace().map(feature).collect(),
+    }
 }
 
 fn host() -> Host {

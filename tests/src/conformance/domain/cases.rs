@@ -67,6 +67,8 @@ pub(super) struct Case {
     pub(super) input: Option<String>,
     /// Expected document.
     pub(super) out: Option<String>,
+    /// The host's processor, if it is not the usual one.
+    pub(super) host_cpu: Option<String>,
     /// Expected storage of a disk.
     pub(super) out_source_only: Option<String>,
     /// Expected command line.

@@ -5,6 +5,8 @@
 mod devices;
 mod processor;
 
+pub use processor::host_model;
+
 use oxivirt_conf::domain::VirtType;
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_cpu::CpuMap;

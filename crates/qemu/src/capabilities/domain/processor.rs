@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use oxivirt_conf::domain::VirtType;
-use oxivirt_conf::emulator::{CpuModel, PropertyValue};
-use oxivirt_cpu::{CpuData, Decode, GuestCpu, KnownModel, Policy};
+use oxivirt_conf::emulator::{CpuModel, EmulatorCapabilities, PropertyValue};
+use oxivirt_cpu::{CpuData, CpuMap, Decode, GuestCpu, KnownModel, Policy};
 use oxivirt_xml::Writer;
 
 use super::{DomainCapabilities, enumeration};
@@ -33,34 +33,10 @@ impl DomainCapabilities<'_> {
         out.end("cpu");
     }
 
-    /// The processor of the host as a model with differences, which `host-model` stands for.
-    ///
-    /// libvirt 11.3.0: `virQEMUCapsInitHostCPUModel`, src/qemu/qemu_capabilities.c
+    /// What `host-model` stands for.
     fn host_model(&self) -> Option<GuestCpu> {
         let map = self.host.cpu_map.filter(|_| self.is_x86())?;
-        let mut data = CpuData::default();
-        for property in &self.emulator.host_cpu(self.virt_type)?.properties {
-            let number = |value: i64| u32::try_from(value).unwrap_or(0);
-            match (property.name.as_str(), &property.value) {
-                (name, PropertyValue::Boolean(true)) => {
-                    // QEMU has features that the map does not name.
-                    let _is_known = map.add_feature(&mut data, name);
-                }
-                ("vendor", PropertyValue::String(value)) => data.vendor = Some(value.clone()),
-                ("family", PropertyValue::Number(value)) => data.signature.family = number(*value),
-                ("model", PropertyValue::Number(value)) => data.signature.model = number(*value),
-                ("stepping", PropertyValue::Number(value)) => {
-                    data.signature.stepping = number(*value);
-                }
-                _ => {}
-            }
-        }
-        let known = |cpu: &CpuModel| {
-            let names = cpu.blockers.iter().map(|name| self.feature_name(name).to_owned());
-            (cpu.name.clone(), KnownModel { blockers: names.collect() })
-        };
-        let models: BTreeMap<_, _> = self.models().map(known).collect();
-        map.decode(&data, &Decode { models: Some(models), ..Decode::default() })
+        host_model(self.emulator, self.virt_type, map, false)
     }
 
     fn models(&self) -> impl Iterator<Item = &CpuModel> {
@@ -133,6 +109,45 @@ impl DomainCapabilities<'_> {
         }
         out.end("mode");
     }
+}
+
+/// The processor of the host as a model with differences, as the emulator sees it for guests of a kind.
+/// Features that forbid migration are left out if `is_migratable`.
+///
+/// libvirt 11.3.0: `virQEMUCapsInitHostCPUModel`, src/qemu/qemu_capabilities.c
+#[must_use]
+pub fn host_model(
+    emulator: &EmulatorCapabilities,
+    virt_type: VirtType,
+    map: &CpuMap,
+    is_migratable: bool,
+) -> Option<GuestCpu> {
+    let mut data = CpuData::default();
+    for property in &emulator.host_cpu(virt_type)?.properties {
+        let number = |value: i64| u32::try_from(value).unwrap_or(0);
+        match (property.name.as_str(), &property.value) {
+            (name, PropertyValue::Boolean(true)) => {
+                // QEMU has features that the map does not name.
+                let _is_known = map.add_feature(&mut data, name);
+            }
+            ("vendor", PropertyValue::String(value)) => data.vendor = Some(value.clone()),
+            ("family", PropertyValue::Number(value)) => data.signature.family = number(*value),
+            ("model", PropertyValue::Number(value)) => data.signature.model = number(*value),
+            ("stepping", PropertyValue::Number(value)) => {
+                data.signature.stepping = number(*value);
+            }
+            _ => {}
+        }
+    }
+    let name_of = |name: &String| map.feature_name(name).unwrap_or(name).to_owned();
+    let models = emulator.cpus.iter().filter(|cpu| cpu.accelerator == virt_type);
+    let models = models.map(|cpu| {
+        let blockers = cpu.blockers.iter().map(name_of).collect();
+        (cpu.name.clone(), KnownModel { blockers })
+    });
+    let models: BTreeMap<_, _> = models.collect();
+    let how = Decode { models: Some(models), migratable: is_migratable, ..Decode::default() };
+    map.decode(&data, &how)
 }
 
 /// A mode of processors, with a choice if it is there and has one.

@@ -1,6 +1,7 @@
 //! What meets QEMU: guests, their driver, the prober, the client of the monitor, the readers of disk images.
 
 mod capabilities;
+mod daemon;
 mod driver;
 mod guest;
 mod images;

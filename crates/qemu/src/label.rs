@@ -283,9 +283,19 @@ impl LabeledFile {
             return Ok(());
         }
         let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-        rustix::fs::chownat(&self.file, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(
-            |source| LabelError::Change { path: self.path.clone(), owner, source: source.into() },
-        )
+        match rustix::fs::chownat(&self.file, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH) {
+            Ok(()) => Ok(()),
+            // Where files have no owner of their own it is left to their modes, as libvirt does.
+            Err(error @ (Errno::ROFS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM)) => {
+                let path = self.path.display();
+                tracing::info!(%path, %owner, %error, "leaving a file to its owner");
+                Ok(())
+            }
+            Err(source) => {
+                let path = self.path.clone();
+                Err(LabelError::Change { path, owner, source: source.into() })
+            }
+        }
     }
 
     /// The path by which the opened file's attributes are reached: those of a descriptor opened with
@@ -317,14 +327,14 @@ impl LabeledFile {
         match rustix::fs::setxattr(self.attributes(), attribute, value.as_bytes(), flags) {
             Ok(()) => Ok(true),
             // Without privileges the kernel hides the namespace.
-            Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(false),
+            Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ROFS) => Ok(false),
             Err(error) => Err(self.failed(attribute)(error)),
         }
     }
 
     fn remove(&self, attribute: &'static str) -> Result<(), LabelError> {
         match rustix::fs::removexattr(self.attributes(), attribute) {
-            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::ROFS) => Ok(()),
             Err(error) => Err(self.failed(attribute)(error)),
         }
     }

@@ -203,6 +203,25 @@ fn a_start_that_fails_leaves_nothing() {
 }
 
 #[apply(scenario)]
+fn an_image_on_a_read_only_file_system_is_used_as_it_is() {
+    let mut host = host();
+    let dir = host.path("media");
+    let dir = dir.display();
+    let script = format!(
+        "mkdir {dir}; mount -t tmpfs tmpfs {dir}; truncate -s 1M {dir}/image.iso; \
+         chmod 644 {dir}/image.iso; mount -o remount,ro {dir}"
+    );
+    host.netns().sh(&script).unwrap();
+    let cdrom = format!(
+        "<disk type='file' device='cdrom'><source file='{dir}/image.iso'/>\
+         <target dev='sda' bus='sata'/></disk>"
+    );
+    host.call("create-xml", "bare", &bare(&cdrom)).unwrap();
+    host.call("destroy", "bare", "").unwrap();
+    assert_eq!(host.traces().unwrap(), <[String; 0]>::default());
+}
+
+#[apply(scenario)]
 fn a_driver_that_is_killed_during_a_start_leaves_a_guest_or_nothing() {
     let mut host = host();
     start_network(&mut host);

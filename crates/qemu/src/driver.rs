@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use oxivirt::{
     Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback, DomainInfo,
     DomainInterface, DomainMetadataChange, DomainRef, DomainStatus, DomainStream, Error, ErrorCode,
-    ErrorDomain, HostDriver, MetadataType, NetworkDriver, Result, Version,
+    ErrorDomain, HostDriver, MetadataType, NetworkDriver, Result, SecurityLabel, Version,
 };
 use oxivirt_conf::domain::{DomainDef, Form};
 use oxivirt_engine::hooks::Hooks;
@@ -355,6 +355,12 @@ impl DomainDriver for Driver {
 
     async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
         Ok(self.shared.entry(domain)?.view().def.max_vcpus())
+    }
+
+    /// Always the empty one: guests run as a user of their own, and no security module is used.
+    async fn domain_security_label(&self, domain: &DomainRef) -> Result<SecurityLabel> {
+        self.shared.entry(domain)?;
+        Ok(SecurityLabel::default())
     }
 
     async fn domain_autostart(&self, domain: &DomainRef) -> Result<Autostart> {

@@ -16,7 +16,7 @@ use oxivirt::{
     DomainDestroyFlags, DomainDriver, DomainEvent, DomainEventId, DomainListFlags,
     DomainMetadataChange, DomainRef, DomainShutdownFlags, DomainState, DomainStream,
     DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode, ErrorDomain, HostDriver, MetadataType,
-    OpenOptions, Registry, Result, SecurityModel, Uuid,
+    OpenOptions, Registry, Result, SecurityLabel, SecurityModel, Uuid,
 };
 use oxivirt_remote::client::{Environment, register};
 use oxivirt_remote::serve::{
@@ -144,8 +144,11 @@ async fn a_domain_lives_and_goes() {
     assert_eq!(driver.domain_max_memory(a.reference()).await.unwrap(), 1024);
     assert_eq!(driver.domain_max_vcpus(a.reference()).await.unwrap(), 1);
     assert!(!driver.domain_is_updated(a.reference()).await.unwrap());
+    let label = SecurityLabel { label: "libvirt-test".to_owned(), is_enforcing: true };
+    assert_eq!(a.security_label().await.unwrap(), label);
     a.shutdown(DomainShutdownFlags::empty()).await.unwrap();
     assert!(!a.is_active().await.unwrap());
+    assert_eq!(a.security_label().await.unwrap(), SecurityLabel::default());
     a.rename("b").await.unwrap();
     let all = connect.list_all_domains(DomainListFlags::INACTIVE).await.unwrap();
     assert_eq!(all.iter().map(oxivirt::Domain::name).collect::<Vec<_>>(), ["b"]);
@@ -156,6 +159,7 @@ async fn a_domain_lives_and_goes() {
     let uuid = transient.uuid();
     let gone = format!("Domain not found: no domain with matching uuid '{uuid}' (a)");
     check(transient.info().await, ErrorCode::NO_DOMAIN, ErrorDomain::TEST, &gone);
+    check(transient.security_label().await, ErrorCode::NO_DOMAIN, ErrorDomain::TEST, &gone);
 }
 
 #[tokio::test]

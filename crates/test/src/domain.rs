@@ -14,7 +14,8 @@ use oxivirt::{
     DomainIdentity, DomainInfo, DomainInterface, DomainLifecycleEvent, DomainListFlags,
     DomainMetadataChange, DomainRef, DomainShutdownFlags, DomainState, DomainStatus,
     DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode, ErrorDomain, InterfaceAddress,
-    IpAddrType, Lifetime, MetadataType, PausedReason, Result, RunningReason, ShutoffReason, Uuid,
+    IpAddrType, Lifetime, MetadataType, PausedReason, Result, RunningReason, SecurityLabel,
+    ShutoffReason, Uuid,
 };
 use oxivirt_conf::domain::os::{Os, OsKind};
 use oxivirt_conf::domain::{DomainDef, DomainError, Form, Origin};
@@ -526,6 +527,15 @@ impl DomainDriver for TestDriver {
 
     async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
         self.with_domain(domain, |found| Ok(n_vcpus(&found.def)))
+    }
+
+    async fn domain_security_label(&self, domain: &DomainRef) -> Result<SecurityLabel> {
+        self.with_domain(domain, |found| {
+            if !found.is_active() {
+                return Ok(SecurityLabel::default());
+            }
+            Ok(SecurityLabel { label: "libvirt-test".to_owned(), is_enforcing: true })
+        })
     }
 
     async fn domain_autostart(&self, domain: &DomainRef) -> Result<Autostart> {

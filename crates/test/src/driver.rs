@@ -9,8 +9,8 @@ use oxivirt::{
     Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, DomainDriver,
     Error, ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
     MetadataType, NetworkDriver, NetworkEvent, NetworkEventCallback, NetworkEventId,
-    NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result, Update, UpdateFlags, Uuid, Version,
-    XmlFlags,
+    NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result, SecurityModel, Update, UpdateFlags,
+    Uuid, Version, XmlFlags,
 };
 use oxivirt_conf::Metadata;
 use oxivirt_conf::network::update::{Change, Request, UpdateError, update};
@@ -220,6 +220,10 @@ impl HostDriver for TestDriver {
                 Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::TEST, detail))
             }
         }
+    }
+
+    async fn security_model(&self) -> Result<SecurityModel> {
+        Ok(SecurityModel { model: "testSecurity".to_owned(), doi: String::new() })
     }
 
     async fn max_vcpus(&self, _: Option<&str>) -> Result<u32> {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     Access, Autostart, Connect, DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange,
     DomainRef, DomainStatus, DomainStream, Error, ErrorCode, ErrorDomain, MetadataType, Result,
+    SecurityLabel,
 };
 
 /// A virtual machine or container as a connection knows it.
@@ -189,6 +190,15 @@ impl Domain {
     /// [`ErrorCode::NO_DOMAIN`] if it is gone.
     pub async fn os_type(&self) -> Result<String> {
         self.driver("virDomainGetOSType")?.domain_os_type(&self.reference).await
+    }
+
+    /// Its label in the host's security model; the empty one if it does not run or has none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_DOMAIN`] if it is gone.
+    pub async fn security_label(&self) -> Result<SecurityLabel> {
+        let driver = self.driver("virDomainGetSecurityLabel")?;
+        driver.domain_security_label(&self.reference).await
     }
 
     /// Whether it is started with the host.

@@ -85,7 +85,7 @@ pub use report::{NetworkHealth, NetworkPlan};
 pub use storage::{StoragePool, StorageVol};
 pub use types::{
     CpuMap, CpuStats, DhcpLease, DomainCapabilitiesQuery, NetworkRef, NodeInfo, PortRef,
-    SecurityModel, TypedParam, TypedValue, Version, parse_uuid,
+    SecurityLabel, SecurityModel, TypedParam, TypedValue, Version, parse_uuid,
 };
 pub use uri::Uri;
 pub use uuid::Uuid;

@@ -205,6 +205,17 @@ pub struct SecurityModel {
     pub doi: String,
 }
 
+/// How a running guest is kept apart.
+///
+/// libvirt: `virSecurityLabel`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecurityLabel {
+    /// Its label in the host's security model; empty if it has none.
+    pub label: String,
+    /// Whether the security module prevents what the label does not allow.
+    pub is_enforcing: bool,
+}
+
 /// Which guests capabilities are asked for; what is missing is chosen by the driver.
 ///
 /// libvirt: `virConnectGetDomainCapabilities`

@@ -72,6 +72,8 @@ fn virsh_has_guests_and_their_networks_on_one_connection() {
         daemon.virsh(command).unwrap();
     }
     assert_eq!(daemon.virsh("domstate bare --reason").unwrap().trim(), "running (booted)");
+    let info = daemon.virsh("dominfo bare").unwrap();
+    assert!(info.contains("\nSecurity DOI:   0\n") && !info.contains("Security label"), "{info}");
     assert_eq!(daemon.virsh("vncdisplay bare").unwrap().trim(), "127.0.0.1:0");
     assert!(daemon.virsh("ttyconsole bare").unwrap().starts_with("/dev/pts/"));
     let xml = daemon.virsh("dumpxml bare").unwrap();

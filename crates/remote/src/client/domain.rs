@@ -6,7 +6,7 @@ use oxivirt::{
     DomainDefineFlags, DomainDestroyFlags, DomainDriver, DomainEventCallback, DomainEventId,
     DomainInfo, DomainInterface, DomainListFlags, DomainMetadataChange, DomainRef,
     DomainShutdownFlags, DomainStatus, DomainStream, DomainUndefineFlags, DomainXmlFlags, Error,
-    ErrorCode, ErrorDomain, MetadataType, Result,
+    ErrorCode, ErrorDomain, MetadataType, Result, SecurityLabel,
 };
 use oxivirt_rpc::xdr::Text;
 use uuid::Uuid;
@@ -151,6 +151,11 @@ impl DomainDriver for RemoteDriver {
     async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
         let asked = self.domain.domain_get_max_vcpus(self.context(), wire(domain));
         Ok(count(self.ask(asked).await?))
+    }
+
+    async fn domain_security_label(&self, domain: &DomainRef) -> Result<SecurityLabel> {
+        let asked = self.domain.domain_get_security_label(self.context(), wire(domain));
+        Ok((&self.ask(asked).await?).into())
     }
 
     async fn domain_autostart(&self, domain: &DomainRef) -> Result<Autostart> {

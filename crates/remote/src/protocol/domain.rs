@@ -7,7 +7,7 @@ use oxivirt_rpc::xdr::{List, Text, Uuid16};
 use super::{Needs, Procedure, Reply, protocol};
 use crate::wire::{
     AllDomains, DOMAINS_MAX, Domain, DomainInfo, DomainInterfaces, DomainState, JobInfo,
-    SchedulerType,
+    SchedulerType, SecurityLabel,
 };
 
 protocol! {
@@ -66,6 +66,8 @@ protocol! {
         "virConnectDomainEventRegister" Connection [Connect "search-domains"];
     106 connect_domain_event_deregister() -> i32:
         "virConnectDomainEventDeregister" Connection [Connect "read"];
+    121 domain_get_security_label(dom: Domain) -> SecurityLabel:
+        "virDomainGetSecurityLabel" Connection Domain [Domain "read"];
     150 domain_is_active(dom: Domain) -> i32:
         "virDomainIsActive" Connection Domain [Domain "read"];
     151 domain_is_persistent(dom: Domain) -> i32:

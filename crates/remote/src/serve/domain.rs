@@ -18,7 +18,7 @@ use crate::protocol::Reply;
 use crate::protocol::domain::DomainCalls;
 use crate::wire::{
     AllDomains, DOMAINS_MAX, Domain, DomainInfo, DomainInterfaces, DomainState, INTERFACES_MAX,
-    JobInfo, SchedulerType, text,
+    JobInfo, SchedulerType, SecurityLabel, text,
 };
 
 /// Number of the lifecycle events, the only kind of the oldest registrations.
@@ -214,6 +214,10 @@ impl DomainCalls for Calls {
     async fn domain_get_scheduler_type(self, _: Context, dom: Domain) -> Reply<SchedulerType> {
         self.domain(&dom)?.is_active().await?;
         Ok(SchedulerType { kind: "posix".into(), nparams: 0 })
+    }
+
+    async fn domain_get_security_label(self, _: Context, dom: Domain) -> Reply<SecurityLabel> {
+        Ok((&self.domain(&dom)?.security_label().await?).into())
     }
 
     async fn connect_domain_event_register(self, _: Context) -> Reply<i32> {

@@ -5,6 +5,7 @@ use oxivirt_rpc::xdr::{List, Text, Uuid16};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::host::{letters, of_letters};
 use super::text;
 
 /// Longest list of domains (`REMOTE_DOMAIN_LIST_MAX`).
@@ -13,6 +14,8 @@ pub const DOMAINS_MAX: usize = 16384;
 pub const INTERFACES_MAX: usize = 2048;
 /// Most addresses of an interface (`REMOTE_DOMAIN_IP_ADDR_MAX`).
 pub const ADDRESSES_MAX: usize = 2048;
+/// Longest label of a guest with its zero (`REMOTE_SECURITY_LABEL_MAX`).
+const SECURITY_LABEL_MAX: usize = 4097;
 
 /// Names a domain (`remote_nonnull_domain`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +124,27 @@ pub struct SchedulerType {
     pub kind: Text,
     /// How many parameters it has.
     pub nparams: i32,
+}
+
+/// Label of a guest (`remote_domain_get_security_label_ret`): letters of four bytes, with a zero at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityLabel {
+    /// The label.
+    pub label: List<i8, SECURITY_LABEL_MAX>,
+    /// Whether it is enforced: 0 or 1.
+    pub enforcing: i32,
+}
+
+impl From<&oxivirt::SecurityLabel> for SecurityLabel {
+    fn from(label: &oxivirt::SecurityLabel) -> Self {
+        Self { label: letters(&label.label), enforcing: label.is_enforcing.into() }
+    }
+}
+
+impl From<&SecurityLabel> for oxivirt::SecurityLabel {
+    fn from(label: &SecurityLabel) -> Self {
+        Self { label: of_letters(&label.label.0), is_enforcing: label.enforcing != 0 }
+    }
 }
 
 /// Progress of a job (`remote_domain_get_job_info_ret`). All of it is 0 if there is none.

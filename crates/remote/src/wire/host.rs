@@ -93,13 +93,14 @@ pub struct SecurityModel {
     pub doi: List<i8, SECURITY_MODEL_MAX>,
 }
 
-/// A text as letters of four bytes; what is too long is cut off.
-fn letters(text: &str) -> List<i8, SECURITY_MODEL_MAX> {
-    let bytes = text.bytes().take(SECURITY_MODEL_MAX - 1).chain([0]);
+/// A text as letters of four bytes with a zero at the end; what is too long is cut off.
+pub(super) fn letters<const MAX: usize>(text: &str) -> List<i8, MAX> {
+    let bytes = text.bytes().take(MAX.saturating_sub(1)).chain([0]);
     bytes.map(u8::cast_signed).collect()
 }
 
-fn of_letters(letters: &[i8]) -> String {
+/// The text of letters of four bytes, up to the first zero.
+pub(super) fn of_letters(letters: &[i8]) -> String {
     let bytes = letters.iter().map(|letter| letter.cast_unsigned()).take_while(|byte| *byte != 0);
     Text::from(bytes.collect::<Vec<u8>>()).to_text()
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use domain::{
     ADDRESSES_MAX, AllDomains, DOMAINS_MAX, Domain, DomainInfo, DomainInterface, DomainInterfaces,
-    DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, SchedulerType,
+    DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, SchedulerType, SecurityLabel,
 };
 pub use domain_event::{DomainEventNumber, append_domain_event, read_domain_event};
 pub use error::RemoteError;

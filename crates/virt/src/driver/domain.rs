@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Autostart, CallbackId, DomainEventCallback, Error, ErrorDomain, IpAddrType, MetadataType,
-    Result,
+    Result, SecurityLabel,
 };
 
 /// Names one domain.
@@ -245,6 +245,12 @@ pub trait DomainDriver: Send + Sync + Debug {
     /// Virtual CPUs that it may have (`virDomainGetMaxVcpus`).
     async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
         unsupported("virDomainGetMaxVcpus")
+    }
+
+    /// Its label in the host's security model, the empty one if it does not run
+    /// (`virDomainGetSecurityLabel`).
+    async fn domain_security_label(&self, domain: &DomainRef) -> Result<SecurityLabel> {
+        unsupported("virDomainGetSecurityLabel")
     }
 
     /// Whether it is started with the host (`virDomainGetAutostart`).

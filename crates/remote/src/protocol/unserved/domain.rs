@@ -28,7 +28,6 @@ pub(super) static ROWS: &[Row] = &[
     (118, "virNodeDeviceDettach", 4),
     (119, "virNodeDeviceReAttach", 4),
     (120, "virNodeDeviceReset", 4),
-    (121, "virDomainGetSecurityLabel", 24),
     (135, "virConnectDomainXMLFromNative", 12),
     (136, "virConnectDomainXMLToNative", 12),
     (148, "virDomainMigratePrepareTunnel", 24),

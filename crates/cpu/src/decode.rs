@@ -11,7 +11,8 @@ pub enum Purpose {
     /// To give a guest: features of the model may be disabled.
     #[default]
     Guest,
-    /// To describe a host: only models all of whose features it has.
+    /// To describe a host: only models all of whose features it has. What the map marks as added to a model
+    /// later is not part of the model.
     Host,
 }
 
@@ -120,6 +121,10 @@ impl CpuMap {
         purpose: Purpose,
     ) -> Option<GuestCpu> {
         let mut of_model = model.data.clone();
+        if purpose == Purpose::Host {
+            // Most of these are of VMX, in registers that the description of a host leaves out.
+            of_model.subtract(&model.added);
+        }
         // QEMU's version of the model may have more features; those that are missing must be disabled.
         for blocker in known.iter().flat_map(|known| &known.blockers) {
             if let Some(feature) = self.feature(blocker)
@@ -222,12 +227,17 @@ mod tests {
         <feature name='a'><cpuid eax_in='0x1' ecx='0x1'/></feature>\
         <feature name='b'><alias name='q-b' source='qemu'/><cpuid eax_in='0x1' ecx='0x2'/></feature>\
         <feature name='c' migratable='no'><msr index='0x10a' eax='0x4'/></feature>\
-        <feature name='rtm'><cpuid eax_in='0x7' ebx='0x800'/></feature></cpus>";
+        <feature name='rtm'><cpuid eax_in='0x7' ebx='0x800'/></feature>\
+        <feature name='d'><msr index='0x48c' eax='0x1'/></feature>\
+        <feature name='e'><cpuid eax_in='0x1' ecx='0x4'/></feature></cpus>";
     const MODELS: &str = "<cpus>\
         <model name='old'><decode host='on' guest='on'/><signature family='6' model='1'/>\
         <vendor name='Intel'/><feature name='a'/></model>\
         <model name='new'><decode host='on' guest='on'/><signature family='6' model='2' stepping='3-4'/>\
         <model name='old'/><feature name='b'/></model>\
+        <model name='extended'><decode host='on' guest='on'/><vendor name='Intel'/>\
+        <feature name='a'/><feature name='e'/><feature name='d' added='yes'/></model>\
+        <model name='extended-v2'><decode host='on' guest='off'/><model name='extended'/></model>\
         <model name='other'><decode host='on' guest='off'/><vendor name='AMD'/><feature name='b'/></model>\
         </cpus>";
 
@@ -285,6 +295,21 @@ mod tests {
         data.signature = Signature { family: 6, model: 2, stepping: 3 };
         let how = Decode { purpose: Purpose::Host, ..Decode::default() };
         check(&data, &how, "old", &[], &[]);
+    }
+
+    #[test]
+    fn a_host_may_lack_what_was_added_to_its_model() {
+        let host = Decode { purpose: Purpose::Host, ..Decode::default() };
+        let data = |features: &[&str]| {
+            let mut data = data(features);
+            data.signature = Signature { family: 6, model: 207, stepping: 2 };
+            data
+        };
+        check(&data(&["a", "e", "c"]), &host, "extended-v2", &["c"], &[]);
+        check(&data(&["a", "e", "d"]), &host, "extended-v2", &["d"], &[]);
+        check(&data(&["a", "d"]), &host, "old", &["d"], &[]);
+        // a guest is given what its model has
+        check(&data(&["a", "e"]), &Decode::default(), "extended", &[], &["d"]);
     }
 
     #[test]

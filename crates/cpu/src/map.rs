@@ -75,6 +75,9 @@ pub(crate) struct Model {
     /// Features that it had in earlier releases of libvirt and QEMU removed; a guest that lacks them still
     /// has this model.
     pub(crate) removed: Vec<String>,
+    /// Bits of features that the model got after its first release; guests have them, the description of a
+    /// host does not count them as the model's.
+    pub(crate) added: CpuData,
 }
 
 impl Model {
@@ -181,6 +184,7 @@ impl CpuMap {
                 signatures: Vec::new(),
                 data: CpuData::default(),
                 removed: Vec::new(),
+                added: CpuData::default(),
             },
             Some(ancestor) => {
                 let found = self.model(&ancestor.name);
@@ -208,6 +212,9 @@ impl CpuMap {
                 made.removed.push(found.name.clone());
             } else {
                 made.data.add(&found.data);
+                if feature.added.as_deref() == Some("yes") {
+                    made.added.add(&found.data);
+                }
             }
         }
         Ok(made)

@@ -143,6 +143,8 @@ pub(crate) struct ModelFeature {
     pub(crate) name: String,
     #[serde(default, rename = "@removed")]
     pub(crate) removed: Option<String>,
+    #[serde(default, rename = "@added")]
+    pub(crate) added: Option<String>,
 }
 
 /// A number, decimal or hexadecimal with `0x`.

@@ -9,8 +9,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use oxivirt_cpu::{CpuData, CpuMap, Decode, KnownModel, Policy};
+use oxivirt_cpu::{CpuData, CpuMap, Decode, KnownModel, Policy, Purpose, Signature};
 use serde::Deserialize;
+
+/// Features of a processor without transactional memory and VMX, a line each. Those with a plus are the ones
+/// that libvirt 11.3.0 lists beside the model, `Icelake-Server-v2`, in the capabilities of its host.
+const WITHOUT_VMX: &str = include_str!("data/host-6-207-2.txt");
 
 #[derive(Deserialize)]
 struct QemuCaps {
@@ -140,4 +144,29 @@ fn recorded_hosts_have_their_host_model() {
         }
     }
     assert!(bad.is_empty(), "{good} good\n{}", bad.join("\n"));
+}
+
+#[test]
+fn a_host_without_vmx_has_the_model_of_its_other_features() {
+    let map = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/domain/cpu-map");
+    if !map.is_dir() {
+        eprintln!("a_host_without_vmx: not run, ../shared/data is missing");
+        return;
+    }
+    let map = CpuMap::load(|name| std::fs::read_to_string(map.join(name))).unwrap();
+    let mut data = CpuData::default();
+    data.vendor = Some("GenuineIntel".to_owned());
+    data.signature = Signature { family: 6, model: 207, stepping: 2 };
+    for line in WITHOUT_VMX.lines() {
+        assert!(map.add_feature(&mut data, &line[1..]), "{line}");
+    }
+    let host = Decode { purpose: Purpose::Host, ..Decode::default() };
+    let cpu = map.decode(&data, &host).unwrap();
+    assert_eq!((cpu.model.as_str(), cpu.vendor.as_deref()), ("Icelake-Server-v2", Some("Intel")));
+    let mut listed: Vec<&str> = cpu.features.iter().map(|one| one.name.as_str()).collect();
+    let mut expected: Vec<&str> =
+        WITHOUT_VMX.lines().filter_map(|line| line.strip_prefix('+')).collect();
+    listed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
 }

@@ -90,3 +90,37 @@ fn virsh_has_guests_and_their_networks_on_one_connection() {
     daemon.virsh("undefine bare").unwrap();
     assert_eq!(daemon.virsh("list --all").unwrap().trim(), "");
 }
+
+#[apply(scenario)]
+fn virsh_has_pools_and_their_volumes_on_the_connection_of_guests() {
+    need(&[Need::Netns, Need::Program("virsh"), Need::Program("qemu-img")]);
+    let daemon = Daemon::new();
+    let root = daemon.root.path();
+    // longer than an empty qcow2 file, so that the upload replaces all of it
+    let sent: Vec<u8> = (0..400_000_u32).flat_map(u32::to_le_bytes).collect();
+    #[expect(clippy::disallowed_methods, reason = "no reader yet")]
+    std::fs::write(root.join("sent"), &sent).unwrap();
+    for command in [
+        "pool-define-as disks dir --target ROOT/disks",
+        "pool-build disks",
+        "pool-start disks",
+        "vol-create-as disks a.qcow2 1M --format qcow2",
+    ] {
+        daemon.virsh(command).unwrap();
+    }
+    let xml = daemon.virsh("vol-dumpxml a.qcow2 --pool disks").unwrap();
+    assert!(xml.contains("<format type='qcow2'/>"), "{xml}");
+    assert!(xml.contains("<capacity unit='bytes'>1048576</capacity>"), "{xml}");
+    let volume = root.join("disks/a.qcow2");
+    assert_eq!(std::fs::read(&volume).unwrap().get(..4), Some(&b"QFI\xfb"[..]));
+
+    daemon.virsh("vol-upload a.qcow2 ROOT/sent --pool disks").unwrap();
+    daemon.virsh("vol-download a.qcow2 ROOT/received --pool disks").unwrap();
+    assert!(std::fs::read(root.join("received")).unwrap() == sent, "the file is another");
+    daemon.virsh("vol-delete a.qcow2 --pool disks").unwrap();
+    assert!(!volume.exists());
+    assert_eq!(daemon.virsh("vol-list disks").unwrap().trim(), "");
+    daemon.virsh("pool-destroy disks").unwrap();
+    daemon.virsh("pool-undefine disks").unwrap();
+    assert_eq!(daemon.virsh("pool-list --all").unwrap().trim(), "");
+}

@@ -13,6 +13,7 @@ mod conformance;
 mod crash;
 mod demonstration;
 mod differential;
+mod guest_demonstration;
 mod guests;
 mod inject;
 mod interop;
@@ -36,7 +37,7 @@ type Run = fn(&[String]) -> Result<bool>;
 
 /// Subcommands: name, what it does, function.
 const SUBCOMMANDS: [(&str, &str, Run); 22] = [
-    ("try", "start a NAT network, use it, stop it, and show every step", demonstration::run),
+    ("try", "use a NAT network and a virtual machine, and show every step", demonstration::run),
     ("crash", "kill the driver at every state-changing system call", crash::run),
     ("leaks", "print the matrix of what is left after changes and disturbances", leaks::run),
     ("model", "run random histories against a model", model::run),

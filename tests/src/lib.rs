@@ -19,6 +19,7 @@ pub mod daemon;
 pub mod differential;
 pub mod error;
 pub mod guest;
+pub mod guest_daemon;
 pub mod guests;
 pub mod harness;
 pub mod host;

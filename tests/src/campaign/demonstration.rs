@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::guest_demonstration;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Lease, connect, serve};
 use crate::host::{Host, Subject, is_documented_leftover};
@@ -31,7 +32,11 @@ pub(super) fn run(words: &[String]) -> Result<bool> {
         _ => Err(Error::Wrong("usage: oxivirt-campaign try [--subject oxivirt|libvirt]".into())),
     };
     let mut report = Report::new();
-    demonstrate(subject?, &mut report)?;
+    let subject = subject?;
+    demonstrate(subject, &mut report)?;
+    if subject == Subject::Oxivirt {
+        guest_demonstration::demonstrate(&mut report)?;
+    }
     Ok(report.finish())
 }
 

@@ -6,7 +6,7 @@
 //! | part | does | input and output |
 //! |---|---|---|
 //! | [`next`] | which questions to ask, given the answers so far | none |
-//! | [`evaluate`] | the capabilities that follow from the answers | none |
+//! | [`evaluate()`] | the capabilities that follow from the answers | none |
 //! | [`Capabilities`] | starts emulators, keeps documents in memory and on disk | processes, files |
 //!
 //! [`Capabilities`] is what a driver has as [`Emulators`].

@@ -1,6 +1,6 @@
 //! From a definition to what is started: pure.
 //!
-//! [`prepare`] completes the live copy of a definition, [`command_line`] makes the program's arguments,
+//! [`prepare()`] completes the live copy of a definition, [`command_line`] makes the program's arguments,
 //! its environment and the descriptors it inherits. Both depend on nothing but their parameters: what only
 //! the host can answer is in the definition (ports, links, connections of networks, backing chains) or in
 //! [`Facts`].

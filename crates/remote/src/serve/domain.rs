@@ -31,19 +31,20 @@ impl Calls {
     }
 
     /// The domains that the client may see.
-    async fn visible_domains(&self, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
-        let domains = self.domains("virConnectListAllDomains")?.list_all_domains(flags).await?;
+    async fn visible_domains(&self, api: &str, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
+        let domains = self.domains(api)?.list_all_domains(flags).await?;
         guard::visible_domains(&self.session, domains).await
     }
 
-    async fn count_domains(&self, flags: DomainListFlags) -> Result<i32> {
-        let domains = self.visible_domains(flags).await?;
+    async fn count_domains(&self, api: &str, flags: DomainListFlags) -> Result<i32> {
+        let domains = self.visible_domains(api, flags).await?;
         Ok(i32::try_from(domains.len()).unwrap_or(i32::MAX))
     }
 
     /// The first `max` domains.
     async fn some_domains(
         &self,
+        api: &str,
         flags: DomainListFlags,
         max: i32,
         what: &str,
@@ -52,7 +53,7 @@ impl Calls {
         if max > DOMAINS_MAX {
             return Err(rpc(format!("{what} > REMOTE_DOMAIN_LIST_MAX")));
         }
-        let mut domains = self.visible_domains(flags).await?;
+        let mut domains = self.visible_domains(api, flags).await?;
         domains.truncate(max);
         Ok(domains)
     }
@@ -148,7 +149,14 @@ impl DomainCalls for Calls {
         _: Context,
         maxnames: i32,
     ) -> Reply<List<Text, DOMAINS_MAX>> {
-        let domains = self.some_domains(DomainListFlags::INACTIVE, maxnames, "maxnames").await?;
+        let domains = self
+            .some_domains(
+                "virConnectListDefinedDomains",
+                DomainListFlags::INACTIVE,
+                maxnames,
+                "maxnames",
+            )
+            .await?;
         Ok(domains.into_iter().map(|domain| domain.name.into()).collect())
     }
 
@@ -173,7 +181,7 @@ impl DomainCalls for Calls {
     }
 
     async fn connect_num_of_defined_domains(self, _: Context) -> Reply<i32> {
-        Ok(self.count_domains(DomainListFlags::INACTIVE).await?)
+        Ok(self.count_domains("virConnectNumOfDefinedDomains", DomainListFlags::INACTIVE).await?)
     }
 
     async fn domain_reboot(self, _: Context, dom: Domain, flags: u32) -> Reply<()> {
@@ -202,12 +210,14 @@ impl DomainCalls for Calls {
     }
 
     async fn connect_list_domains(self, _: Context, maxids: i32) -> Reply<List<i32, DOMAINS_MAX>> {
-        let domains = self.some_domains(DomainListFlags::ACTIVE, maxids, "maxids").await?;
+        let domains = self
+            .some_domains("virConnectListDomains", DomainListFlags::ACTIVE, maxids, "maxids")
+            .await?;
         Ok(domains.iter().map(|domain| Domain::from(domain).id).collect())
     }
 
     async fn connect_num_of_domains(self, _: Context) -> Reply<i32> {
-        Ok(self.count_domains(DomainListFlags::ACTIVE).await?)
+        Ok(self.count_domains("virConnectNumOfDomains", DomainListFlags::ACTIVE).await?)
     }
 
     /// No driver here has parameters of a scheduler, but clients fail without its name.
@@ -360,7 +370,9 @@ impl DomainCalls for Calls {
         need_results: i32,
         flags: u32,
     ) -> Reply<AllDomains> {
-        let domains = self.visible_domains(DomainListFlags::from_bits_retain(flags)).await?;
+        let domains = self
+            .visible_domains("virConnectListAllDomains", DomainListFlags::from_bits_retain(flags))
+            .await?;
         let (domains, ret) = counted(&domains, need_results, "domains")?;
         Ok(AllDomains { domains, ret })
     }

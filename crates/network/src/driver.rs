@@ -86,7 +86,7 @@ pub enum StartWithHost {
 #[derive(Debug)]
 pub struct Driver<H: Host> {
     pub(crate) shared: Arc<Shared<H>>,
-    _tasks: Tasks,
+    tasks: Tasks,
 }
 
 impl<H: Host> Driver<H> {
@@ -151,7 +151,7 @@ impl<H: Host> Driver<H> {
             shared.start_with_host().await;
         }
         let tasks = watch::start(&shared, config.heal, receiver);
-        Ok(Self { shared, _tasks: tasks })
+        Ok(Self { shared, tasks })
     }
 
     /// Looks at the disk again: new definitions appear, what runs is checked, hook scripts are looked
@@ -195,6 +195,13 @@ impl<H: Host> Connection for Driver<H> {
 
     async fn driver_type(&self) -> Result<String> {
         Ok("network".to_owned())
+    }
+
+    /// Afterwards the driver's directories are free as soon as the driver is dropped; running networks are not
+    /// repaired any more.
+    async fn close(&self) -> Result<()> {
+        self.tasks.end().await;
+        Ok(())
     }
 
     fn networks(&self) -> Option<&dyn NetworkDriver> {

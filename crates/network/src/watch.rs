@@ -7,14 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use futures::future::join_all;
 use oxivirt::{DhcpLease, LeaseChange, NetworkEvent};
 use oxivirt_conf::Heal;
 use oxivirt_sys::watch::DirWatch;
 use oxivirt_sys::{chain, file};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
 
 use crate::apply::{self, Host};
 use crate::components;
@@ -31,11 +33,27 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Tasks that end with the driver.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks(Vec<tokio::task::AbortHandle>);
+pub(crate) struct Tasks(Mutex<Vec<JoinHandle<()>>>);
+
+impl Tasks {
+    /// Ends the tasks, and waits until none of them has a part of the driver.
+    pub(crate) async fn end(&self) {
+        let tasks = std::mem::take(&mut *self.lock());
+        for task in &tasks {
+            task.abort();
+        }
+        // an aborted task reports that it was cancelled
+        drop(join_all(tasks).await);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &*self.lock() {
             task.abort();
         }
     }
@@ -47,21 +65,18 @@ pub(crate) fn start<H: Host>(
     mode: Heal,
     receiver: UnboundedReceiver<Notification>,
 ) -> Tasks {
-    let mut tasks = Tasks::default();
+    let mut tasks = Vec::new();
     match DirWatch::new(&shared.layout.leases_dir()) {
         Ok(watch) => {
             let known = shared.all_leases();
-            let task = tokio::spawn(watch_leases(Arc::downgrade(shared), watch, known));
-            tasks.0.push(task.abort_handle());
+            tasks.push(tokio::spawn(watch_leases(Arc::downgrade(shared), watch, known)));
         }
         // The directory is not there for an unprivileged user, who has no DHCP either.
         Err(error) => tracing::info!(%error, "cannot watch leases: no lease events"),
     }
-    let task = tokio::spawn(heal::run(Arc::downgrade(shared), mode, receiver));
-    tasks.0.push(task.abort_handle());
-    let task = tokio::spawn(watch_name_servers(Arc::downgrade(shared)));
-    tasks.0.push(task.abort_handle());
-    tasks
+    tasks.push(tokio::spawn(heal::run(Arc::downgrade(shared), mode, receiver)));
+    tasks.push(tokio::spawn(watch_name_servers(Arc::downgrade(shared))));
+    Tasks(Mutex::new(tasks))
 }
 
 /// Leases by bridge.

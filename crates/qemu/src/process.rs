@@ -26,7 +26,7 @@ pub(crate) enum Force {
     Kill,
 }
 
-/// A process, whatever becomes of its number.
+/// A process, referred to by a pidfd: its number may be reused.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: i32,

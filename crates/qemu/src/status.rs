@@ -54,7 +54,7 @@ const PAUSED: [&str; 12] = [
     "starting up",
 ];
 
-/// What a start tells the status file.
+/// What a start writes into the status file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Started<'a> {
     /// Number of the guest.

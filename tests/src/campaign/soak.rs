@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::host::{Backend, Host, Subject, campaign, is_documented_leftover};
 use crate::monitor::Monitors;
-use crate::process::PATIENCE;
 use crate::snapshot::Section;
 use oxivirt::{
     Connect, DefineFlags, ListFlags, OpenOptions, Registry, Update, UpdateCommand, UpdateFlags,
@@ -36,8 +35,6 @@ const HOST: &str = "<host ip='10.250.0.1'><hostname>new</hostname></host>";
 
 /// What both do, in this order.
 const PHASES: [&str; 7] = ["define", "start", "restart", "list", "update", "destroy", "undefine"];
-/// Distance of attempts to open the driver.
-const AGAIN: Duration = Duration::from_millis(1);
 /// After these the process waits for a line on standard input.
 const PAUSES: [&str; 2] = ["start", "restart"];
 
@@ -258,8 +255,9 @@ fn inside(uri: &str, count: usize) -> std::result::Result<(), String> {
             let begin = Instant::now();
             match phase {
                 "restart" => {
+                    connect.close().await.map_err(|error| error.to_string())?;
                     drop(connect);
-                    connect = open_again(uri).await?;
+                    connect = open(uri).await?;
                     let active = connect.list_all_networks(ListFlags::ACTIVE).await;
                     let active = active.map_err(|error| error.to_string())?.len();
                     if active != count {
@@ -284,20 +282,6 @@ async fn open(uri: &str) -> std::result::Result<Arc<Connect>, String> {
     oxivirt_network::register(&mut registry, Environment::of_process());
     let connect = Connect::open(uri, &registry, &OpenOptions::default()).await;
     Ok(Arc::new(connect.map_err(|error| error.to_string())?))
-}
-
-/// Opens the driver after another one of this process: the tasks of that one may be in the middle of a step,
-/// and it has its directories until they end.
-async fn open_again(uri: &str) -> std::result::Result<Arc<Connect>, String> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match open(uri).await {
-            Err(error) if error.contains("another network driver") && Instant::now() < end => {
-                tokio::time::sleep(AGAIN).await;
-            }
-            opened => return opened,
-        }
-    }
 }
 
 async fn all_at_once(

@@ -48,7 +48,7 @@ pub(crate) enum Step {
     Execute,
     /// The monitor is connected.
     Connect { socket: PathBuf },
-    /// The monitor is asked for what only the emulator knows, and told what is not on its command line.
+    /// The driver reads from the monitor what only the emulator knows, and sets what the command line cannot.
     Configure { balloon_bytes: Option<u64>, links_down: Vec<String> },
     /// Threads of virtual processors move into control groups of their own.
     PlaceThreads { path: String },

@@ -183,7 +183,7 @@ impl Streams {
     }
 }
 
-/// The hole that a packet tells of (`virNetStreamHole`).
+/// Length of the hole in a packet (`virNetStreamHole`).
 fn hole(payload: &[u8]) -> Piece {
     match xdr::from_bytes::<(i64, u32)>(payload).map(|(length, _)| u64::try_from(length)) {
         Ok(Ok(length)) => Piece::Hole(length),

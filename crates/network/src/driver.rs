@@ -21,7 +21,6 @@ use oxivirt_conf::network::{Form, NetworkDef};
 use oxivirt_conf::port::NetworkPortDef;
 use oxivirt_conf::status::FirewallBackend;
 use oxivirt_engine::hooks::Hooks;
-use oxivirt_engine::lock::{OrderedMutex, Rank};
 use oxivirt_engine::{Journal, lock};
 use oxivirt_sys::file;
 use oxivirt_sys::pidfile::PidFile;
@@ -35,7 +34,8 @@ use crate::layout::Layout;
 use crate::leases;
 use crate::ports;
 use crate::registry::Networks;
-use crate::shared::{RestoreSettings, Shared};
+use crate::settings::{HostSettings, RestoreSettings};
+use crate::shared::Shared;
 use crate::store;
 use crate::watch::{self, Tasks};
 
@@ -121,6 +121,7 @@ impl<H: Host> Driver<H> {
             true => RestoreSettings::WithLastNetwork,
             false => restore_settings,
         };
+        let settings = HostSettings::new(restore_settings, layout.old_settings());
         let environment = |name: &str| hooks.environment.get(OsStr::new(name)).cloned();
         let hooks = Hooks::find(layout.hooks_dir(), "network", environment, hooks.time_limit);
         let journal = Journal::at(layout.journal_dir());
@@ -134,9 +135,8 @@ impl<H: Host> Driver<H> {
             remakes_table: AtomicBool::new(remakes_table),
             networks: Networks::default(),
             reserved: Mutex::default(),
-            settings: OrderedMutex::new(Rank::Settings),
+            settings,
             journal,
-            restore_settings,
             hooks,
             callbacks: Callbacks::new(),
             notifications,
@@ -146,7 +146,7 @@ impl<H: Host> Driver<H> {
         let shared = Arc::new(shared);
         let interrupted = shared.recover().await;
         shared.load(&interrupted).await;
-        shared.restore_settings().await;
+        shared.settings.restore_unneeded(&*shared.host).await;
         if autostart == StartWithHost::Once {
             shared.start_with_host().await;
         }

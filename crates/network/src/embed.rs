@@ -18,7 +18,7 @@ use crate::driver::{Driver, HookOptions, Options, StartWithHost};
 use crate::error;
 use crate::layout::Layout;
 use crate::preview::{self, Place, TakeOver};
-use crate::shared::RestoreSettings;
+use crate::settings::RestoreSettings;
 
 /// Name of the lease helper program.
 const LEASE_HELPER: &str = "oxivirt_leaseshelper";

@@ -44,4 +44,4 @@ mod watch;
 pub use driver::{Driver, HookOptions, Options, StartWithHost};
 pub use embed::register;
 pub use network::Network;
-pub use shared::RestoreSettings;
+pub use settings::RestoreSettings;

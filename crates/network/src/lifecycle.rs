@@ -223,7 +223,7 @@ impl<H: Host> Shared<H> {
             Ok(planned) => planned,
             Err(error) => {
                 self.reserved().release(uuid);
-                self.restore_settings().await;
+                self.settings.release(uuid, &*self.host).await;
                 drop(self.run_hook(&view.def, HookOperation::Stopped).await);
                 return Err(error);
             }
@@ -271,7 +271,8 @@ impl<H: Host> Shared<H> {
         let mut rules: Vec<_> = removal.iter().flat_map(SavedRemoval::undo).collect();
         rules.extend(zone::undo(def, facts.firewalld.zones()));
         let undo = stop::plan(def, rules, &self.layout, keep);
-        self.note_settings(uuid, &want.routing.forwarding, &facts).await?;
+        let noted = self.settings.note(uuid, &want.routing.forwarding, &facts).await;
+        noted.map_err(|error| error::store(&error.into()))?;
         Ok(Planned { view: view.with_removal(removal), plan, undo })
     }
 
@@ -361,7 +362,7 @@ impl<H: Host> Shared<H> {
         }
         drop(operation::stop(&*self.host, &self.journal, &stop).await);
         self.reserved().release(uuid);
-        self.restore_settings().await;
+        self.settings.release(uuid, &*self.host).await;
         drop(self.run_view_hook(view, HookOperation::Stopped, None).await);
         if view.is_persistent() {
             let def = view.persistent_def().clone();

@@ -164,8 +164,7 @@ impl<H: Host> Shared<H> {
         }
         self.reserved().adopt(uuid, saved_layers(running.removal.as_ref()));
         // Before any network is found to have stopped, whose end could take the settings back.
-        let settings = routes::forwarding(&def).into_iter().map(|sysctl| sysctl.key).collect();
-        self.reserved().need_settings(uuid, settings);
+        self.settings.adopt(uuid, &routes::forwarding(&def));
         let mut ports = Ports::new();
         for port in store::load_ports(&self.layout, &def.name) {
             match port {

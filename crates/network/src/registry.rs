@@ -179,7 +179,6 @@ pub(crate) struct Reservations {
     taken: BTreeMap<Uuid, Vec<(IpNet, Layer)>>,
     watching: BTreeSet<Uuid>,
     fed: BTreeSet<Uuid>,
-    settings: BTreeMap<Uuid, Vec<String>>,
 }
 
 impl Reservations {
@@ -206,17 +205,6 @@ impl Reservations {
     #[must_use]
     pub(crate) fn is_fed(&self, uuid: Uuid) -> bool {
         self.fed.contains(&uuid)
-    }
-
-    /// Notes which settings of the host a network needs.
-    pub(crate) fn need_settings(&mut self, uuid: Uuid, keys: Vec<String>) {
-        self.settings.insert(uuid, keys);
-    }
-
-    /// Whether a network needs a setting of the host.
-    #[must_use]
-    pub(crate) fn needs_setting(&self, key: &str) -> bool {
-        self.settings.values().flatten().any(|needed| needed == key)
     }
 
     /// The networks for whose dnsmasq the driver writes the name servers.
@@ -257,7 +245,6 @@ impl Reservations {
     pub(crate) fn release(&mut self, uuid: Uuid) {
         self.watching.remove(&uuid);
         self.fed.remove(&uuid);
-        self.settings.remove(&uuid);
         self.taken.remove(&uuid);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows none of them: they extend [`Shared`] where they are. Three asynchronous locks have an order,
 //! which debug builds check ([`oxivirt_engine::lock`]): identities ([`Networks::lock_identities`]), one
-//! network's operation ([`Entry::lock`]), settings of the host ([`Shared::settings`]). The mutexes guard
+//! network's operation ([`Entry::lock`]), settings of the host ([`HostSettings`]). The mutexes guard
 //! single statements.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oxivirt::{Callbacks, Error, NetworkEvent, NetworkRef, Result};
 use oxivirt_engine::Journal;
 use oxivirt_engine::hooks::Hooks;
-use oxivirt_engine::lock::OrderedMutex;
 use oxivirt_netlink::PortSettings;
 use oxivirt_sys::pidfile::PidFile;
 use oxivirt_types::link_name::LinkName;
@@ -25,16 +24,7 @@ use crate::config;
 use crate::layout::Layout;
 use crate::plan::Undo;
 use crate::registry::{Entry, Networks, Reservations};
-
-/// When settings of the whole host, as IP forwarding, get their old values back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RestoreSettings {
-    /// They stay, as in libvirt: other programs may rely on them by now.
-    #[default]
-    Never,
-    /// What the driver changed goes back with the last network that needs it.
-    WithLastNetwork,
-}
+use crate::settings::HostSettings;
 
 /// What the driver itself notices.
 #[derive(Debug, Clone)]
@@ -64,10 +54,8 @@ pub(crate) struct Shared<H> {
     pub(crate) remakes_table: AtomicBool,
     pub(crate) networks: Networks,
     pub(crate) reserved: Mutex<Reservations>,
-    /// Held while settings of the whole host change.
-    pub(crate) settings: OrderedMutex,
+    pub(crate) settings: HostSettings,
     pub(crate) journal: Journal<Undo>,
-    pub(crate) restore_settings: RestoreSettings,
     pub(crate) hooks: Hooks,
     pub(crate) callbacks: Callbacks<NetworkEvent>,
     /// Wakes the task that repairs networks.

@@ -27,7 +27,7 @@ use crate::components::routes::RouteState;
 use crate::components::rules::{Rules, RulesChange};
 use crate::dnsmasq::Launch;
 use crate::plan::removal::{ForeignRemoval, JumpTarget};
-use crate::plan::{FactsQuery, FileImage, HostFacts, Step, Sysctl};
+use crate::plan::{FactsQuery, FileImage, HostFacts, IfMissing, Step, Sysctl};
 
 /// The answer of a host.
 pub type Answer<T> = Result<T, HostError>;
@@ -160,6 +160,14 @@ pub trait Queueing: Send + Sync {
 pub trait Settings: Send + Sync {
     /// The value of a setting; `None` if the kernel does not have it.
     fn setting(&self, key: &str) -> Option<String>;
+
+    /// Whether a setting has its value. One that the kernel lacks counts as set, if it may be missing.
+    fn is_set(&self, sysctl: &Sysctl) -> bool {
+        match self.setting(&sysctl.key) {
+            Some(value) => value == sysctl.value,
+            None => sysctl.if_missing == IfMissing::Skip,
+        }
+    }
 
     /// Writes a setting.
     ///

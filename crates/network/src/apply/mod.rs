@@ -7,6 +7,7 @@ mod firewalld;
 pub mod host;
 pub mod linux;
 pub mod recorder;
+mod run;
 
 use std::io;
 use std::path::PathBuf;

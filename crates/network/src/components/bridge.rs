@@ -126,7 +126,7 @@ pub(super) fn observe<H: Links + Settings>(
         name: want.name.clone(),
         bridge: want.bridge.clone(),
         mtu: want.mtu.filter(|mtu| *mtu == link.mtu),
-        settings: want.settings.iter().filter(|sysctl| sysctl.is_set(host)).cloned().collect(),
+        settings: want.settings.iter().filter(|sysctl| host.is_set(sysctl)).cloned().collect(),
         addresses: want.addresses.iter().filter(has).copied().collect(),
         vlan_filtering: link.filters_vlans,
         is_up: link.is_up,

@@ -89,7 +89,7 @@ pub(super) async fn observe<H: Links + Settings>(
             forwarding: want
                 .forwarding
                 .iter()
-                .filter(|sysctl| sysctl.is_set(host))
+                .filter(|sysctl| host.is_set(sysctl))
                 .cloned()
                 .collect(),
         };

@@ -16,6 +16,7 @@ use oxivirt_sys::{chain, command};
 use super::LinuxHost;
 use super::files::read_setting;
 use crate::apply::HostError;
+use crate::apply::host::Settings as _;
 use crate::dnsmasq;
 use crate::plan::{Collision, FactsQuery, Firewalld, HostFacts, PoolQuery, nftables};
 
@@ -57,7 +58,7 @@ impl LinuxHost {
             },
             drops: if query.filters.drops { self.drops().await } else { Vec::new() },
             is_privileged: self.is_privileged,
-            unset: query.settings.iter().filter(|sysctl| !sysctl.is_set(self)).cloned().collect(),
+            unset: query.settings.iter().filter(|sysctl| !self.is_set(sysctl)).cloned().collect(),
         })
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     /// Names of example targets.
     pub(crate) examples: Vec<String>,
+    /// Names of integration tests.
+    pub(crate) tests: Vec<String>,
     /// The directory of its manifest.
     pub(crate) directory: String,
 }
@@ -53,15 +55,19 @@ impl Metadata {
 impl Package {
     fn read(value: &Value) -> Self {
         let manifest = text(value, "manifest_path");
-        let targets = value.get("targets").and_then(Value::as_array);
-        let examples = targets.into_iter().flatten().filter(|target| is_example(target));
+        let targets = |kind| {
+            let all = value.get("targets").and_then(Value::as_array);
+            let chosen = all.into_iter().flatten().filter(move |target| is_kind(target, kind));
+            chosen.map(|target| text(target, "name")).collect()
+        };
         let features = value.get("features").and_then(Value::as_object);
         Self {
             name: text(value, "name"),
             version: text(value, "version"),
             rust: version(&text(value, "rust_version")),
             features: features.into_iter().flat_map(|map| map.keys().cloned()).collect(),
-            examples: examples.map(|target| text(target, "name")).collect(),
+            examples: targets("example"),
+            tests: targets("test"),
             directory: manifest.trim_end_matches("/Cargo.toml").to_owned(),
         }
     }
@@ -78,9 +84,9 @@ fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn is_example(target: &Value) -> bool {
+fn is_kind(target: &Value, wanted: &str) -> bool {
     let kinds = target.get("kind").and_then(Value::as_array);
-    kinds.into_iter().flatten().any(|kind| kind == "example")
+    kinds.into_iter().flatten().any(|kind| kind == wanted)
 }
 
 /// Major and minor of a version such as `1.88` or `1.88.0`.
@@ -107,12 +113,14 @@ mod tests {
             "name": "oxivirt-nft", "version": "0.1.0", "rust_version": "1.88",
             "manifest_path": "/w/crates/nft/Cargo.toml",
             "features": { "default": [], "json": [] },
-            "targets": [{ "name": "text", "kind": ["example"] }, { "name": "x", "kind": ["lib"] }],
+            "targets": [{ "name": "text", "kind": ["example"] }, { "name": "x", "kind": ["lib"] },
+                        { "name": "rules", "kind": ["test"] }],
         });
         let package = Package::read(&value);
         assert_eq!(package.rust, Some((1, 88)));
         assert_eq!(package.features, ["default", "json"]);
         assert_eq!(package.examples, ["text"]);
+        assert_eq!(package.tests, ["rules"]);
         assert!(package.is_called("nft") && package.is_called("oxivirt-nft"));
         assert!(!package.is_called("crates"));
     }

@@ -1,6 +1,7 @@
 //! System packages: which programs a task needs, and installing those that are missing.
 //!
-//! Programs are looked for, not packages, so that a machine set up by other means passes too.
+//! Programs are looked for, not packages, so that a machine set up by other means passes too. `uidmap`, which
+//! namespaces need without root, is none of them: what cannot run without it is skipped, see `privilege`.
 
 use crate::privilege;
 use crate::process::{self, Call};
@@ -72,20 +73,13 @@ const INTEROP: &[Package] = &[
     },
 ];
 
-const UNPRIVILEGED: &[Package] = &[Package {
-    name: "uidmap",
-    program: "newuidmap",
-    why: "dnsmasq changes its ids, also in a user namespace",
-}];
-
 fn missing(purpose: Use) -> Vec<&'static Package> {
     let more: &[Package] = match purpose {
         Use::Run => &[],
         Use::Check => CHECK,
         Use::Interop => INTEROP,
     };
-    let unprivileged: &[Package] = if privilege::is_root() { &[] } else { UNPRIVILEGED };
-    RUN.iter().chain(more).chain(unprivileged).filter(|package| !is_there(package)).collect()
+    RUN.iter().chain(more).filter(|package| !is_there(package)).collect()
 }
 
 fn is_there(package: &Package) -> bool {
@@ -177,8 +171,7 @@ mod tests {
 
     #[test]
     fn every_package_is_named_once() {
-        let mut names: Vec<&str> =
-            RUN.iter().chain(CHECK).chain(UNPRIVILEGED).map(|package| package.name).collect();
+        let mut names: Vec<&str> = RUN.iter().chain(CHECK).map(|package| package.name).collect();
         let before = names.len();
         names.sort_unstable();
         names.dedup();

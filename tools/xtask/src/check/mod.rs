@@ -83,7 +83,7 @@ const STEPS: &[Step] = &[
         scopes: &[Scope::Full, Scope::Crates],
         run: Check::features,
     },
-    Step { name: "build", about: "programs and tests", scopes: WHOLE, run: Check::build },
+    Step { name: "build", about: "programs, tests, examples", scopes: WHOLE, run: Check::build },
     Step {
         name: "tests",
         about: "unit, documentation and namespace tests",

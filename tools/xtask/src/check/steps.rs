@@ -1,5 +1,7 @@
 //! What each step runs.
 
+use std::collections::BTreeSet;
+
 use super::Check;
 use crate::docs;
 use crate::metadata::Package;
@@ -8,6 +10,8 @@ use crate::process::{self, Call};
 use crate::tasks;
 use crate::ui::Failure;
 
+/// The member whose integration tests need namespaces.
+const TESTS: &str = "oxivirt-tests";
 /// The model in its short form, the same histories every time.
 const MODEL: [&str; 6] = ["--steps", "3000", "--kernel", "100", "--seed", "1"];
 /// The namespace tests of `--quick`, one per subject.
@@ -66,17 +70,14 @@ impl Check {
         }
     }
 
+    /// Everything that later steps run, in one call: cargo adds the features that tests want to those of
+    /// all packages of a call, so programs that are built by a call of their own are compiled twice.
+    ///
+    /// It is built outside the user namespace, so that nothing is downloaded in there.
     pub(super) fn build(&mut self) {
         self.is_built = true;
-        self.command(
-            "programs",
-            &Call::cargo(&["build", "--quiet", "--workspace", "--bins", "--locked"]),
-        );
-        // Built outside the user namespace, so that nothing is downloaded in there.
-        self.command(
-            "tests",
-            &Call::cargo(&["test", "--quiet", "--workspace", "--no-run", "--locked"]),
-        );
+        let call = Call::cargo(&["build", "--quiet", "--workspace", "--locked"]);
+        self.command("build", &call.arguments(["--bins", "--tests", "--examples"]));
     }
 
     pub(super) fn tests(&mut self) {
@@ -84,14 +85,19 @@ impl Check {
         self.cargo_test("tests", &selection, &[]);
     }
 
+    /// Everything but the integration tests of [`TESTS`], whose packages stay part of the call: see
+    /// [`Check::build`].
     pub(super) fn unit(&mut self) {
-        let selection = ["--workspace", "--exclude", "oxivirt-tests"].map(str::to_owned);
+        let others = self.metadata.members.iter().filter(|member| member.name != TESTS);
+        let names: BTreeSet<&String> = others.flat_map(|member| &member.tests).collect();
+        let mut selection = ["--workspace", "--lib", "--bins"].map(str::to_owned).to_vec();
+        selection.extend(names.into_iter().flat_map(|name| ["--test".to_owned(), name.clone()]));
         self.cargo_test("unit", &selection, &[]);
+        self.cargo_test("documentation", &["--workspace", "--doc"].map(str::to_owned), &[]);
     }
 
     pub(super) fn namespaces(&mut self) {
-        let selection = ["-p", "oxivirt-tests", "--test", "networks"].map(str::to_owned);
-        self.cargo_test("namespaces", &selection, &REPRESENTATIVES);
+        self.cargo_test("namespaces", &integration_test("networks"), &REPRESENTATIVES);
     }
 
     fn cargo_test(&mut self, label: &str, selection: &[String], names: &[&str]) {
@@ -113,11 +119,7 @@ impl Check {
                 member.examples.iter().map(|name| (member.name.clone(), name.clone()))
             })
             .collect();
-        if let Err(failure) =
-            Call::cargo(&["build", "--quiet", "--workspace", "--examples", "--locked"]).run()
-        {
-            return self.report.fail(&failure);
-        }
+        self.ensure_built();
         for (package, example) in examples {
             let label = format!("{package}: {example}");
             let path = process::program_directory("debug/examples").join(&example);
@@ -162,8 +164,9 @@ impl Check {
         if !privilege::is_root() {
             return self.skip("peer", "peer", "libvirtd runs as root only");
         }
-        let scenarios = ["test", "--locked", "-p", "oxivirt-tests", "--test", "networks"];
-        let call = Call::cargo(&scenarios).environment("OXIVIRT_SUBJECT", "libvirt");
+        let call = Call::cargo(&["test", "--locked"])
+            .arguments(integration_test("networks"))
+            .environment("OXIVIRT_SUBJECT", "libvirt");
         self.command("peer", &call);
     }
 
@@ -180,11 +183,15 @@ impl Check {
         self.command(name, &call);
     }
 
-    /// The path of a program of the workspace, which is built first if this run has not done so.
-    pub(super) fn program(&mut self, name: &str) -> std::path::PathBuf {
+    fn ensure_built(&mut self) {
         if !self.is_built {
             self.build();
         }
+    }
+
+    /// The path of a program of the workspace, which is built first if this run has not done so.
+    pub(super) fn program(&mut self, name: &str) -> std::path::PathBuf {
+        self.ensure_built();
         process::program_directory("debug").join(name)
     }
 
@@ -202,9 +209,13 @@ impl Check {
     }
 
     pub(super) fn fuzz(&mut self) {
-        let selection = ["-p", "oxivirt-tests", "--test", "fuzz"].map(str::to_owned);
-        self.cargo_test("fuzz", &selection, &[]);
+        self.cargo_test("fuzz", &integration_test("fuzz"), &[]);
     }
+}
+
+/// One integration test of [`TESTS`], built with the features of the whole workspace, as [`Check::build`] does.
+fn integration_test(name: &str) -> [String; 3] {
+    ["--workspace", "--test", name].map(str::to_owned)
 }
 
 /// Default features, none, each one and all of a crate; only the first for one without features.
@@ -238,6 +249,7 @@ mod tests {
             rust: None,
             features: features.iter().copied().map(str::to_owned).collect(),
             examples: Vec::new(),
+            tests: Vec::new(),
             directory: String::new(),
         };
         combinations(&member).into_iter().map(|(label, _)| label).collect()

@@ -3,12 +3,18 @@
 //! A target takes bytes and panics if a promise is broken. Beside not crashing, what was read has
 //! to be written so that reading it again gives the same.
 
+mod guests;
+mod streams;
+
 use std::sync::Arc;
 
 use oxivirt_conf::network::update::{Change, Request, update};
 use oxivirt_conf::network::{Counters, Form, NetworkDef};
+use oxivirt_conf::node_device::NodeDeviceDef;
 use oxivirt_conf::port::NetworkPortDef;
+use oxivirt_conf::secret::SecretDef;
 use oxivirt_conf::status::NetworkStatus;
+use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef, VolumeType};
 use oxivirt_network::leases::{self, Prefixes};
 use oxivirt_network::macmap::MacMap;
 use oxivirt_qmp::command::{self, Command};
@@ -24,13 +30,17 @@ use oxivirt_rpc::identity::Peer;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_rpc::server::client::Admission;
 use oxivirt_rpc::server::{Server, Serves as _, connection};
+use oxivirt_storage::plan;
 use oxivirt_sys::keyfile::KeyFile;
+
+pub use guests::{agent, domain_status, domain_xml, emulator_files};
+pub use streams::streams;
 
 /// A target: its name and what it does with its input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 18] = [
     ("network_xml", network_xml),
     ("port_xml", port_xml),
     ("status_xml", status_xml),
@@ -43,6 +53,12 @@ pub const TARGETS: [Target; 12] = [
     ("session", session),
     ("monitor", monitor),
     ("image", image),
+    ("domain_xml", domain_xml),
+    ("domain_status", domain_status),
+    ("emulator_files", emulator_files),
+    ("storage_xml", storage_xml),
+    ("streams", streams),
+    ("agent", agent),
 ];
 
 /// Reads, writes, reads and writes: from the second writing on nothing changes.
@@ -87,6 +103,24 @@ pub fn status_xml(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let parse = |text: &str| NetworkStatus::parse(text).ok();
         settles(text, parse, |status| status.format(Counters::NONE));
+    }
+}
+
+/// Documents of pools, their state, volumes, secrets and devices of the host, and the plan that makes a volume.
+pub fn storage_xml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    settles(text, |text| StoragePoolDef::parse(text).ok(), StoragePoolDef::format);
+    settles(text, |text| StoragePoolDef::parse_state(text).ok(), StoragePoolDef::format_state);
+    settles(text, |text| SecretDef::parse(text).ok(), SecretDef::format);
+    settles(text, |text| NodeDeviceDef::parse(text).ok(), NodeDeviceDef::format);
+    for (kind, format) in [(VolumeType::File, Some("raw")), (VolumeType::Network, None)] {
+        let parse =
+            |text: &str| StorageVolumeDef::parse(text, kind, format, Capacity::Optional).ok();
+        settles(text, parse, StorageVolumeDef::format);
+        if let Some(volume) = parse(text) {
+            let options = plan::CreateOptions::default();
+            drop(plan::create(&volume, "/pool".into(), String::from(".staging"), &options));
+        }
     }
 }
 
@@ -191,25 +225,30 @@ pub fn arguments(data: &[u8]) {
 
 /// Any bytes as a whole conversation with a daemon whose networks are in memory.
 pub fn session(data: &[u8]) {
+    let mut registry = oxivirt::Registry::new();
+    oxivirt_test::register(&mut registry);
+    let options = oxivirt::OpenOptions::default();
+    let connect = RUNTIME.with(|runtime| {
+        runtime.block_on(oxivirt::Connect::open("test:///default", &registry, &options))
+    });
+    let driver = Arc::clone(connect.expect("networks in memory").connection());
+    drop(converse(Profile::NETWORK, driver, data));
+}
+
+thread_local! {
+    static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+}
+
+/// What a daemon with one driver answers to a client that sends `data` and then nothing more.
+fn converse(profile: Profile, driver: Arc<dyn oxivirt::Connection>, data: &[u8]) -> Vec<u8> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    thread_local! {
-        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-    }
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
-            let mut registry = oxivirt::Registry::new();
-            oxivirt_test::register(&mut registry);
-            let options = oxivirt::OpenOptions::default();
-            let connect = oxivirt::Connect::open("test:///default", &registry, &options);
-            let connect = connect.await.expect("networks in memory");
             let daemon = Arc::new(Daemon {
-                drivers: vec![Served {
-                    profile: Profile::NETWORK,
-                    driver: Arc::clone(connect.connection()),
-                }],
+                drivers: vec![Served { profile, driver }],
                 path: "/system",
                 authority: None,
                 access: None,
@@ -239,14 +278,11 @@ pub fn session(data: &[u8]) {
                 answers
             };
             let (_, (), answers) = tokio::join!(serve, write, read);
-            let mut rest = &answers[..];
-            while let Ok(Some(packet)) = frame::first(rest) {
-                rest = rest.get(packet.len..).unwrap_or_default();
-            }
             service.closed();
             server.remove(client.id);
-        });
-    });
+            answers
+        })
+    })
 }
 
 /// Any bytes as the monitor of a QEMU: wherever the stream is split, the messages are the same; replies

@@ -1,4 +1,4 @@
-//! A running `oxivirtd` on a throw-away host, for clients of all kinds.
+//! A running `oxivirtd` on a throw-away host, called `virtnetworkd`, for clients of all kinds.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -11,6 +11,9 @@ use crate::host::program;
 use crate::netns::Netns;
 use crate::process::{PATIENCE, Run, Running};
 use crate::root::TempRoot;
+
+/// What the daemon is called: libvirt's name of the daemon of networks.
+const NAME: &str = "virtnetworkd";
 
 /// Runs the daemon until standard input ends, then ends it as a service manager does.
 const RUN: &str = r#"
@@ -102,7 +105,11 @@ impl Daemon {
     /// # Errors
     /// As [`Self::start`].
     pub fn restart(&mut self, arguments: &[&str]) -> Result<()> {
-        let daemon = program("oxivirtd")?;
+        let daemon = self.root.join(NAME);
+        if !daemon.exists() {
+            std::os::unix::fs::symlink(program("oxivirtd")?, &daemon)
+                .map_err(Error::file(&daemon))?;
+        }
         let mut run = self
             .netns
             .run(["sh", "-c", RUN, "sh"])

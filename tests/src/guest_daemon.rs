@@ -1,5 +1,4 @@
-//! `oxivirtd` called `virtqemud`, which serves guests, networks and storage pools, in namespaces and a
-//! directory of its own.
+//! `oxivirtd`, which serves guests, networks and storage pools, in namespaces and a directory of its own.
 
 use crate::error::{Error, Result};
 use crate::host;
@@ -7,12 +6,12 @@ use crate::netns::Netns;
 use crate::process::{Running, wait_until};
 use crate::root::TempRoot;
 
-/// libvirt's name of the daemon of guests.
-const NAME: &str = "virtqemud";
+/// The program.
+const NAME: &str = "oxivirtd";
 
 /// Runs the daemon until standard input ends.
 const RUN: &str = r#"
-"$1/virtqemud" --root "$1" >>"$1/log" 2>&1 &
+"$1" --root "$2" >>"$2/log" 2>&1 &
 cat >/dev/null
 kill $! 2>/dev/null
 wait $!
@@ -34,10 +33,7 @@ impl GuestDaemon {
     /// No right to make namespaces, or the daemon does not answer; its messages are in the file `log`.
     pub fn new() -> Result<Self> {
         let (netns, root) = (Netns::new()?, TempRoot::new()?);
-        let program = host::program("oxivirtd")?;
         host::program("oxivirt_launch")?;
-        let link = root.join(NAME);
-        std::os::unix::fs::symlink(program, &link).map_err(Error::file(&link))?;
         let mut daemon = Self { running: None, root, netns };
         daemon.start()?;
         Ok(daemon)
@@ -48,7 +44,9 @@ impl GuestDaemon {
     /// # Errors
     /// It does not answer.
     pub fn start(&mut self) -> Result<()> {
-        let run = self.netns.run(["sh", "-c", RUN, "sh"]).args([self.root.path()]);
+        let program = host::program(NAME)?;
+        let run = self.netns.run(["sh", "-c", RUN, "sh"]);
+        let run = run.args([program.as_os_str(), self.root.path().as_os_str()]);
         self.running = Some(run.start()?);
         wait_until("the daemon answers", || Ok(self.shell("oxish", "uri").is_ok()))
     }

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The text of `--help`; NAME stands for the name of the daemon of libvirt.
+use crate::profile::{Profile, Role};
+
+/// The text of `--help`; NAME stands for the name of the daemon of libvirt, RW, RO and ADMIN for its sockets.
 const HELP: &str = "\
 Usage:
   oxivirtd [OPTION]...
@@ -26,9 +28,9 @@ Configuration (unless given by -f):
   /etc/libvirt/NAME.conf
 
 Sockets:
-  /run/libvirt/NAME-sock
-  /run/libvirt/NAME-sock-ro
-  /run/libvirt/NAME-admin-sock
+  /run/libvirt/RW
+  /run/libvirt/RO
+  /run/libvirt/ADMIN
 
 Process ID (unless given by -p):
   /run/NAME.pid
@@ -75,9 +77,14 @@ pub(crate) enum Request {
     Refuse(String),
 }
 
-/// Reads the words after the program's name, for the daemon `name` of libvirt.
-pub(crate) fn parse(name: &str, words: impl IntoIterator<Item = OsString>) -> Request {
-    let help = HELP.replace("NAME", name);
+/// Reads the words after the program's name.
+pub(crate) fn parse(profile: &Profile, words: impl IntoIterator<Item = OsString>) -> Request {
+    let socket = |role| profile.socket(role);
+    let help = HELP
+        .replace("NAME", profile.name)
+        .replace("RW", &socket(Role::ReadWrite))
+        .replace("RO", &socket(Role::ReadOnly))
+        .replace("ADMIN", &socket(Role::Admin));
     let mut words = expand(words).into_iter();
     let mut args = Args::default();
     while let Some(word) = words.next() {
@@ -178,7 +185,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Request {
-        parse("virtnetworkd", line.split_whitespace().map(OsString::from))
+        parse(&Profile::NETWORK, line.split_whitespace().map(OsString::from))
     }
 
     #[test]

@@ -17,8 +17,10 @@ use oxivirt_remote::serve::Authentication;
 use oxivirt_rpc::limits::{ConnectionLimits, ServerLimits, Workers};
 use oxivirt_sys::keyfile::{KeyFile, KeyFileError};
 
+use crate::drivers::Entry;
 use crate::log::Priority;
 use crate::paths::{Paths, Scope};
+use crate::profile::Profile;
 use reader::Reader;
 
 /// Why a configuration was refused.
@@ -145,6 +147,8 @@ pub(crate) struct Config {
     pub(crate) tls: TlsConfig,
     /// Where metrics are served: a port of this host or a socket.
     pub(crate) metrics: Option<String>,
+    /// Which drivers are opened; `None` for all that the daemon has.
+    pub(crate) drivers: Option<Vec<String>>,
     /// Names of unknown settings.
     pub(crate) unknown: Vec<String>,
 }
@@ -158,6 +162,11 @@ impl Config {
         let file = KeyFile::parse(file, text)?;
         let config = Self::read(&Reader::new(&file)?, paths)?;
         Ok(Self { unknown: tables::unknown(&file), ..config })
+    }
+
+    /// Whether the driver is opened.
+    pub(crate) fn opens(&self, entry: &Entry) -> bool {
+        self.drivers.as_ref().is_none_or(|names| names.iter().any(|chosen| entry.is_called(chosen)))
     }
 
     fn read(reader: &Reader<'_>, paths: &Paths) -> Result<Self, ConfigError> {
@@ -213,6 +222,7 @@ impl Config {
             ports: ports(reader)?,
             tls: tls(reader, paths)?,
             metrics: reader.string("metrics_listen")?,
+            drivers: drivers(reader)?,
             unknown: Vec::new(),
         };
         Ok(config)
@@ -278,6 +288,18 @@ fn access(reader: &Reader<'_>) -> Result<Access, ConfigError> {
         }
     }
     Ok(access)
+}
+
+/// Which drivers are opened. A name that no daemon knows is refused: the objects that the administrator
+/// wanted served would be missing.
+fn drivers(reader: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
+    let Some(names) = reader.strings("drivers")? else { return Ok(None) };
+    let known = |name: &str| Profile::HOST.drivers.iter().any(|entry| entry.is_called(name));
+    match names.iter().find(|name| !known(name)) {
+        Some(name) => Err(reader.refuse("drivers", format!("there is no driver '{name}'"))),
+        None if names.is_empty() => Err(reader.refuse("drivers", "no driver is named")),
+        None => Ok(Some(names)),
+    }
 }
 
 fn ports(reader: &Reader<'_>) -> Result<Ports, ConfigError> {

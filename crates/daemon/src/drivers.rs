@@ -42,6 +42,13 @@ pub(crate) struct Entry {
     pub(crate) open: for<'a> fn(&'a Paths, Option<Networks>) -> Opening<'a>,
 }
 
+impl Entry {
+    /// Whether a configuration means it by `name`.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
 /// A driver of networks that other drivers use.
 pub(crate) type Networks = Arc<dyn NetworkDriver>;
 
@@ -95,7 +102,7 @@ impl Drivers {
     /// # Errors
     /// The name of the first that does not open, and why; those opened before it are closed.
     pub(crate) async fn open(
-        entries: &[Entry],
+        entries: impl IntoIterator<Item = &Entry>,
         paths: &Paths,
     ) -> std::result::Result<Self, (&'static str, OpenError)> {
         let mut drivers: Vec<(&'static str, Arc<dyn Driver>)> = Vec::new();

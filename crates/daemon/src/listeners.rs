@@ -90,24 +90,22 @@ impl Listeners {
         let mut files = Vec::new();
         if sockets.is_empty() {
             let group = config.group.as_deref().map(sockets::group).transpose()?;
-            for role in Role::ALL {
-                let path = config.socket_dir.join(profile.socket(role));
+            let own = Role::ALL.map(|role| (profile.name, role));
+            let calls = [Role::ReadWrite, Role::ReadOnly];
+            let theirs = siblings.iter().flat_map(|name| calls.map(|role| (*name, role)));
+            let wanted: Vec<_> = own.into_iter().chain(theirs).collect();
+            // all are looked at before the first is replaced
+            let path = |name, role| config.socket_dir.join(profile::socket(name, role));
+            for (name, role) in &wanted {
+                sockets::refuse_served(&path(name, *role), name)?;
+            }
+            for (name, role) in wanted {
                 let mode = match role {
                     Role::ReadWrite => config.read_write.mode,
                     Role::ReadOnly => config.read_only.mode,
                     Role::Admin => config.admin_mode,
                 };
-                let (listener, file) = sockets::listen(&path, mode, group, config.backlog)?;
-                sockets.push((role, listener));
-                files.push(file);
-            }
-            let roles = [Role::ReadWrite, Role::ReadOnly];
-            for (name, role) in siblings.iter().flat_map(|name| roles.map(|role| (*name, role))) {
-                let path = config.socket_dir.join(profile::socket(name, role));
-                let mode = match role {
-                    Role::ReadOnly => config.read_only.mode,
-                    _ => config.read_write.mode,
-                };
+                let path = path(name, role);
                 let (listener, file) = sockets::listen(&path, mode, group, config.backlog)?;
                 sockets.push((role, listener));
                 files.push(file);

@@ -25,7 +25,7 @@ use profile::Profile;
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let profile = Profile::of_program(&words.next().unwrap_or_default());
-    match args::parse(profile.name, words) {
+    match args::parse(profile, words) {
         Request::Run(args) => serve(profile, &args),
         Request::Say(text) => {
             args::say(&text);

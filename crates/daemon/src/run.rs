@@ -35,6 +35,21 @@ pub(crate) enum RunError {
     /// Another daemon runs.
     #[error("another daemon is running")]
     PidFile(#[from] PidFileError),
+    /// A daemon runs whose sockets are to be served.
+    #[error(
+        "{name} is running: stop it (systemctl disable --now {name}.socket {name}-ro.socket \
+         {name}-admin.socket {name}.service), or leave \"{driver}\" out of 'drivers' in '{config}'"
+    )]
+    Sibling {
+        name: &'static str,
+        driver: String,
+        config: PathBuf,
+        #[source]
+        source: PidFileError,
+    },
+    /// The setting `drivers` leaves none of the daemon's.
+    #[error("'drivers' names no driver that {name} has")]
+    NoDriver { name: &'static str },
     /// A directory cannot be created.
     #[error(transparent)]
     File(#[from] file::FileError),
@@ -69,7 +84,7 @@ impl RunError {
     /// Exit status, as libvirt's daemons have it (`VIR_DAEMON_ERR_*`).
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::PidFile(_) => 2,
+            Self::PidFile(_) | Self::Sibling { .. } => 2,
             Self::Driver { .. } => 3,
             Self::Listen(_) => 6,
             _ => 1,
@@ -141,10 +156,14 @@ async fn serve(
         Some(place) => Some(Endpoint::open(place).await?),
         None => None,
     };
-    let siblings = siblings(profile, pid_file);
+    let chosen = || profile.drivers.iter().filter(|entry| config.opens(entry));
+    if chosen().next().is_none() {
+        return Err(RunError::NoDriver { name: profile.name });
+    }
+    let siblings = siblings(profile, &config, args, paths)?;
     let names: Vec<&str> = siblings.iter().map(|(name, _)| *name).collect();
     let listeners = Listeners::open(profile, &config, args.listen, &names).await?;
-    let drivers = Drivers::open(profile.drivers, paths).await;
+    let drivers = Drivers::open(chosen(), paths).await;
     let drivers = drivers.map_err(|(name, source)| RunError::Driver { name, source })?;
     let drivers = Arc::new(drivers);
     let calls = endpoint.as_ref().map(|_| Calls::new()).transpose()?.map(Arc::new);
@@ -186,22 +205,29 @@ async fn serve(
     Ok(())
 }
 
-/// The siblings whose sockets are served: those that do not run, and cannot be started as long as their pid
+/// The siblings whose sockets are served. None of them runs, and none can be started as long as their pid
 /// files are held.
-fn siblings(profile: &Profile, pid_file: &Path) -> Vec<(&'static str, PidFile)> {
-    let held = profile.siblings.iter().filter_map(|name| {
-        match PidFile::acquire(&pid_file.with_file_name(format!("{name}.pid"))) {
-            Ok(file) => Some((*name, file)),
-            Err(error) => {
-                let error = oxivirt_sys::chain::text(&error);
-                tracing::warn!(
-                    daemon = name,
-                    error,
-                    "not serving the sockets of a daemon that runs"
-                );
-                None
-            }
-        }
+///
+/// # Errors
+/// [`RunError::Sibling`]
+fn siblings(
+    profile: &Profile,
+    config: &Config,
+    args: &Args,
+    paths: &Paths,
+) -> Result<Vec<(&'static str, PidFile)>, RunError> {
+    let chosen = profile.siblings.iter().filter(|(_, driver)| {
+        profile.drivers.iter().any(|entry| entry.name == *driver && config.opens(entry))
+    });
+    let held = chosen.map(|(name, driver)| {
+        let path = paths.pid_file.with_file_name(format!("{name}.pid"));
+        let failed = |source| RunError::Sibling {
+            name,
+            driver: driver.to_ascii_lowercase(),
+            config: args.config.clone().unwrap_or_else(|| paths.config.clone()),
+            source,
+        };
+        Ok((*name, PidFile::acquire(&path).map_err(failed)?))
     });
     held.collect()
 }

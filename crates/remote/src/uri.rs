@@ -91,7 +91,10 @@ const OURS: [&str; 17] = [
 ];
 
 /// Drivers whose daemons are looked for.
-const DRIVERS: [&str; 8] = ["network", "qemu", "lxc", "xen", "ch", "vbox", "bhyve", "remote"];
+const DRIVERS: [&str; 9] =
+    ["network", "storage", "qemu", "lxc", "xen", "ch", "vbox", "bhyve", "remote"];
+/// Drivers of our own daemon, which is started for a user when it is needed.
+const OWN: [&str; 3] = ["network", "storage", "qemu"];
 
 /// Whether a daemon could have the driver of `uri`.
 #[must_use]
@@ -122,7 +125,7 @@ pub fn resolve(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<
         "unix" => Transport::Unix {
             path: socket(uri, access, around)?,
             starts: uri.path() == "/session"
-                && uri.driver() == "network"
+                && OWN.contains(&uri.driver())
                 && uri.param("socket").is_none(),
         },
         "tcp" => Transport::Tcp { host, port: uri.port().unwrap_or(TCP_PORT) },
@@ -201,7 +204,7 @@ fn socket(uri: &Uri, access: Access, around: &impl Surroundings) -> Result<PathB
         None | Some("auto") if around.exists(&direct) => Ok(direct),
         None | Some("auto") if around.exists(&legacy) => Ok(legacy),
         // the message then names the daemon that is meant
-        None | Some("auto") => Ok(if uri.driver() == "network" { direct } else { legacy }),
+        None | Some("auto") => Ok(if OWN.contains(&uri.driver()) { direct } else { legacy }),
         Some(other) => Err(invalid(format!("Unknown 'mode' value '{other}'"))),
     }
 }
@@ -288,7 +291,7 @@ mod tests {
 
     #[track_caller]
     fn check_socket(uri: &str, files: &'static [&'static str], path: &str, name: &str) {
-        let starts = uri == "network:///session";
+        let starts = uri.ends_with(":///session");
         let transport = Transport::Unix { path: path.into(), starts };
         let expect = Target { transport, name: name.into() };
         assert_eq!(target(uri, files).unwrap(), expect, "{uri}");
@@ -304,7 +307,10 @@ mod tests {
         check_socket(name, &[], DIRECT, name);
         check_socket("network:///system?mode=legacy", &[DIRECT], LEGACY, name);
         check_socket("network+unix:///system?socket=/s", &[DIRECT], "/s", name);
-        check_socket("qemu:///system", &[DIRECT], LEGACY, "qemu:///system");
+        check_socket("qemu:///system", &[LEGACY], LEGACY, "qemu:///system");
+        let guests = "/run/user/7/libvirt/virtqemud-sock";
+        check_socket("qemu:///session", &[], guests, "qemu:///session");
+        check_socket("lxc:///system", &[DIRECT], LEGACY, "lxc:///system");
         const SESSION: &str = "/run/user/7/libvirt/virtnetworkd-sock";
         check_socket("network:///session", &[SESSION], SESSION, "network:///session");
         check_socket("network:///system?x=a%20b&socket=/s", &[], "/s", "network:///system?x=a%20b");

@@ -25,12 +25,12 @@ fn networks_outlive_the_daemon() {
 #[apply(scenario)]
 fn a_second_daemon_is_refused_by_the_name_of_the_first() {
     let daemon = daemon_and_virsh();
-    let program = oxivirt_tests::host::program("oxivirtd").unwrap();
+    let program = daemon.root().join("virtnetworkd");
     let root = daemon.root().as_os_str().to_owned();
     let second = daemon.netns().run([program.into_os_string(), "--root".into(), root]);
     let finished = second.output().unwrap();
     assert_eq!(finished.status.code(), Some(2));
-    let name = format!("oxivirtd (pid {})", daemon.pid());
+    let name = format!("virtnetworkd (pid {})", daemon.pid());
     assert!(finished.stderr.contains(&name), "{}", finished.stderr);
     daemon.virsh(&["net-list"]).stdout().unwrap();
 }

@@ -5,6 +5,7 @@ mod admin;
 mod admin_peer;
 mod admin_replay;
 mod config;
+mod host;
 mod hostile;
 mod library;
 mod life;

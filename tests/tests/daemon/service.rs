@@ -36,26 +36,26 @@ fn activated(netns: &Netns, root: &TempRoot, names: &str) -> oxivirt_tests::proc
 fn sockets_of_the_service_manager_are_served_by_their_names() {
     need(&[Need::Netns, Need::Program("python3")]);
     let (netns, root) = (Netns::new().unwrap(), TempRoot::new().unwrap());
-    let names = "virtnetworkd-ro.socket:virtnetworkd.socket:virtnetworkd-admin.socket";
+    let names = "libvirtd-ro.socket:libvirtd.socket:libvirtd-admin.socket";
     let run = activated(&netns, &root, names);
     let running = std::thread::spawn(move || run.output().unwrap());
-    let socket = root.join("virtnetworkd-ro.socket");
-    let admin = root.join("virtnetworkd-admin.socket");
+    let socket = root.join("libvirtd-ro.socket");
+    let admin = root.join("libvirtd-admin.socket");
     wait_until("the last socket", || Ok(admin.exists())).unwrap();
     let xml = raw::text("<network><name>x</name></network>");
     let mut reader = Raw::open(&socket).unwrap();
     let refused = reader.ask(41, 2, &xml).unwrap();
     assert_eq!(refused[24..32], [0, 0, 0, 1, 0, 0, 0, 29], "the socket that only looks");
-    let mut writer = Raw::open(&root.join("virtnetworkd.socket")).unwrap();
+    let mut writer = Raw::open(&root.join("libvirtd.socket")).unwrap();
     assert_eq!(writer.ask(41, 2, &xml).unwrap()[24..28], [0; 4]);
-    assert!(!root.join("run/libvirt/virtnetworkd-sock").exists(), "a socket of its own");
+    assert!(!root.join("run/libvirt/libvirt-sock").exists(), "a socket of its own");
     raw::set_daemon_timeout(&admin, 1).unwrap();
     drop((reader, writer));
     let finished = running.join().unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
 
     let root = TempRoot::new().unwrap();
-    let finished = activated(&netns, &root, "virtnetworkd.socket:other").output().unwrap();
+    let finished = activated(&netns, &root, "libvirtd.socket:other").output().unwrap();
     assert_eq!(finished.status.code(), Some(6));
     assert!(finished.stderr.contains("unclaimed"), "{}", finished.stderr);
 }

@@ -1,4 +1,4 @@
-//! virsh, unmodified, and `oxivirtd` called `virtqemud`.
+//! virsh, unmodified, and `oxivirtd` with all its drivers.
 
 use oxivirt_tests::guest_daemon::GuestDaemon;
 use oxivirt_tests::require::{Need, need};

@@ -19,7 +19,7 @@ use Effect::{Checked, Used};
 /// Settings of earlier releases, which libvirt no longer reads.
 const OBSOLETE: [&str; 3] = ["keepalive_required", "admin_keepalive_required", "mdns_adv"];
 
-const SETTINGS: [(&str, Type, Effect); 50] = [
+const SETTINGS: [(&str, Type, Effect); 51] = [
     ("listen_tcp", Bool, Used),
     ("listen_tls", Bool, Used),
     ("tls_port", String, Used),
@@ -71,6 +71,7 @@ const SETTINGS: [(&str, Type, Effect); 50] = [
     ("ovs_timeout", Uint, Checked),
     // not in libvirt
     ("metrics_listen", String, Used),
+    ("drivers", StringList, Used),
 ];
 
 /// Checks the type and range of every setting.

@@ -42,6 +42,20 @@ fn settings_are_read() {
     assert_eq!(config.unknown, ["unknown_thing"]);
 }
 
+#[test]
+fn drivers_are_chosen_by_name() {
+    let opens = |text: &str| {
+        let config = parse(text).unwrap();
+        let entries = Profile::HOST.drivers.iter();
+        let names = entries.filter(|entry| config.opens(entry)).map(|entry| entry.name);
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(opens(""), "network storage QEMU");
+    assert_eq!(opens("drivers = [ \"qemu\", \"network\" ]"), "network QEMU");
+    refused("drivers = [ \"lxc\" ]", "t.conf: drivers: there is no driver 'lxc'");
+    refused("drivers = []", "t.conf: drivers: no driver is named");
+}
+
 #[track_caller]
 fn refused(text: &str, expect: &str) {
     let error = parse(text).expect_err(text);

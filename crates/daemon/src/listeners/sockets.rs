@@ -1,7 +1,7 @@
 //! UNIX sockets that the daemon creates itself.
 //!
 //! A socket gets its owner and permissions before it gets its name: no client connects in between. It
-//! replaces a socket that a killed daemon left behind.
+//! replaces a socket that a killed daemon left behind, not one that a program listens on.
 
 use std::fs;
 use std::io;
@@ -23,6 +23,13 @@ pub(crate) enum SocketError {
         #[source]
         source: io::Error,
     },
+    /// A program listens on it.
+    #[error(
+        "socket '{path}' is served by {daemon}, or by systemd for it: stop both (systemctl disable --now \
+         {daemon}.socket {daemon}-ro.socket {daemon}-admin.socket {daemon}.service), or leave its driver \
+         out of the setting 'drivers'"
+    )]
+    Served { path: PathBuf, daemon: String },
     /// Its group does not exist.
     #[error("Failed to look up group '{group}'")]
     Group { group: String },
@@ -48,6 +55,37 @@ pub(crate) fn group(name: &str) -> Result<u32, SocketError> {
     let found = nix::unistd::Group::from_name(name).ok().flatten();
     let found = found.ok_or_else(|| SocketError::Group { group: name.to_owned() })?;
     Ok(found.gid.as_raw())
+}
+
+/// Refuses a socket of `daemon` that a program of this network namespace listens on. A connection would be no
+/// way to find out: systemd would start the daemon.
+///
+/// # Errors
+/// [`SocketError::Served`]
+pub(crate) fn refuse_served(path: &Path, daemon: &str) -> Result<(), SocketError> {
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    if !is_listening(&table, path) {
+        return Ok(());
+    }
+    Err(SocketError::Served { path: path.to_owned(), daemon: daemon.to_owned() })
+}
+
+/// Whether a socket with this name listens, by the kernel's table of UNIX sockets (proc(5)).
+fn is_listening(table: &str, path: &Path) -> bool {
+    /// `__SO_ACCEPTCON`: the socket listens.
+    const LISTENS: &str = "00010000";
+    let real = |path: &Path| {
+        let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+        parent.zip(path.file_name()).map(|(parent, name)| parent.join(name))
+    };
+    let wanted = real(path);
+    let mut rows = table.lines().filter_map(|row| {
+        let mut fields = row.split_ascii_whitespace();
+        let flags = fields.nth(3)?;
+        let name = fields.nth(3)?;
+        (flags == LISTENS).then_some(Path::new(name))
+    });
+    rows.any(|name| name == path || wanted.is_some() && real(name) == wanted)
 }
 
 /// Listens at `path`.
@@ -99,6 +137,21 @@ mod tests {
         accepted.unwrap();
         drop(file);
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_is_served_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("virtqemud-sock");
+        refuse_served(&path, "virtqemud").unwrap();
+        let listener = StdListener::bind(&path).unwrap();
+        let error = refuse_served(&path, "virtqemud").unwrap_err().to_string();
+        assert!(error.contains("virtqemud-sock' is served by virtqemud"), "{error}");
+        assert!(error.contains("systemctl disable --now virtqemud.socket"), "{error}");
+        // a client has the name of the socket too
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        drop(listener);
+        refuse_served(&path, "virtqemud").unwrap();
     }
 
     #[test]

@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 use super::environment::Environment;
 use super::unix::unix;
 
-/// Programs that serve a user's networks, in order of preference.
-const DAEMONS: [&str; 2] = ["oxivirtd", "virtnetworkd"];
+/// The program that serves a user's guests, networks and pools, preferred to libvirt's daemon of the socket.
+const DAEMON: &str = "oxivirtd";
 /// Searched after `PATH`, which does not have these directories for ordinary users.
 const SYSTEM_DIRS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
 /// Seconds without a client after which the daemon exits; libvirt's value.
@@ -37,7 +37,7 @@ pub(super) async fn connect(path: &Path, around: &Environment) -> Result<UnixStr
         Err(error) if is_absent(&error) && around.starts_daemons() => error,
         other => return other.map_err(|error| failed(&error)),
     };
-    let Some(program) = find(around) else { return Err(failed(&first)) };
+    let Some(program) = find(path, around) else { return Err(failed(&first)) };
     start(&program, around).map_err(|error| {
         Error::io(ErrorDomain::RPC, &error, format!("Cannot run '{}'", program.display()))
     })?;
@@ -57,8 +57,8 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// The daemon beside this program, in `PATH` or in [`SYSTEM_DIRS`].
-fn find(around: &Environment) -> Option<PathBuf> {
+/// The daemon of a socket beside this program, in `PATH` or in [`SYSTEM_DIRS`].
+fn find(socket: &Path, around: &Environment) -> Option<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
     let searched = around.text("PATH").unwrap_or_default();
     let dirs: Vec<_> = beside
@@ -66,8 +66,10 @@ fn find(around: &Environment) -> Option<PathBuf> {
         .chain(std::env::split_paths(&searched))
         .chain(SYSTEM_DIRS.map(PathBuf::from))
         .collect();
-    DAEMONS
-        .iter()
+    let name = socket.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let names = [DAEMON, name.trim_end_matches("-sock")].into_iter();
+    names
+        .filter(|name| !name.is_empty())
         .find_map(|name| dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file()))
 }
 

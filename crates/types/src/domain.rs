@@ -363,6 +363,109 @@ bitflags! {
         const _ = !0;
     }
 
+    /// Which figures of domains are returned together (`virDomainStatsTypes`); none asks for all.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainStatsGroups: u32 {
+        /// State and its reason.
+        const STATE = 1;
+        /// CPU time of the whole domain.
+        const CPU_TOTAL = 1 << 1;
+        /// Memory.
+        const BALLOON = 1 << 2;
+        /// Virtual CPUs.
+        const VCPU = 1 << 3;
+        /// Network interfaces.
+        const INTERFACE = 1 << 4;
+        /// Disks.
+        const BLOCK = 1 << 5;
+        /// Hardware counters.
+        const PERF = 1 << 6;
+        /// Threads for disks.
+        const IOTHREAD = 1 << 7;
+        /// Bandwidth of memory.
+        const MEMORY = 1 << 8;
+        /// How fast memory is written.
+        const DIRTYRATE = 1 << 9;
+        /// What the hypervisor counts.
+        const VM = 1 << 10;
+        const _ = !0;
+    }
+
+    /// Of which domains, and how, figures are returned (`virConnectGetAllDomainStatsFlags`). The low bits
+    /// are those of [`DomainListFlags`].
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainStatsFlags: u32 {
+        /// What would have to be waited for is left out.
+        const NOWAIT = 1 << 29;
+        /// Backing files have figures of their own.
+        const BACKING = 1 << 30;
+        /// A group that is not known is an error.
+        const ENFORCE_STATS = 1 << 31;
+        const _ = !0;
+    }
+
+    /// Which virtual CPUs are counted or set (`virDomainVcpuFlags`).
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainVcpuFlags: u32 {
+        /// Those of the running domain.
+        const LIVE = 1;
+        /// Those of the stored definition.
+        const CONFIG = 1 << 1;
+        /// Those that it may have at most.
+        const MAXIMUM = 1 << 2;
+        /// Those that the guest uses, by its agent.
+        const GUEST = 1 << 3;
+        /// Those that are added can be removed again.
+        const HOTPLUGGABLE = 1 << 4;
+        const _ = !0;
+    }
+
+    /// Which memory is set (`virDomainMemoryModFlags`).
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainMemoryFlags: u32 {
+        /// That of the running domain.
+        const LIVE = 1;
+        /// That of the stored definition.
+        const CONFIG = 1 << 1;
+        /// That which it may have at most.
+        const MAXIMUM = 1 << 2;
+        const _ = !0;
+    }
+
+    /// How a device is changed (`virDomainDeviceModifyFlags`).
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainDeviceFlags: u32 {
+        /// In the running domain.
+        const LIVE = 1;
+        /// In the stored definition.
+        const CONFIG = 1 << 1;
+        /// Even if the guest has locked it, a CD in its drive for example.
+        const FORCE = 1 << 2;
+        const _ = !0;
+    }
+
+    /// What a guest's agent is asked about (`virDomainGuestInfoTypes`); none asks for all it can say.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct DomainGuestInfoTypes: u32 {
+        /// Users that are logged in.
+        const USERS = 1;
+        /// The operating system.
+        const OS = 1 << 1;
+        /// The time zone.
+        const TIMEZONE = 1 << 2;
+        /// The host name.
+        const HOSTNAME = 1 << 3;
+        /// File systems.
+        const FILESYSTEM = 1 << 4;
+        /// Disks.
+        const DISKS = 1 << 5;
+        /// Network interfaces.
+        const INTERFACES = 1 << 6;
+        /// Load averages.
+        const LOAD = 1 << 7;
+        const _ = !0;
+    }
+
     /// How a console is opened (`virDomainConsoleFlags`).
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
     pub struct ConsoleFlags: u32 {

@@ -12,8 +12,9 @@ use std::{fmt::Debug, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    CloseReason, DomainDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result,
-    StorageDriver, Version,
+    CloseReason, DomainAgentDriver, DomainDeviceDriver, DomainDriver, DomainStatsDriver,
+    DomainTuningDriver, Error, ErrorDomain, HostDriver, NetworkDriver, Result, StorageDriver,
+    Version,
 };
 
 /// Called when a connection ends without having been closed on this side.
@@ -131,6 +132,38 @@ impl dyn Connection + '_ {
         self.domains().ok_or_else(|| Error::unsupported(ErrorDomain::DOMAIN, api))
     }
 
+    /// The driver's calls about figures of domains, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if it has none.
+    pub fn domain_stats_driver(&self, api: &str) -> Result<&dyn DomainStatsDriver> {
+        part(self.domain_driver(api)?.statistics(), api)
+    }
+
+    /// The driver's calls that the guest agent answers, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if it has none.
+    pub fn domain_agent_driver(&self, api: &str) -> Result<&dyn DomainAgentDriver> {
+        part(self.domain_driver(api)?.agent(), api)
+    }
+
+    /// The driver's calls that change how a domain runs, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if it has none.
+    pub fn domain_tuning_driver(&self, api: &str) -> Result<&dyn DomainTuningDriver> {
+        part(self.domain_driver(api)?.tuning(), api)
+    }
+
+    /// The driver's calls about devices of domains, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`](crate::ErrorCode::NO_SUPPORT) in the name of `api` if it has none.
+    pub fn domain_device_driver(&self, api: &str) -> Result<&dyn DomainDeviceDriver> {
+        part(self.domain_driver(api)?.devices(), api)
+    }
+
     /// The network driver, for a call of the function `api`.
     ///
     /// # Errors
@@ -148,4 +181,8 @@ impl dyn Connection + '_ {
     pub fn storage_driver(&self, api: &str) -> Result<&dyn StorageDriver> {
         self.storage().ok_or_else(|| Error::unsupported(ErrorDomain::STORAGE, api))
     }
+}
+
+fn part<'d, T: ?Sized>(part: Option<&'d T>, api: &str) -> Result<&'d T> {
+    part.ok_or_else(|| Error::unsupported(ErrorDomain::DOMAIN, api))
 }

@@ -7,8 +7,9 @@ use oxivirt_types::domain::{
 use uuid::Uuid;
 
 use crate::{
-    Access, Autostart, Connect, DomainDriver, DomainInfo, DomainInterface, DomainMetadataChange,
-    DomainRef, DomainStatus, DomainStream, Error, ErrorCode, ErrorDomain, MetadataType, Result,
+    Access, Autostart, Connect, DomainAgentDriver, DomainDeviceDriver, DomainDriver, DomainInfo,
+    DomainInterface, DomainMetadataChange, DomainRef, DomainStatsDriver, DomainStatus,
+    DomainStream, DomainTuningDriver, Error, ErrorCode, ErrorDomain, MetadataType, Result,
     SecurityLabel,
 };
 
@@ -70,6 +71,43 @@ impl Domain {
     fn changing(&self, api: &str) -> Result<&dyn DomainDriver> {
         self.connect.check_domain_change(api)?;
         self.connect.domain_driver(api)
+    }
+
+    /// The calls about its figures, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`] if the driver has none.
+    pub fn statistics(&self, api: &str) -> Result<&dyn DomainStatsDriver> {
+        self.connect.connection().domain_stats_driver(api)
+    }
+
+    /// The calls that the guest agent answers, for a call of the function `api`. The agent runs in the guest,
+    /// which a read-only client must not reach.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::NO_SUPPORT`] if the driver has
+    /// none.
+    pub fn agent(&self, api: &str) -> Result<&dyn DomainAgentDriver> {
+        self.connect.check_domain_change(api)?;
+        self.connect.connection().domain_agent_driver(api)
+    }
+
+    /// The calls that change how it runs, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// Those of [`Domain::agent`].
+    pub fn tuning(&self, api: &str) -> Result<&dyn DomainTuningDriver> {
+        self.connect.check_domain_change(api)?;
+        self.connect.connection().domain_tuning_driver(api)
+    }
+
+    /// The calls about its devices, for a call of the function `api`.
+    ///
+    /// # Errors
+    /// Those of [`Domain::agent`].
+    pub fn devices(&self, api: &str) -> Result<&dyn DomainDeviceDriver> {
+        self.connect.check_domain_change(api)?;
+        self.connect.connection().domain_device_driver(api)
     }
 
     /// Starts it; returns it with its number. [`Domain::create`] is libvirt's name for this call.

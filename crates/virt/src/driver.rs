@@ -9,6 +9,10 @@
 //! every driver; [`Connect`](crate::Connect) does both before it calls them.
 
 mod domain;
+mod domain_agent;
+mod domain_device;
+mod domain_stats;
+mod domain_tuning;
 mod host;
 mod network;
 mod storage;
@@ -17,6 +21,14 @@ pub use domain::{
     DomainDriver, DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef,
     DomainStatus, DomainStream, InterfaceAddress,
 };
+pub use domain_agent::{AgentTimeout, DomainAgentDriver, DomainFileSystem, GuestPassword};
+pub use domain_device::DomainDeviceDriver;
+pub use domain_stats::{
+    DomainBlockInfo, DomainControlInfo, DomainDiskError, DomainInterfaceStats, DomainIoThread,
+    DomainMemoryStat, DomainParameters, DomainStatsDriver, DomainStatsRecord, DomainTraffic,
+    DomainVcpu,
+};
+pub use domain_tuning::{DomainKeys, DomainScreenshot, DomainTuningDriver};
 pub use host::HostDriver;
 pub use network::{MetadataChange, NetworkDriver, NetworkIdentity, Update};
 pub use storage::{

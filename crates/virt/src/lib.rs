@@ -45,9 +45,18 @@ pub use connect::{Connect, ConnectBuilder};
 pub use connection::{CloseCallback, Connection};
 pub use domain::Domain;
 pub use driver::{
+    AgentTimeout, DomainAgentDriver, DomainDeviceDriver, DomainFileSystem, GuestPassword,
+};
+pub use driver::{
+    DomainBlockInfo, DomainControlInfo, DomainDiskError, DomainInterfaceStats, DomainIoThread,
+    DomainMemoryStat, DomainParameters, DomainStatsDriver, DomainStatsRecord, DomainTraffic,
+    DomainVcpu,
+};
+pub use driver::{
     DomainDriver, DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainRef,
     DomainStatus, DomainStream, InterfaceAddress,
 };
+pub use driver::{DomainKeys, DomainScreenshot, DomainTuningDriver};
 pub use driver::{HostDriver, MetadataChange, NetworkDriver, NetworkIdentity, Update};
 pub use driver::{
     StorageDriver, StoragePoolIdentity, StoragePoolInfo, StoragePoolRef, StorageVolInfo,
@@ -67,8 +76,10 @@ pub use flags::{
 pub use network::Network;
 pub use oxivirt_types::domain::{
     AddressSource, ConsoleFlags, DomainAffectFlags, DomainCreateFlags, DomainDefineFlags,
-    DomainDestroyFlags, DomainEventId, DomainLifecycleEvent, DomainListFlags, DomainShutdownFlags,
-    DomainState, DomainUndefineFlags, DomainXmlFlags, PausedReason, RunningReason, ShutoffReason,
+    DomainDestroyFlags, DomainDeviceFlags, DomainEventId, DomainGuestInfoTypes,
+    DomainLifecycleEvent, DomainListFlags, DomainMemoryFlags, DomainShutdownFlags, DomainState,
+    DomainStatsFlags, DomainStatsGroups, DomainUndefineFlags, DomainVcpuFlags, DomainXmlFlags,
+    PausedReason, RunningReason, ShutoffReason,
 };
 pub use oxivirt_types::storage::{
     StoragePoolBuildFlags, StoragePoolCreateFlags, StoragePoolDefineFlags, StoragePoolDeleteFlags,

@@ -11,8 +11,9 @@ use oxivirt_types::domain::{
 use uuid::Uuid;
 
 use crate::{
-    Autostart, CallbackId, DomainEventCallback, Error, ErrorDomain, IpAddrType, MetadataType,
-    Result, SecurityLabel,
+    Autostart, CallbackId, DomainAgentDriver, DomainDeviceDriver, DomainEventCallback,
+    DomainStatsDriver, DomainTuningDriver, Error, ErrorDomain, IpAddrType, MetadataType, Result,
+    SecurityLabel,
 };
 
 /// Names one domain.
@@ -133,6 +134,26 @@ fn unsupported<T>(api: &str) -> Result<T> {
 #[async_trait]
 #[expect(unused_variables, reason = "the defaults answer without looking at their parameters")]
 pub trait DomainDriver: Send + Sync + Debug {
+    /// Calls about figures; `None` if the driver has none.
+    fn statistics(&self) -> Option<&dyn DomainStatsDriver> {
+        None
+    }
+
+    /// Calls that the guest agent answers; `None` if the driver has none.
+    fn agent(&self) -> Option<&dyn DomainAgentDriver> {
+        None
+    }
+
+    /// Calls that change how a domain runs; `None` if the driver has none.
+    fn tuning(&self) -> Option<&dyn DomainTuningDriver> {
+        None
+    }
+
+    /// Calls about devices; `None` if the driver has none.
+    fn devices(&self) -> Option<&dyn DomainDeviceDriver> {
+        None
+    }
+
     /// The domains that pass the filter, in no particular order (`virConnectListAllDomains`).
     async fn list_all_domains(&self, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
         unsupported("virConnectListAllDomains")

@@ -8,7 +8,10 @@ use oxivirt_rpc::frame::{self, Header, Kind, STATUS_OK};
 use oxivirt_rpc::xdr::{self, XdrError};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Family, Found, absent, connect, domain, extension, host, network, storage};
+use crate::protocol::{
+    Family, Found, absent, connect, domain, domain_agent, domain_device, domain_stats,
+    domain_tuning, extension, host, network, qemu, storage,
+};
 
 /// Offset of the serial word in a packet.
 const SERIAL: usize = 20;
@@ -102,6 +105,21 @@ pub fn recode(found: Found, header: Header, payload: &[u8]) -> Result<Vec<u8>, X
         Family::Host => by_list!(host::HostCallsRequest, host::HostCallsResponse),
         Family::Network => by_list!(network::NetworkCallsRequest, network::NetworkCallsResponse),
         Family::Domain => by_list!(domain::DomainCallsRequest, domain::DomainCallsResponse),
+        Family::DomainStats => {
+            by_list!(domain_stats::DomainStatsCallsRequest, domain_stats::DomainStatsCallsResponse)
+        }
+        Family::DomainAgent => {
+            by_list!(domain_agent::DomainAgentCallsRequest, domain_agent::DomainAgentCallsResponse)
+        }
+        Family::DomainTuning => by_list!(
+            domain_tuning::DomainTuningCallsRequest,
+            domain_tuning::DomainTuningCallsResponse
+        ),
+        Family::DomainDevice => by_list!(
+            domain_device::DomainDeviceCallsRequest,
+            domain_device::DomainDeviceCallsResponse
+        ),
+        Family::Qemu => by_list!(qemu::QemuCallsRequest, qemu::QemuCallsResponse),
         Family::Storage => by_list!(storage::StorageCallsRequest, storage::StorageCallsResponse),
         Family::Absent => by_list!(absent::AbsentCallsRequest, absent::AbsentCallsResponse),
         Family::Extension => {

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use oxivirt::{
-    AddressSource, Autostart, CallbackId, ConsoleFlags, DomainAffectFlags, DomainCreateFlags,
-    DomainDefineFlags, DomainDestroyFlags, DomainDriver, DomainEventCallback, DomainEventId,
-    DomainInfo, DomainInterface, DomainListFlags, DomainMetadataChange, DomainRef,
-    DomainShutdownFlags, DomainStatus, DomainStream, DomainUndefineFlags, DomainXmlFlags, Error,
-    ErrorCode, ErrorDomain, MetadataType, Result, SecurityLabel,
+    AddressSource, Autostart, CallbackId, ConsoleFlags, DomainAffectFlags, DomainAgentDriver,
+    DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDeviceDriver, DomainDriver,
+    DomainEventCallback, DomainEventId, DomainInfo, DomainInterface, DomainListFlags,
+    DomainMetadataChange, DomainRef, DomainShutdownFlags, DomainStatsDriver, DomainStatus,
+    DomainStream, DomainTuningDriver, DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode,
+    ErrorDomain, MetadataType, Result, SecurityLabel,
 };
 use oxivirt_rpc::xdr::Text;
 use uuid::Uuid;
@@ -33,6 +34,22 @@ fn count(n: i32) -> u32 {
 
 #[async_trait]
 impl DomainDriver for RemoteDriver {
+    fn statistics(&self) -> Option<&dyn DomainStatsDriver> {
+        Some(self)
+    }
+
+    fn agent(&self) -> Option<&dyn DomainAgentDriver> {
+        Some(self)
+    }
+
+    fn tuning(&self) -> Option<&dyn DomainTuningDriver> {
+        Some(self)
+    }
+
+    fn devices(&self) -> Option<&dyn DomainDeviceDriver> {
+        Some(self)
+    }
+
     async fn list_all_domains(&self, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
         let asked = self.domain.connect_list_all_domains(self.context(), 1, flags.bits());
         Ok(self.ask(asked).await?.domains.0.iter().map(DomainRef::from).collect())
@@ -234,14 +251,7 @@ impl DomainDriver for RemoteDriver {
             dev_name: optional(device),
             flags: flags.bits(),
         };
-        let opening = self.streams.call(OPEN_CONSOLE, &request);
-        let opened = match self.deadline {
-            Some(deadline) => tokio::time::timeout(deadline, opening).await.map_err(|_| {
-                Error::new(ErrorCode::OPERATION_TIMEOUT, ErrorDomain::RPC, "no answer in time")
-            })?,
-            None => opening.await,
-        };
-        Ok(Box::new(opened?))
+        Ok(Box::new(self.open_stream(OPEN_CONSOLE, &request).await?.0))
     }
 
     async fn domain_event_register(

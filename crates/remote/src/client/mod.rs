@@ -7,6 +7,9 @@
 mod autostart;
 mod connect;
 mod domain;
+mod domain_agent;
+mod domain_stats;
+mod domain_tuning;
 pub mod environment;
 mod events;
 mod extension;
@@ -25,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use oxivirt::{DomainEvent, Error, ErrorCode, ErrorDomain, NetworkEvent, Result, StorageEvent};
 use oxivirt_rpc::client::Outgoing;
+use serde::Serialize;
 use tarpc::client::RpcError;
 use tarpc::context::Context;
 use tokio::sync::OnceCell;
@@ -32,12 +36,17 @@ use tokio::sync::OnceCell;
 use crate::protocol::Reply;
 use crate::protocol::connect::ConnectCallsClient;
 use crate::protocol::domain::DomainCallsClient;
+use crate::protocol::domain_agent::DomainAgentCallsClient;
+use crate::protocol::domain_device::DomainDeviceCallsClient;
+use crate::protocol::domain_stats::DomainStatsCallsClient;
+use crate::protocol::domain_tuning::DomainTuningCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
+use crate::protocol::qemu::QemuCallsClient;
 use crate::protocol::storage::StorageCallsClient;
 use events::Subscriptions;
-use streams::Streams;
+use streams::{ClientStream, Streams};
 
 pub use environment::Environment;
 pub use open::register;
@@ -54,6 +63,11 @@ pub struct RemoteDriver {
     connect: ConnectCallsClient,
     host: HostCallsClient,
     domain: DomainCallsClient,
+    domain_stats: DomainStatsCallsClient,
+    domain_agent: DomainAgentCallsClient,
+    domain_tuning: DomainTuningCallsClient,
+    domain_device: DomainDeviceCallsClient,
+    qemu: QemuCallsClient,
     network: NetworkCallsClient,
     storage: StorageCallsClient,
     extension: ExtensionCallsClient,
@@ -100,6 +114,21 @@ impl RemoteDriver {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err((&error).into()),
             Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    /// Makes a call that opens a stream; returns its answer with it.
+    async fn open_stream<R: Serialize>(
+        &self,
+        procedure: i32,
+        request: &R,
+    ) -> Result<(ClientStream, Vec<u8>)> {
+        let opening = self.streams.call(procedure, request);
+        match self.deadline {
+            Some(deadline) => tokio::time::timeout(deadline, opening).await.map_err(|_| {
+                Error::new(ErrorCode::OPERATION_TIMEOUT, ErrorDomain::RPC, "no answer in time")
+            })?,
+            None => opening.await,
         }
     }
 

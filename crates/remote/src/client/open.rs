@@ -29,9 +29,14 @@ use super::{RemoteDriver, Secrecy};
 use crate::protocol::Family;
 use crate::protocol::connect::ConnectCallsClient;
 use crate::protocol::domain::DomainCallsClient;
+use crate::protocol::domain_agent::DomainAgentCallsClient;
+use crate::protocol::domain_device::DomainDeviceCallsClient;
+use crate::protocol::domain_stats::DomainStatsCallsClient;
+use crate::protocol::domain_tuning::DomainTuningCallsClient;
 use crate::protocol::extension::ExtensionCallsClient;
 use crate::protocol::host::HostCallsClient;
 use crate::protocol::network::NetworkCallsClient;
+use crate::protocol::qemu::QemuCallsClient;
 use crate::protocol::storage::StorageCallsClient;
 use crate::uri::{self, Ssh, Transport};
 
@@ -218,6 +223,11 @@ impl RemoteDriver {
         let connect = shared.transport(Family::Connect);
         let host = shared.transport(Family::Host);
         let domain = shared.transport(Family::Domain);
+        let domain_stats = shared.transport(Family::DomainStats);
+        let domain_agent = shared.transport(Family::DomainAgent);
+        let domain_tuning = shared.transport(Family::DomainTuning);
+        let domain_device = shared.transport(Family::DomainDevice);
+        let qemu = shared.transport(Family::Qemu);
         let network = shared.transport(Family::Network);
         let storage = shared.transport(Family::Storage);
         let extension = shared.transport(Family::Extension);
@@ -227,6 +237,11 @@ impl RemoteDriver {
             connect: ConnectCallsClient::new(config.clone(), connect).spawn(),
             host: HostCallsClient::new(config.clone(), host).spawn(),
             domain: DomainCallsClient::new(config.clone(), domain).spawn(),
+            domain_stats: DomainStatsCallsClient::new(config.clone(), domain_stats).spawn(),
+            domain_agent: DomainAgentCallsClient::new(config.clone(), domain_agent).spawn(),
+            domain_tuning: DomainTuningCallsClient::new(config.clone(), domain_tuning).spawn(),
+            domain_device: DomainDeviceCallsClient::new(config.clone(), domain_device).spawn(),
+            qemu: QemuCallsClient::new(config.clone(), qemu).spawn(),
             network: NetworkCallsClient::new(config.clone(), network).spawn(),
             storage: StorageCallsClient::new(config.clone(), storage).spawn(),
             extension: ExtensionCallsClient::new(config, extension).spawn(),

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::RemoteDriver;
 use super::events::Filter;
-use super::streams::ClientStream;
 use crate::protocol::storage::{DOWNLOAD, StorageCallsRequest, UPLOAD};
 use crate::wire::{StoragePool, StorageVol};
 
@@ -23,19 +22,6 @@ fn wire(pool: &StoragePoolRef) -> StoragePool {
 
 fn wire_vol(vol: &StorageVolRef) -> StorageVol {
     vol.into()
-}
-
-impl RemoteDriver {
-    /// Opens the stream of a call about a volume.
-    async fn open_volume(&self, number: i32, call: StorageCallsRequest) -> Result<ClientStream> {
-        let opening = self.streams.call(number, &call);
-        match self.deadline {
-            Some(deadline) => tokio::time::timeout(deadline, opening).await.map_err(|_| {
-                Error::new(ErrorCode::OPERATION_TIMEOUT, ErrorDomain::RPC, "no answer in time")
-            })?,
-            None => opening.await,
-        }
-    }
 }
 
 #[async_trait]
@@ -288,7 +274,7 @@ impl StorageDriver for RemoteDriver {
         let VolumeRange { offset, length } = range;
         let (vol, flags) = (wire_vol(vol), flags.bits());
         let call = StorageCallsRequest::StorageVolUpload { vol, offset, length, flags };
-        Ok(Box::new(self.open_volume(UPLOAD, call).await?))
+        Ok(Box::new(self.open_stream(UPLOAD, &call).await?.0))
     }
 
     async fn storage_vol_download(
@@ -300,7 +286,7 @@ impl StorageDriver for RemoteDriver {
         let VolumeRange { offset, length } = range;
         let (vol, flags) = (wire_vol(vol), flags.bits());
         let call = StorageCallsRequest::StorageVolDownload { vol, offset, length, flags };
-        Ok(Box::new(self.open_volume(DOWNLOAD, call).await?))
+        Ok(Box::new(self.open_stream(DOWNLOAD, &call).await?.0))
     }
 
     async fn storage_pool_event_register(

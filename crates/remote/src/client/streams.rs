@@ -77,7 +77,7 @@ impl Streams {
         open.by_serial.clear();
     }
 
-    /// Makes a call that opens a stream.
+    /// Makes a call that opens a stream; returns its answer with it.
     ///
     /// # Errors
     /// The error of the daemon, [`ErrorCode::SYSTEM_ERROR`] if the connection has ended.
@@ -85,7 +85,7 @@ impl Streams {
         self: &Arc<Self>,
         procedure: i32,
         request: &R,
-    ) -> Result<ClientStream> {
+    ) -> Result<(ClientStream, Vec<u8>)> {
         let header = Header {
             program: PROGRAM,
             version: VERSION,
@@ -124,7 +124,7 @@ impl Streams {
             return Err(stream_error(&payload));
         }
         stream.state = State::Open;
-        Ok(stream)
+        Ok((stream, payload))
     }
 }
 

@@ -42,9 +42,14 @@
 pub mod absent;
 pub mod connect;
 pub mod domain;
+pub mod domain_agent;
+pub mod domain_device;
+pub mod domain_stats;
+pub mod domain_tuning;
 pub mod extension;
 pub mod host;
 pub mod network;
+pub mod qemu;
 pub mod storage;
 pub mod unserved;
 
@@ -271,6 +276,16 @@ families! {
     Host = host, PROGRAM, DOMAIN;
     /// Domains.
     Domain = domain, PROGRAM, DOMAIN;
+    /// Figures of domains.
+    DomainStats = domain_stats, PROGRAM, DOMAIN;
+    /// What a guest's agent answers.
+    DomainAgent = domain_agent, PROGRAM, DOMAIN;
+    /// How a domain runs.
+    DomainTuning = domain_tuning, PROGRAM, DOMAIN;
+    /// Devices of domains.
+    DomainDevice = domain_device, PROGRAM, DOMAIN;
+    /// Calls that only QEMU's guests have.
+    Qemu = qemu, qemu::PROGRAM, DOMAIN;
     /// Networks and ports.
     Network = network, PROGRAM, NETWORK;
     /// Storage pools and volumes.
@@ -354,6 +369,13 @@ mod tests {
             "resize",
             "data-read",
             "data-write",
+            "fs-trim",
+            "fs-freeze",
+            "set-time",
+            "set-password",
+            "inject-nmi",
+            "screenshot",
+            "send-input",
         ];
         for family in Family::ALL {
             for procedure in family.procedures() {

@@ -22,9 +22,14 @@ use crate::call;
 use crate::protocol::absent::AbsentCalls;
 use crate::protocol::connect::ConnectCalls;
 use crate::protocol::domain::DomainCalls;
+use crate::protocol::domain_agent::DomainAgentCalls;
+use crate::protocol::domain_device::DomainDeviceCalls;
+use crate::protocol::domain_stats::DomainStatsCalls;
+use crate::protocol::domain_tuning::DomainTuningCalls;
 use crate::protocol::extension::{self, ExtensionCalls};
 use crate::protocol::host::HostCalls;
 use crate::protocol::network::NetworkCalls;
+use crate::protocol::qemu::{self, QemuCalls};
 use crate::protocol::storage::StorageCalls;
 use crate::protocol::unserved::{self, UnservedProcedure};
 use crate::protocol::{self, Family, Found, Needs, PROGRAM, VERSION};
@@ -32,9 +37,7 @@ use crate::serve::session::{Session, not_open, rpc};
 use crate::serve::{Calls, guard};
 use crate::wire::RemoteError;
 
-/// A program that every daemon of libvirt registers though only one has use for it.
-const QEMU_PROGRAM: u32 = 0x2000_8087;
-/// Its calls; its last number is an event.
+/// Calls of QEMU's program; its last number but one is an event.
 const QEMU_CALLS: std::ops::RangeInclusive<i32> = 1..=5;
 
 /// Serves one connection.
@@ -64,7 +67,7 @@ impl Dispatcher {
     /// Rejects what can be rejected without reading the arguments.
     fn check(&self, header: &Header) -> Result<Requested, Error> {
         let Header { program, version, procedure, status, .. } = *header;
-        let is_known = [PROGRAM, QEMU_PROGRAM, extension::PROGRAM].contains(&program);
+        let is_known = [PROGRAM, qemu::PROGRAM, extension::PROGRAM].contains(&program);
         if !is_known || version != VERSION {
             return Err(rpc(format!("Cannot find program {program} version {version}")));
         }
@@ -73,7 +76,7 @@ impl Dispatcher {
         }
         let requested = match (protocol::find(program, procedure), program) {
             (Some(found), _) => Requested::Served(found),
-            (None, QEMU_PROGRAM) if QEMU_CALLS.contains(&procedure) => Requested::Undecodable,
+            (None, qemu::PROGRAM) if QEMU_CALLS.contains(&procedure) => Requested::Undecodable,
             (None, PROGRAM) => unserved::find(procedure)
                 .map(Requested::Unserved)
                 .ok_or_else(|| rpc(format!("unknown procedure: {procedure}")))?,
@@ -189,6 +192,11 @@ fn prepare(calls: Calls, found: Found, header: Header, payload: &[u8]) -> Result
         Family::Connect => by_list!(ConnectCalls),
         Family::Host => by_list!(HostCalls),
         Family::Domain => by_list!(DomainCalls),
+        Family::DomainStats => by_list!(DomainStatsCalls),
+        Family::DomainAgent => by_list!(DomainAgentCalls),
+        Family::DomainTuning => by_list!(DomainTuningCalls),
+        Family::DomainDevice => by_list!(DomainDeviceCalls),
+        Family::Qemu => by_list!(QemuCalls),
         Family::Network => by_list!(NetworkCalls),
         Family::Storage => by_list!(StorageCalls),
         Family::Absent => by_list!(AbsentCalls),

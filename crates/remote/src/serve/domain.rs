@@ -30,6 +30,15 @@ impl Calls {
         Ok(self.connect()?.domain(dom.into()))
     }
 
+    /// Refuses the call of the function `api` if the domain does not run.
+    pub(super) async fn check_running(&self, dom: &Domain, api: &str) -> Result<()> {
+        if self.domains(api)?.domain_is_active(&dom.into()).await? {
+            return Ok(());
+        }
+        let detail = "domain is not running";
+        Err(Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail))
+    }
+
     /// The domains that the client may see.
     async fn visible_domains(&self, api: &str, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
         let domains = self.domains(api)?.list_all_domains(flags).await?;
@@ -250,11 +259,7 @@ impl DomainCalls for Calls {
 
     /// No driver here has jobs.
     async fn domain_get_job_info(self, _: Context, dom: Domain) -> Reply<JobInfo> {
-        if !self.domain(&dom)?.is_active().await? {
-            let detail = "domain is not running";
-            let error = Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail);
-            return Err(error.into());
-        }
+        self.check_running(&dom, "virDomainGetJobInfo").await?;
         Ok(JobInfo::default())
     }
 

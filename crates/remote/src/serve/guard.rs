@@ -259,9 +259,15 @@ fn driver_name(session: &Session, family: Family) -> &'static str {
     match family {
         Family::Network | Family::Extension => "network",
         Family::Storage => "storage",
-        Family::Connect | Family::Host | Family::Domain | Family::Absent => {
-            session.served().map_or("", |served| served.profile.driver)
-        }
+        Family::Connect
+        | Family::Host
+        | Family::Domain
+        | Family::DomainStats
+        | Family::DomainAgent
+        | Family::DomainTuning
+        | Family::DomainDevice
+        | Family::Qemu
+        | Family::Absent => session.served().map_or("", |served| served.profile.driver),
     }
 }
 

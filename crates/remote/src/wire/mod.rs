@@ -4,6 +4,7 @@
 
 mod domain;
 mod domain_event;
+mod domain_stats;
 mod error;
 mod host;
 mod network;
@@ -18,6 +19,13 @@ pub use domain::{
     DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, SchedulerType, SecurityLabel,
 };
 pub use domain_event::{DomainEventNumber, append_domain_event, read_domain_event};
+pub use domain_stats::{
+    BlockInfo, BlockStats, CPU_STATS_MAX, ControlInfo, Counted, CpuMaps, DISK_ERRORS_MAX,
+    DiskError, DiskErrors, FILE_SYSTEMS_MAX, FileSystem, FileSystems, GUEST_INFO_MAX, GuestTime,
+    IO_TUNE_MAX, InterfaceStats, IoThread, IoThreads, JobStats, KEYS_MAX, MEMORY_STATS_MAX,
+    MESSAGES_MAX, MemoryStat, PARAMETERS_MAX, StatsRecord, StatsRecords, VCPUS_MAX, VcpuInfo,
+    Vcpus, api_interface_stats, api_params, cpu_bits, cpus_of_bits, interface_stats, taken,
+};
 pub use error::RemoteError;
 pub use host::{
     CELLS_MAX, CPU_MODELS_MAX, CpuMapBytes, CpuModels, NodeInfo, NodeStat, NodeStats, SecurityModel,

@@ -140,6 +140,34 @@ fn refusals() {
     );
 }
 
+/// Without the bounds, each of these would take gigabytes or minutes.
+#[test]
+fn numbers_that_stand_for_many_devices_are_refused() {
+    let guest = |content: &str| {
+        format!(
+            "<domain type='kvm'><name>a</name><memory>1</memory>\
+             <os><type>hvm</type></os>{content}</domain>"
+        )
+    };
+    let message = "XML error: Index 1000000 of a 'scsi' controller is above 1023";
+    let disk = "<devices><disk type='file'><source file='/x'/><target dev='sda' bus='scsi'/>\
+        <address type='drive' controller='1000000'/></disk></devices>";
+    refused(&guest(disk), 27, 20, message);
+    let message = "XML error: 4294967295 I/O threads are more than 16384";
+    refused(&guest("<iothreads>4294967295</iothreads>"), 27, 20, message);
+    let listed = "<iothreads>16384</iothreads><iothreadids><iothread id='2'/></iothreadids>";
+    let def = DomainDef::parse_as(&guest(listed), Form::Inactive).unwrap();
+    let ids = def.iothread_ids.unwrap().threads;
+    assert_eq!(ids.iter().take(3).map(|t| t.id).collect::<Vec<_>>(), [Some(2), Some(1), Some(3)]);
+    assert_eq!(
+        refusal_of_devices("<controller type='pci' index='1000000' model='pci-bridge'/>"),
+        "XML error: Index 1000000 of a 'pci' controller is above 255",
+    );
+    let last = "<devices><serial type='pty'><target port='4294967295'/></serial>\
+        <serial type='pty'/></devices>";
+    assert!(DomainDef::parse_as(&guest(last), Form::Inactive).is_ok());
+}
+
 #[test]
 fn refusals_of_qemu() {
     #[track_caller]

@@ -36,15 +36,15 @@ pub(super) fn pair(devices: &mut Devices, def: &DomainDef) {
     }
 }
 
-/// Gives every port the smallest number that is free.
+/// Numbers the ports without a number behind the highest one.
 fn number(ports: &mut [CharDevice]) {
-    let mut next =
-        ports.iter().filter_map(|port| port.target.as_ref()?.port).max().map_or(0, |port| port + 1);
+    let highest = ports.iter().filter_map(|port| port.target.as_ref()?.port).max();
+    let mut next = highest.map_or(0, |port| port.saturating_add(1));
     for port in ports {
         let target = port.target.get_or_insert_default();
         if target.port.is_none() {
             target.port = Some(next);
-            next += 1;
+            next = next.saturating_add(1);
         }
     }
 }

@@ -2,15 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use super::super::DomainError;
 use super::super::address::Address;
 use super::super::device::Devices;
 use super::super::device::controller::{Controller, ControllerModel, ControllerType};
 use super::super::device::disk::{Disk, DiskBus};
 
+/// Highest index of a controller that is added because a device names it, with all below it: a number in
+/// a small document must not become a definition of gigabytes.
+const INDEX_MAX: u32 = 1023;
+
 /// Adds the controllers that addresses of devices name and that are not there.
 ///
+/// # Errors
+/// [`DomainError::Xml`]: an index that no machine has.
+///
 /// libvirt 11.3.0: `virDomainDefAddImplicitControllers`, src/conf/domain_postparse.c
-pub(super) fn add_implicit(devices: &mut Devices) {
+pub(super) fn add_implicit(devices: &mut Devices) -> Result<(), DomainError> {
     for (kind, bus) in [
         (ControllerType::Ide, DiskBus::Ide),
         (ControllerType::Scsi, DiskBus::Scsi),
@@ -23,7 +31,7 @@ pub(super) fn add_implicit(devices: &mut Devices) {
             Some(Address::Drive(drive)) => Some(drive.controller),
             _ => None,
         });
-        add_up_to(&mut devices.controllers, kind, highest.max());
+        add_up_to(&mut devices.controllers, kind, highest.max())?;
     }
     let ports = devices.channels.iter().chain(&devices.consoles).filter(|port| is_virtio(port));
     let named: BTreeSet<u32> = ports
@@ -39,7 +47,7 @@ pub(super) fn add_implicit(devices: &mut Devices) {
         Some(Address::Ccid(address)) => address.controller,
         _ => 0,
     });
-    add_up_to(&mut devices.controllers, ControllerType::Ccid, cards.max());
+    add_up_to(&mut devices.controllers, ControllerType::Ccid, cards.max())
 }
 
 fn is_virtio(port: &super::super::device::chardev::CharDevice) -> bool {
@@ -47,11 +55,20 @@ fn is_virtio(port: &super::super::device::chardev::CharDevice) -> bool {
     kind == Some("virtio") && !matches!(port.info.address, Some(Address::Ccw(_)))
 }
 
-fn add_up_to(controllers: &mut Vec<Controller>, kind: ControllerType, highest: Option<u32>) {
-    let Some(highest) = highest else { return };
+fn add_up_to(
+    controllers: &mut Vec<Controller>,
+    kind: ControllerType,
+    highest: Option<u32>,
+) -> Result<(), DomainError> {
+    let Some(highest) = highest else { return Ok(()) };
+    if highest > INDEX_MAX {
+        let text = format!("Index {highest} of a '{kind}' controller is above {INDEX_MAX}");
+        return Err(DomainError::Xml(text));
+    }
     for index in 0..=highest {
         add(controllers, kind, index);
     }
+    Ok(())
 }
 
 /// Adds a controller unless it is there.

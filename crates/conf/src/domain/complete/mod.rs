@@ -26,9 +26,11 @@ impl DomainDef {
         general::complete(self, origin)?;
         tuning::complete(self)?;
         let mut devices = self.devices.take().unwrap_or_default();
-        let result = devices::complete(&mut devices, self);
+        let mut result = devices::complete(&mut devices, self);
         console::pair(&mut devices, self);
-        controllers::add_implicit(&mut devices);
+        if result.is_ok() {
+            result = controllers::add_implicit(&mut devices);
+        }
         controllers::sort(&mut devices.controllers);
         self.devices = Some(devices);
         result

@@ -1,7 +1,12 @@
 //! Sets of processors, and I/O threads.
 
+use std::collections::BTreeSet;
+
 use super::super::cpu::{CpuTune, IoThread, IoThreadIds};
 use super::super::{DomainDef, DomainError, bitmap};
+
+/// More would not fit into the command line of the emulator (execve(2), "Limits on size of arguments").
+const IOTHREADS_MAX: u32 = 16384;
 
 /// Writes every set of numbers in its canonical form.
 pub(super) fn complete(def: &mut DomainDef) -> Result<(), DomainError> {
@@ -27,7 +32,7 @@ pub(super) fn complete(def: &mut DomainDef) -> Result<(), DomainError> {
     for page in pages.flat_map(|hugepages| &mut hugepages.pages) {
         canonical(&mut page.nodeset)?;
     }
-    complete_iothreads(def);
+    complete_iothreads(def)?;
     Ok(())
 }
 
@@ -70,17 +75,22 @@ fn complete_cputune(tune: &mut CpuTune) -> Result<(), DomainError> {
 /// The count and the list of I/O threads agree.
 ///
 /// libvirt 11.3.0: `virDomainDefPostParseCommon`, src/conf/domain_postparse.c
-fn complete_iothreads(def: &mut DomainDef) {
+fn complete_iothreads(def: &mut DomainDef) -> Result<(), DomainError> {
+    let count = def.iothreads.unwrap_or(0);
+    if count > IOTHREADS_MAX {
+        let text = format!("{count} I/O threads are more than {IOTHREADS_MAX}");
+        return Err(DomainError::Xml(text));
+    }
     let listed = def.iothread_ids.as_ref().map_or(0, |ids| ids.threads.len());
-    let given = usize::try_from(def.iothreads.unwrap_or(0)).unwrap_or(0);
+    let given = usize::try_from(count).unwrap_or(0);
     if listed == 0 {
-        return;
+        return Ok(());
     }
     let IoThreadIds { threads, .. } = def.iothread_ids.get_or_insert_with(IoThreadIds::default);
-    for _ in listed..given {
-        let is_free = |id: &u32| !threads.iter().any(|thread| thread.id == Some(*id));
-        let id = (1..u32::MAX).find(is_free);
-        threads.push(IoThread { id, ..IoThread::default() });
-    }
+    let taken: BTreeSet<u32> = threads.iter().filter_map(|thread| thread.id).collect();
+    let free = (1..u32::MAX).filter(|id| !taken.contains(id));
+    let missing = free.take(given.saturating_sub(listed));
+    threads.extend(missing.map(|id| IoThread { id: Some(id), ..IoThread::default() }));
     def.iothreads = u32::try_from(listed.max(given)).ok();
+    Ok(())
 }

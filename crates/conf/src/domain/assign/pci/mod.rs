@@ -20,6 +20,9 @@ use crate::keyword::OnOff;
 use bus::{Bus, Buses, Connect};
 use slots::Place;
 
+/// Highest number of a bus: one byte of an address.
+const BUS_MAX: u32 = 255;
+
 /// Gives PCI devices their functions: once to learn how many buses that takes, once in earnest.
 ///
 /// libvirt 11.3.0: `qemuDomainAssignPCIAddresses`, src/qemu/qemu_domain_address.c
@@ -40,6 +43,10 @@ pub(super) fn assign(
         };
     }
     let highest = pci_controllers(devices).filter_map(|controller| controller.index).max();
+    if let Some(index) = highest.filter(|index| *index > BUS_MAX) {
+        let text = format!("Index {index} of a 'pci' controller is above {BUS_MAX}");
+        return Err(DomainError::Xml(text));
+    }
     if highest.is_some() {
         let mut trial = devices.clone();
         let mut buses = Buses::of(&trial, emulator, true);

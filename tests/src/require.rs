@@ -24,6 +24,8 @@ pub enum Need {
     Strace,
     /// A guest of its own for QEMU ([`crate::qemu::Image`]).
     Guest,
+    /// A kernel whose bridges keep VLANs apart.
+    VlanFiltering,
     /// Another program.
     Program(&'static str),
 }
@@ -37,6 +39,7 @@ impl Need {
             Self::Peer => "peer",
             Self::Strace => "strace",
             Self::Guest => "guest",
+            Self::VlanFiltering => "kernel",
             Self::Program(_) => "programs",
         }
     }
@@ -70,6 +73,11 @@ impl Need {
                 FOUND
                     .get_or_init(|| crate::qemu::NEED.missing().or_else(crate::qemu::missing_image))
                     .clone()
+            }
+            Self::VlanFiltering => {
+                let netns = Netns::new().ok()?;
+                let made = netns.sh("ip link add try type bridge vlan_filtering 1");
+                made.is_err().then(|| "the kernel has no VLAN filtering".to_owned())
             }
             Self::Program(name) => find(name).is_none().then(|| format!("{name} is not installed")),
         }

@@ -20,6 +20,8 @@ pub(crate) struct Paths {
     pub(crate) config_dir: PathBuf,
     /// libvirt's directory of state, which also has the sockets.
     pub(crate) runtime_dir: PathBuf,
+    /// libvirt's directory of what can be made again, and of logs if they are a user's.
+    pub(crate) cache_dir: PathBuf,
     /// Configuration of the daemon.
     pub(crate) config: PathBuf,
     /// Its pid file.
@@ -33,6 +35,8 @@ pub(crate) struct UserDirs {
     pub(crate) config: PathBuf,
     /// `XDG_RUNTIME_DIR`.
     pub(crate) runtime: PathBuf,
+    /// `XDG_CACHE_HOME`.
+    pub(crate) cache: PathBuf,
 }
 
 impl Paths {
@@ -43,6 +47,7 @@ impl Paths {
             config: config_dir.join(format!("{name}.conf")),
             config_dir,
             runtime_dir: root.join("run/libvirt"),
+            cache_dir: root.join("var/cache/libvirt"),
             pid_file: root.join(format!("run/{name}.pid")),
             scope: Scope::System { root: root.to_owned() },
         }
@@ -53,6 +58,7 @@ impl Paths {
         let (config_dir, runtime_dir) = (dirs.config.join("libvirt"), dirs.runtime.join("libvirt"));
         Self {
             scope: Scope::Session,
+            cache_dir: dirs.cache.join("libvirt"),
             config: config_dir.join(format!("{name}.conf")),
             config_dir,
             pid_file: runtime_dir.join(format!("{name}.pid")),

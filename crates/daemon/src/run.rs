@@ -111,10 +111,12 @@ fn paths(profile: &Profile, args: &Args) -> Result<Paths, RunError> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let home = |below: &str| variable("HOME").map(|home| Path::new(&home).join(below));
     let config = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| home(".config"));
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| home(".cache"));
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(|| home(".cache"));
     match (config, runtime) {
         (Some(config), Some(runtime)) => {
-            Ok(Paths::session(profile.name, &UserDirs { config, runtime }))
+            let cache = cache.unwrap_or_else(|| runtime.join("cache"));
+            Ok(Paths::session(profile.name, &UserDirs { config, runtime, cache }))
         }
         _ => Err(RunError::NoDirectories),
     }

@@ -28,7 +28,7 @@ use netlink_sys::AsyncSocket as _;
 use tokio::sync::Mutex;
 
 pub use link::{Bridge, Link, LinkKind, Stp};
-pub use port::PortSettings;
+pub use port::{PortSettings, PortVlan};
 pub use qdisc::Queues;
 pub use route::Route;
 pub use tc::{Class, Hook, QueueChange};

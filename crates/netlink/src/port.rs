@@ -10,7 +10,9 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
     InfoBridge, InfoData, InfoPortData, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use oxivirt_types::link_name::LinkName;
+use oxivirt_types::mac::MacAddr;
 use rtnetlink::{LinkBridge, LinkMessageBuilder};
 
 use futures::TryStreamExt as _;
@@ -34,7 +36,7 @@ const SETTABLE: [u16; 23] =
     [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 25, 27, 28, 29, 30, 31, 32, 33, 37, 39, 40, 42, 43];
 /// `struct bridge_vlan_info` of the VLAN that a bridge gives a new port: 1, untagged, for frames without
 /// a tag (`BRIDGE_VLAN_INFO_PVID`, `BRIDGE_VLAN_INFO_UNTAGGED`).
-const DEFAULT_VLAN: (u16, u16) = (0x2 | 0x4, 1);
+const DEFAULT_VLAN: (u16, u16) = (PVID | UNTAGGED, 1);
 
 /// What is set on a port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,14 +47,50 @@ pub struct PortSettings {
     vlans: Option<Vec<(u16, u16)>>,
 }
 
-/// `IFLA_BRPORT_ISOLATED`
+/// `IFLA_BRPORT_LEARNING`, `IFLA_BRPORT_UNICAST_FLOOD`, `IFLA_BRPORT_ISOLATED`
+const LEARNING: u16 = 8;
+const UNICAST_FLOOD: u16 = 9;
 const ISOLATED: u16 = 33;
+/// `BRIDGE_VLAN_INFO_PVID`, `BRIDGE_VLAN_INFO_UNTAGGED`
+const PVID: u16 = 0x2;
+const UNTAGGED: u16 = 0x4;
+
+/// A VLAN that a port belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortVlan {
+    /// Its number.
+    pub id: u16,
+    /// Whether frames that come in without a tag belong to it.
+    pub is_native: bool,
+    /// Whether its frames go out without a tag.
+    pub is_untagged: bool,
+}
 
 impl PortSettings {
-    /// A port that reaches no other isolated port.
+    /// With these, the port reaches no other isolated port.
     #[must_use]
-    pub fn isolated() -> Self {
-        Self { attributes: BTreeMap::from([(ISOLATED, vec![1])]), vlans: None }
+    pub fn with_isolation(mut self) -> Self {
+        self.attributes.insert(ISOLATED, vec![1]);
+        self
+    }
+
+    /// With these, the bridge learns no addresses from the port and floods it with nothing: what it gets has an
+    /// entry ([`Handle::add_bridge_entry`]) or is for many.
+    #[must_use]
+    pub fn without_learning(mut self) -> Self {
+        self.attributes.extend([(LEARNING, vec![0]), (UNICAST_FLOOD, vec![0])]);
+        self
+    }
+
+    /// With these, the port belongs to `vlans` and no other.
+    #[must_use]
+    pub fn with_vlans(mut self, vlans: impl IntoIterator<Item = PortVlan>) -> Self {
+        let flags = |vlan: PortVlan| {
+            let native = if vlan.is_native { PVID } else { 0 };
+            (native | if vlan.is_untagged { UNTAGGED } else { 0 }, vlan.id)
+        };
+        self.vlans = Some(vlans.into_iter().map(flags).collect());
+        self
     }
 
     /// The settings in the attributes of a message about a link.
@@ -174,7 +212,15 @@ impl Handle {
             let spec = vlan_spec(&[DEFAULT_VLAN]);
             let mut removal = self.route.link().del(index);
             *removal.message_mut() = port_message(index, AF_SPEC | NLA_F_NESTED, spec);
-            removal.execute().await.map_err(refused(format!("remove VLAN 1 from port {index}")))?;
+            match removal
+                .execute()
+                .await
+                .map_err(refused(format!("remove VLAN 1 from port {index}")))
+            {
+                // a bridge may have no default VLAN
+                Err(error) if error.errno() != Some(nix::libc::ENOENT) => return Err(error),
+                _ => {}
+            }
         }
         self.change_port(index, AF_SPEC | NLA_F_NESTED, vlan_spec(vlans)).await
     }
@@ -182,6 +228,18 @@ impl Handle {
     async fn change_port(&self, index: u32, kind: u16, value: Vec<u8>) -> Result<(), NetlinkError> {
         let changed = self.route.link().set(port_message(index, kind, value)).execute().await;
         changed.map_err(refused(format!("set port {index}")))
+    }
+
+    /// Makes a bridge send frames for `mac` to the port with this index, and to no other; the entry does not age.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] if the kernel does.
+    pub async fn add_bridge_entry(&self, index: u32, mac: MacAddr) -> Result<(), NetlinkError> {
+        let entry = self.route.neighbours().add_bridge(index, &mac.0);
+        // of the bridge, not of the device; static
+        let entry = entry.flags(NeighbourFlags::Controller).state(NeighbourState::Noarp).replace();
+        let added = entry.execute().await;
+        added.map_err(refused(format!("add {mac} to the addresses behind port {index}")))
     }
 
     /// Switches a bridge's spanning tree protocol.
@@ -208,9 +266,13 @@ fn port_message(index: u32, kind: u16, value: Vec<u8>) -> LinkMessage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage};
+    use nix::sched::{CloneFlags, unshare};
 
-    const ISOLATED: u16 = 33;
+    use super::*;
+    use crate::Bridge;
+    use crate::tap::Tap;
+
     const STATE: u16 = 1;
 
     fn brport(values: &[(u16, u8)]) -> Vec<u8> {
@@ -226,6 +288,57 @@ mod tests {
         assert_eq!(settings, PortSettings::of_attributes(&of_link));
         assert_eq!(settings.attributes, BTreeMap::from([(ISOLATED, vec![1])]));
         assert_eq!(PortSettings::of_attributes(&[1, 2, 3]), PortSettings::default());
+    }
+
+    #[test]
+    fn a_port_without_learning_has_an_entry_that_stays() {
+        let tap = Tap { name: LinkName::new("vnet0").unwrap(), has_vnet_header: false, queues: 1 };
+        // the namespace is the thread's, and with it the links
+        if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+            return;
+        }
+        let Ok(_descriptors) = tap.create() else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let links = Handle::open().unwrap();
+            let name = LinkName::new("br0").unwrap();
+            let address = [0x52, 0x54, 0, 0, 0, 1];
+            let bridge = Bridge { name: name.clone(), address, stp: Stp::Off, forward_delay: 0 };
+            links.create_bridge(&bridge).await.unwrap();
+            let index = links.link(&name).await.unwrap().unwrap().index;
+            links.set_controller(&tap.name, index).await.unwrap();
+            let port = links.link(&tap.name).await.unwrap().unwrap();
+            let wanted = PortSettings::default().with_isolation().without_learning();
+            assert!(wanted.difference(&port.port).is_some());
+            links.set_port(port.index, &wanted).await.unwrap();
+            let mac = MacAddr([0x52, 0x54, 0, 0, 0, 2]);
+            links.add_bridge_entry(port.index, mac).await.unwrap();
+            // once more, for a guest that is plugged in again
+            links.add_bridge_entry(port.index, mac).await.unwrap();
+            let now = links.link(&tap.name).await.unwrap().unwrap().port;
+            assert_eq!(wanted.difference(&now), None);
+            let mut request = links.route.neighbours().get();
+            request.message_mut().header.family = AddressFamily::Bridge;
+            let entries: Vec<_> = request.execute().try_collect().await.unwrap();
+            let of_guest = |entry: &&NeighbourMessage| {
+                entry.header.ifindex == port.index
+                    && entry
+                        .attributes
+                        .contains(&NeighbourAttribute::LinkLayerAddress(mac.0.into()))
+            };
+            let entry = entries.iter().find(of_guest).unwrap();
+            assert_eq!(entry.header.state, NeighbourState::Noarp);
+        });
+    }
+
+    #[test]
+    fn what_a_guest_asks_for_is_set() {
+        let settings = PortSettings::default().with_isolation().without_learning();
+        let expect = brport(&[(LEARNING, 0), (UNICAST_FLOOD, 0), (ISOLATED, 1)]);
+        assert_eq!(settings.protocol_info(), expect);
+        let native = PortVlan { id: 10, is_native: true, is_untagged: true };
+        let tagged = PortVlan { id: 20, is_native: false, is_untagged: false };
+        assert_eq!(settings.with_vlans([native, tagged]).vlans, Some(vec![(6, 10), (0, 20)]));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use futures::StreamExt as _;
 use netlink_packet_core::{
-    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{
@@ -72,6 +73,8 @@ pub enum QueueChange {
     },
     /// The tree goes, with all in it.
     DeleteTree,
+    /// What goes out is not queued: the other end of the link has a queue.
+    SetNoQueue,
     /// A class.
     AddClass(Class),
     /// Other rates for a class that is there; its parent stays.
@@ -83,13 +86,15 @@ pub enum QueueChange {
     },
     /// The flows of a class take turns.
     AddFairness {
-        /// Minor number of the class, and major number of the queue.
+        /// Minor number of the class.
         class: u16,
+        /// Major number of the queue.
+        queue: u16,
     },
     /// They no longer do.
     DeleteFairness {
-        /// Minor number of the class.
-        class: u16,
+        /// Major number of the queue.
+        queue: u16,
     },
     /// What carries firewall mark 1 belongs to class 1.
     AddMark,
@@ -133,6 +138,7 @@ impl QueueChange {
                 format!("qdisc add dev {link} root handle 1: htb default {default:x}")
             }
             Self::DeleteTree => format!("qdisc del dev {link} root"),
+            Self::SetNoQueue => format!("qdisc add dev {link} root handle 0: noqueue"),
             Self::AddClass(class) => {
                 let parent = match class.parent {
                     0 => "1:".to_owned(),
@@ -145,10 +151,10 @@ impl QueueChange {
                 format!("class change dev {link} classid 1:{:x} htb {}", class.id, class.words())
             }
             Self::DeleteClass { id } => format!("class del dev {link} classid 1:{id:x}"),
-            Self::AddFairness { class } => {
-                format!("qdisc add dev {link} parent 1:{class:x} handle {class:x}: sfq perturb 10")
+            Self::AddFairness { class, queue } => {
+                format!("qdisc add dev {link} parent 1:{class:x} handle {queue:x}: sfq perturb 10")
             }
-            Self::DeleteFairness { class } => format!("qdisc del dev {link} handle {class:x}:"),
+            Self::DeleteFairness { queue } => format!("qdisc del dev {link} handle {queue:x}:"),
             Self::AddMark => {
                 format!("filter add dev {link} parent 1:0 protocol all prio 1 handle 1 fw flowid 1")
             }
@@ -202,6 +208,10 @@ impl QueueChange {
                 let place = Place { parent: TcHandle::ROOT, ..Place::default() };
                 (Message::DelQueueDiscipline(at(place)), 0)
             }
+            Self::SetNoQueue => {
+                let place = Place { parent: TcHandle::ROOT, ..Place::new("noqueue") };
+                (Message::NewQueueDiscipline(at(place)), NLM_F_CREATE | NLM_F_REPLACE)
+            }
             Self::AddClass(class) => {
                 let parent = in_tree(class.parent);
                 let place = Place { handle: in_tree(class.id), parent, ..Place::new("htb") };
@@ -215,16 +225,16 @@ impl QueueChange {
                 let place = Place { handle: in_tree(*id), ..Place::default() };
                 (Message::DelTrafficClass(at(place)), 0)
             }
-            Self::AddFairness { class } => {
+            Self::AddFairness { class, queue } => {
                 // Seconds after which flows are spread anew; the kernel chooses the rest.
                 let mut options = vec![0; 72];
                 options.splice(4..8, 10_u32.to_ne_bytes());
-                let handle = TcHandle { major: *class, minor: 0 };
+                let handle = TcHandle { major: *queue, minor: 0 };
                 let place = Place { handle, parent: in_tree(*class), ..Place::new("sfq") };
                 (Message::NewQueueDiscipline(at(place.with(&options))), add)
             }
-            Self::DeleteFairness { class } => {
-                let handle = TcHandle { major: *class, minor: 0 };
+            Self::DeleteFairness { queue } => {
+                let handle = TcHandle { major: *queue, minor: 0 };
                 (Message::DelQueueDiscipline(at(Place { handle, ..Place::default() })), 0)
             }
             Self::AddMark => {
@@ -536,10 +546,16 @@ mod tests {
     }
 
     #[test]
+    fn no_queue() {
+        let expect = "00000000 02000000 00000000 ffffffff 00000000 0c000100 6e6f7175 65756500";
+        check(QueueChange::SetNoQueue, expect);
+    }
+
+    #[test]
     fn fairness() {
         let expect = "00000000 02000000 00000200 02000100 00000000 08000100 73667100
                       4c000200 00000000 0a000000 00000000 00000000 00000000";
-        check(QueueChange::AddFairness { class: 2 }, expect);
+        check(QueueChange::AddFairness { class: 2, queue: 2 }, expect);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) dynamic_ownership: bool,
     /// Whether a guest process has a `/dev` of its own.
     pub(crate) has_mount_namespace: bool,
+    /// Whether the driver is the host's and may do what only root may.
+    pub(crate) is_privileged: bool,
     /// Address that VNC displays listen on.
     pub(crate) vnc_listen: String,
     /// Whether QEMU restricts its system calls; `None` leaves it to the driver.
@@ -54,6 +56,7 @@ impl Config {
             credentials,
             dynamic_ownership: read(keys.boolean("dynamic_ownership"))?.unwrap_or(true),
             has_mount_namespace: is_privileged && has_mount,
+            is_privileged,
             vnc_listen: listen.unwrap_or("127.0.0.1").to_owned(),
             seccomp_sandbox: sandbox.filter(|value| *value >= 0).map(|value| value > 0),
         })
@@ -147,6 +150,7 @@ mod tests {
                 credentials: None,
                 dynamic_ownership: false,
                 has_mount_namespace: false,
+                is_privileged: false,
                 vnc_listen: "0.0.0.0".to_owned(),
                 seccomp_sandbox: Some(false),
             }

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback, DomainInfo,
-    DomainInterface, DomainMetadataChange, DomainRef, DomainStatus, DomainStream, Error, ErrorCode,
-    ErrorDomain, HostDriver, MetadataType, NetworkDriver, Result, SecurityLabel, Version,
+    Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback,
+    DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainPlan, DomainRef,
+    DomainStatus, DomainStream, Error, ErrorCode, ErrorDomain, HostDriver, MetadataType,
+    NetworkDriver, PlanVerb, Result, SecurityLabel, Version,
 };
 use oxivirt_conf::domain::{DomainDef, Form};
 use oxivirt_engine::hooks::Hooks;
@@ -25,6 +26,7 @@ use oxivirt_types::domain::{
     DomainDestroyFlags, DomainEventId, DomainListFlags, DomainShutdownFlags, DomainUndefineFlags,
     DomainXmlFlags,
 };
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::apply::Host;
@@ -38,6 +40,7 @@ use crate::layout::Layout;
 use crate::plan::start::Activity;
 use crate::process::{self, Force};
 use crate::registry::Guests;
+use crate::replug;
 use crate::shared::Shared;
 use crate::status;
 use crate::store;
@@ -77,7 +80,8 @@ pub enum StartWithHost {
 #[derive(Debug)]
 pub struct Driver {
     pub(crate) shared: Arc<Shared>,
-    host: host::Host,
+    /// The task that plugs guests in again.
+    plugger: Option<AbortHandle>,
 }
 
 impl Driver {
@@ -100,13 +104,20 @@ impl Driver {
         store::remove_stale_tempfiles(&layout);
         let variable = |name: &str| environment.get(OsStr::new(name)).cloned();
         let hooks = Hooks::find(layout.hooks_dir(), "qemu", variable, HOOK);
-        let host = Host::open(launcher, networks).map_err(|error| error::host(&error))?;
+        let host = Host::open(launcher, networks, config.is_privileged);
+        let host = host.map_err(|error| error::host(&error))?;
+        let node = host::Host::new(host::HostOptions {
+            root: PathBuf::from("/"),
+            emulators: Arc::clone(&emulators),
+            dac: config.credentials.as_ref().map(|user| (user.uid, user.gid)),
+        });
         let shared = Arc::new(Shared {
             uri,
             config,
             environment,
             emulators,
             host,
+            node,
             journal: Journal::at(layout.journal_dir()),
             hooks,
             last_id: AtomicU32::new(0),
@@ -122,6 +133,7 @@ impl Driver {
         shared.load_statuses();
         shared.load_configs().await;
         let reconnecting = shared.reconnect_all();
+        let plugger = replug::spawn(&shared).await;
         if autostart == StartWithHost::Once {
             let shared = Arc::clone(&shared);
             drop(tokio::spawn(async move {
@@ -129,13 +141,7 @@ impl Driver {
                 shared.start_with_host().await;
             }));
         }
-        let dac = shared.config.credentials.as_ref().map(|user| (user.uid, user.gid));
-        let host = host::Host::new(host::HostOptions {
-            root: PathBuf::from("/"),
-            emulators: Arc::clone(&shared.emulators),
-            dac,
-        });
-        Ok(Self { shared, host })
+        Ok(Self { shared, plugger })
     }
 
     /// Looks at the disk again: new definitions appear.
@@ -166,6 +172,9 @@ impl Driver {
 impl Drop for Driver {
     /// Guests go on; the next driver takes them over.
     fn drop(&mut self) {
+        if let Some(task) = &self.plugger {
+            task.abort();
+        }
         for entry in self.shared.guests.all() {
             if let Some(running) = &entry.view().running {
                 running.live.leave();
@@ -200,7 +209,7 @@ impl Connection for Driver {
     }
 
     fn host(&self) -> Option<&dyn HostDriver> {
-        Some(&self.host)
+        Some(&self.shared.node)
     }
 
     fn domains(&self) -> Option<&dyn DomainDriver> {
@@ -239,6 +248,12 @@ impl DomainDriver for Driver {
         let entry = entry
             .ok_or_else(|| error::no_domain(format!("no domain with matching uuid '{uuid}'")))?;
         Ok(entry.view().reference())
+    }
+
+    fn domain_identity(&self, xml: &str) -> Result<DomainIdentity> {
+        let DomainDef { name, uuid, .. } =
+            DomainDef::parse(xml).map_err(|error| error::parse(&error))?;
+        Ok(DomainIdentity { name: name.unwrap_or_default(), uuid })
     }
 
     async fn domain_define_xml(&self, xml: &str, flags: DomainDefineFlags) -> Result<DomainRef> {
@@ -321,6 +336,20 @@ impl DomainDriver for Driver {
             return Ok(status::shown(&view.def).format(Form::Live, secrets));
         }
         Ok(view.persistent_def().format(Form::Inactive, secrets))
+    }
+
+    async fn domain_plan(
+        &self,
+        domain: &DomainRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<DomainPlan> {
+        check_flags(flags, 0, "qemuDomainPlan")?;
+        let other = xml.map(DomainDef::parse).transpose().map_err(|error| error::parse(&error))?;
+        let (shared, entry) = (Arc::clone(&self.shared), self.shared.entry(domain)?);
+        let other = other.map(Box::new);
+        self.detached(async move { Box::pin(shared.preview(&entry, verb, other)).await }).await
     }
 
     async fn domain_state(&self, domain: &DomainRef, flags: u32) -> Result<DomainStatus> {

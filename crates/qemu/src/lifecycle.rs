@@ -54,6 +54,7 @@ const BOOTED: i32 = 0;
 const PAUSED: i32 = 0;
 const STOPPED_SHUTDOWN: i32 = 0;
 const STOPPED_DESTROYED: i32 = 1;
+const STOPPED_CRASHED: i32 = 2;
 const STOPPED_FAILED: i32 = 5;
 
 /// A start that has been decided on.
@@ -162,6 +163,12 @@ impl Shared {
         Ok(domain)
     }
 
+    /// Refuses what the definition wants and nothing does.
+    pub(crate) fn check_start(&self, guest: &Guest, emulator: &EmulatorCapabilities) -> Result<()> {
+        refuse_tuning(guest)?;
+        guest.validate_start(emulator).map_err(error::definition)
+    }
+
     async fn start_on(
         &self,
         entry: &Entry,
@@ -171,8 +178,7 @@ impl Shared {
         activity: Activity,
     ) -> Result<()> {
         let emulator = self.emulator(guest.def()).await?;
-        refuse_tuning(guest)?;
-        guest.validate_start(&emulator).map_err(error::definition)?;
+        self.check_start(guest, &emulator)?;
         self.run_hook(guest, HookOperation::Prepare).await?;
         let requests = self.port_requests(guest).await?;
         let holdings = self.holdings(guest, live.id(), ports_of(&requests));
@@ -234,7 +240,7 @@ impl Shared {
             on_thread(move || Ok(resolve::find_chains(&mut def, uid, gid).map(|()| Box::new(def))))
                 .await
                 .map_err(|error| error::host(&error))??;
-        let facts = self.command_facts(id, name);
+        let facts = self.command_facts(id, &def, &emulator);
         let Prepared { node_index } =
             command::prepare(&mut def, &emulator, &facts).map_err(|error| error::plan(&error))?;
         let taps = self.taps(&mut def).await?;
@@ -418,6 +424,8 @@ impl Shared {
         let detail = match reason {
             ShutoffReason::Shutdown => STOPPED_SHUTDOWN,
             ShutoffReason::Destroyed => STOPPED_DESTROYED,
+            // the guest, not its emulator
+            _ if live.status().state == DomainState::Crashed => STOPPED_CRASHED,
             _ => STOPPED_FAILED,
         };
         self.emit(&domain, DomainLifecycleEvent::Stopped, detail);

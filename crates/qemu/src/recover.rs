@@ -236,6 +236,7 @@ impl Shared {
 fn corrected(now: DomainStatus, state: &RunState, is_running: bool) -> Option<DomainStatus> {
     let to = match state {
         RunState::Shutdown => DomainStatus { state: DomainState::Shutdown, reason: 0 },
+        RunState::GuestPanicked if now.state == DomainState::Crashed => now,
         RunState::GuestPanicked => paused(PausedReason::Crashed),
         RunState::IoError => paused(PausedReason::IoError),
         RunState::Watchdog => paused(PausedReason::Watchdog),

@@ -17,6 +17,7 @@ use oxivirt_conf::domain::device::interface::{
 };
 use oxivirt_conf::domain::device::source::{ImageFormat, Source};
 use oxivirt_conf::port::{NetworkPortDef, Plug};
+use oxivirt_conf::virtualport::{VirtualPort, VirtualPortType};
 use oxivirt_image::Format;
 use oxivirt_launch::DeviceNode;
 use oxivirt_sys::chain;
@@ -27,7 +28,7 @@ use uuid::Uuid;
 use crate::guest::Guest;
 use crate::plan::start::{DeviceFacts, TapPlan};
 use crate::plan::step::TapDevice;
-use crate::plan::{Step, stop};
+use crate::plan::{Step, stop, tap};
 use crate::shared::Shared;
 
 /// Images below one another, at most; libvirt's limit.
@@ -92,20 +93,7 @@ impl Shared {
                 return Err(Error::operation_invalid(format!("network '{name}' is not active")));
             }
             let port = Uuid::new_v4();
-            let def = NetworkPortDef {
-                uuid: port,
-                owner_name: guest.name().to_owned(),
-                owner_uuid: guest.uuid(),
-                group: source.and_then(|source| source.portgroup.clone()),
-                mac: mac(interface),
-                virtual_port: interface.virtual_port.clone(),
-                bandwidth: interface.bandwidth.clone(),
-                class_id: 0,
-                vlan: interface.vlan.clone(),
-                isolated: interface.port.as_ref().and_then(|port| port.isolated),
-                trust_guest_rx_filters: interface.trust_guest_rx_filters,
-                plug: Plug::None,
-            };
+            let def = port_def(guest, interface, port);
             requests.push(PortRequest { interface: at, network, port, xml: def.format() });
         }
         Ok(requests)
@@ -141,8 +129,8 @@ impl Shared {
         let mut taps = Vec::new();
         let interfaces = def.devices.iter_mut().flat_map(|devices| &mut devices.interfaces);
         for interface in interfaces {
-            let Some((bridge, is_isolated)) = bridge(interface) else { continue };
-            let bridge = link_name(&bridge)?;
+            let Some(port) = tap::port(interface, mac(interface)) else { continue };
+            let bridge = link_name(&port.bridge)?;
             let link = self.host.links.link(&bridge).await.ok().flatten().ok_or_else(|| {
                 let what = format!("Cannot get interface MTU on '{bridge}'");
                 Error::system(ErrorDomain::NONE, nix::libc::ENODEV, what)
@@ -157,8 +145,9 @@ impl Shared {
             let target = interface.target.get_or_insert_with(InterfaceTarget::default);
             target.dev = Some(name.to_string());
             let alias = interface.info.alias.as_ref().and_then(|alias| alias.name.clone());
-            let device = TapDevice { name, address, mtu, has_vnet_header };
-            taps.push(TapPlan { alias: alias.unwrap_or_default(), device, bridge, is_isolated });
+            let queues = tap::queues(interface);
+            let device = TapDevice { name, address, mtu, has_vnet_header, queues };
+            taps.push(TapPlan { alias: alias.unwrap_or_default(), device, bridge, port });
         }
         Ok(taps)
     }
@@ -234,7 +223,7 @@ impl Shared {
     }
 }
 
-fn link_name(name: &str) -> Result<LinkName> {
+pub(crate) fn link_name(name: &str) -> Result<LinkName> {
     LinkName::new(name).map_err(|error| {
         Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, chain::text(&error))
     })
@@ -245,31 +234,68 @@ fn no_networks() -> Error {
 }
 
 /// The address of an interface; completed definitions have one.
-fn mac(interface: &Interface) -> MacAddr {
+pub(crate) fn mac(interface: &Interface) -> MacAddr {
     interface.mac.as_ref().and_then(|mac| mac.address).unwrap_or(MacAddr([0; 6]))
 }
 
-/// What an interface may say but is not done yet.
+/// What the network driver is asked for an interface.
+pub(crate) fn port_def(guest: &Guest, interface: &Interface, uuid: Uuid) -> NetworkPortDef {
+    NetworkPortDef {
+        uuid,
+        owner_name: guest.name().to_owned(),
+        owner_uuid: guest.uuid(),
+        group: interface.source.as_ref().and_then(|source| source.portgroup.clone()),
+        mac: mac(interface),
+        virtual_port: interface.virtual_port.clone(),
+        bandwidth: interface.bandwidth.clone(),
+        class_id: 0,
+        vlan: interface.vlan.clone(),
+        isolated: interface.port.as_ref().and_then(|port| port.isolated),
+        trust_guest_rx_filters: interface.trust_guest_rx_filters,
+        plug: Plug::None,
+    }
+}
+
+/// What an interface may say and nothing does.
+///
+/// No filter is defined, so one that an interface refers to is not found.
 fn refuse_unsupported(interface: &Interface) -> Result<()> {
-    let what = if interface.filter.is_some() {
-        "filterref"
-    } else if interface.vlan.is_some() {
-        "vlan"
-    } else if interface.bandwidth.is_some() {
-        "bandwidth"
-    } else if interface.virtual_port.is_some() {
-        "virtualport"
-    } else {
+    if let Some(filter) = &interface.filter {
+        let name = filter.filter.as_deref().unwrap_or_default();
+        let detail = format!("no nwfilter with matching name '{name}'");
+        return Err(Error::new(ErrorCode::NO_NWFILTER, ErrorDomain::NWFILTER, detail));
+    }
+    refuse_association(interface.virtual_port.as_ref())?;
+    let is_on_bridge =
+        matches!(interface.kind, Some(InterfaceType::Network | InterfaceType::Bridge));
+    if is_on_bridge {
         return Ok(());
-    };
-    Err(unsupported(format!("element <{what}> of an interface is not supported")))
+    }
+    let address = mac(interface);
+    if interface.vlan.is_some() {
+        let detail =
+            format!("interface {address} - vlan tag not supported for this connection type");
+        return Err(unsupported(detail));
+    }
+    if interface.bandwidth.is_some() {
+        tracing::warn!(%address, "bandwidth of an interface without tap is not limited");
+    }
+    Ok(())
+}
+
+/// Associations with switches other than the kernel's bridge.
+fn refuse_association(association: Option<&VirtualPort>) -> Result<()> {
+    let Some(association) = association else { return Ok(()) };
+    let kind = association.kind.map_or("", VirtualPortType::as_str);
+    Err(unsupported(format!("virtualport of type '{kind}' is not supported")))
 }
 
 fn unsupported(detail: String) -> Error {
     Error::new(ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::QEMU, detail)
 }
 
-fn connect_port(interface: &mut Interface, port: NetworkPortDef) -> Result<()> {
+pub(crate) fn connect_port(interface: &mut Interface, port: NetworkPortDef) -> Result<()> {
+    refuse_association(port.virtual_port.as_ref())?;
     let (kind, plug) = match port.plug {
         Plug::Network(plug) => (InterfaceType::Network, plug),
         Plug::Bridge(plug) => (InterfaceType::Bridge, plug),
@@ -278,33 +304,24 @@ fn connect_port(interface: &mut Interface, port: NetworkPortDef) -> Result<()> {
     if let Some(source) = &mut interface.source {
         source.portid = Some(port.uuid.to_string());
     }
-    let isolated = port.isolated;
+    let source = InterfaceSource {
+        bridge: Some(plug.bridge),
+        mac_table_manager: plug.mac_table_manager,
+        ..InterfaceSource::default()
+    };
     interface.actual = Some(ActualInterface {
         kind: Some(kind),
-        source: Some(InterfaceSource { bridge: Some(plug.bridge), ..InterfaceSource::default() }),
-        port: isolated.map(|isolated| oxivirt_conf::domain::device::interface::PortOptions {
+        source: Some(source),
+        vlan: port.vlan,
+        bandwidth: port.bandwidth,
+        trust_guest_rx_filters: port.trust_guest_rx_filters,
+        port: port.isolated.map(|isolated| oxivirt_conf::domain::device::interface::PortOptions {
             isolated: Some(isolated),
             ..Default::default()
         }),
         ..ActualInterface::default()
     });
     Ok(())
-}
-
-/// The bridge of an interface, and whether it reaches no other isolated port.
-pub(crate) fn bridge(interface: &Interface) -> Option<(String, bool)> {
-    let is_isolated = |port: Option<&oxivirt_conf::domain::device::interface::PortOptions>| {
-        port.is_some_and(|port| port.isolated == Some(YesNo::Yes))
-    };
-    if let Some(actual) = &interface.actual {
-        let bridge = actual.source.as_ref()?.bridge.clone()?;
-        return Some((bridge, is_isolated(actual.port.as_ref())));
-    }
-    if interface.kind != Some(InterfaceType::Bridge) {
-        return None;
-    }
-    let bridge = interface.source.as_ref()?.bridge.clone()?;
-    Some((bridge, is_isolated(interface.port.as_ref())))
 }
 
 /// Aliases of interfaces whose cable is unplugged.

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Weak};
 
 use oxivirt::{DomainEvent, DomainStatus};
-use oxivirt_conf::domain::clock::LifecycleAction;
+use oxivirt_conf::domain::clock::{CrashAction, LifecycleAction};
 use oxivirt_conf::domain::device::chardev::{ChannelState, CharDevice, CharTarget, CharType};
 use oxivirt_qmp::command::{Cont, SystemReset};
 use oxivirt_qmp::event::{BlockErrorAction, BlockIoErrorData, EventKind, ShutdownData};
@@ -26,6 +26,8 @@ const SHUTDOWN_GUEST: i32 = 1;
 const SHUTDOWN_HOST: i32 = 2;
 const RESUMED_UNPAUSED: i32 = 0;
 const CRASHED_PANICKED: i32 = 0;
+/// `VIR_DOMAIN_CRASHED_PANICKED`
+const PANICKED: i32 = 1;
 
 /// Starts the task that reads a guest's events and notices its end.
 pub(crate) fn spawn(
@@ -108,10 +110,7 @@ impl Session {
                 emit(DomainEvent::Reboot { domain });
             }
             EventKind::Shutdown(data) => self.shut_down(shared, &data).await,
-            EventKind::GuestPanicked(_) => {
-                self.live.set_pause(PausedReason::Crashed);
-                shared.emit(&domain, DomainLifecycleEvent::Crashed, CRASHED_PANICKED);
-            }
+            EventKind::GuestPanicked(_) => self.crashed(shared).await,
             EventKind::BalloonChange(bytes) => {
                 self.live.set_balloon(Some(bytes));
                 emit(DomainEvent::BalloonChange { domain, actual_kib: bytes / 1024 });
@@ -167,7 +166,7 @@ impl Session {
             was_starting = now.reason == starting;
             let reason = if was_starting { RunningReason::Booted } else { RunningReason::Unpaused };
             let to = DomainStatus { state: DomainState::Running, reason: reason.number() };
-            (now.state == DomainState::Paused).then_some(to)
+            matches!(now.state, DomainState::Paused | DomainState::Crashed).then_some(to)
         });
         if is_new {
             let domain = self.entry.view().reference();
@@ -203,6 +202,32 @@ impl Session {
         }
         self.live.set_ending(ShutoffReason::Shutdown);
         shared.end(&self.entry, &self.live);
+    }
+
+    /// The guest's kernel has given up; the emulator has stopped its processors.
+    ///
+    /// libvirt 11.3.0: `processGuestPanicEvent`, src/qemu/qemu_driver.c
+    async fn crashed(&self, shared: &Arc<Shared>) {
+        let to = DomainStatus { state: DomainState::Crashed, reason: PANICKED };
+        if !self.live.change(|now| (now.state != DomainState::Crashed).then_some(to)) {
+            return;
+        }
+        let view = self.entry.view();
+        let domain = view.reference();
+        shared.emit(&domain, DomainLifecycleEvent::Crashed, CRASHED_PANICKED);
+        shared.save(&self.entry, &self.live).await;
+        let action = view.def.on_crash;
+        if matches!(action, Some(CrashAction::CoredumpDestroy | CrashAction::CoredumpRestart)) {
+            tracing::warn!(domain = domain.name, "guest has crashed: its memory is not dumped");
+        }
+        match after_crash(action) {
+            AfterCrash::Stay => {}
+            AfterCrash::Restart => self.reboot(shared).await,
+            AfterCrash::End => {
+                self.live.set_ending(ShutoffReason::Crashed);
+                shared.end(&self.entry, &self.live);
+            }
+        }
     }
 
     /// The second half of a reboot.
@@ -285,6 +310,27 @@ impl Session {
     }
 }
 
+/// What becomes of a guest that has crashed.
+#[derive(Debug, PartialEq, Eq)]
+enum AfterCrash {
+    /// It stays as it is, to be looked at.
+    Stay,
+    /// It starts from its firmware.
+    Restart,
+    /// Its emulator ends.
+    End,
+}
+
+fn after_crash(action: Option<CrashAction>) -> AfterCrash {
+    match action {
+        Some(CrashAction::Preserve) => AfterCrash::Stay,
+        Some(CrashAction::Restart | CrashAction::RenameRestart | CrashAction::CoredumpRestart) => {
+            AfterCrash::Restart
+        }
+        Some(CrashAction::Destroy | CrashAction::CoredumpDestroy) | None => AfterCrash::End,
+    }
+}
+
 fn is_agent_channel(channel: &CharDevice) -> bool {
     channel.target.as_ref().is_some_and(|target| target.name.as_deref() == Some(AGENT))
 }
@@ -305,4 +351,17 @@ fn watchdog_action(word: &str) -> i32 {
         .position(|known| *known == word)
         .and_then(|at| i32::try_from(at).ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_has_crashed_ends_unless_its_definition_says_otherwise() {
+        assert_eq!(after_crash(None), AfterCrash::End);
+        assert_eq!(after_crash(Some(CrashAction::CoredumpDestroy)), AfterCrash::End);
+        assert_eq!(after_crash(Some(CrashAction::CoredumpRestart)), AfterCrash::Restart);
+        assert_eq!(after_crash(Some(CrashAction::Preserve)), AfterCrash::Stay);
+    }
 }

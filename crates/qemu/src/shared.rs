@@ -13,12 +13,12 @@ use oxivirt_sys::pidfile::PidFile;
 use uuid::Uuid;
 
 use crate::apply::Host;
-use crate::command;
 use crate::config::Config;
 use crate::console::Consoles;
 use crate::emulators::Emulators;
 use crate::error;
 use crate::firmware::Firmware;
+use crate::host;
 use crate::layout::Layout;
 use crate::plan::Undo;
 use crate::registry::{Entry, Guests};
@@ -27,8 +27,6 @@ use crate::registry::{Entry, Guests};
 const FIRMWARE_DIRS: [&str; 2] = ["/usr/share/qemu/firmware", "/etc/qemu/firmware"];
 /// Size limit of a description, in bytes.
 const DESCRIPTOR: u64 = 1 << 20;
-/// Variables of the driver's environment that a guest's process has too.
-const PASSED: [&str; 6] = ["PATH", "USER", "LOGNAME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"];
 
 /// What the calls and tasks of a driver share.
 #[derive(Debug)]
@@ -44,6 +42,8 @@ pub(crate) struct Shared {
     /// The emulators of the host.
     pub(crate) emulators: Arc<dyn Emulators>,
     pub(crate) host: Host,
+    /// What calls about the host are answered from.
+    pub(crate) node: host::Host,
     pub(crate) journal: Journal<Undo>,
     pub(crate) hooks: Hooks,
     /// The last number of a guest.
@@ -74,6 +74,11 @@ impl Shared {
         self.last_id.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
+    /// The number that the next guest would have.
+    pub(crate) fn foreseen_id(&self) -> u32 {
+        self.last_id.load(Ordering::Relaxed).saturating_add(1)
+    }
+
     /// Makes numbers of guests continue above `id`.
     pub(crate) fn ids_above(&self, id: u32) {
         self.last_id.fetch_max(id, Ordering::Relaxed);
@@ -97,46 +102,6 @@ impl Shared {
     /// Gives back the ports of a guest's displays.
     pub(crate) fn release_ports(&self, uuid: Uuid) {
         self.reserved_ports().remove(&uuid);
-    }
-
-    /// What command lines depend on.
-    pub(crate) fn command_facts(&self, id: u32, name: &str) -> command::Facts {
-        let layout = &self.layout;
-        let variable = |name: &str| {
-            let value = self.environment.get(std::ffi::OsStr::new(name))?;
-            Some((name.to_owned(), value.to_str()?.to_owned()))
-        };
-        let now = jiff::Zoned::now();
-        command::Facts {
-            id: i32::try_from(id).unwrap_or_default(),
-            environment: PASSED.into_iter().filter_map(variable).collect(),
-            firmwares: self.firmwares(),
-            processor: command::HostProcessor::default(),
-            directories: command::Directories {
-                library: layout.domain_dir(id, name),
-                channel: layout.channel_dir(id, name),
-                memory: layout.memory_dir(id, name),
-                nvram: layout.nvram_dir(),
-                passt: layout.passt_dir(),
-                dbus: layout.dbus_dir(),
-            },
-            config: command::Config {
-                vnc_listen: self.config.vnc_listen.clone(),
-                seccomp_sandbox: self.config.seccomp_sandbox,
-                ..command::Config::default()
-            },
-            host: command::Host {
-                has_vhost_net: std::path::Path::new("/dev/vhost-net").exists(),
-                huge_pages: Vec::new(),
-                optical_drives: Vec::new(),
-                numa_nodes: vec![0],
-                page_kib: u64::try_from(rustix::param::page_size() / 1024).unwrap_or(4),
-            },
-            automatic_nodes: Vec::new(),
-            number: |index, _| oxivirt_launch::descriptor_number(index),
-            now: now.timestamp().as_second(),
-            local_offset: i64::from(now.offset().seconds()),
-        }
     }
 
     /// Firmware that is installed, in the order in which it is tried.

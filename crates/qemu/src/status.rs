@@ -53,6 +53,7 @@ const PAUSED: [&str; 12] = [
     "panicked",
     "starting up",
 ];
+const CRASHED: [&str; 2] = ["unknown", "panicked"];
 
 /// What a start writes into the status file.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +163,7 @@ fn words(status: oxivirt::DomainStatus) -> (&'static str, &'static str) {
     let reason = match status.state {
         DomainState::Running => word(&RUNNING),
         DomainState::Paused => word(&PAUSED),
+        DomainState::Crashed => word(&CRASHED),
         _ => None,
     };
     (state.map_or("running", |(_, word)| word), reason.unwrap_or("unknown"))
@@ -177,6 +179,7 @@ pub(crate) fn state(document: &DomainStatus) -> oxivirt::DomainStatus {
     let reason = match state {
         DomainState::Running => RunningReason::from_number(index(number(&RUNNING))).number(),
         DomainState::Paused => PausedReason::from_number(index(number(&PAUSED))).number(),
+        DomainState::Crashed => index(number(&CRASHED)),
         _ => 0,
     };
     oxivirt::DomainStatus { state, reason }

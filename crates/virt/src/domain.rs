@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     Access, Autostart, Connect, DomainAgentDriver, DomainDeviceDriver, DomainDriver, DomainInfo,
-    DomainInterface, DomainMetadataChange, DomainRef, DomainStatsDriver, DomainStatus,
-    DomainStream, DomainTuningDriver, Error, ErrorCode, ErrorDomain, MetadataType, Result,
-    SecurityLabel,
+    DomainInterface, DomainMetadataChange, DomainPlan, DomainRef, DomainStatsDriver, DomainStatus,
+    DomainStream, DomainTuningDriver, Error, ErrorCode, ErrorDomain, MetadataType, PlanVerb,
+    Result, SecurityLabel,
 };
 
 /// A virtual machine or container as a connection knows it.
@@ -190,6 +190,15 @@ impl Domain {
     pub async fn undefine(&self, flags: DomainUndefineFlags) -> Result<()> {
         let api = if flags.is_empty() { "virDomainUndefine" } else { "virDomainUndefineFlags" };
         self.changing(api)?.domain_undefine(&self.reference, flags).await
+    }
+
+    /// What `verb` would execute. Nothing is changed.
+    ///
+    /// # Errors
+    /// The error with which the operation itself would be refused; [`ErrorCode::NO_SUPPORT`] if the driver or the
+    /// daemon has no such call, [`ErrorCode::INVALID_ARG`] for an unknown verb.
+    pub async fn plan(&self, verb: PlanVerb) -> Result<DomainPlan> {
+        self.driver("oxivirtDomainPlan")?.domain_plan(&self.reference, verb, None, 0).await
     }
 
     /// It as XML, ending in a newline.

@@ -92,7 +92,7 @@ pub use reconnect::Reconnect;
 pub use registry::{
     Access, Authenticator, Credential, CredentialKind, DriverOpener, OpenOptions, Registry,
 };
-pub use report::{NetworkHealth, NetworkPlan};
+pub use report::{DomainPlan, NetworkHealth, NetworkPlan};
 pub use storage::{StoragePool, StorageVol};
 pub use types::{
     CpuMap, CpuStats, DhcpLease, DomainCapabilitiesQuery, NetworkRef, NodeInfo, PortRef,

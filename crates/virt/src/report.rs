@@ -1,4 +1,4 @@
-//! Reports: what a driver finds out about a network, as typed values that travel as JSON.
+//! Reports: what a driver finds out about a network or a domain, as typed values that travel as JSON.
 //!
 //! A report crosses the wire as one JSON string of at most 4 MiB. Its keys are stable and never
 //! translated; a later version may add keys, so a reader ignores what it does not know and fills in
@@ -171,6 +171,18 @@ pub struct PlanStep {
     /// (libnftables-json(5)); only steps that change nftables rules have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nft: Option<String>,
+}
+
+/// What a start of a domain would execute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DomainPlan {
+    /// Name of the domain.
+    pub domain: String,
+    /// Variables of the process, as `NAME=VALUE`.
+    pub environment: Vec<String>,
+    /// The program and its arguments. Numbers of descriptors are those that the process would have.
+    pub command: Vec<String>,
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ fn changes() -> Vec<QueueChange> {
         // More than the 32 bits of the old form.
         QueueChange::AddClass(Class { ceiling: 6_000_000_000, ..class(9, 1, 5_000_000_000) }),
         QueueChange::ChangeClass(class(2, 1, 4_500_000)),
-        QueueChange::AddFairness { class: 2 },
+        QueueChange::AddFairness { class: 2, queue: 2 },
         QueueChange::AddMark,
         QueueChange::AddDestination { number: 0x831, mac: MAC, class: 0x1f },
         QueueChange::AddHook(Hook::Ingress),
@@ -40,7 +40,7 @@ fn changes() -> Vec<QueueChange> {
 fn backwards() -> Vec<QueueChange> {
     vec![
         QueueChange::DeleteDestination { number: 0x831 },
-        QueueChange::DeleteFairness { class: 2 },
+        QueueChange::DeleteFairness { queue: 2 },
         QueueChange::DeleteClass { id: 0x1f },
         QueueChange::DeleteClass { id: 9 },
         QueueChange::DeleteTree,

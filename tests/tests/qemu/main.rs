@@ -5,8 +5,10 @@ mod daemon;
 mod driver;
 mod guest;
 mod images;
+mod interfaces;
 mod monitor;
 mod planned;
+mod unprivileged;
 
 fn main() -> std::process::ExitCode {
     oxivirt_tests::harness::main()

@@ -37,10 +37,7 @@ pub(super) async fn open(
     let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     let layout = match &paths.scope {
         Scope::System { root } => Layout::below(root),
-        Scope::Session => {
-            let cache = paths.runtime_dir.join("cache");
-            Layout::session(&paths.config_dir, &paths.runtime_dir, cache)
-        }
+        Scope::Session => Layout::session(&paths.config_dir, &paths.runtime_dir, &paths.cache_dir),
     };
     // Emulators are the host's, whatever root files are below.
     let probe = ProbeOptions {

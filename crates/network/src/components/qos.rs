@@ -238,7 +238,8 @@ fn set_up(want: &Qos) -> Vec<QueueCommand> {
         let burst = (rate.burst > 0).then(|| rate.burst.saturating_mul(KIBIBYTES));
         let others = Class { id: DEFAULT_CLASS, parent: NETWORK_CLASS, burst, ..network };
         commands.push(must(QueueChange::AddClass(others)));
-        commands.push(should(QueueChange::AddFairness { class: DEFAULT_CLASS }));
+        commands
+            .push(should(QueueChange::AddFairness { class: DEFAULT_CLASS, queue: DEFAULT_CLASS }));
         commands.push(should(QueueChange::AddMark));
         for (&class, floor) in &want.floors {
             commands.extend(plug(rate, class, floor));
@@ -297,7 +298,7 @@ fn plug(rate: &Rate, class: u32, floor: &Floor) -> [QueueCommand; 3] {
     let (number, mac) = (filter(class), floor.mac);
     [
         must(QueueChange::AddClass(class_of(rate, class, floor))),
-        should(QueueChange::AddFairness { class: id }),
+        should(QueueChange::AddFairness { class: id, queue: id }),
         must(QueueChange::AddDestination { number, mac, class: id }),
     ]
 }
@@ -316,7 +317,7 @@ fn class_of(rate: &Rate, class: u32, floor: &Floor) -> Class {
 fn unplug(class: u32) -> [QueueCommand; 3] {
     let id = minor(class);
     [
-        may(QueueChange::DeleteFairness { class: id }),
+        may(QueueChange::DeleteFairness { queue: id }),
         may(QueueChange::DeleteDestination { number: filter(class) }),
         may(QueueChange::DeleteClass { id }),
     ]

@@ -134,7 +134,8 @@ impl<'a> Bench<'a> {
         let descriptors = on_thread(move || Ok(device.create()?)).await?;
         self.hands().slots.extend(slots.iter().copied().zip(descriptors));
         self.host.links.set_address(&tap.name, tap.address).await?;
-        Ok(self.host.links.set_mtu(&tap.name, tap.mtu).await?)
+        self.host.links.set_mtu(&tap.name, tap.mtu).await?;
+        self.host.change_queues(&tap.name, &tap.queues).await
     }
 
     async fn launch(&self, plan: &oxivirt_launch::Plan) -> Result<(), HostError> {
@@ -312,9 +313,7 @@ impl Executor<Step> for Bench<'_> {
                 self.configure(*balloon_bytes, links_down).await
             }
             Step::PlaceThreads { path } => self.place_threads(path).await,
-            Step::AttachTap { link, bridge, is_isolated } => {
-                self.host.attach(link, bridge, *is_isolated).await
-            }
+            Step::AttachTap { link, bridge, port } => self.host.attach(link, bridge, port).await,
             Step::Resume => {
                 self.monitor()?.run(&Cont {}).await?;
                 Ok(())

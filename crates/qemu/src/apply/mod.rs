@@ -13,12 +13,14 @@ use oxivirt_launch::WireError;
 use oxivirt_netlink::tap::TapError;
 use oxivirt_netlink::{Handle, NetlinkError, PortSettings, Stp};
 use oxivirt_qmp::QmpError;
+use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, FileError};
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::Mutex;
 
 use crate::label::{LabelError, LabeledFile, Owner};
 use crate::plan::Undo;
+use crate::plan::tap::{OnFailure, QueueCommand, TapPort};
 use crate::process::{Force, Process};
 
 pub(crate) use bench::{Bench, Found};
@@ -126,15 +128,19 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Opens the kernel's interfaces.
+    /// Opens the kernel's interfaces. Guests of an ordinary user stay in the user's control group.
     ///
     /// # Errors
     /// [`HostError::Netlink`]
     pub(crate) fn open(
         launcher: PathBuf,
         networks: Option<Arc<dyn NetworkDriver>>,
+        is_privileged: bool,
     ) -> Result<Self, HostError> {
-        let hierarchies = Hierarchies::read().unwrap_or_default();
+        let hierarchies = match is_privileged {
+            true => Hierarchies::read().unwrap_or_default(),
+            false => Hierarchies::default(),
+        };
         // In a container or a namespace the mount table may name what cannot be reached.
         let is_usable = hierarchies.group("/").directories().iter().all(|path| path.is_dir());
         Ok(Self {
@@ -160,16 +166,20 @@ impl Host {
         &self,
         link: &LinkName,
         bridge: &LinkName,
-        is_isolated: bool,
+        port: &TapPort,
     ) -> Result<(), HostError> {
         let _one = self.attaching.lock().await;
         let found = self.links.link(bridge).await?;
-        let index = found.ok_or_else(|| HostError::NoBridge(bridge.clone()))?.index;
+        let found = found.ok_or_else(|| HostError::NoBridge(bridge.clone()))?;
+        if port.has_vlans && !found.filters_vlans {
+            tracing::warn!(%link, %bridge, "the bridge does not keep VLANs apart: tags have no effect");
+        }
+        let index = found.index;
         let stp = self.links.stp(bridge).await?;
         if stp == Some(Stp::On) {
             self.links.set_stp(bridge, Stp::Off).await?;
         }
-        let attached = self.attach_port(link, index, is_isolated).await;
+        let attached = self.attach_port(link, index, port).await;
         if stp == Some(Stp::On) {
             self.links.set_stp(bridge, Stp::On).await?;
         }
@@ -180,13 +190,43 @@ impl Host {
         &self,
         link: &LinkName,
         bridge: u32,
-        is_isolated: bool,
+        port: &TapPort,
     ) -> Result<(), HostError> {
         self.links.set_controller(link, bridge).await?;
-        if is_isolated && let Some(port) = self.links.link(link).await? {
-            self.links.set_port(port.index, &PortSettings::isolated()).await?;
+        let TapPort { settings, entry, .. } = port;
+        if (entry.is_some() || *settings != PortSettings::default())
+            && let Some(link) = self.links.link(link).await?
+        {
+            self.links.set_port(link.index, settings).await?;
+            if let Some(mac) = entry {
+                self.links.add_bridge_entry(link.index, *mac).await?;
+            }
         }
         Ok(self.links.set_up(link).await?)
+    }
+
+    /// Gives a tap its queues.
+    pub(crate) async fn change_queues(
+        &self,
+        link: &LinkName,
+        commands: &[QueueCommand],
+    ) -> Result<(), HostError> {
+        let Some(found) = self.links.link(link).await? else { return Ok(()) };
+        for QueueCommand { change, on_failure } in commands {
+            let Err(error) = self.links.change_queue(found.index, change).await else { continue };
+            match on_failure {
+                OnFailure::Fail => return Err(error.into()),
+                OnFailure::Warn => {
+                    let (command, error) = (change.words(link.as_str()), chain::text(&error));
+                    tracing::warn!(
+                        command,
+                        error,
+                        "the kernel lacks a queue that improves a limit"
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reverts a step; succeeds if there is nothing to revert.

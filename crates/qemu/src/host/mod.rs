@@ -102,7 +102,7 @@ pub struct HostOptions {
 pub struct Host {
     options: HostOptions,
     uuid: OnceLock<String>,
-    map: OnceLock<Option<CpuMap>>,
+    map: OnceLock<Option<Arc<CpuMap>>>,
     /// The last documents of [`HostDriver::domain_capabilities`]; clients ask for the same several times.
     documents: std::sync::Mutex<Vec<Document>>,
 }
@@ -133,19 +133,26 @@ impl Host {
     /// The names of processors, if the host has them.
     #[must_use]
     pub fn processor_map(&self) -> Option<&CpuMap> {
-        self.map
-            .get_or_init(|| {
-                let dirs = MAP_DIRS.iter().map(|dir| self.options.root.join(dir));
-                let dir = dirs.into_iter().find(|dir| dir.join("index.xml").is_file())?;
-                match CpuMap::load(|name| fs::read_to_string(dir.join(name))) {
-                    Ok(map) => Some(map),
-                    Err(error) => {
-                        tracing::warn!(dir = %dir.display(), %error, "cannot use the CPU map");
-                        None
-                    }
+        self.loaded_map().as_deref()
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_processor_map(&self) -> Option<Arc<CpuMap>> {
+        self.loaded_map().clone()
+    }
+
+    fn loaded_map(&self) -> &Option<Arc<CpuMap>> {
+        self.map.get_or_init(|| {
+            let dirs = MAP_DIRS.iter().map(|dir| self.options.root.join(dir));
+            let dir = dirs.into_iter().find(|dir| dir.join("index.xml").is_file())?;
+            match CpuMap::load(|name| fs::read_to_string(dir.join(name))) {
+                Ok(map) => Some(Arc::new(map)),
+                Err(error) => {
+                    tracing::warn!(dir = %dir.display(), %error, "cannot use the CPU map");
+                    None
                 }
-            })
-            .as_ref()
+            }
+        })
     }
 
     /// The host's UUID: of the firmware, else of the machine id, else a random one until the next start.

@@ -3,6 +3,7 @@
 pub(crate) mod start;
 pub(crate) mod step;
 pub(crate) mod stop;
+pub(crate) mod tap;
 
 pub(crate) use step::{Step, Undo};
 

@@ -11,6 +11,7 @@ use crate::command::{CommandLine, Descriptor};
 use crate::label::Owner;
 use crate::layout::Layout;
 use crate::plan::step::TapDevice;
+use crate::plan::tap::TapPort;
 
 /// What the plan of a start depends on.
 #[derive(Debug, Clone)]
@@ -65,8 +66,8 @@ pub(crate) struct TapPlan {
     pub(crate) device: TapDevice,
     /// The bridge.
     pub(crate) bridge: LinkName,
-    /// Whether it reaches no other isolated port.
-    pub(crate) is_isolated: bool,
+    /// How it is a port of it.
+    pub(crate) port: TapPort,
 }
 
 /// What a `/dev` is made from.
@@ -150,7 +151,7 @@ pub(crate) fn plan(inputs: &StartInputs<'_>) -> Plan<Step> {
     let attach = inputs.taps.iter().map(|tap| Step::AttachTap {
         link: tap.device.name.clone(),
         bridge: tap.bridge.clone(),
-        is_isolated: tap.is_isolated,
+        port: tap.port.clone(),
     });
     plan.then_parallel([threads.collect(), attach.collect()]);
     if inputs.activity == Activity::Running {

@@ -9,6 +9,7 @@ use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::tap::{QueueCommand, TapPort};
 use crate::label::Owner;
 
 /// One change to the host, so complete that carrying it out needs no decision.
@@ -53,7 +54,7 @@ pub(crate) enum Step {
     /// Threads of virtual processors move into control groups of their own.
     PlaceThreads { path: String },
     /// A tap device becomes a port of its bridge and is raised.
-    AttachTap { link: LinkName, bridge: LinkName, is_isolated: bool },
+    AttachTap { link: LinkName, bridge: LinkName, port: TapPort },
     /// The virtual processors run.
     Resume,
 }
@@ -69,6 +70,8 @@ pub(crate) struct TapDevice {
     pub(crate) mtu: u32,
     /// Whether packets carry offloads of a virtio card.
     pub(crate) has_vnet_header: bool,
+    /// Its queues.
+    pub(crate) queues: Vec<QueueCommand>,
 }
 
 /// What reverts a step. The serialised form is part of the journal's format.

@@ -5,9 +5,9 @@ use oxivirt::{
     AddressSource, Autostart, CallbackId, ConsoleFlags, DomainAffectFlags, DomainAgentDriver,
     DomainCreateFlags, DomainDefineFlags, DomainDestroyFlags, DomainDeviceDriver, DomainDriver,
     DomainEventCallback, DomainEventId, DomainInfo, DomainInterface, DomainListFlags,
-    DomainMetadataChange, DomainRef, DomainShutdownFlags, DomainStatsDriver, DomainStatus,
-    DomainStream, DomainTuningDriver, DomainUndefineFlags, DomainXmlFlags, Error, ErrorCode,
-    ErrorDomain, MetadataType, Result, SecurityLabel,
+    DomainMetadataChange, DomainPlan, DomainRef, DomainShutdownFlags, DomainStatsDriver,
+    DomainStatus, DomainStream, DomainTuningDriver, DomainUndefineFlags, DomainXmlFlags, Error,
+    ErrorCode, ErrorDomain, MetadataType, PlanVerb, Result, SecurityLabel,
 };
 use oxivirt_rpc::xdr::Text;
 use uuid::Uuid;
@@ -145,6 +145,20 @@ impl DomainDriver for RemoteDriver {
         let (dom, flags) = (wire(domain), flags.bits());
         let asked = self.domain.domain_get_xml_desc(self.context(), dom, flags);
         Ok(self.ask(asked).await?.to_text())
+    }
+
+    async fn domain_plan(
+        &self,
+        domain: &DomainRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<DomainPlan> {
+        let (domain, verb, xml) = (wire(domain), verb.number(), optional(xml));
+        self.report("oxivirtDomainPlan", 16, async {
+            self.ask(self.extension.domain_plan(self.context(), domain, verb, xml, flags)).await
+        })
+        .await
     }
 
     async fn domain_state(&self, domain: &DomainRef, flags: u32) -> Result<DomainStatus> {

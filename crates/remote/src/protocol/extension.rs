@@ -11,7 +11,7 @@
 use oxivirt_rpc::xdr::{List, Text};
 
 use super::{Needs, Procedure, Reply, protocol};
-use crate::wire::Network;
+use crate::wire::{Domain, Network};
 
 /// Number of this program.
 pub const PROGRAM: u32 = 0x6f78_6976;
@@ -29,4 +29,6 @@ protocol! {
         "oxivirtNetworkPlan" Open Network [Network "read"];
     15 network_health(net: Network, flags: u32) -> Text:
         "oxivirtNetworkHealth" Open Network [Network "read"];
+    16 domain_plan(dom: Domain, verb: u32, xml: Option<Text>, flags: u32) -> Text:
+        "oxivirtDomainPlan" Open Domain [Domain "read"];
 }

@@ -1,6 +1,6 @@
 //! Calls of our own program.
 
-use oxivirt::report::{NetworkHealth, NetworkPlan};
+use oxivirt::report::{DomainPlan, NetworkHealth, NetworkPlan};
 use oxivirt::{Error, ErrorCode, ErrorDomain, PlanVerb, Result};
 use oxivirt_rpc::xdr::{List, STRING_MAX, Text};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tarpc::context::Context;
 use super::Calls;
 use crate::protocol::Reply;
 use crate::protocol::extension::{ExtensionCalls, PROBE_MAX, PROCEDURES};
-use crate::wire::{Network, text};
+use crate::wire::{Domain, Network, text};
 
 impl ExtensionCalls for Calls {
     async fn probe(self, _: Context) -> Reply<List<i32, PROBE_MAX>> {
@@ -35,6 +35,21 @@ impl ExtensionCalls for Calls {
         let driver = self.networks("oxivirtNetworkHealth")?;
         let health: NetworkHealth = driver.network_health(&(&net).into(), flags).await?;
         Ok(report(&health)?)
+    }
+
+    async fn domain_plan(
+        self,
+        _: Context,
+        dom: Domain,
+        verb: u32,
+        xml: Option<Text>,
+        flags: u32,
+    ) -> Reply<Text> {
+        let (verb, xml) = (PlanVerb::from_number(verb), text(xml.as_ref()));
+        let driver = self.domains("oxivirtDomainPlan")?;
+        let plan: DomainPlan =
+            driver.domain_plan(&(&dom).into(), verb, xml.as_deref(), flags).await?;
+        Ok(report(&plan)?)
     }
 }
 

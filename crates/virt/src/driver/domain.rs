@@ -11,9 +11,9 @@ use oxivirt_types::domain::{
 use uuid::Uuid;
 
 use crate::{
-    Autostart, CallbackId, DomainAgentDriver, DomainDeviceDriver, DomainEventCallback,
-    DomainStatsDriver, DomainTuningDriver, Error, ErrorDomain, IpAddrType, MetadataType, Result,
-    SecurityLabel,
+    Autostart, CallbackId, DomainAgentDriver, DomainDeviceDriver, DomainEventCallback, DomainPlan,
+    DomainStatsDriver, DomainTuningDriver, Error, ErrorDomain, IpAddrType, MetadataType, PlanVerb,
+    Result, SecurityLabel,
 };
 
 /// Names one domain.
@@ -240,6 +240,18 @@ pub trait DomainDriver: Send + Sync + Debug {
     /// The domain as XML, ending in a newline (`virDomainGetXMLDesc`).
     async fn domain_xml_desc(&self, domain: &DomainRef, flags: DomainXmlFlags) -> Result<String> {
         unsupported("virDomainGetXMLDesc")
+    }
+
+    /// What `verb` would execute, for the domain as it is or, with `xml`, for this definition in place of its own;
+    /// `flags` must be 0 (`oxivirtDomainPlan`).
+    async fn domain_plan(
+        &self,
+        domain: &DomainRef,
+        verb: PlanVerb,
+        xml: Option<&str>,
+        flags: u32,
+    ) -> Result<DomainPlan> {
+        unsupported("oxivirtDomainPlan")
     }
 
     /// State and reason; `flags` must be 0 (`virDomainGetState`).

@@ -3,6 +3,7 @@
 use crate::element::{Content, elements};
 use crate::error::Result;
 use crate::keyword::{OnOff, YesNo, words};
+use crate::network::MacTableManager;
 use oxivirt_types::mac::MacAddr;
 use oxivirt_xml::{Element, Presence, Writer};
 
@@ -107,6 +108,7 @@ elements! {
         attr portgroup: Option<String> = "portgroup",
         attr portid: Option<String> = "portid",
         attr bridge: Option<String> = "bridge",
+        attr mac_table_manager: Option<MacTableManager> = "macTableManager",
         attr name: Option<String> = "name",
         attr dev: Option<String> = "dev",
         attr mode: Option<String> = "mode",

@@ -229,7 +229,12 @@ pub(super) async fn check(session: &Session, found: Found, named: Named) -> Resu
         (named, Ok(served)) => find(&*served.driver, named).await?,
         (_, Err(_)) => None,
     };
-    let driver = driver_name(session, found.family);
+    let family = match (&subject, found.family) {
+        // our own program has calls about objects of several drivers
+        (Some(Subject::Domain { .. }), Family::Extension) => Family::Domain,
+        (_, family) => family,
+    };
+    let driver = driver_name(session, family);
     for (object, word) in found.procedure.acl {
         let subject = match (object, &subject) {
             (Object::Connect, _) => &Subject::Connection,

@@ -36,6 +36,18 @@ pub enum AttributeError {
         /// The value refused.
         value: String,
     },
+    /// Not a number of the right size, in the words that libvirt has for places and counts.
+    #[error(
+        "Invalid value for attribute '{attribute}' in element '{element}': '{value}'. Expected non-negative value"
+    )]
+    Index {
+        /// The attribute.
+        attribute: &'static str,
+        /// Its element.
+        element: String,
+        /// The value refused.
+        value: String,
+    },
     /// Not a number.
     #[error(
         "Invalid value for attribute '{attribute}' in element '{element}': '{value}'. Expected integer value"

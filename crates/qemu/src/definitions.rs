@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oxivirt::{Autostart, DomainEvent, DomainRef, Error, ErrorCode, ErrorDomain, Lifetime, Result};
-use oxivirt_conf::domain::{DomainDef, DomainError, Origin, QemuDefaults};
+use oxivirt_conf::domain::{DomainDef, DomainError, HostAudio, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_sys::file;
 use oxivirt_types::domain::{DomainLifecycleEvent, DomainUndefineFlags as Undefine, ShutoffReason};
@@ -294,6 +294,7 @@ fn complete(
         emulator,
         origin: Origin::New,
         host_arch: std::env::consts::ARCH,
+        host_audio: HostAudio::default(),
         random: &mut random,
     })?;
     def.assign_addresses(emulator, Origin::New)?;

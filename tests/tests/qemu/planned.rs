@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use oxivirt_conf::domain::{DomainDef, Origin, QemuDefaults};
+use oxivirt_conf::domain::{DomainDef, HostAudio, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_qemu::command::{
     CommandLine, Config, Directories, Facts, Host, HostProcessor, command_line, prepare,
@@ -97,7 +97,13 @@ fn plan(directory: &Path) -> CommandLine {
     let mut random = |bytes: &mut [u8]| bytes.fill(7);
     let origin = Origin::New;
     let host_arch = "x86_64";
-    let mut defaults = QemuDefaults { emulator: &emulator, origin, host_arch, random: &mut random };
+    let mut defaults = QemuDefaults {
+        emulator: &emulator,
+        origin,
+        host_arch,
+        host_audio: HostAudio::default(),
+        random: &mut random,
+    };
     def.complete_qemu(&mut defaults).unwrap();
     def.assign_addresses(&emulator, origin).unwrap();
     def.validate_qemu(&emulator).unwrap();

@@ -43,7 +43,7 @@ use memory::{BlkioTune, MaxMemory, Memory, MemoryBacking, MemoryTune, NumaTune};
 use os::{IdMap, Os, Sysinfo};
 use security::{KeyWrap, LaunchSecurity, Resource, Seclabel};
 
-pub use complete::QemuDefaults;
+pub use complete::{HostAudio, QemuDefaults};
 pub use error::DomainError;
 pub use machine::MachineKind;
 pub(crate) use size::scale_bytes;

@@ -6,6 +6,7 @@ use super::device::Devices;
 use super::device::chardev::{CharDevice, CharType};
 use super::device::graphics::{Graphics, GraphicsType, ListenType};
 use super::security::SeclabelType;
+use crate::keyword::YesNo;
 
 /// Prefix of aliases that belong to the definition.
 const USER_ALIAS: &str = "ua-";
@@ -30,6 +31,11 @@ impl DomainDef {
                 disk.mirror = None;
                 if let Some(source) = &mut disk.source {
                     source.index = None;
+                    source.seclabels.iter_mut().for_each(|label| label.label_skip = None);
+                    // Without a label it would change nothing.
+                    source
+                        .seclabels
+                        .retain(|label| label.label.is_some() || label.relabel == Some(YesNo::No));
                 }
                 let mut store = disk.backing_store.as_mut();
                 while let Some(image) = store {
@@ -75,7 +81,7 @@ fn forget_path(port: &mut CharDevice) {
 }
 
 fn forget_ports(graphics: &mut Graphics) {
-    if graphics.autoport.is_some_and(|auto| auto == crate::YesNo::Yes)
+    if graphics.autoport.is_some_and(|auto| auto == YesNo::Yes)
         && graphics.kind == Some(GraphicsType::Vnc)
     {
         graphics.port = Some(-1);

@@ -1,6 +1,6 @@
 use super::address::{Address, Drive, Pci};
 use super::device::disk::DiskBus;
-use super::{DomainDef, Form, Origin, QemuDefaults};
+use super::{DomainDef, Form, HostAudio, Origin, QemuDefaults};
 use crate::emulator::EmulatorCapabilities;
 use crate::error::Classified as _;
 
@@ -17,8 +17,13 @@ fn completed(text: &str) -> DomainDef {
     let mut def = DomainDef::parse(text).unwrap();
     let mut random = |bytes: &mut [u8]| bytes.fill(7);
     let origin = Origin::New;
-    let mut with =
-        QemuDefaults { emulator: &emulator, origin, host_arch: "x86_64", random: &mut random };
+    let mut with = QemuDefaults {
+        emulator: &emulator,
+        origin,
+        host_arch: "x86_64",
+        host_audio: HostAudio::default(),
+        random: &mut random,
+    };
     def.complete_qemu(&mut with).unwrap();
     def.assign_addresses(&emulator, origin).unwrap();
     def.validate_qemu(&emulator).unwrap();
@@ -35,8 +40,13 @@ fn refusal_of_devices(devices: &str) -> String {
     let mut def = DomainDef::parse(&text).unwrap();
     let mut random = |bytes: &mut [u8]| bytes.fill(7);
     let origin = Origin::Stored;
-    let mut with =
-        QemuDefaults { emulator: &emulator, origin, host_arch: "x86_64", random: &mut random };
+    let mut with = QemuDefaults {
+        emulator: &emulator,
+        origin,
+        host_arch: "x86_64",
+        host_audio: HostAudio::default(),
+        random: &mut random,
+    };
     let result = def
         .complete_qemu(&mut with)
         .and_then(|()| def.assign_addresses(&emulator, origin))

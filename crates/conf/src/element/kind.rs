@@ -62,6 +62,13 @@ pub(crate) mod attr {
         let (element, value) = (node.name.clone().into_owned(), value.to_owned());
         Err(match V::EXPECTED {
             Expected::Word => AttributeError::Keyword { attribute: word, element, value },
+            // libvirt reads this one as a signed number.
+            Expected::Number if element == "controller" && word == "index" => {
+                match i32::from_text(&value) {
+                    Some(_) => AttributeError::Index { attribute: word, element, value },
+                    None => AttributeError::Signed { attribute: word, element, value },
+                }
+            }
             Expected::Number => AttributeError::Number { attribute: word, element, value },
             Expected::Signed => AttributeError::Signed { attribute: word, element, value },
         }

@@ -1,6 +1,6 @@
 use super::*;
 
-use oxivirt_conf::domain::{Origin, QemuDefaults};
+use oxivirt_conf::domain::{HostAudio, Origin, QemuDefaults};
 use oxivirt_types::error::Classified as _;
 
 const EMULATOR: &str = "<qemuCaps>
@@ -74,6 +74,7 @@ fn plan(change: impl Fn(&str) -> String) -> Result<(DomainDef, CommandLine)> {
         emulator: &emulator,
         origin: Origin::New,
         host_arch: "x86_64",
+        host_audio: HostAudio::default(),
         random: &mut random,
     };
     def.complete_qemu(&mut defaults).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use oxivirt_conf::ParseError;
-use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Origin, QemuDefaults};
+use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, HostAudio, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_conf::node_device::NodeDeviceDef;
 use oxivirt_conf::secret::SecretDef;
@@ -217,7 +217,14 @@ pub(super) fn read_qemu(case: &Case, text: &str, form: Form) -> Result<DomainDef
         }
     };
     let host_arch = case.host_arch.as_deref().unwrap_or("x86_64");
-    let mut defaults = QemuDefaults { emulator: &emulator, origin, host_arch, random: &mut random };
+    let is_on = |name| case.config.get(name).and_then(toml::Value::as_bool) == Some(true);
+    let host_audio = HostAudio {
+        driver: case.env.get("QEMU_AUDIO_DRV").and_then(|name| HostAudio::driver_of(name)),
+        with_vnc: is_on("vncAllowHostAudio"),
+        without_graphics: is_on("nogfxAllowHostAudio"),
+    };
+    let mut defaults =
+        QemuDefaults { emulator: &emulator, origin, host_arch, host_audio, random: &mut random };
     def.complete_qemu(&mut defaults).map_err(|error| show(error.into()))?;
     // Firmware that is not found is missed at the start.
     let nvram = Path::new("/var/lib/libvirt/qemu/nvram");

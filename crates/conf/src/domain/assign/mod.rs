@@ -27,8 +27,7 @@ impl DomainDef {
         let mut devices = self.devices.take().unwrap_or_default();
         let own = match machine {
             MachineKind::S390 => ccw::assign(&mut devices),
-            MachineKind::Pseries => spapr::assign(&mut devices),
-            _ => Ok(()),
+            _ => spapr::assign(&mut devices),
         };
         let result = own
             .and_then(|()| virtio_serial::assign(&mut devices))

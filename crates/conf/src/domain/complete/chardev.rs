@@ -49,6 +49,7 @@ fn complete_source(
             *protocol = None;
         }
         Some(CharType::Unix) => {
+            *protocol = None;
             for source in sources.iter_mut().filter(|source| source.path.is_some()) {
                 default_mode(source);
             }

@@ -33,6 +33,11 @@ fn complete_disk(disk: &mut Disk) -> Result<(), DomainError> {
     if target.bus.is_none() {
         target.bus = Some(bus_of(&name, device));
     }
+    // A drive without medium is the same whatever its next medium is.
+    let is_removable = matches!(device, DiskDevice::Cdrom | DiskDevice::Floppy);
+    if is_removable && disk.kind == Some(DiskType::Network) && disk.source.is_none() {
+        disk.kind = Some(DiskType::File);
+    }
     if target.tray == Some(Tray::Closed) {
         target.tray = None;
     }

@@ -2,13 +2,13 @@
 
 use super::super::clock::{Clock, ClockOffset, CrashAction, LifecycleAction};
 use super::super::cpu::VcpuCount;
-use super::super::features::HypervMode;
+use super::super::features::{Features, HypervMode};
 use super::super::memory::Placement;
 use super::super::os::{Boot, BootDevice, OsType};
 use super::super::size::{Size, scale};
 use super::super::{DomainDef, DomainError, Origin};
 use crate::domain::device::Devices;
-use crate::keyword::YesNo;
+use crate::keyword::{OnOff, YesNo};
 
 pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), DomainError> {
     if def.name.is_none() {
@@ -20,12 +20,50 @@ pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), Domain
     if let Some(hyperv) = def.features.as_mut().and_then(|features| features.hyperv.as_mut()) {
         hyperv.mode.get_or_insert(HypervMode::Custom);
     }
+    if let Some(features) = &mut def.features {
+        complete_features(features)?;
+    }
     let clock = def.clock.get_or_insert_with(Clock::default);
     clock.offset.get_or_insert(ClockOffset::Utc);
     def.on_poweroff.get_or_insert(LifecycleAction::Destroy);
     def.on_reboot.get_or_insert(LifecycleAction::Restart);
     def.on_crash.get_or_insert(CrashAction::Destroy);
     Ok(())
+}
+
+/// Switches that are on when they are named, and those that have to say.
+///
+/// libvirt 11.3.0: `virDomainFeaturesDefParse`, src/conf/domain_conf.c
+fn complete_features(features: &mut Features) -> Result<(), DomainError> {
+    let Features { hap, pv_spinlock, pmu, vmport, vmcoreinfo, .. } = features;
+    for feature in [hap, pv_spinlock, pmu, vmport, vmcoreinfo].into_iter().flatten() {
+        feature.state.get_or_insert(OnOff::On);
+    }
+    if let Some(smm) = &mut features.smm {
+        smm.state.get_or_insert(OnOff::On);
+    }
+    let mut switches = vec![
+        ("htm", &features.htm),
+        ("nested-hv", &features.nested_hv),
+        ("ccf-assist", &features.ccf_assist),
+        ("ras", &features.ras),
+        ("ps2", &features.ps2),
+    ];
+    if let Some(kvm) = &features.kvm {
+        switches.extend([
+            ("hidden", &kvm.hidden),
+            ("hint-dedicated", &kvm.hint_dedicated),
+            ("poll-control", &kvm.poll_control),
+            ("pv-ipi", &kvm.pv_ipi),
+        ]);
+    }
+    let open = switches
+        .into_iter()
+        .find(|(_, switch)| switch.as_ref().is_some_and(|switch| switch.state.is_none()));
+    match open {
+        Some((element, _)) => Err(DomainError::missing("state", element)),
+        None => Ok(()),
+    }
 }
 
 /// libvirt 11.3.0: `virDomainDefPostParseMemory`, src/conf/domain_postparse.c

@@ -11,7 +11,7 @@ mod graphics;
 mod qemu;
 mod tuning;
 
-pub use qemu::QemuDefaults;
+pub use qemu::{HostAudio, QemuDefaults};
 
 use super::{DomainDef, DomainError, Origin};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::cpu::{CpuTune, IoThread, IoThreadIds};
+use super::super::memory::{NumaMemory, Placement};
 use super::super::{DomainDef, DomainError, bitmap};
 
 /// More would not fit into the command line of the emulator (execve(2), "Limits on size of arguments").
@@ -16,9 +17,10 @@ pub(super) fn complete(def: &mut DomainDef) -> Result<(), DomainError> {
     if let Some(tune) = &mut def.cputune {
         complete_cputune(tune)?;
     }
+    let placement = def.vcpu.as_ref().and_then(|vcpu| vcpu.placement);
     if let Some(tune) = &mut def.numatune {
         if let Some(memory) = &mut tune.memory {
-            canonical(&mut memory.nodeset)?;
+            complete_placement(memory, placement)?;
         }
         for node in &mut tune.nodes {
             canonical(&mut node.nodeset)?;
@@ -39,6 +41,31 @@ pub(super) fn complete(def: &mut DomainDef) -> Result<(), DomainError> {
 fn canonical(set: &mut Option<String>) -> Result<(), DomainError> {
     if let Some(text) = set {
         *text = bitmap::canonical(text)?;
+    }
+    Ok(())
+}
+
+/// Memory without nodes follows the processors.
+///
+/// libvirt 11.3.0: `virDomainNumatuneSet`, src/conf/numa_conf.c
+fn complete_placement(
+    memory: &mut NumaMemory,
+    of_processors: Option<Placement>,
+) -> Result<(), DomainError> {
+    if let Some(given) = memory.nodeset.clone() {
+        canonical(&mut memory.nodeset)?;
+        if memory.nodeset.as_deref() == Some("") {
+            return Err(DomainError::Unsupported(format!("Invalid value of 'nodeset': {given}")));
+        }
+    }
+    if memory.nodeset.is_none() && memory.placement != Some(Placement::Auto) {
+        if memory.placement.is_none() && of_processors == Some(Placement::Auto) {
+            memory.placement = Some(Placement::Auto);
+        } else {
+            return Err(DomainError::Xml(String::from(
+                "nodeset for NUMA memory tuning must be set if 'placement' is 'static'",
+            )));
+        }
     }
     Ok(())
 }

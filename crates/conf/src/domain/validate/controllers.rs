@@ -86,7 +86,7 @@ pub(super) fn check_qemu_roots(devices: &Devices, machine: MachineKind) -> Check
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefController`, src/qemu/qemu_validate.c
-pub(super) fn check_qemu(devices: &Devices, machine: MachineKind) -> Check {
+pub(super) fn check_qemu(devices: &Devices, machine: MachineKind, n_cells: u32) -> Check {
     /// The most ports an xHCI controller has.
     const XHCI_PORTS: u32 = 15;
     for controller in &devices.controllers {
@@ -106,7 +106,7 @@ pub(super) fn check_qemu(devices: &Devices, machine: MachineKind) -> Check {
                     "IDE controllers are unsupported for this QEMU binary or machine type",
                 )));
             }
-            Some(ControllerType::Pci) => check_pci(controller, machine)?,
+            Some(ControllerType::Pci) => check_pci(controller, machine, n_cells)?,
             _ => {}
         }
     }
@@ -140,7 +140,7 @@ const fn usb_flag(model: ControllerModel) -> Option<&'static str> {
     }
 }
 
-fn check_pci(controller: &Controller, machine: MachineKind) -> Check {
+fn check_pci(controller: &Controller, machine: MachineKind, n_cells: u32) -> Check {
     let Some(target) = &controller.target else { return Ok(()) };
     let index = controller.index.unwrap_or(0);
     if machine == MachineKind::Pseries
@@ -157,6 +157,19 @@ fn check_pci(controller: &Controller, machine: MachineKind) -> Check {
                 "Only the PCI controller with index 0 can have target index 0, and vice versa",
             );
         }
+    }
+    if let Some(node) = target.node
+        && matches!(
+            controller.model,
+            Some(ControllerModel::PciExpanderBus | ControllerModel::PcieExpanderBus)
+        )
+        && node >= n_cells
+    {
+        let model = controller.model.map(ControllerModel::as_str).unwrap_or_default();
+        return Err(DomainError::QemuXml(format!(
+            "{model} with index {index} is configured for a NUMA node ({node}) not present in the \
+             domain's <cpu><numa> array ({n_cells})"
+        )));
     }
     if index == 0 && target.node.is_some() {
         return unsupported("The PCI controller with index=0 can't be associated with a NUMA node");

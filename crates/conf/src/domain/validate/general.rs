@@ -3,7 +3,7 @@
 use super::super::cpu::{Cpu, CpuMode};
 use super::super::features::Features;
 use super::super::machine::MachineKind;
-use super::super::memory::NumaMode;
+use super::super::memory::{HugePage, NumaMode, Placement};
 use super::super::os::{FirmwareKind, LoaderType, Os};
 use super::super::{DomainDef, DomainError, VirtType, bitmap};
 use super::{Check, contradiction, unsupported};
@@ -25,8 +25,100 @@ pub(super) fn check(def: &DomainDef) -> Check {
     }
     check_cells(def)?;
     check_numatune(def)?;
+    check_hugepages(def)?;
     check_schedulers(def)?;
+    check_seclabels(def)?;
+    check_bios_date(def)?;
     check_system_uuid(def)
+}
+
+/// Pages of at most one size serve the cells that no other size names.
+///
+/// libvirt 11.3.0: `virDomainDefPostParseMemtune`, src/conf/domain_postparse.c
+fn check_hugepages(def: &DomainDef) -> Check {
+    let backing = def.memory_backing.as_ref().and_then(|backing| backing.hugepages.as_ref());
+    let pages = backing.map_or(&[][..], |hugepages| &hugepages.pages);
+    let has_cells = def.cpu.as_ref().is_some_and(|cpu| cpu.numa.is_some());
+    // A guest without cells is cell 0.
+    let nodes = |page: &HugePage| match page.nodeset.as_deref() {
+        Some("0") if !has_cells => None,
+        nodeset => nodeset.and_then(bitmap::parse),
+    };
+    for (at, page) in pages.iter().enumerate() {
+        let size = page.size.unwrap_or(0);
+        for earlier in pages.iter().take(at) {
+            let other = earlier.size.unwrap_or(0);
+            match (nodes(page), nodes(earlier)) {
+                (None, None) => {
+                    return Err(DomainError::Detail(format!(
+                        "two master hugepages detected: {size} and {other}"
+                    )));
+                }
+                (Some(a), Some(b)) if a.iter().any(|node| b.contains(node)) => {
+                    return Err(DomainError::Detail(format!(
+                        "nodeset attribute of hugepages of sizes {size} and {other} intersect"
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virSecurityLabelDefsParseXML`, src/conf/domain_conf.c
+fn check_seclabels(def: &DomainDef) -> Check {
+    let mut models: Vec<&str> = Vec::new();
+    for model in def.seclabels.iter().filter_map(|label| label.model.as_deref()) {
+        if models.contains(&model) {
+            return Err(DomainError::Detail(format!(
+                "seclabel for model {model} is already provided"
+            )));
+        }
+        models.push(model);
+    }
+    let disks = def.devices.iter().flat_map(|devices| &devices.disks);
+    for label in disks.filter_map(|disk| disk.source.as_ref()).flat_map(|source| &source.seclabels)
+    {
+        let model = label.model.as_deref().unwrap_or("(null)");
+        match (label.relabel, &label.label) {
+            (Some(YesNo::Yes), None) => {
+                return contradiction(format!(
+                    "Cannot specify relabel if label is missing. model={model}"
+                ));
+            }
+            (Some(YesNo::No), Some(_)) => {
+                return contradiction(format!(
+                    "Cannot specify a label if relabelling is turned off. model={model}"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The date of the BIOS is month, day and year; a year of two digits is one of the last century.
+///
+/// libvirt 11.3.0: `virSysinfoBIOSParseXML`, src/conf/domain_conf.c
+fn check_bios_date(def: &DomainDef) -> Check {
+    let blocks = def.sysinfo.iter().filter_map(|info| info.bios.as_ref());
+    let entries = blocks.flat_map(|block| &block.entries);
+    let mut dates = entries
+        .filter(|entry| entry.name.as_deref() == Some("date"))
+        .filter_map(|entry| entry.value.as_deref());
+    let is_date = |text: &str| {
+        let parts: Option<Vec<i64>> =
+            text.split('/').map(|part| part.trim_start().parse().ok()).collect();
+        matches!(
+            parts.as_deref(),
+            Some(&[1..=12, 1..=31, year]) if (0..100).contains(&year) || year >= 1900
+        )
+    };
+    if dates.all(is_date) {
+        return Ok(());
+    }
+    Err(DomainError::Detail(String::from("Invalid BIOS 'date' format")))
 }
 
 /// The SMBIOS data must name the guest's own UUID.
@@ -154,10 +246,9 @@ fn check_numatune(def: &DomainDef) -> Check {
         return contradiction("Element 'memnode' is invalid without any guest NUMA cells");
     }
     let memory = tune.memory.as_ref();
-    if let Some(set) = memory.and_then(|memory| memory.nodeset.as_deref())
-        && set.is_empty()
-    {
-        return unsupported(format!("Invalid value of 'nodeset': {set}"));
+    let placement = memory.and_then(|memory| memory.placement);
+    if !tune.nodes.is_empty() && placement == Some(Placement::Auto) {
+        return unsupported("Per-node binding is not compatible with automatic NUMA placement.");
     }
     let restricts = |mode: Option<NumaMode>| mode == Some(NumaMode::Restrictive);
     if tune.nodes.iter().any(|node| restricts(node.mode))

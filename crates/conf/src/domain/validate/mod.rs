@@ -54,7 +54,9 @@ impl DomainDef {
         self.validate_common()?;
         general::check_qemu(self, machine, emulator)?;
         let Some(devices) = &self.devices else { return Ok(()) };
-        controllers::check_qemu(devices, machine)?;
+        let numa = self.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref());
+        let n_cells = numa.map_or(0, |numa| u32::try_from(numa.cells.len()).unwrap_or(u32::MAX));
+        controllers::check_qemu(devices, machine, n_cells)?;
         disks::check_qemu(devices)?;
         interfaces::check_qemu(devices)?;
         devices::check_qemu(self, devices, machine)

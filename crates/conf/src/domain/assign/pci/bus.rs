@@ -59,6 +59,31 @@ impl Connect {
         Self(self.0 & Self::KINDS.0)
     }
 
+    /// What a bus has to accept for this device, in words for a user.
+    const fn requirement(self) -> &'static str {
+        if self.meets(Self::PCI_DEVICE) {
+            "standard PCI device"
+        } else if self.meets(Self::PCIE_DEVICE) {
+            "PCI Express device"
+        } else if self.meets(Self::PCIE_ROOT_PORT) {
+            "pcie-root-port"
+        } else if self.meets(Self::SWITCH_UPSTREAM) {
+            "pcie-switch-upstream-port"
+        } else if self.meets(Self::SWITCH_DOWNSTREAM) {
+            "pcie-switch-downstream-port"
+        } else if self.meets(Self::DMI_TO_PCI_BRIDGE) {
+            "dmi-to-pci-bridge"
+        } else if self.meets(Self::PCI_EXPANDER) {
+            "pci-expander-bus"
+        } else if self.meets(Self::PCIE_EXPANDER) {
+            "pcie-expander-bus"
+        } else if self.meets(Self::PCI_BRIDGE) {
+            "pci-bridge"
+        } else {
+            "pcie-to-pci-bridge"
+        }
+    }
+
     /// How the controller of a model connects to the bus it sits on.
     ///
     /// libvirt 11.3.0: `virDomainPCIControllerModelToConnectType`, src/conf/domain_addr.c
@@ -137,6 +162,51 @@ impl Bus {
         }
         self.accepts.meets(device.kinds())
             && (!device.meets(Connect::HOTPLUGGABLE) || self.accepts.meets(Connect::HOTPLUGGABLE))
+    }
+
+    /// Refuses an address that a document gives to something that cannot be there.
+    ///
+    /// A document may put a conventional device on an Express bus and the other way round, and decides
+    /// for itself whether a device has to be pluggable.
+    ///
+    /// libvirt 11.3.0: `virDomainPCIAddressValidate`, src/conf/domain_addr.c
+    fn check(&self, at: Pci, device: Connect) -> Result<(), DomainError> {
+        if device.meets(Connect::INTEGRATED) {
+            if !matches!(self.model, ControllerModel::PciRoot | ControllerModel::PcieRoot) {
+                return Err(DomainError::Xml(format!(
+                    "The device at PCI address {at} needs to be an integrated device (bus=0)"
+                )));
+            }
+            return Ok(());
+        }
+        let endpoint = Connect::PCI_DEVICE.with(Connect::PCIE_DEVICE);
+        let accepts =
+            if self.accepts.meets(endpoint) { self.accepts.with(endpoint) } else { self.accepts };
+        let wants = match device.meets(Connect::PCI_BRIDGE) {
+            true => device.with(Connect::PCI_DEVICE),
+            false => device,
+        };
+        if !accepts.meets(wants.kinds()) {
+            return Err(DomainError::Xml(format!(
+                "The device at PCI address {at} cannot be plugged into the PCI controller with \
+                 index='{}'. It requires a controller that accepts a {}.",
+                at.bus,
+                device.requirement()
+            )));
+        }
+        if at.slot < self.min_slot {
+            return Err(DomainError::Xml(format!(
+                "Invalid PCI address {at}. slot must be >= {}",
+                self.min_slot
+            )));
+        }
+        if at.slot > self.max_slot {
+            return Err(DomainError::Xml(format!(
+                "Invalid PCI address {at}. slot must be <= {}",
+                self.max_slot
+            )));
+        }
+        Ok(())
     }
 
     fn slot(&self, slot: u32) -> Slot {
@@ -222,6 +292,9 @@ impl Buses {
             while self.bus(at.bus).is_none() {
                 self.add_bus_for(device)?;
             }
+        }
+        if let Some(bus) = self.bus(at.bus) {
+            bus.check(at, device)?;
         }
         if self.is_taken(at) {
             return Err(DomainError::Xml(format!("Attempted double use of PCI Address {at}")));

@@ -73,9 +73,7 @@ pub(super) fn interface(interface: &Interface) -> Connect {
     let model = interface.model.as_ref().and_then(|model| model.kind.as_deref());
     match model.unwrap_or_default() {
         "virtio" | "virtio-non-transitional" | "e1000e" | "igb" => PCIE,
-        "usb-net" | "spapr-vlan" | "smc91c111" | "ne2k_isa" | "lan9118" | "netfront" => {
-            Connect::NONE
-        }
+        "usb-net" | "spapr-vlan" | "smc91c111" | "ne2k_isa" | "lan9118" => Connect::NONE,
         _ => PCI,
     }
 }

@@ -5,14 +5,14 @@ use super::super::super::device::controller::{Controller, ControllerModel, Contr
 use super::super::super::device::graphics::GraphicsType;
 use super::super::super::device::input::{Input, InputBus, InputType};
 use super::super::super::device::memballoon::{Memballoon, MemballoonModel};
-use super::super::super::device::other::Panic;
+use super::super::super::device::other::{Iommu, IommuDriver, IommuModel, Panic};
 use super::super::super::device::sound::{Audio, AudioType};
 use super::super::super::device::video::{Video, VideoModel, VideoModelDef};
 use super::super::super::device::watchdog::{Watchdog, WatchdogAction, WatchdogModel};
 use super::super::super::machine::MachineKind;
 use super::super::super::{DomainDef, Origin};
 use super::super::controllers;
-use super::QemuDefaults;
+use super::{HostAudio, QemuDefaults};
 use crate::emulator::EmulatorCapabilities;
 use crate::keyword::OnOff;
 
@@ -50,7 +50,8 @@ pub(super) fn add(
         add_itco(devices);
     }
     add_ps2(devices, def, machine);
-    add_audio(devices);
+    add_audio(devices, with.host_audio);
+    add_interrupt_remapping(devices, def, machine, with);
     add_video(devices, machine, emulator);
 }
 
@@ -86,7 +87,7 @@ fn usb_model(
         MachineKind::I440fx => {
             Some(emulator.has("piix3-usb-uhci").then_some(ControllerModel::Piix3Uhci))
         }
-        MachineKind::Q35 => Some(xhci),
+        MachineKind::Q35 => xhci.map(Some),
         MachineKind::Pseries => Some(if with.origin == Origin::New && xhci.is_some() {
             xhci
         } else {
@@ -142,17 +143,52 @@ fn add_ps2(devices: &mut Devices, def: &DomainDef, machine: MachineKind) {
 }
 
 /// libvirt 11.3.0: `qemuDomainDefAddDefaultAudioBackend`, src/qemu/qemu_postparse.c
-fn add_audio(devices: &mut Devices) {
+fn add_audio(devices: &mut Devices, host: HostAudio) {
     if !devices.audios.is_empty() {
         return;
     }
     let kind = match devices.graphics.first().map(|graphics| graphics.kind) {
+        None if host.without_graphics => host.driver.unwrap_or(AudioType::None),
+        Some(Some(GraphicsType::Vnc)) if host.with_vnc => host.driver.unwrap_or(AudioType::None),
         None | Some(Some(GraphicsType::Vnc)) => AudioType::None,
         Some(Some(GraphicsType::Spice)) => AudioType::Spice,
-        Some(Some(GraphicsType::Sdl)) => AudioType::Sdl,
+        Some(Some(GraphicsType::Sdl)) => host.driver.unwrap_or(AudioType::Sdl),
         Some(_) => return,
     };
     devices.audios.push(Audio { id: Some(1), kind: Some(kind), ..Audio::default() });
+}
+
+/// Beyond the reach of eight bits, interrupts find their processor through an IOMMU.
+///
+/// libvirt 11.3.0: `qemuDomainDefAddDefaultDevices`, src/qemu/qemu_postparse.c
+fn add_interrupt_remapping(
+    devices: &mut Devices,
+    def: &DomainDef,
+    machine: MachineKind,
+    with: &QemuDefaults<'_>,
+) {
+    if needs_interrupt_remapping(def, machine, with.origin) && with.emulator.has("intel-iommu") {
+        let iommu = devices
+            .iommu
+            .get_or_insert_with(|| Iommu { model: Some(IommuModel::Intel), ..Iommu::default() });
+        if iommu.model == Some(IommuModel::Intel) {
+            let driver = iommu.driver.get_or_insert_with(IommuDriver::default);
+            driver.intremap.get_or_insert(OnOff::On);
+            driver.eim.get_or_insert(OnOff::On);
+        }
+    }
+}
+
+/// Whether a new guest has more processors than interrupts can be sent to without an IOMMU.
+pub(super) fn needs_interrupt_remapping(
+    def: &DomainDef,
+    machine: MachineKind,
+    origin: Origin,
+) -> bool {
+    /// libvirt: `QEMU_MAX_VCPUS_WITHOUT_EIM`
+    const WITHOUT_EIM: u32 = 255;
+    let count = def.vcpu.as_ref().and_then(|vcpu| vcpu.count).unwrap_or(1);
+    machine == MachineKind::Q35 && origin == Origin::New && count > WITHOUT_EIM
 }
 
 /// libvirt 11.3.0: `virDomainDefPostParseVideo`, src/conf/domain_postparse.c

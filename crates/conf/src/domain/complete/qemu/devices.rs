@@ -180,6 +180,11 @@ fn complete_interface(
     {
         driver.queues = None;
     }
+    if let Some(InterfaceModel { kind: Some(kind), .. }) = &mut interface.model
+        && kind.eq_ignore_ascii_case("virtio")
+    {
+        kind.make_ascii_lowercase();
+    }
     let has_model = interface.model.as_ref().is_some_and(|model| model.kind.is_some());
     if !has_model && interface.kind != Some(InterfaceType::Hostdev) {
         let kind = match machine {

@@ -8,6 +8,7 @@ use super::super::super::device::hostdev::{HostdevMode, HostdevType};
 use super::super::super::device::interface::Interface;
 use super::super::super::device::memory::MemoryModel;
 use super::super::super::device::rng::RngBackendModel;
+use super::super::super::device::sound::SoundModel;
 use super::super::super::device::source::{Encryption, Source};
 use super::super::super::device::tpm::{TpmBackendType, TpmModel, TpmVersion};
 use super::super::super::machine::MachineKind;
@@ -18,6 +19,14 @@ pub(super) fn complete(devices: &mut Devices, machine: MachineKind) {
     devices.interfaces.iter_mut().for_each(complete_interface);
     complete_companions(devices);
     complete_smartcards(devices);
+    for sound in &mut devices.sounds {
+        if sound.model == Some(SoundModel::Virtio) {
+            sound.streams.get_or_insert(2);
+        }
+    }
+    for rule in devices.redirfilter.iter_mut().flat_map(|filter| &mut filter.devices) {
+        complete_usb_version(rule.version.as_mut());
+    }
     complete_memory(devices);
     for hostdev in &mut devices.hostdevs {
         if hostdev.mode == Some(HostdevMode::Subsystem) {
@@ -137,6 +146,18 @@ fn complete_interface(interface: &mut Interface) {
         if let Some(backend) = &mut interface.backend {
             backend.vhost = None;
         }
+    }
+}
+
+/// A USB version is a binary-coded decimal: the second digit behind the point is 0 if it is left out.
+///
+/// libvirt 11.3.0: `virDomainRedirFilterUSBVersionHelper`, src/conf/domain_conf.c
+fn complete_usb_version(version: Option<&mut String>) {
+    if let Some(version) = version
+        && let Some((_, minor)) = version.split_once('.')
+        && minor.len() == 1
+    {
+        version.push('0');
     }
 }
 

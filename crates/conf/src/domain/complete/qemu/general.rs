@@ -1,9 +1,10 @@
 //! Emulator, architecture and machine.
 
 use super::super::super::device::Devices;
+use super::super::super::features::IoapicDriver;
 use super::super::super::machine::MachineKind;
-use super::super::super::{DomainDef, DomainError, GenId};
-use super::QemuDefaults;
+use super::super::super::{DomainDef, DomainError, GenId, Origin};
+use super::{QemuDefaults, defaults};
 use crate::uuid::Uuid;
 
 pub(super) fn complete(
@@ -32,11 +33,30 @@ pub(super) fn complete(
         });
     }
     enable_gic(def);
+    if defaults::needs_interrupt_remapping(def, MachineKind::of(def), with.origin) {
+        let ioapic = def.features.get_or_insert_default().ioapic.get_or_insert_default();
+        ioapic.driver.get_or_insert(IoapicDriver::Qemu);
+    }
+    check_firmware_features(def, with)?;
     if let Some(GenId { uuid: uuid @ None, .. }) = &mut def.genid {
         *uuid = Some(random_uuid(with));
     }
     if def.uuid.is_none() {
         def.uuid = Some(random_uuid(with));
+    }
+    Ok(())
+}
+
+/// Features choose a firmware, so they say nothing of one that the definition names.
+///
+/// libvirt 11.3.0: `qemuFirmwareFillDomain`, src/qemu/qemu_firmware.c
+fn check_firmware_features(def: &DomainDef, with: &QemuDefaults<'_>) -> Result<(), DomainError> {
+    let Some(os) = &def.os else { return Ok(()) };
+    let asks = os.firmware_features.as_ref().is_some_and(|list| !list.features.is_empty());
+    if asks && os.firmware.is_none() && with.origin == Origin::New {
+        return Err(DomainError::Detail(String::from(
+            "cannot use feature-based firmware autoselection when firmware autoselection is disabled",
+        )));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Origin, QemuDefaults};
+use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, HostAudio, Origin, QemuDefaults};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_qemu::command::{
     Config, Directories, Facts, Host, HostProcessor, HugePageMount, command_line, prepare,
@@ -40,8 +40,13 @@ pub fn domain_xml(data: &[u8]) {
 /// What the driver does with a definition before it stores it; nothing if it refuses it.
 fn complete(mut def: DomainDef, origin: Origin) -> Option<DomainDef> {
     let mut random = |bytes: &mut [u8]| bytes.fill(0);
-    let mut defaults =
-        QemuDefaults { emulator: emulator(), origin, host_arch: "x86_64", random: &mut random };
+    let mut defaults = QemuDefaults {
+        emulator: emulator(),
+        origin,
+        host_arch: "x86_64",
+        host_audio: HostAudio::default(),
+        random: &mut random,
+    };
     def.forget_runtime();
     def.complete_qemu(&mut defaults).ok()?;
     let facts = facts();

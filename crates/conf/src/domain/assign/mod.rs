@@ -8,7 +8,7 @@ mod virtio_serial;
 
 use super::device::Devices;
 use super::machine::MachineKind;
-use super::{DomainDef, DomainError, Origin};
+use super::{DomainDef, DomainError, Origin, validate};
 use crate::emulator::EmulatorCapabilities;
 
 impl DomainDef {
@@ -24,6 +24,8 @@ impl DomainDef {
         origin: Origin,
     ) -> Result<(), DomainError> {
         let machine = MachineKind::of(self);
+        // Two controllers of one number would be two buses of one number.
+        self.devices.iter().try_for_each(validate::reject_duplicate_controllers)?;
         let mut devices = self.devices.take().unwrap_or_default();
         let own = match machine {
             MachineKind::S390 => ccw::assign(&mut devices),

@@ -73,6 +73,11 @@ impl DomainDef {
     }
 }
 
+/// Refuses controllers that have the number of another.
+pub(super) fn reject_duplicate_controllers(devices: &Devices) -> Check {
+    controllers::check_indexes(devices)
+}
+
 /// Whether the guest has no USB on purpose.
 fn has_no_usb(devices: &Devices) -> bool {
     use super::device::controller::{ControllerModel, ControllerType};

@@ -5,6 +5,7 @@
 //! link is most of a build. What it starts itself ([`crate::host::campaign`]) is this program again.
 
 mod bench_format;
+mod bench_guests;
 mod bench_rpc;
 mod bench_scale;
 mod bench_shell;
@@ -36,7 +37,7 @@ use crate::error::Result;
 type Run = fn(&[String]) -> Result<bool>;
 
 /// Subcommands: name, what it does, function.
-const SUBCOMMANDS: [(&str, &str, Run); 22] = [
+const SUBCOMMANDS: [(&str, &str, Run); 23] = [
     ("try", "use a NAT network and a virtual machine, and show every step", demonstration::run),
     ("crash", "kill the driver at every state-changing system call", crash::run),
     ("leaks", "print the matrix of what is left after changes and disturbances", leaks::run),
@@ -47,6 +48,7 @@ const SUBCOMMANDS: [(&str, &str, Run); 22] = [
     ("conformance", "run the recorded cases", conformance::run),
     ("differential", "compare our reader and writer with libvirt's", differential::run),
     ("bench-format", "time reading and writing of documents", bench_format::run),
+    ("bench-guests", "time starts, ends, lists and restarts of guests", bench_guests::run),
     ("bench-rpc", "time calls to the daemon", bench_rpc::run),
     ("bench-scale", "measure packets on a host with many networks", bench_scale::run),
     ("bench-shell", "time the start of the shell", bench_shell::run),

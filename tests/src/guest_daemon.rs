@@ -1,5 +1,6 @@
 //! `oxivirtd`, which serves guests, networks and storage pools, in namespaces and a directory of its own.
 
+use crate::cgroups::{self, Cgroups};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::netns::Netns;
@@ -24,6 +25,8 @@ pub struct GuestDaemon {
     running: Option<Running>,
     root: TempRoot,
     netns: Netns,
+    /// Removed when all processes have ended.
+    _cgroups: Option<Cgroups>,
 }
 
 impl GuestDaemon {
@@ -33,8 +36,9 @@ impl GuestDaemon {
     /// No right to make namespaces, or the daemon does not answer; its messages are in the file `log`.
     pub fn new() -> Result<Self> {
         let (netns, root) = (Netns::new()?, TempRoot::new()?);
+        let cgroups = Cgroups::mount(&netns)?;
         host::program("oxivirt_launch")?;
-        let mut daemon = Self { running: None, root, netns };
+        let mut daemon = Self { running: None, root, netns, _cgroups: cgroups };
         daemon.start()?;
         Ok(daemon)
     }
@@ -44,11 +48,33 @@ impl GuestDaemon {
     /// # Errors
     /// It does not answer.
     pub fn start(&mut self) -> Result<()> {
-        let program = host::program(NAME)?;
-        let run = self.netns.run(["sh", "-c", RUN, "sh"]);
-        let run = run.args([program.as_os_str(), self.root.path().as_os_str()]);
-        self.running = Some(run.start()?);
+        self.spawn()?;
         wait_until("the daemon answers", || Ok(self.shell("oxish", "uri").is_ok()))
+    }
+
+    /// Starts the daemon again without waiting for it; it must not run.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(&mut self) -> Result<()> {
+        let program = host::program(NAME)?;
+        let words = [&cgroups::prefix()[..], &["sh", "-c", RUN, "sh"]].concat();
+        let run = self.netns.run(words).args([program.as_os_str(), self.root.path().as_os_str()]);
+        self.running = Some(run.start()?);
+        Ok(())
+    }
+
+    /// Ends the daemon as its administrator does, and waits for its end.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Memory that the daemon has, in KiB.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn memory_kib(&self) -> Result<u64> {
+        memory_kib(&self.netns, NAME)
     }
 
     /// Kills the daemon, not what it has started.
@@ -103,4 +129,20 @@ impl GuestDaemon {
         let words = command.split(' ').map(|word| word.replace("ROOT", &root));
         self.netns.run([program.as_str(), "-q", "-c", &uri]).args(words).stdout()
     }
+}
+
+/// Memory that a program has which runs once in `netns`, in KiB (proc_pid_status(5)).
+///
+/// # Errors
+/// It does not run, or more than once.
+pub fn memory_kib(netns: &Netns, program: &str) -> Result<u64> {
+    let processes = netns.processes_of(program)?;
+    let [process] = processes.as_slice() else {
+        return Err(Error::Wrong(format!("'{program}' runs {} times", processes.len())));
+    };
+    let path = std::path::PathBuf::from(format!("/proc/{}/status", process.outside));
+    let status = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let size = line.trim().split(' ').next().and_then(|word| word.parse().ok());
+    size.ok_or_else(|| Error::Format { what: path.display().to_string(), found: line.into() })
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::cgroups;
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::process::{Finished, Run};
@@ -235,8 +236,16 @@ impl Host {
     /// # Errors
     /// No namespaces, no libvirt.
     pub fn libvirt(script: &Path, backend: Backend) -> Result<Self> {
+        Self::libvirt_on(Netns::new()?, script, backend)
+    }
+
+    /// A host in namespaces of the caller on which `script` runs a libvirtd.
+    ///
+    /// # Errors
+    /// No libvirt.
+    pub fn libvirt_on(netns: Netns, script: &Path, backend: Backend) -> Result<Self> {
         let script = script.canonicalize().map_err(Error::file(script))?;
-        let outer = Outer { netns: Netns::new()?, script, backend };
+        let outer = Outer { netns, script, backend };
         let root = TempRoot::new()?;
         outer.run("up", root.path())?;
         let holder = root.join("holder.pid");
@@ -485,7 +494,8 @@ impl Host {
 
 impl Outer {
     fn run(&self, verb: &str, root: &Path) -> Result<()> {
-        let mut words = vec!["bash".as_ref(), self.script.as_os_str(), verb.as_ref()];
+        let mut words: Vec<&std::ffi::OsStr> = cgroups::prefix().map(AsRef::as_ref).into();
+        words.extend(["bash".as_ref(), self.script.as_os_str(), verb.as_ref()]);
         words.push(root.as_os_str());
         if verb == "up" {
             words.push(self.backend.as_str().as_ref());

@@ -13,6 +13,7 @@
 
 pub mod bus;
 pub mod campaign;
+pub mod cgroups;
 pub mod conformance;
 pub mod crash;
 pub mod daemon;
@@ -25,6 +26,7 @@ pub mod harness;
 pub mod host;
 pub mod inject;
 pub mod leaks;
+pub mod libvirt_guests;
 pub mod model;
 pub mod monitor;
 pub mod netns;

@@ -317,8 +317,12 @@ impl Process {
     /// # Errors
     /// The signal is not permitted, or it has not ended after [`PATIENCE`].
     pub fn kill(&self) -> Result<()> {
+        self.end(Signal::KILL)
+    }
+
+    fn end(&self, signal: Signal) -> Result<()> {
         let Some(process) = self.open()? else { return Ok(()) };
-        match pidfd_send_signal(&process, Signal::KILL) {
+        match pidfd_send_signal(&process, signal) {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             other => other.map_err(|source| self.failed("kill", source))?,
         }
@@ -329,6 +333,14 @@ impl Process {
             0 => Err(Error::Wait { what: format!("end of '{}'", self.command), after: PATIENCE }),
             _ => Ok(()),
         }
+    }
+
+    /// Asks it to end and returns once it has.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub fn terminate(&self) -> Result<()> {
+        self.end(Signal::TERM)
     }
 
     /// Stops it until the value that is returned is dropped.

@@ -42,10 +42,13 @@ impl Hierarchies {
             match (fields.next(), fields.nth(1)) {
                 (Some("cgroup2"), _) => found.v2 = Some(root.into()),
                 (Some("cgroup"), Some(options)) => {
+                    let root = PathBuf::from(root);
+                    // Only the last mount at a place can be reached.
+                    found.v1.retain(|hierarchy| hierarchy.root != root);
                     let known = options.split(',').filter(|option| CONTROLLERS.contains(option));
                     let controllers: Vec<String> = known.map(str::to_owned).collect();
                     if !controllers.is_empty() {
-                        found.v1.push(Hierarchy { root: root.into(), controllers });
+                        found.v1.push(Hierarchy { root, controllers });
                     }
                 }
                 _ => {}
@@ -109,8 +112,10 @@ mod tests {
             33 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
             34 31 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
             35 31 0:32 / /sys/fs/with\\040blank rw - cgroup2 cgroup2 rw\n\
+            36 32 0:29 /below /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
             broken line\n";
         let found = Hierarchies::parse(mounts);
+        // A mount above another one hides it.
         assert_eq!(found.v1.len(), 1);
         assert!(found.v1[0].has("cpuacct"));
         assert_eq!(found.v2, Some("/sys/fs/with blank".into()));

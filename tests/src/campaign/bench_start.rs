@@ -106,6 +106,12 @@ fn percentile(sorted: &[Duration], share: usize) -> Duration {
     sorted.get(last * share / 100).copied().unwrap_or_default()
 }
 
+/// The median in milliseconds.
+pub(super) fn median_ms(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    percentile(times, 50).as_secs_f64() * 1e3
+}
+
 fn ms(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }

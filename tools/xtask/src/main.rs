@@ -38,7 +38,7 @@ cargo xtask TASK
   packets [ARGUMENT…]        packet probes through a running set of networks
   model [ARGUMENT…]          random histories against a model, on the recorder and on the kernel
   soak [ARGUMENT…]           1,000 networks on one host; --peer PATH adds libvirt with 100
-  bench NAME [ARGUMENT…]     benchmark NAME (format, rpc, scale, shell, start), next to libvirt
+  bench NAME [ARGUMENT…]     benchmark NAME (format, guests, rpc, scale, shell, start), next to libvirt
   differential [ARGUMENT…]   documents through our reader and writer and through libvirt's
   interop                    libvirt's own clients on a tour, against the daemon and libvirtd
   conformance [ARGUMENT…]    the conformance suites

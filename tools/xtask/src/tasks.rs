@@ -30,7 +30,8 @@ impl Profile {
 pub(crate) const CAMPAIGN: &str = "oxivirt-campaign";
 
 /// The programs that users run.
-const SHIPPED: [&str; 3] = ["oxivirt-shell", "oxivirt-daemon", "oxivirt-leaseshelper"];
+const SHIPPED: [&str; 4] =
+    ["oxivirt-shell", "oxivirt-daemon", "oxivirt-launch", "oxivirt-leaseshelper"];
 
 /// Builds the programs that users run and the campaign program, then runs a subcommand of the latter
 /// with the right to make namespaces.
@@ -109,7 +110,7 @@ pub(crate) fn soak(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Benchmarks.
-const BENCHMARKS: [&str; 5] = ["format", "rpc", "scale", "shell", "start"];
+const BENCHMARKS: [&str; 6] = ["format", "guests", "rpc", "scale", "shell", "start"];
 
 /// `cargo xtask bench NAME`.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {

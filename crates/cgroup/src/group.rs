@@ -10,6 +10,10 @@ use crate::Hierarchies;
 /// Controllers of version 2 that a threaded group can have (cgroup-v2.rst, "Threads").
 const THREADED: [&str; 4] = ["cpu", "cpuset", "perf_event", "pids"];
 
+/// Controllers of version 1 in which threads have groups of their own (libvirt: `virCgroupNewThread`). It takes
+/// a group of another hierarchy that is no guest's for none of its own.
+const THREADED_V1: [&str; 3] = ["cpu", "cpuacct", "cpuset"];
+
 /// Why a group cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,7 +94,7 @@ impl Group {
     /// # Errors
     /// [`CgroupError::File`].
     pub fn create_threaded(&self) -> Result<()> {
-        for hierarchy in &self.hierarchies.v1 {
+        for hierarchy in self.threaded_v1() {
             let directory = hierarchy.root.join(&self.path);
             create_directory(&directory)?;
             if hierarchy.has("cpuset") {
@@ -119,13 +123,19 @@ impl Group {
         Ok(())
     }
 
+    fn threaded_v1(&self) -> impl Iterator<Item = &crate::mounts::Hierarchy> {
+        let is_threaded =
+            |it: &&crate::mounts::Hierarchy| THREADED_V1.iter().any(|name| it.has(name));
+        self.hierarchies.v1.iter().filter(is_threaded)
+    }
+
     /// Moves one thread into the group.
     ///
     /// # Errors
     /// [`CgroupError::File`]; the thread may be in the group in some hierarchies.
     pub fn add_thread(&self, tid: i32) -> Result<()> {
         let text = tid.to_string();
-        for hierarchy in &self.hierarchies.v1 {
+        for hierarchy in self.threaded_v1() {
             write(&hierarchy.root.join(&self.path).join("tasks"), &text)?;
         }
         if let Some(root) = &self.hierarchies.v2 {

@@ -29,6 +29,10 @@ impl Hierarchy {
 const CONTROLLERS: [&str; 9] =
     ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "net_cls", "perf_event"];
 
+/// Controllers that version 2 has without being asked. Where it is mounted beside version 1, guests have no
+/// groups in hierarchies of these alone (libvirt: `virCgroupV2DetectControllers`), and libvirt would leave them.
+const OF_V2: [&str; 2] = ["cpuacct", "devices"];
+
 impl Hierarchies {
     /// The hierarchies in a mount table in the form of `/proc/self/mountinfo` (proc(5)).
     #[must_use]
@@ -53,6 +57,9 @@ impl Hierarchies {
                 }
                 _ => {}
             }
+        }
+        if found.v2.is_some() {
+            found.v1.retain(|it| it.controllers.iter().any(|name| !OF_V2.contains(&name.as_str())));
         }
         found
     }
@@ -111,12 +118,14 @@ mod tests {
             32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup cgroup rw,cpu,cpuacct\n\
             33 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
             34 31 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+            37 31 0:33 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n\
             35 31 0:32 / /sys/fs/with\\040blank rw - cgroup2 cgroup2 rw\n\
             36 32 0:29 /below /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
             broken line\n";
         let found = Hierarchies::parse(mounts);
         // A mount above another one hides it.
         assert_eq!(found.v1.len(), 1);
+        // Devices are controlled by version 2.
         assert!(found.v1[0].has("cpuacct"));
         assert_eq!(found.v2, Some("/sys/fs/with blank".into()));
         assert!(Hierarchies::parse("").is_empty());

@@ -208,7 +208,10 @@ fn private_devices(devices: &Devices) -> Result<(), Failure> {
         }
         rustix::mount::mount_bind_recursive(kept, &target).step(step)?;
     }
-    rustix::mount::mount_move(staging, "/dev").step("move the guest's /dev into place")
+    rustix::mount::mount_move(staging, "/dev").step("move the guest's /dev into place")?;
+    // The guest may be stopped by a driver that does not know this directory.
+    drop(std::fs::remove_dir(staging));
+    Ok(())
 }
 
 /// The part of a path behind `/dev/`; refuses paths that lead elsewhere.

@@ -333,7 +333,9 @@ impl DomainDriver for Driver {
         let is_secure = flags.contains(DomainXmlFlags::SECURE);
         let secrets = if is_secure { Secrets::Shown } else { Secrets::Hidden };
         if view.is_active() && !flags.contains(DomainXmlFlags::INACTIVE) {
-            return Ok(status::shown(&view.def).format(Form::Live, secrets));
+            let live = view.running.as_ref().map(|running| &running.live);
+            let balloon_kib = live.and_then(|live| live.balloon_kib());
+            return Ok(status::shown(&view.def, balloon_kib).format(Form::Live, secrets));
         }
         Ok(view.persistent_def().format(Form::Inactive, secrets))
     }

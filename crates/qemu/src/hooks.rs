@@ -72,7 +72,7 @@ impl Shared {
         if !self.hooks.exist() {
             return Ok(());
         }
-        let document = status::shown(guest).format(Form::Live, Secrets::Shown);
+        let document = status::shown(guest, None).format(Form::Live, Secrets::Shown);
         let call = HookCall {
             object: guest.name(),
             operation: operation.words(),

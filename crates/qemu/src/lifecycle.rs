@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oxivirt::{DomainRef, DomainStatus, Error, ErrorCode, ErrorDomain, Lifetime, Result};
-use oxivirt_conf::domain::DomainDef;
 use oxivirt_conf::domain::device::chardev::CharDevice;
 use oxivirt_conf::domain::security::{Resource, Seclabel, SeclabelType};
+use oxivirt_conf::domain::{DomainDef, Size};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_engine::operation::{self, StartError};
 use oxivirt_engine::{JournalEntry, Operation, apply};
@@ -561,6 +561,10 @@ fn dac_label(label: &str) -> Seclabel {
 
 /// Notes in a document what only the emulator knows.
 fn note_found(def: &mut DomainDef, found: &Found) {
+    if let Some(bytes) = found.balloon {
+        // The guest may not have a driver that gives memory back yet.
+        def.current_memory = Some(Size::from_kib(bytes / 1024));
+    }
     let Some(devices) = &mut def.devices else { return };
     let ports = devices.serials.iter_mut().chain(&mut devices.parallels);
     let ports = ports.chain(&mut devices.consoles).chain(&mut devices.channels);

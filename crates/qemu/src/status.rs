@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use oxivirt_conf::domain::{DomainDef, DomainStatus, Form};
+use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Size};
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
 use oxivirt_engine::Document;
 use oxivirt_engine::store::{self, MODE};
@@ -224,12 +224,17 @@ pub(crate) fn load(layout: &Layout) -> Vec<Result<(Guest, DomainStatus), StoreEr
     })
 }
 
-/// A running guest as clients see it: what its interfaces are connected to is a part of their sources.
+/// A running guest as clients see it: what its interfaces are connected to is a part of their sources, and
+/// its memory is what its balloon says, in KiB.
 ///
 /// libvirt 11.3.0: `virDomainNetDefFormat`, src/conf/domain_conf.c
 #[must_use]
-pub(crate) fn shown(guest: &Guest) -> Guest {
+pub(crate) fn shown(guest: &Guest, balloon_kib: Option<u64>) -> Guest {
     guest.with(|def: &mut DomainDef| {
+        def.forget_status();
+        if let Some(kib) = balloon_kib {
+            def.current_memory = Some(Size::from_kib(kib));
+        }
         let interfaces = def.devices.iter_mut().flat_map(|devices| &mut devices.interfaces);
         for interface in interfaces {
             let Some(actual) = interface.actual.take() else { continue };
@@ -250,7 +255,11 @@ mod tests {
         <os><type>hvm</type></os><devices><interface type='network'>\
         <source network='n' portid='8a3a4d1c-0e0d-4b8f-8f9c-2a4a1f1c7b11'/>\
         <actual type='network'><source bridge='virbr7'/></actual>\
-        <target dev='vnet3'/></interface></devices></domain>";
+        <target dev='vnet3'/></interface><disk type='file'><source file='/i' index='1'><privateData>\
+        <nodenames><nodename type='storage' name='libvirt-1-storage'/></nodenames></privateData></source>\
+        <target dev='vda' bus='virtio'/><privateData><qom name='x'/></privateData></disk>\
+        <graphics type='vnc' websocketGenerated='no'><listen type='address' fromConfig='1'/></graphics>\
+        </devices></domain>";
 
     #[test]
     fn a_status_file_is_read_as_it_was_written() {
@@ -292,9 +301,11 @@ mod tests {
     #[test]
     fn clients_see_the_bridge_in_the_source() {
         let guest = Guest::new(DomainDef::parse(XML).unwrap()).unwrap();
-        let text = shown(&guest).format(Form::Live, crate::guest::Secrets::Hidden);
+        let text = shown(&guest, Some(512)).format(Form::Live, crate::guest::Secrets::Hidden);
         let source =
             "<source network='n' portid='8a3a4d1c-0e0d-4b8f-8f9c-2a4a1f1c7b11' bridge='virbr7'/>";
         assert!(text.contains(source) && !text.contains("<actual"), "{text}");
+        assert!(text.contains("<currentMemory unit='KiB'>512<"), "{text}");
+        assert!(!text.contains("privateData") && !text.contains("fromConfig"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ mod images;
 mod interfaces;
 mod monitor;
 mod planned;
+mod takeover;
 mod unprivileged;
 
 fn main() -> std::process::ExitCode {

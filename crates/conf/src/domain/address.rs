@@ -158,6 +158,17 @@ elements! {
         child master: Option<UsbMaster> = "master",
         child rom: Option<Rom> = "rom",
         child address: Option<Address> = "address",
+        child private_data: Option<DevicePrivate> = "privateData",
+    }
+
+    /// What the driver keeps of a device of a running guest; in status documents only.
+    pub struct DevicePrivate {
+        child qom: Option<QomName> = "qom",
+    }
+
+    /// `<qom>`: what the emulator calls a disk in statistics and events.
+    pub struct QomName {
+        attr name: Option<String> = "name",
     }
 
     /// `<alias>`

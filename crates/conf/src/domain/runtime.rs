@@ -5,6 +5,7 @@ use super::address::DeviceInfo;
 use super::device::Devices;
 use super::device::chardev::{CharDevice, CharType};
 use super::device::graphics::{Graphics, GraphicsType, ListenType};
+use super::device::source::Source;
 use super::security::SeclabelType;
 use crate::keyword::YesNo;
 
@@ -17,6 +18,7 @@ impl DomainDef {
     /// libvirt 11.3.0: flag `VIR_DOMAIN_DEF_FORMAT_INACTIVE`
     pub fn forget_runtime(&mut self) {
         self.id = None;
+        self.forget_status();
         self.seclabels.retain_mut(|label| {
             if label.kind == Some(SeclabelType::Dynamic) {
                 label.label = None;
@@ -62,6 +64,36 @@ impl DomainDef {
             }
         }
     }
+
+    /// Takes out what only status documents have.
+    ///
+    /// libvirt 11.3.0: flag `VIR_DOMAIN_DEF_FORMAT_STATUS`
+    pub fn forget_status(&mut self) {
+        let Some(devices) = &mut self.devices else { return };
+        for info in infos(devices) {
+            info.private_data = None;
+        }
+        for disk in &mut devices.disks {
+            disk.source.iter_mut().for_each(forget_nodes);
+            let mut store = disk.backing_store.as_mut();
+            while let Some(image) = store {
+                image.source.iter_mut().for_each(forget_nodes);
+                store = image.backing_store.as_deref_mut();
+            }
+        }
+        for graphics in &mut devices.graphics {
+            graphics.websocket_generated = None;
+            for listen in &mut graphics.listens {
+                listen.from_config = None;
+                listen.auto_generated = None;
+            }
+        }
+    }
+}
+
+fn forget_nodes(source: &mut Source) {
+    source.private_data = None;
+    source.tls_from_config = None;
 }
 
 /// Whether a tap device's name is one that libvirt gives.
@@ -90,8 +122,6 @@ fn forget_ports(graphics: &mut Graphics) {
         if listen.kind == Some(ListenType::Network) {
             listen.address = None;
         }
-        listen.from_config = None;
-        listen.auto_generated = None;
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a definition lacks before it can run: names, paths, numbers.
 
-use oxivirt_conf::domain::address::Address;
+use oxivirt_conf::domain::address::{Address, DevicePrivate, QomName};
 use oxivirt_conf::domain::device::Devices;
 use oxivirt_conf::domain::device::chardev::{CharDevice, CharSource, CharType, SocketMode};
-use oxivirt_conf::domain::device::disk::Disk;
+use oxivirt_conf::domain::device::disk::{Disk, DiskBus};
 use oxivirt_conf::domain::device::graphics::{Graphics, GraphicsType, ListenType};
+use oxivirt_conf::domain::device::source::{BlockNode, BlockNodes, SourcePrivate};
 use oxivirt_conf::domain::{DomainDef, MachineKind, Origin};
 use oxivirt_conf::emulator::EmulatorCapabilities;
 
@@ -13,6 +14,7 @@ use crate::firmware;
 
 use super::error::{PlanError, Result};
 use super::facts::Facts;
+use super::storage::{NodeNames, RawLayer, has_medium};
 
 /// What was handed out while a definition was prepared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +51,11 @@ pub fn prepare(
     for graphics in &mut devices.graphics {
         give_listen_address(graphics, facts);
     }
-    Ok(Prepared { node_index: number_nodes(devices) })
+    let node_index = number_nodes(devices);
+    for disk in &mut devices.disks {
+        note_names(disk, RawLayer::of(emulator));
+    }
+    Ok(Prepared { node_index })
 }
 
 /// libvirt 11.3.0: `qemuDomainPrepareChannel`, src/qemu/qemu_domain.c
@@ -139,4 +145,54 @@ fn number_chain(disk: &mut Disk, next: &mut impl FnMut() -> u32) {
     for _ in disk.throttle_filters.iter().flat_map(|it| &it.filters) {
         next();
     }
+}
+
+/// Notes what the emulator will call a disk and its images: a later driver asks it for statistics by these
+/// names, and gives it another medium.
+///
+/// libvirt 11.3.0: `qemuDomainDiskPrivateFormat`, `qemuStorageSourcePrivateDataFormat`, src/qemu/qemu_domain.c
+fn note_names(disk: &mut Disk, raw: RawLayer) {
+    let is_empty = !disk.source.as_ref().is_some_and(|source| has_medium(disk, source));
+    if is_empty && let Some(driver) = &mut disk.driver {
+        // What has no medium has no format.
+        driver.format = None;
+    }
+    let alias = disk.info.alias.as_ref().and_then(|alias| alias.name.clone());
+    let is_virtio = disk.target.as_ref().and_then(|target| target.bus) == Some(DiskBus::Virtio);
+    let name = alias.map(|alias| match is_virtio {
+        true => format!("/machine/peripheral/{alias}/virtio-backend"),
+        false => alias,
+    });
+    let qom = Some(QomName { name, ..QomName::default() });
+    disk.info.private_data = Some(DevicePrivate { qom, ..DevicePrivate::default() });
+    if is_empty {
+        return;
+    }
+    let format = disk.driver.as_ref().and_then(|driver| driver.format.clone());
+    if let Some(source) = &mut disk.source {
+        let index = source.index;
+        source.private_data = nodes(index, format.as_deref(), raw);
+    }
+    let mut store = disk.backing_store.as_mut();
+    while let Some(image) = store {
+        let format = image.format.as_ref().and_then(|format| format.kind.clone());
+        if let Some(source) = &mut image.source {
+            source.private_data = nodes(image.index, format.as_deref(), raw);
+        }
+        store = image.backing_store.as_deref_mut();
+    }
+}
+
+fn nodes(index: Option<u32>, format: Option<&str>, raw: RawLayer) -> Option<SourcePrivate> {
+    let names = NodeNames::numbered(index?, format.unwrap_or("raw"), raw);
+    let node = |kind: &str, name| BlockNode {
+        kind: Some(kind.to_owned()),
+        name: Some(name),
+        ..BlockNode::default()
+    };
+    let storage = node("storage", names.storage);
+    let format = names.format.map(|name| node("format", name));
+    let nodes = std::iter::once(storage).chain(format).collect();
+    let nodenames = Some(BlockNodes { nodes, ..BlockNodes::default() });
+    Some(SourcePrivate { nodenames, ..SourcePrivate::default() })
 }

@@ -61,6 +61,23 @@ elements! {
         child reservations: Option<Reservations> = "reservations",
         child readahead: Option<ReadAhead> = "readahead",
         child timeout: Option<SourceTimeout> = "timeout",
+        child private_data: Option<SourcePrivate> = "privateData",
+    }
+
+    /// What the driver keeps of an image of a running guest; in status documents only.
+    pub struct SourcePrivate {
+        child nodenames: Option<BlockNodes> = "nodenames",
+    }
+
+    /// `<nodenames>`
+    pub struct BlockNodes {
+        list nodes: Vec<BlockNode> = "nodename",
+    }
+
+    /// A block node of the emulator.
+    pub struct BlockNode {
+        attr kind: Option<String> = "type",
+        attr name: Option<String> = "name",
     }
 
     /// A server.

@@ -1,7 +1,6 @@
 //! The driver of guests, with the driver of networks beside it and real emulators below it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use oxivirt_tests::guests::Guests;
 use oxivirt_tests::process::{Run, wait_until};
@@ -221,6 +220,9 @@ fn an_image_on_a_read_only_file_system_is_used_as_it_is() {
     assert_eq!(host.traces().unwrap(), <[String; 0]>::default());
 }
 
+/// Points of a start at which a driver is killed.
+const POINTS: u32 = 20;
+
 #[apply(scenario)]
 fn a_driver_that_is_killed_during_a_start_leaves_a_guest_or_nothing() {
     let mut host = host();
@@ -234,10 +236,17 @@ fn a_driver_that_is_killed_during_a_start_leaves_a_guest_or_nothing() {
     let before = owner(&image);
     host.call("define", "bare", &bare(&(disk + &nic))).unwrap();
     let (mut whole, mut none) = (0, 0);
-    // Points of a start in time, until it is complete: what is done at each is not known, and need not be.
-    for point in 0..40 {
+    let begin = std::time::Instant::now();
+    host.call("start", "bare", "").unwrap();
+    let undisturbed = begin.elapsed();
+    host.call("destroy", "bare", "").unwrap();
+    // Points of a start in time: what is done at each is not known, and need not be. The last one is after it.
+    for point in 0..=POINTS {
         host.send("start", "bare", "").unwrap();
-        std::thread::sleep(Duration::from_millis(point * 10));
+        match point {
+            POINTS => drop(host.answer().unwrap()),
+            _ => std::thread::sleep(undisturbed * point / POINTS),
+        }
         host.kill().unwrap();
         host.open().unwrap();
         if host.call("list", "", "1").unwrap().is_empty() {
@@ -250,9 +259,6 @@ fn a_driver_that_is_killed_during_a_start_leaves_a_guest_or_nothing() {
         assert_eq!(host.traces().unwrap(), <[String; 0]>::default(), "at point {point}");
         assert_eq!(host.call("net-ports", "nat", "").unwrap(), "0", "at point {point}");
         assert_eq!(owner(&image), before, "at point {point}");
-        if whole > 2 {
-            break;
-        }
     }
     assert!(whole > 0 && none > 0, "{whole} guests, {none} times nothing");
 }

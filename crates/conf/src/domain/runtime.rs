@@ -81,6 +81,10 @@ impl DomainDef {
                 store = image.backing_store.as_deref_mut();
             }
         }
+        for source in devices.hostdevs.iter_mut().filter_map(|device| device.source.as_mut()) {
+            source.private_data = None;
+            source.origin_states = None;
+        }
         for graphics in &mut devices.graphics {
             graphics.websocket_generated = None;
             for listen in &mut graphics.listens {

@@ -1,7 +1,7 @@
 //! `<hostdev>` and other devices of the host.
 
 use super::super::address::DeviceInfo;
-use super::source::{Auth, Initiator, SourceHost};
+use super::source::{Auth, Initiator, SourceHost, SourcePrivate};
 use crate::element::Hex;
 use crate::element::elements;
 use crate::keyword::{OnOff, YesNo, words};
@@ -64,6 +64,7 @@ elements! {
         child product: Option<UsbId> = "product",
         child adapter: Option<ScsiAdapter> = "adapter",
         list hosts: Vec<SourceHost> = "host",
+        child private_data: Option<SourcePrivate> = "privateData",
         child auth: Option<Auth> = "auth",
         child initiator: Option<Initiator> = "initiator",
         child address: Option<HostAddress> = "address",

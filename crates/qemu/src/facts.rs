@@ -73,7 +73,8 @@ impl Shared {
             || cpu.matching == Some(CpuMatch::Minimum)
             || cpu.features.iter().any(|it| it.policy == Some(CpuFeaturePolicy::Optional));
         let is_fixed = matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
-        if is_fixed && !is_open {
+        // The map has a hundred files. Nothing was ever removed from the model that the emulator takes by itself.
+        if !is_open && (is_fixed || is_default_model(def, emulator)) {
             return command::HostProcessor::default();
         }
         let map = self.node.shared_processor_map();
@@ -82,6 +83,18 @@ impl Shared {
         let model = model.and_then(|map| host_model(emulator, virt_type, map, true));
         command::HostProcessor { model, map }
     }
+}
+
+/// Whether a guest has the model that its machine has without being asked for one.
+fn is_default_model(def: &DomainDef, emulator: &EmulatorCapabilities) -> bool {
+    let model = def.cpu.as_ref().and_then(|cpu| cpu.model.as_ref()?.name.as_deref());
+    let machine = def.os.as_ref().and_then(|os| os.kind.as_ref()?.machine.as_deref());
+    let machines = emulator.machines.iter().filter(|it| it.name.as_deref() == machine);
+    let mut defaults = machines.filter_map(|machine| machine.default_cpu.as_deref());
+    // `qemu64-x86_64-cpu`
+    model.is_some_and(|model| {
+        defaults.any(|name| name.strip_prefix(model).is_some_and(|rest| rest.starts_with('-')))
+    })
 }
 
 /// Drives for optical media.

@@ -77,3 +77,31 @@ fn virsh_has_pools_and_their_volumes_on_the_connection_of_guests() {
     daemon.shell("virsh", "pool-undefine disks").unwrap();
     assert_eq!(daemon.shell("virsh", "pool-list --all").unwrap().trim(), "");
 }
+
+#[apply(scenario)]
+fn a_dry_run_prints_what_a_start_executes_and_does_nothing() {
+    need(&[Need::Netns, Need::Program("virsh"), qemu::NEED]);
+    let daemon = GuestDaemon::new().unwrap();
+    daemon.write("nat.xml", NAT).unwrap();
+    daemon.write("bare.xml", BARE).unwrap();
+    for command in ["net-define ROOT/nat.xml", "net-start nat", "define ROOT/bare.xml"] {
+        daemon.shell("virsh", command).unwrap();
+    }
+    let printed = daemon.shell("oxish", "start bare --dry-run").unwrap();
+    assert_eq!(daemon.shell("virsh", "domstate bare").unwrap().trim(), "shut off");
+    assert_eq!(daemon.shell("virsh", "net-port-list nat").unwrap().trim(), "");
+    assert!(!daemon.netns().sh("ip -br link").unwrap().contains("vnet"));
+
+    daemon.shell("virsh", "start bare").unwrap();
+    let log = daemon.root().join("var/log/libvirt/qemu/bare.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim_end_matches('\\').trim());
+        lines.map(str::to_owned).collect()
+    };
+    let (executed, printed) = (lines(&log), lines(&printed));
+    assert!(executed.windows(printed.len()).any(|part| part == printed), "{printed:?}\n{log}");
+    let refused = daemon.shell("oxish", "start bare --dry-run").unwrap_err().to_string();
+    assert!(refused.contains("Domain is already active"), "{refused}");
+    daemon.shell("virsh", "destroy bare").unwrap();
+}

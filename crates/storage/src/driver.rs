@@ -23,6 +23,7 @@ use oxivirt_types::storage::{
 };
 use uuid::Uuid;
 
+use crate::capabilities;
 use crate::error;
 use crate::host::Host;
 use crate::layout::Layout;
@@ -141,6 +142,21 @@ impl StorageDriver for Driver {
         check(flags.bits(), known, "storageConnectListAllStoragePools")?;
         let views = self.shared.pools.all().into_iter().map(|entry| entry.view());
         Ok(views.filter(|view| view.matches(flags)).map(|view| view.reference()).collect())
+    }
+
+    async fn find_storage_pool_sources(
+        &self,
+        kind: &str,
+        _: Option<&str>,
+        flags: u32,
+    ) -> Result<String> {
+        check(flags, 0, "storageConnectFindStoragePoolSources")?;
+        capabilities::no_sources(kind)
+    }
+
+    async fn storage_pool_capabilities(&self, flags: u32) -> Result<String> {
+        check(flags, 0, "storageConnectGetStoragePoolCapabilities")?;
+        Ok(capabilities::document())
     }
 
     async fn storage_pool_lookup_by_name(&self, name: &str) -> Result<StoragePoolRef> {

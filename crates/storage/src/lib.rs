@@ -14,6 +14,7 @@
 //!
 //! `examples/one_volume.rs` creates a pool with a volume and deletes both.
 
+mod capabilities;
 mod dir;
 mod driver;
 mod error;

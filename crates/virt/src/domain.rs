@@ -310,6 +310,11 @@ impl Domain {
     /// [`ErrorCode::INVALID_ARG`] for a title with a newline or an element without namespace.
     pub async fn set_metadata(&self, change: &DomainMetadataChange) -> Result<()> {
         let driver = self.changing("virDomainSetMetadata")?;
+        let has_lines = change.metadata.as_ref().is_some_and(|text| text.contains('\n'));
+        if change.kind == MetadataType::Title && has_lines {
+            let message = "metadata title can't contain newlines";
+            return Err(Error::plain(ErrorCode::INVALID_ARG, ErrorDomain::DOMAIN, message));
+        }
         driver.domain_set_metadata(&self.reference, change).await
     }
 

@@ -47,7 +47,7 @@ pub use complete::{HostAudio, QemuDefaults};
 pub use error::DomainError;
 pub use machine::MachineKind;
 pub(crate) use size::scale_bytes;
-pub use size::{ByteSize, PrettySize, Size};
+pub use size::{ByteSize, PrettySize, Size, parse_scaled};
 pub use status::DomainStatus;
 
 words! {

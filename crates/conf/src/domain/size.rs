@@ -60,6 +60,22 @@ impl Size {
     }
 }
 
+/// A number with or without a unit, `10G`, in bytes; without one it counts `default` bytes. `None` if
+/// the text does not begin with a number.
+///
+/// # Errors
+/// If the unit is unknown, or the size does not fit.
+///
+/// libvirt 11.3.0: `virshVolSize`, tools/virsh-volume.c
+pub fn parse_scaled(text: &str, default: u64) -> Option<Result<u64>> {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at_checked(end)?;
+    let value = digits.parse().ok()?;
+    Some(scale(value, Some(unit), default).map_err(Into::into))
+}
+
 /// `value` in bytes; without a unit it counts `default` bytes.
 ///
 /// libvirt 11.3.0: `virScaleInteger`, src/util/virutil.c

@@ -34,6 +34,23 @@ impl StorageDriver for RemoteDriver {
         Ok(self.ask(asked).await?.pools.0.iter().map(StoragePoolRef::from).collect())
     }
 
+    async fn find_storage_pool_sources(
+        &self,
+        kind: &str,
+        spec: Option<&str>,
+        flags: u32,
+    ) -> Result<String> {
+        let (context, spec) = (self.context(), spec.map(Into::into));
+        let asked =
+            self.storage.connect_find_storage_pool_sources(context, kind.into(), spec, flags);
+        Ok(self.ask(asked).await?.to_text())
+    }
+
+    async fn storage_pool_capabilities(&self, flags: u32) -> Result<String> {
+        let asked = self.storage.connect_get_storage_pool_capabilities(self.context(), flags);
+        Ok(self.ask(asked).await?.to_text())
+    }
+
     async fn storage_pool_lookup_by_name(&self, name: &str) -> Result<StoragePoolRef> {
         let asked = self.storage.storage_pool_lookup_by_name(self.context(), name.into());
         Ok((&self.ask(asked).await?).into())

@@ -26,6 +26,8 @@ protocol! {
         "virConnectNumOfDefinedStoragePools" Open [Connect "search-storage-pools"];
     74 connect_list_defined_storage_pools(maxnames: i32) -> List<Text, STORAGE_POOLS_MAX>:
         "virConnectListDefinedStoragePools" Open [Connect "search-storage-pools"];
+    75 connect_find_storage_pool_sources(kind: Text, spec: Option<Text>, flags: u32) -> Text:
+        "virConnectFindStoragePoolSources" Change [Connect "detect-storage-pools"];
     76 storage_pool_create_xml(xml: Text, flags: u32) -> StoragePool:
         "virStoragePoolCreateXML" Change StoragePoolXml [StoragePool "write", StoragePool "start"];
     77 storage_pool_define_xml(xml: Text, flags: u32) -> StoragePool:
@@ -104,4 +106,6 @@ protocol! {
         "virStorageVolGetInfoFlags" Open StorageVol [StorageVol "read"];
     391 storage_pool_lookup_by_target_path(path: Text) -> StoragePool:
         "virStoragePoolLookupByTargetPath" Open StoragePoolPath [StoragePool "getattr"];
+    403 connect_get_storage_pool_capabilities(flags: u32) -> Text:
+        "virConnectGetStoragePoolCapabilities" Open [Connect "read"];
 }

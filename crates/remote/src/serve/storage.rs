@@ -117,6 +117,23 @@ impl StorageCalls for Calls {
         Ok(self.pool_names(StoragePoolListFlags::INACTIVE, maxnames).await?)
     }
 
+    async fn connect_find_storage_pool_sources(
+        self,
+        _: Context,
+        kind: Text,
+        spec: Option<Text>,
+        flags: u32,
+    ) -> Reply<Text> {
+        let driver = self.storage("virConnectFindStoragePoolSources")?;
+        let (kind, spec) = (kind.to_text(), spec.map(|spec| spec.to_text()));
+        Ok(driver.find_storage_pool_sources(&kind, spec.as_deref(), flags).await?.into())
+    }
+
+    async fn connect_get_storage_pool_capabilities(self, _: Context, flags: u32) -> Reply<Text> {
+        let driver = self.storage("virConnectGetStoragePoolCapabilities")?;
+        Ok(driver.storage_pool_capabilities(flags).await?.into())
+    }
+
     async fn storage_pool_create_xml(
         self,
         _: Context,

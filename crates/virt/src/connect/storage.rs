@@ -122,6 +122,30 @@ impl Connect {
         Ok(self.storage_pool(driver.storage_pool_create_xml(xml, flags).await?))
     }
 
+    /// Where pools of the type `kind` could come from, as XML; `spec` says where to look.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OPERATION_DENIED`] on a read-only connection, [`ErrorCode::NO_SUPPORT`] if pools of the
+    /// type cannot be found, [`ErrorCode::INTERNAL_ERROR`] if there is no such type.
+    pub async fn find_storage_pool_sources(
+        &self,
+        kind: &str,
+        spec: Option<&str>,
+    ) -> Result<String> {
+        let api = "virConnectFindStoragePoolSources";
+        self.check_storage_change(api)?;
+        self.storage_driver(api)?.find_storage_pool_sources(kind, spec, 0).await
+    }
+
+    /// Which types of pools the driver has, as XML.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NO_SUPPORT`] if the driver does not say.
+    pub async fn storage_pool_capabilities(&self) -> Result<String> {
+        let driver = self.storage_driver("virConnectGetStoragePoolCapabilities")?;
+        driver.storage_pool_capabilities(0).await
+    }
+
     /// The volume with this key, in any pool that is started.
     ///
     /// # Errors

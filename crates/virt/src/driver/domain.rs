@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     Autostart, CallbackId, DomainAgentDriver, DomainDeviceDriver, DomainEventCallback, DomainPlan,
-    DomainStatsDriver, DomainTuningDriver, Error, ErrorDomain, IpAddrType, MetadataType, PlanVerb,
-    Result, SecurityLabel,
+    DomainStatsDriver, DomainTuningDriver, Error, ErrorDomain, IpAddrType, MetadataChange,
+    MetadataType, PlanVerb, Result, SecurityLabel,
 };
 
 /// Names one domain.
@@ -97,21 +97,7 @@ pub struct InterfaceAddress {
 }
 
 /// A change of a domain's metadata.
-///
-/// libvirt: `virDomainSetMetadata`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainMetadataChange {
-    /// What to change.
-    pub kind: MetadataType,
-    /// New text or element; `None` removes.
-    pub metadata: Option<String>,
-    /// Prefix of an element's namespace.
-    pub key: Option<String>,
-    /// Namespace of an element.
-    pub uri: Option<String>,
-    /// Running domain, stored definition, or both.
-    pub flags: DomainAffectFlags,
-}
+pub type DomainMetadataChange = MetadataChange<DomainAffectFlags>;
 
 /// Bytes in both directions, a console for example. It ends when either side closes it.
 ///

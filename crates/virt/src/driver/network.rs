@@ -29,11 +29,11 @@ pub struct Update {
     pub flags: UpdateFlags,
 }
 
-/// A change of metadata.
+/// A change of metadata; `F` says which definitions it is for.
 ///
-/// libvirt: `virNetworkSetMetadata`
+/// libvirt: `virNetworkSetMetadata`, `virDomainSetMetadata`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetadataChange {
+pub struct MetadataChange<F = UpdateFlags> {
     /// What to change.
     pub kind: MetadataType,
     /// New text or element; `None` removes.
@@ -42,8 +42,8 @@ pub struct MetadataChange {
     pub key: Option<String>,
     /// Namespace of an element.
     pub uri: Option<String>,
-    /// Live network, stored definition, or both.
-    pub flags: UpdateFlags,
+    /// What runs, the stored definition, or both.
+    pub flags: F,
 }
 
 /// What a definition names, before it is stored.

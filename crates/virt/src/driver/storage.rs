@@ -287,6 +287,22 @@ pub trait StorageDriver: Send + Sync + Debug {
         unsupported("virStoragePoolIsPersistent")
     }
 
+    /// Where pools of the type `kind` could come from, as XML; `spec` says where to look
+    /// (`virConnectFindStoragePoolSources`).
+    async fn find_storage_pool_sources(
+        &self,
+        kind: &str,
+        spec: Option<&str>,
+        flags: u32,
+    ) -> Result<String> {
+        unsupported("virConnectFindStoragePoolSources")
+    }
+
+    /// Which types of pools the driver has, as XML (`virConnectGetStoragePoolCapabilities`).
+    async fn storage_pool_capabilities(&self, flags: u32) -> Result<String> {
+        unsupported("virConnectGetStoragePoolCapabilities")
+    }
+
     // ---- volumes ----
 
     /// The volumes of a pool, in no particular order; `flags` must be 0
@@ -355,7 +371,10 @@ pub trait StorageDriver: Send + Sync + Debug {
         algorithm: WipeAlgorithm,
         flags: u32,
     ) -> Result<()> {
-        unsupported("virStorageVolWipePattern")
+        unsupported(match algorithm {
+            WipeAlgorithm::Zero => "virStorageVolWipe",
+            _ => "virStorageVolWipePattern",
+        })
     }
 
     /// Changes the size of a volume to or by `capacity` bytes (`virStorageVolResize`).

@@ -11,7 +11,6 @@ mod interface;
 mod node_device;
 mod nwfilter;
 mod secret;
-mod storage;
 
 use oxivirt::ErrorDomain;
 
@@ -23,8 +22,6 @@ type Row = (i32, &'static str, usize);
 pub enum Family {
     /// The hypervisor driver.
     Domain,
-    /// Storage pools and volumes.
-    Storage,
     /// Secrets.
     Secret,
     /// Devices of the host.
@@ -36,21 +33,14 @@ pub enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 6] = [
-        Self::Domain,
-        Self::Storage,
-        Self::Secret,
-        Self::NodeDevice,
-        Self::Interface,
-        Self::NwFilter,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Domain, Self::Secret, Self::NodeDevice, Self::Interface, Self::NwFilter];
 
     /// Domain of errors about the family.
     #[must_use]
     pub const fn domain(self) -> ErrorDomain {
         match self {
             Self::Domain => ErrorDomain::DOMAIN,
-            Self::Storage => ErrorDomain::STORAGE,
             Self::Secret => ErrorDomain::SECRET,
             Self::NodeDevice => ErrorDomain::NODEDEV,
             Self::Interface => ErrorDomain::INTERFACE,
@@ -61,7 +51,6 @@ impl Family {
     const fn rows(self) -> &'static [Row] {
         match self {
             Self::Domain => domain::ROWS,
-            Self::Storage => storage::ROWS,
             Self::Secret => secret::ROWS,
             Self::NodeDevice => node_device::ROWS,
             Self::Interface => interface::ROWS,
@@ -109,7 +98,7 @@ mod tests {
         }
         let found = find(53).unwrap();
         assert_eq!((found.family, found.api), (Family::Domain, "virDomainCoreDump"));
-        assert_eq!(find(75).map(|found| found.family), Some(Family::Storage));
+        assert_eq!(find(75), None, "served");
         assert_eq!(find(39), None);
     }
 }

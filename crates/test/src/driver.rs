@@ -6,11 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use oxivirt::report::{HealthPart, NetworkHealth, NetworkPlan, PartKind, PlanStep};
 use oxivirt::{
-    Activity, Autostart, CallbackId, Connection, CpuMap, CreateFlags, DefineFlags, DomainDriver,
-    Error, ErrorCode, ErrorDomain, HostDriver, LifecycleEvent, Lifetime, ListFlags, MetadataChange,
-    MetadataType, NetworkDriver, NetworkEvent, NetworkEventCallback, NetworkEventId,
-    NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result, SecurityModel, Update, UpdateFlags,
-    Uuid, Version, XmlFlags,
+    Activity, Autostart, CallbackId, Connection, CpuMap, CpuStats, CreateFlags, DefineFlags,
+    DomainCapabilitiesQuery, DomainDriver, Error, ErrorCode, ErrorDomain, HostDriver,
+    LifecycleEvent, Lifetime, ListFlags, MetadataChange, MetadataType, NetworkDriver, NetworkEvent,
+    NetworkEventCallback, NetworkEventId, NetworkIdentity, NetworkRef, NodeInfo, PlanVerb, Result,
+    SecurityModel, StorageDriver, Update, UpdateFlags, Uuid, Version, XmlFlags,
 };
 use oxivirt_conf::Metadata;
 use oxivirt_conf::network::update::{Change, Request, UpdateError, update};
@@ -19,7 +19,7 @@ use oxivirt_conf::network::{Form, NetworkDef};
 use crate::host;
 use crate::state::{Network, State};
 
-/// A connection to domains and networks in memory.
+/// A connection to domains, networks and storage pools in memory.
 #[derive(Debug)]
 pub struct TestDriver {
     uri: String,
@@ -189,12 +189,24 @@ impl Connection for TestDriver {
     fn networks(&self) -> Option<&dyn NetworkDriver> {
         Some(self)
     }
+
+    fn storage(&self) -> Option<&dyn StorageDriver> {
+        Some(self)
+    }
 }
 
 #[async_trait]
 impl HostDriver for TestDriver {
     async fn capabilities(&self) -> Result<String> {
         Ok(host::capabilities())
+    }
+
+    async fn domain_capabilities(&self, query: &DomainCapabilitiesQuery<'_>) -> Result<String> {
+        Ok(host::domain_capabilities(query))
+    }
+
+    async fn cpu_stats(&self, _: Option<u32>) -> Result<CpuStats> {
+        Ok(host::CPU_STATS)
     }
 
     async fn sysinfo(&self) -> Result<String> {

@@ -2,6 +2,7 @@
 //!
 //! libvirt 11.3.0: `testOpenDefault`, `testBuildCapabilities`, src/test/test_driver.c
 
+use oxivirt::{CpuStats, DomainCapabilitiesQuery};
 use oxivirt_xml::Writer;
 
 /// Processors that are there, and whether each runs.
@@ -22,6 +23,41 @@ const CPUS_PER_CELL: usize = 8;
 pub(crate) const SYSINFO: &str = "<sysinfo type='smbios'>\n  <bios>\n    <entry name='vendor'>LENOVO</entry>\n    \
     <entry name='version'>G4ETA1WW (2.61 )</entry>\n    <entry name='date'>05/07/2014</entry>\n    \
     <entry name='release'>2.61</entry>\n  </bios>\n</sysinfo>\n";
+
+/// What its processors have spent their time with.
+pub(crate) const CPU_STATS: CpuStats = CpuStats {
+    kernel: 34_678_723_400_000,
+    user: 9_797_400_000,
+    idle: 87_264_900_000,
+    iowait: 763_600_000,
+};
+
+/// What guests can have on the host: nothing, whatever they are asked for.
+pub(crate) fn domain_capabilities(query: &DomainCapabilitiesQuery<'_>) -> String {
+    let mut out = Writer::new();
+    out.begin("domainCapabilities").open();
+    if let Some(emulator) = query.emulator {
+        out.text("path", emulator);
+    }
+    out.text("domain", query.virt_type.unwrap_or("test"));
+    if let Some(machine) = query.machine {
+        out.text("machine", machine);
+    }
+    out.text("arch", query.arch.unwrap_or("i686"));
+    out.begin("cpu").open();
+    for mode in ["host-passthrough", "maximum", "host-model", "custom"] {
+        out.begin("mode").attr("name", mode).attr("supported", "no").empty();
+    }
+    out.end("cpu");
+    out.begin("devices").open();
+    out.end("devices");
+    out.begin("features").open();
+    out.begin("sev").attr("supported", "no").empty();
+    out.begin("sgx").attr("supported", "no").empty();
+    out.end("features");
+    out.end("domainCapabilities");
+    out.finish()
+}
 
 /// What the host can do.
 pub(crate) fn capabilities() -> String {

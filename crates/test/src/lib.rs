@@ -1,4 +1,4 @@
-//! `test:///default`: domains and networks in memory, to try programs without privileges.
+//! `test:///default`: domains, networks and storage pools in memory, to try programs without privileges.
 //!
 //! Behaves as libvirt's test driver does, also where that differs from the real one: a start only
 //! sets a flag, no bridge name or MAC address is made up, an active network cannot be undefined. All
@@ -13,6 +13,7 @@ mod domain;
 mod driver;
 mod host;
 mod state;
+mod storage;
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -32,6 +33,14 @@ pub fn register(registry: &mut Registry) {
 
 /// What all connections to `test:///default` of this process share.
 static DEFAULT: LazyLock<Arc<State>> = LazyLock::new(|| Arc::new(State::with_default()));
+
+/// Refuses bits outside `supported` in the name of `function`.
+pub(crate) fn check_flags(bits: u32, supported: u32, function: &str) -> Result<()> {
+    match bits & !supported {
+        0 => Ok(()),
+        unknown => Err(Error::unsupported_flags(ErrorDomain::TEST, unknown, function)),
+    }
+}
 
 struct Opener;
 

@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxivirt::{
     Activity, Autostart, Callbacks, DomainEvent, Error, ErrorCode, ErrorDomain, Lifetime,
-    NetworkEvent, NetworkRef, NetworkState, Result, Uuid,
+    NetworkEvent, NetworkRef, NetworkState, Result, StorageEvent, Uuid,
 };
 use oxivirt_conf::network::NetworkDef;
 use oxivirt_sys::file;
 use oxivirt_xml::{self as xml, Blanks};
 
 use crate::domain::Domains;
+use crate::storage::{Pools, default_pools};
 
 /// Larger files are refused, as everywhere.
 const LIMIT: u64 = 10 << 20;
@@ -52,19 +53,25 @@ impl Network {
     }
 }
 
-/// Domains and networks by UUID, and the registrations for their events.
+/// Domains, networks and pools by UUID, and the registrations for their events.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     domains: Mutex<Domains>,
     pub(crate) domain_callbacks: Callbacks<DomainEvent>,
     networks: Mutex<BTreeMap<Uuid, Network>>,
     pub(crate) callbacks: Callbacks<NetworkEvent>,
+    pools: Mutex<Pools>,
+    pub(crate) storage_callbacks: Callbacks<StorageEvent>,
 }
 
 impl State {
     /// The state that `test:///default` begins with.
     pub(crate) fn with_default() -> Self {
-        let state = Self { domains: Mutex::new(Domains::with_default()), ..Self::default() };
+        let state = Self {
+            domains: Mutex::new(Domains::with_default()),
+            pools: Mutex::new(default_pools()),
+            ..Self::default()
+        };
         // the document is a constant; a test checks that it parses
         if let Ok(def) = NetworkDef::parse(DEFAULT_NETWORK) {
             state.insert(Network::new(def, Activity::Active, Lifetime::Persistent));
@@ -105,6 +112,11 @@ impl State {
     /// All domains.
     pub(crate) fn domains(&self) -> MutexGuard<'_, Domains> {
         self.domains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All pools by UUID.
+    pub(crate) fn pools(&self) -> MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All networks by UUID.

@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     i18n::tr,
 };
+use oxivirt::Error;
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 
 /// Value of one option.
@@ -146,12 +147,12 @@ impl Args {
         }
     }
 
-    /// Rejects two exclusive flags.
+    /// Rejects two exclusive options.
     ///
     /// # Errors
-    /// If both are set.
+    /// If both are given.
     pub(crate) fn exclusive(&self, first: &str, second: &str) -> Result<(), Failure> {
-        if self.flag(first) && self.flag(second) {
+        if self.has_named(first) && self.has_named(second) {
             return Err(Failure::Message(tr!(
                 "Options --{first} and --{second} are mutually exclusive",
                 first = first,
@@ -169,6 +170,21 @@ pub(crate) fn malformed_number(name: &str, value: &str) -> Failure {
         value = value,
         name = name
     ))
+}
+
+/// A size in bytes, given as a number with or without a unit.
+///
+/// virsh: `virshVolSize`, tools/virsh-volume.c
+///
+/// # Errors
+/// If it is not a number, the unit is unknown, or it is too large.
+pub(crate) fn scaled_bytes(text: &str) -> Result<u64, Failure> {
+    let line = || tr!("Malformed size {text}", text = text);
+    match oxivirt_conf::domain::parse_scaled(text, 1) {
+        None => Err(Failure::Message(line())),
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(error)) => Err(Failure::Context(line(), Error::classified(&error))),
+    }
 }
 
 /// Parses a decimal number as strtol(3) does, without trailing characters.

@@ -169,6 +169,12 @@ pub(crate) enum Completer {
     Port,
     /// MAC addresses in the leases of the network on the same command line.
     Mac,
+    /// Names of the pools that pass a filter (bits of [`oxivirt::StoragePoolListFlags`]).
+    Pool(u32),
+    /// UUIDs of all pools.
+    PoolUuid,
+    /// Names of the volumes of the pool on the same command line; else paths in all pools.
+    Volume,
     /// A fixed list.
     Words(&'static [&'static str]),
     /// Names of commands.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use oxivirt::{DomainListFlags, ListFlags, Network};
+use oxivirt::{DomainListFlags, ListFlags, Network, StoragePool, StoragePoolListFlags};
 
 use crate::command::{Completer, Place};
 use crate::commands::{self, Table};
@@ -129,6 +129,14 @@ fn values(shell: &mut Shell, completer: Completer, partial: Option<&Partial>) ->
             uuids.sort();
             uuids
         }
+        Completer::Pool(flags) => {
+            let flags = StoragePoolListFlags::from_bits_retain(flags);
+            pools(shell, flags, |pool| pool.name().to_owned())
+        }
+        Completer::PoolUuid => {
+            pools(shell, StoragePoolListFlags::empty(), |pool| pool.uuid().to_string())
+        }
+        Completer::Volume => volumes(shell, partial),
         Completer::Mac => {
             let Some(network) = given_network(shell, partial) else { return Vec::new() };
             let leases = shell.wait(network.dhcp_leases(None)).unwrap_or_default();
@@ -148,6 +156,39 @@ fn list(shell: &mut Shell, flags: ListFlags, text: impl Fn(&Network) -> String) 
     let Ok(connect) = shell.connect() else { return Vec::new() };
     let networks = shell.wait(connect.list_all_networks(flags)).unwrap_or_default();
     networks.iter().map(text).collect()
+}
+
+fn pools(
+    shell: &mut Shell,
+    flags: StoragePoolListFlags,
+    text: impl Fn(&StoragePool) -> String,
+) -> Vec<String> {
+    let Ok(connect) = shell.connect() else { return Vec::new() };
+    let pools = shell.wait(connect.list_all_storage_pools(flags)).unwrap_or_default();
+    pools.iter().map(text).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Names in the pool that is given, or paths in all active pools.
+fn volumes(shell: &mut Shell, partial: Option<&Partial>) -> Vec<String> {
+    let Ok(connect) = shell.connect() else { return Vec::new() };
+    let given = partial.and_then(|partial| {
+        let has_pool = partial.def().option(b"pool").is_some();
+        has_pool.then(|| partial.args().text("pool").ok().flatten()).flatten()
+    });
+    let mut found = BTreeSet::new();
+    if let Some(name) = given {
+        if let Ok(pool) = shell.wait(connect.storage_pool_lookup_by_name(&name)) {
+            let volumes = shell.wait(pool.list_all_volumes()).unwrap_or_default();
+            found.extend(volumes.iter().map(|volume| volume.name().to_owned()));
+        }
+    } else {
+        let active = connect.list_all_storage_pools(StoragePoolListFlags::ACTIVE);
+        for pool in shell.wait(active).unwrap_or_default() {
+            let volumes = shell.wait(pool.list_all_volumes()).unwrap_or_default();
+            found.extend(volumes.iter().filter_map(|volume| shell.wait(volume.path()).ok()));
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn given_network(shell: &mut Shell, partial: Option<&Partial>) -> Option<Network> {

@@ -1,6 +1,6 @@
 //! Networks with their guests, gathered through the connection for graphs and `net-watch`.
 
-use oxivirt::{DhcpLease, Network, XmlFlags};
+use oxivirt::{DhcpLease, DomainListFlags, DomainXmlFlags, Network, XmlFlags};
 use oxivirt_xml::{self as xml, Blanks, Element};
 use serde::Serialize;
 
@@ -24,9 +24,11 @@ pub(crate) struct Node {
     pub(crate) guests: Vec<Guest>,
 }
 
-/// A port, a lease, or both if they have the same MAC address.
+/// An interface of a domain, a port, a lease, or all of them if they have the same MAC address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Guest {
+    /// Name of the running domain.
+    pub(crate) domain: Option<String>,
     /// UUID of the port.
     pub(crate) port: Option<String>,
     /// Name of the port's owner.
@@ -39,9 +41,9 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// The name to show: of the owner or host, else the MAC address or the port.
+    /// The name to show: of the domain, owner or host, else the MAC address or the port.
     pub(crate) fn label(&self) -> String {
-        let names = [&self.owner, &self.hostname, &self.mac, &self.port];
+        let names = [&self.domain, &self.owner, &self.hostname, &self.mac, &self.port];
         names.into_iter().flatten().next().cloned().unwrap_or_default()
     }
 
@@ -76,6 +78,63 @@ pub(crate) fn gather(shell: &Shell, network: &Network) -> Result<Node, Failure> 
     add_leases(&mut node.guests, shell.wait(network.dhcp_leases(None)).unwrap_or_default());
     node.guests.sort_by_key(|guest| (guest.label(), guest.mac.clone()));
     Ok(node)
+}
+
+/// An interface of a running domain, and what it is on.
+#[derive(Debug, Clone)]
+pub(crate) struct Plug {
+    network: Option<String>,
+    bridge: Option<String>,
+    guest: Guest,
+}
+
+/// The interfaces of the running domains; none if the connection has no domains.
+pub(crate) fn plugs(shell: &mut Shell) -> Result<Vec<Plug>, Failure> {
+    let connect = shell.connect()?;
+    let domains = shell.wait(connect.list_all_domains(DomainListFlags::ACTIVE));
+    let mut found = Vec::new();
+    for domain in domains.unwrap_or_default() {
+        // a domain that ends meanwhile is omitted
+        let xml = shell.wait(domain.xml_desc(DomainXmlFlags::empty())).unwrap_or_default();
+        found.extend(plugs_of(domain.name(), &xml));
+    }
+    Ok(found)
+}
+
+fn plugs_of(domain: &str, text: &str) -> Vec<Plug> {
+    let Ok(root) = xml::parse(text, Blanks::Drop) else { return Vec::new() };
+    let interfaces = root.children("devices").flat_map(|devices| devices.children("interface"));
+    let plugs = interfaces.map(|interface| Plug {
+        network: attribute(interface, "source", "network"),
+        bridge: attribute(interface, "source", "bridge"),
+        guest: Guest {
+            domain: Some(domain.to_owned()),
+            mac: attribute(interface, "mac", "address").map(|mac| mac.to_ascii_lowercase()),
+            link: attribute(interface, "target", "dev"),
+            ..Guest::default()
+        },
+    });
+    plugs.collect()
+}
+
+/// Adds the interfaces that are on a network, each to its port or lease.
+pub(crate) fn add_plugs(node: &mut Node, plugs: &[Plug]) {
+    let is_here = |plug: &&Plug| {
+        let by_bridge = plug.bridge.is_some() && plug.bridge == node.bridge;
+        plug.network.as_deref() == Some(node.name.as_str()) || by_bridge
+    };
+    let here: Vec<&Guest> = plugs.iter().filter(is_here).map(|plug| &plug.guest).collect();
+    for guest in here {
+        let same = |known: &&mut Guest| known.mac.is_some() && known.mac == guest.mac;
+        match node.guests.iter_mut().find(same) {
+            Some(known) => {
+                known.domain.clone_from(&guest.domain);
+                known.link = known.link.take().or_else(|| guest.link.clone());
+            }
+            None => node.guests.push(guest.clone()),
+        }
+    }
+    node.guests.sort_by_key(|guest| (guest.label(), guest.mac.clone()));
 }
 
 fn attribute(element: &Element<'_>, child: &str, name: &str) -> Option<String> {
@@ -194,6 +253,29 @@ mod tests {
         assert_eq!(node.uplinks, ["eth0"]);
         assert_eq!(node.addresses, ["10.0.0.1/16", "fd00::1/64"]);
         assert_eq!(parse("<network/>").mode, "isolated");
+    }
+
+    #[test]
+    fn interfaces_of_domains_are_merged_with_ports_and_leases() {
+        let interface = |mac: &str, source: &str| {
+            format!(
+                "<interface><mac address='{mac}'/><source {source}/><target dev='t'/></interface>"
+            )
+        };
+        let devices = [
+            interface("52:54:00:AA:00:01", "network='lab'"),
+            interface("52:54:00:aa:00:02", "bridge='b'"),
+            interface("52:54:00:aa:00:03", "network='other'"),
+        ];
+        let text = format!("<domain><devices>{}</devices></domain>", devices.concat());
+        let plugs = plugs_of("vm", &text);
+        let known = Guest { mac: Some("52:54:00:aa:00:01".to_owned()), ..Guest::default() };
+        let (name, bridge) = ("lab".to_owned(), Some("b".to_owned()));
+        let mut node = Node { name, bridge, guests: vec![known], ..Node::default() };
+        add_plugs(&mut node, &plugs);
+        let found: Vec<_> = node.guests.iter().map(Guest::details).collect();
+        assert_eq!(found, ["52:54:00:aa:00:01  t", "52:54:00:aa:00:02  t"]);
+        assert!(node.guests.iter().all(|guest| guest.label() == "vm"));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! manual page read the table.
 
 mod domain;
+pub(crate) mod events;
 mod host;
 pub(crate) mod network;
+mod notes;
 mod shell;
+mod storage;
 
 use crate::command::{CommandDef, Dialect, Group, Origin, Visibility};
 use crate::grammar::parse::Commands;
@@ -26,11 +29,13 @@ pub(crate) const GROUPS: &[Group] = &[
             &domain::define::COMMAND,
             &domain::desc::COMMAND,
             &domain::destroy::COMMAND,
+            &domain::display::COMMAND,
             &domain::id::COMMAND,
             &domain::name::COMMAND,
             &domain::rename::COMMAND,
             &domain::uuid::COMMAND,
             &domain::dumpxml::COMMAND,
+            &domain::edit::COMMAND,
             &domain::metadata::COMMAND,
             &domain::power::REBOOT,
             &domain::reset::COMMAND,
@@ -49,6 +54,7 @@ pub(crate) const GROUPS: &[Group] = &[
         origin: Origin::Virsh,
         commands: &[
             &domain::devices::DOMBLKLIST,
+            &domain::link::COMMAND,
             &domain::ifaddr::COMMAND,
             &domain::devices::DOMIFLIST,
             &domain::info::COMMAND,
@@ -68,11 +74,15 @@ pub(crate) const GROUPS: &[Group] = &[
         origin: Origin::Virsh,
         commands: &[
             &host::capabilities::COMMAND,
+            &host::domcapabilities::CPU_MODELS,
+            &host::domcapabilities::COMMAND,
             &host::freecell::COMMAND,
             &host::hostname::COMMAND,
             &host::maxvcpus::COMMAND,
             &host::nodecpumap::COMMAND,
+            &host::stats::CPU,
             &host::nodeinfo::COMMAND,
+            &host::stats::MEMORY,
             &host::sysinfo::COMMAND,
             &host::uri::COMMAND,
             &host::version::COMMAND,
@@ -104,6 +114,57 @@ pub(crate) const GROUPS: &[Group] = &[
             &network::port_create::COMMAND,
             &network::port_dumpxml::COMMAND,
             &network::port_delete::COMMAND,
+        ],
+    },
+    Group {
+        title: mark!("Storage Pool"),
+        keyword: "pool",
+        origin: Origin::Virsh,
+        commands: &[
+            &storage::pool_host::SOURCES_AS,
+            &storage::pool_host::SOURCES,
+            &storage::pool_state::AUTOSTART,
+            &storage::pool_state::BUILD,
+            &storage::pool_define::CREATE_AS,
+            &storage::pool_define::CREATE,
+            &storage::pool_define::DEFINE_AS,
+            &storage::pool_define::DEFINE,
+            &storage::pool_state::DELETE,
+            &storage::pool_state::DESTROY,
+            &storage::pool_info::DUMPXML,
+            &storage::pool_edit::COMMAND,
+            &storage::pool_info::INFO,
+            &storage::pool_list::COMMAND,
+            &storage::pool_info::NAME,
+            &storage::pool_state::REFRESH,
+            &storage::pool_state::START,
+            &storage::pool_state::UNDEFINE,
+            &storage::pool_info::UUID,
+            &storage::pool_event::COMMAND,
+            &storage::pool_host::CAPABILITIES,
+        ],
+    },
+    Group {
+        title: mark!("Storage Volume"),
+        keyword: "volume",
+        origin: Origin::Virsh,
+        commands: &[
+            &storage::volume_create::CLONE,
+            &storage::volume_create::CREATE_AS,
+            &storage::volume_create::CREATE,
+            &storage::volume_create::CREATE_FROM,
+            &storage::volume_change::DELETE,
+            &storage::volume_data::DOWNLOAD,
+            &storage::volume_info::DUMPXML,
+            &storage::volume_info::INFO,
+            &storage::volume_info::KEY,
+            &storage::volume_list::COMMAND,
+            &storage::volume_info::NAME,
+            &storage::volume_info::PATH,
+            &storage::volume_info::POOL,
+            &storage::volume_change::RESIZE,
+            &storage::volume_data::UPLOAD,
+            &storage::volume_change::WIPE,
         ],
     },
     Group {

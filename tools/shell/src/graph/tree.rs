@@ -30,9 +30,10 @@ fn push_node(ui: &Ui, text: &mut String, node: &Node) {
         lines.push((tr!("uplink {name}", name = uplink), String::new()));
     }
     for guest in &node.guests {
-        let what = match guest.port {
-            Some(_) => tr!("port {name}", name = guest.label()),
-            None => tr!("lease {name}", name = guest.label()),
+        let what = match (&guest.domain, &guest.port) {
+            (Some(_), _) => tr!("guest {name}", name = guest.label()),
+            (None, Some(_)) => tr!("port {name}", name = guest.label()),
+            (None, None) => tr!("lease {name}", name = guest.label()),
         };
         lines.push((what, guest.details()));
     }

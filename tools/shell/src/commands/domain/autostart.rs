@@ -17,7 +17,7 @@ pub(crate) const COMMAND: CommandDef =
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     if args.flag("disable") {
         shell
             .wait(domain.set_autostart(Autostart::Disabled))

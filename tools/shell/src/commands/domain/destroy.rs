@@ -25,7 +25,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     if args.flag("remove-logs") {
         flags |= DomainDestroyFlags::REMOVE_LOGS;
     }
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell
         .wait(domain.destroy(flags))
         .context(|| tr!("Failed to destroy domain '{name}'", name = name))?;

@@ -45,18 +45,10 @@ fn of<'e>(device: &'e Element<'_>, child: &str, attribute: &str) -> Option<&'e s
 /// The source of a disk, as virsh names it.
 ///
 /// virsh: `cmdDomblklist`, tools/virsh-domain-monitor.c
-fn disk_source(disk: &Element<'_>) -> Option<String> {
+pub(super) fn disk_source<'d>(disk: &'d Element<'_>) -> Option<&'d str> {
     let source = disk.child("source")?;
-    match disk.attribute("type")? {
-        "network" => {
-            let (protocol, name) = (source.attribute("protocol")?, source.attribute("name"));
-            Some(name.map_or_else(|| protocol.to_owned(), |name| format!("{protocol}:{name}")))
-        }
-        "volume" => Some(format!("{}/{}", source.attribute("pool")?, source.attribute("volume")?)),
-        "block" => source.attribute("dev").map(str::to_owned),
-        "dir" => source.attribute("dir").map(str::to_owned),
-        _ => source.attribute("file").map(str::to_owned),
-    }
+    let names = ["file", "dev", "dir", "name", "volume", "path"];
+    names.into_iter().find_map(|name| source.attribute(name))
 }
 
 fn disks(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
@@ -76,7 +68,7 @@ fn disks(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
             cells.extend(["type", "device"].map(|name| or_hyphen(disk.attribute(name))));
         }
         cells.push(or_hyphen(of(disk, "target", "dev")));
-        cells.push(or_hyphen(disk_source(disk).as_deref()));
+        cells.push(or_hyphen(disk_source(disk)));
         table.push(cells);
     }
     print_table(shell, &table)

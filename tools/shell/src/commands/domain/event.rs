@@ -1,16 +1,14 @@
 //! `event`: wait for domain events.
 
 use oxivirt::{DomainEvent, DomainEventId, DomainLifecycleEvent, DomainListFlags, MetadataType};
-use tokio::sync::mpsc;
 
 use super::domain;
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, OptionDef};
-use crate::commands::network::event::{End, Next, finish, next, timeout};
+use crate::commands::events::{self, Arrived, stamp};
 use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
-use crate::suggest::valid_values;
 
 /// virsh's words, in the order of the numbers.
 const EVENTS: &[&str] = &[
@@ -57,13 +55,10 @@ pub(crate) const COMMAND: CommandDef =
                 .accepted()
                 .complete(Completer::Words(EVENTS)),
             OptionDef::flag("all", mark!("events of all types")),
-            OptionDef::flag(
-                "loop",
-                mark!("print events until the timeout or ^C, not only the first one"),
-            ),
-            OptionDef::number("timeout", mark!("timeout in seconds")).accepted(),
-            OptionDef::flag("list", mark!("list the event types")),
-            OptionDef::flag("timestamp", mark!("print the time before each event")),
+            events::LOOP,
+            events::TIMEOUT,
+            events::LIST,
+            events::TIMESTAMP,
         ]);
 
 /// Numbers of the wanted kinds of events.
@@ -75,74 +70,41 @@ fn wanted(args: &Args) -> Result<Vec<i32>, Failure> {
         let line = tr!("one of --list, --all, or --event <type> is required");
         return Err(Failure::Message(line));
     };
-    match (0..).zip(EVENTS).find(|(_, event)| **event == word) {
-        Some((number, _)) => Ok(vec![number]),
-        None => {
-            let failure = Failure::Message(tr!("unknown event type {event}", event = word));
-            Err(failure.hint(valid_values(&word, EVENTS)))
-        }
-    }
+    Ok(vec![events::number(&word, EVENTS)?])
 }
-
-type Arrived = (jiff::Timestamp, DomainEvent);
 
 /// virsh: `cmdEvent`, tools/virsh-domain-event.c
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     args.exclusive("all", "event")?;
     if args.flag("list") {
-        for event in EVENTS {
-            shell.ui.print(format!("{event}\n"))?;
-        }
-        return Ok(());
+        return events::list(shell, EVENTS);
     }
     let wanted = wanted(args)?;
-    let timeout = timeout(args)?;
+    let timeout = events::timeout(args)?;
     let domain = if args.has_named("domain") { Some(domain(shell, args)?) } else { None };
     let domain = domain.as_ref().map(oxivirt::Domain::reference);
     let connect = shell.connect()?;
-    let (sender, mut receiver) = mpsc::unbounded_channel::<Arrived>();
+    let (sender, receiver) = events::channel();
     let mut registered = Vec::new();
     for number in wanted {
-        let sender = sender.clone();
-        let callback = Box::new(move |event: &DomainEvent| {
-            // fails after the wait has ended
-            let _ended = sender.send((jiff::Timestamp::now(), event.clone()));
-        });
+        let callback = events::forward(sender.clone());
         let id = DomainEventId::from_number(number);
         registered.push(shell.wait(connect.domain_event_register(domain, id, callback))?);
     }
-    let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
-    let mut count = 0_u64;
-    let end = loop {
-        shell.ui.flush()?;
-        let waited = shell.wait(next(&mut receiver, end, &|| shell.is_lost()));
-        match waited {
-            Next::Event(event) => {
-                count += 1;
-                let line = line(&event, args.flag("timestamp"));
-                shell.ui.print(line)?;
-                if !args.flag("loop") {
-                    break End::Enough;
-                }
-            }
-            Next::End(end) => break end,
-        }
-    };
+    let with_time = args.flag("timestamp");
+    let line = |event: &Arrived<DomainEvent>| line(event, with_time);
+    let waited = events::wait(shell, receiver, args.flag("loop"), timeout, &line);
     if !shell.is_lost() {
         for id in registered {
             shell.wait(connect.domain_event_deregister(id))?;
         }
     }
-    finish(shell, count, &end)
+    let (count, end) = waited?;
+    events::finish(shell, count, &end)
 }
 
-fn line((time, event): &Arrived, with_time: bool) -> String {
-    let stamp = if with_time {
-        format!("{}: ", time.strftime("%Y-%m-%d %H:%M:%S.%3f+0000"))
-    } else {
-        String::new()
-    };
-    stamp + &event_text(event) + "\n"
+fn line((time, event): &Arrived<DomainEvent>, with_time: bool) -> String {
+    stamp(*time, with_time) + &event_text(event) + "\n"
 }
 
 /// The text of an event. What it says of the event itself are virsh's words, which scripts compare.

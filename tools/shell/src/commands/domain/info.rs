@@ -1,12 +1,13 @@
 //! `dominfo`: show key figures of a domain.
 
-use oxivirt::{Autostart, DomainListFlags};
+use oxivirt::{Autostart, Domain, DomainListFlags};
 
 use super::list::id_text;
 use super::state::state_word;
 use super::{domain, domain_option};
 use crate::args::Args;
 use crate::command::CommandDef;
+use crate::commands::network::yes_no;
 use crate::failure::Failure;
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
@@ -47,9 +48,25 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     }
     // no driver saves domains
     lines.push((tr!("Managed save:"), yes_no(false)));
+    security(shell, &domain, &mut lines)?;
     print_fields(shell, 15, &lines)
 }
 
-fn yes_no(is_on: bool) -> String {
-    if is_on { tr!("yes") } else { tr!("no") }
+/// How the domain is kept apart, if the host has a security model.
+fn security(
+    shell: &mut Shell,
+    domain: &Domain,
+    lines: &mut Vec<(String, String)>,
+) -> Result<(), Failure> {
+    let connect = shell.connect()?;
+    let model = shell.wait(connect.security_model()).ok();
+    let Some(model) = model.filter(|model| !model.model.is_empty()) else { return Ok(()) };
+    lines.push((tr!("Security model:"), model.model));
+    lines.push((tr!("Security DOI:"), model.doi));
+    let label = shell.wait(domain.security_label())?;
+    if !label.label.is_empty() {
+        let mode = if label.is_enforcing { "enforcing" } else { "permissive" };
+        lines.push((tr!("Security label:"), format!("{} ({mode})", label.label)));
+    }
+    Ok(())
 }

@@ -1,15 +1,20 @@
 //! `list`: list domains.
 
-use oxivirt::{Domain, DomainAffectFlags, DomainListFlags, MetadataType, Uuid};
+use oxivirt::{
+    AddressSource, Autostart, Domain, DomainAffectFlags, DomainListFlags, MetadataType, Uuid,
+};
 use serde::Serialize;
 
 use super::state::state_word;
 use crate::args::Args;
-use crate::command::{CommandDef, OptionDef};
+use crate::command::{CommandDef, Completer, OptionDef};
+use crate::commands::network::yes_no;
+use crate::commands::storage::pretty;
 use crate::failure::{ErrorContext as _, Failure};
 use crate::format::{FORMAT, Format, Record, print_records};
 use crate::i18n::{mark, tr};
 use crate::shell::Shell;
+use crate::suggest::valid_values;
 use crate::table::{Table, print_table};
 
 pub(crate) const COMMAND: CommandDef = CommandDef::new("list", mark!("list domains"), run)
@@ -37,8 +42,25 @@ pub(crate) const COMMAND: CommandDef = CommandDef::new("list", mark!("list domai
         OptionDef::flag("table", mark!("a table (default)")),
         OptionDef::flag("managed-save", mark!("mark domains with a saved state")),
         OptionDef::flag("title", mark!("show the title of each domain")),
+        OptionDef::text("columns", mark!("columns of the table, separated by commas"))
+            .complete(Completer::Words(COLUMNS))
+            .ours(),
         FORMAT,
     ]);
+
+/// What a table can show, beside what virsh does.
+const COLUMNS: &[&str] = &[
+    "id",
+    "name",
+    "state",
+    "uuid",
+    "title",
+    "vcpus",
+    "memory",
+    "persistent",
+    "autostart",
+    "address",
+];
 
 /// Options and the flags they add.
 const FILTERS: [(&str, DomainListFlags); 14] = [
@@ -100,7 +122,7 @@ impl Record for DomainRecord {
 }
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
-    for other in ["uuid", "name", "id"] {
+    for other in ["name", "id"] {
         args.exclusive("table", other)?;
     }
     let format = Format::of(args)?;
@@ -112,9 +134,14 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     domains.sort_by_key(|domain| {
         (domain.id().is_none(), domain.id(), domain.name().to_ascii_lowercase())
     });
-    let columns = ["id", "uuid", "name"].map(|column| args.flag(column));
-    if columns.contains(&true) {
+    let columns = ["uuid", "id", "name"].map(|column| args.flag(column));
+    if columns.contains(&true) && !args.flag("table") {
         return print_columns(shell, &domains, columns);
+    }
+    if args.command().option(b"columns").is_some()
+        && let Some(words) = args.text("columns")?
+    {
+        return print_chosen(shell, &domains, &words);
     }
     let rows: Vec<Row> =
         domains.into_iter().filter_map(|domain| row(shell, args, domain)).collect();
@@ -125,14 +152,81 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let with_title = args.flag("title");
     let mut header = vec![tr!("Id"), tr!("Name"), tr!("State")];
     header.extend(with_title.then(|| tr!("Title")));
+    let with_uuid = args.flag("uuid");
+    header.extend(with_uuid.then(|| tr!("UUID")));
     let mut table = Table::new(header);
     for row in rows {
         let mut cells =
             vec![id_text(row.domain.id()), row.domain.name().to_owned(), row.state.to_owned()];
         cells.extend(row.title);
+        cells.extend(with_uuid.then(|| row.domain.uuid().to_string()));
         table.push(cells);
     }
     print_table(shell, &table)
+}
+
+/// A table of the columns that `words` names.
+fn print_chosen(shell: &mut Shell, domains: &[Domain], words: &str) -> Result<(), Failure> {
+    let columns: Vec<&str> = words.split(',').collect();
+    if let Some(unknown) = columns.iter().find(|word| !COLUMNS.contains(word)) {
+        let message = Failure::Message(tr!("unknown column '{word}'", word = unknown));
+        return Err(message.hint(valid_values(unknown, COLUMNS)));
+    }
+    let mut table = Table::new(columns.iter().map(|column| heading(column)));
+    for domain in domains {
+        let cells = columns.iter().map(|column| cell(shell, domain, column));
+        table.push(cells);
+    }
+    print_table(shell, &table)
+}
+
+fn heading(column: &str) -> String {
+    match column {
+        "id" => tr!("Id"),
+        "name" => tr!("Name"),
+        "state" => tr!("State"),
+        "uuid" => tr!("UUID"),
+        "title" => tr!("Title"),
+        "vcpus" => tr!("CPU(s)"),
+        "memory" => tr!("Memory"),
+        "persistent" => tr!("Persistent"),
+        "autostart" => tr!("Autostart"),
+        _ => tr!("Address"),
+    }
+}
+
+/// A cell; a hyphen for what cannot be asked, of a domain that is gone for example.
+fn cell(shell: &Shell, domain: &Domain, column: &str) -> String {
+    let no_flags = DomainAffectFlags::empty();
+    let found = match column {
+        "id" => Some(id_text(domain.id())),
+        "name" => Some(domain.name().to_owned()),
+        "uuid" => Some(domain.uuid().to_string()),
+        "state" => {
+            shell.wait(domain.state()).ok().map(|status| state_word(status.state).to_owned())
+        }
+        "title" => shell.wait(domain.metadata(MetadataType::Title, None, no_flags)).ok(),
+        "vcpus" => shell.wait(domain.info()).ok().map(|info| info.n_vcpus.to_string()),
+        "memory" => {
+            shell.wait(domain.info()).ok().map(|info| pretty(info.memory_kib.saturating_mul(1024)))
+        }
+        "persistent" => shell.wait(domain.is_persistent()).ok().map(yes_no),
+        "autostart" => {
+            let autostart = shell.wait(domain.autostart()).ok();
+            autostart.map(|autostart| yes_no(autostart == Autostart::Enabled))
+        }
+        _ => addresses(shell, domain),
+    };
+    found.unwrap_or_else(|| "-".to_owned())
+}
+
+/// The addresses that a guest's leases have.
+fn addresses(shell: &Shell, domain: &Domain) -> Option<String> {
+    let interfaces =
+        shell.wait(domain.interface_addresses(AddressSource::Lease)).unwrap_or_default();
+    let addresses = interfaces.into_iter().flat_map(|interface| interface.addresses);
+    let addresses: Vec<String> = addresses.map(|address| address.address).collect();
+    (!addresses.is_empty()).then(|| addresses.join(" "))
 }
 
 /// The number of a running domain, or a hyphen.
@@ -144,12 +238,16 @@ pub(super) fn id_text(id: Option<u32>) -> String {
 fn print_columns(
     shell: &mut Shell,
     domains: &[Domain],
-    [id, uuid, name]: [bool; 3],
+    [uuid, id, name]: [bool; 3],
 ) -> Result<(), Failure> {
     for domain in domains {
+        // a list of numbers leaves out those without one
+        if !uuid && !name && domain.id().is_none() {
+            continue;
+        }
         let cells = [
-            id.then(|| id_text(domain.id())),
             uuid.then(|| domain.uuid().to_string()),
+            id.then(|| id_text(domain.id())),
             name.then(|| domain.name().to_owned()),
         ];
         let cells: Vec<String> = cells.into_iter().flatten().collect();

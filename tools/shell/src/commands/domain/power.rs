@@ -26,7 +26,8 @@ pub(crate) const REBOOT: CommandDef =
     CommandDef::new("reboot", mark!("ask a guest to reboot"), reboot)
         .options(&[domain_option(DomainListFlags::ACTIVE), MODE]);
 
-fn modes(args: &Args) -> Result<DomainShutdownFlags, Failure> {
+/// The ways that option `mode` allows; `last` stands before the last one in the message for another.
+fn modes(args: &Args, last: &str) -> Result<DomainShutdownFlags, Failure> {
     let mut flags = DomainShutdownFlags::empty();
     for mode in args.text("mode")?.iter().flat_map(|modes| modes.split(',')) {
         flags |= match mode {
@@ -36,9 +37,11 @@ fn modes(args: &Args) -> Result<DomainShutdownFlags, Failure> {
             "signal" => DomainShutdownFlags::SIGNAL,
             "paravirt" => DomainShutdownFlags::PARAVIRT,
             other => {
-                let line = "Unknown mode {mode} value, expecting 'acpi', 'agent', 'initctl', \
-                            'signal', or 'paravirt'";
-                return Err(Failure::Message(line.replace("{mode}", other)));
+                let line = format!(
+                    "Unknown mode {other} value, expecting 'acpi', 'agent', 'initctl', \
+                     'signal'{last} 'paravirt'"
+                );
+                return Err(Failure::Message(line));
             }
         };
     }
@@ -46,9 +49,9 @@ fn modes(args: &Args) -> Result<DomainShutdownFlags, Failure> {
 }
 
 fn shutdown(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
-    let flags = modes(args)?;
+    let flags = modes(args, ", or")?;
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell
         .wait(domain.shutdown(flags))
         .context(|| tr!("Failed to shutdown domain '{name}'", name = name))?;
@@ -57,9 +60,9 @@ fn shutdown(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
 }
 
 fn reboot(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
-    let flags = modes(args)?;
+    let flags = modes(args, " or")?;
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell
         .wait(domain.reboot(flags))
         .context(|| tr!("Failed to reboot domain '{name}'", name = name))?;

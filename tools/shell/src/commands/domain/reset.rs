@@ -14,7 +14,7 @@ pub(crate) const COMMAND: CommandDef = CommandDef::new("reset", mark!("reset a d
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell.wait(domain.reset()).context(|| tr!("Failed to reset domain '{name}'", name = name))?;
     shell.ui.extra(tr!("Domain '{name}' was reset\n", name = name))?;
     Ok(())

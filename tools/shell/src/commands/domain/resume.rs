@@ -15,7 +15,7 @@ pub(crate) const COMMAND: CommandDef =
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell.wait(domain.resume()).context(|| tr!("Failed to resume domain '{name}'", name = name))?;
     shell.ui.extra(tr!("Domain '{name}' resumed\n", name = name))?;
     Ok(())

@@ -14,7 +14,7 @@ pub(crate) const COMMAND: CommandDef = CommandDef::new("suspend", mark!("pause a
 
 fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let domain = domain(shell, args)?;
-    let name = domain.name();
+    let name = args.required("domain")?;
     shell
         .wait(domain.suspend())
         .context(|| tr!("Failed to suspend domain '{name}'", name = name))?;

@@ -16,7 +16,7 @@ const FORMATS: &[&str] = &["text", "dot", "svg", "json"];
 pub(crate) const COMMAND: CommandDef =
     CommandDef::new("net-graph", mark!("draw networks and their guests"), run)
         .about(mark!(
-            "Draws networks with their bridges, uplinks, ports and leases, as a text tree, a Graphviz graph or an SVG picture."
+            "Draws networks with their bridges, uplinks, guests, ports and leases, as a text tree, a Graphviz graph or an SVG picture."
         ))
         .options(&[
             OptionDef::text("network", mark!("only this network"))
@@ -44,8 +44,11 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
         networks
     };
     let mut nodes = Vec::new();
+    let plugs = inventory::plugs(shell)?;
     for network in &networks {
-        nodes.push(inventory::gather(shell, network)?);
+        let mut node = inventory::gather(shell, network)?;
+        inventory::add_plugs(&mut node, &plugs);
+        nodes.push(node);
     }
     match format.as_str() {
         "dot" => shell.ui.data(graph::dot(&nodes))?,

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use oxivirt::{DhcpLease, ListFlags, Network};
 
-use super::event::timeout;
 use crate::args::Args;
 use crate::command::{CommandDef, Completer, OptionDef};
+use crate::commands::events::timeout;
 use crate::failure::{ErrorContext as _, Failure};
 use crate::format::{Format, OBJECT_FORMAT, print_value};
 use crate::i18n::{mark, tr};

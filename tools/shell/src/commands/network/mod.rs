@@ -15,6 +15,7 @@ pub(super) mod lease_wait;
 pub(super) mod list;
 pub(super) mod metadata;
 pub(super) mod name;
+mod notes;
 pub(super) mod port_create;
 pub(super) mod port_delete;
 pub(super) mod port_dumpxml;
@@ -60,7 +61,9 @@ const CURRENT: OptionDef =
     OptionDef::flag("current", mark!("affect the current state of the network"));
 
 /// The scope that `--live` and `--config` select; neither is the current state.
-fn scope(args: &Args) -> UpdateFlags {
+fn scope(args: &Args) -> Result<UpdateFlags, Failure> {
+    args.exclusive("current", "live")?;
+    args.exclusive("current", "config")?;
     let mut flags = UpdateFlags::NONE;
     if args.flag("live") {
         flags |= UpdateFlags::LIVE;
@@ -68,11 +71,11 @@ fn scope(args: &Args) -> UpdateFlags {
     if args.flag("config") {
         flags |= UpdateFlags::CONFIG;
     }
-    flags
+    Ok(flags)
 }
 
 /// The word for a state that is on or off.
-fn yes_no(is_on: bool) -> String {
+pub(crate) fn yes_no(is_on: bool) -> String {
     if is_on { tr!("yes") } else { tr!("no") }
 }
 

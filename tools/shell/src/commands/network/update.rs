@@ -66,7 +66,7 @@ fn run(shell: &mut Shell, args: &Args) -> Result<(), Failure> {
     let parent_index = args.number("parent-index")?.unwrap_or(-1);
     let given = args.required("xml")?;
     let xml = if given.starts_with('<') { given } else { shell.read_file(args, "xml")?.1 };
-    let flags = scope(args);
+    let flags = scope(args)?;
     let name = network.name().to_owned();
     let update = Update { command, section, parent_index, xml, flags };
     shell

@@ -9,9 +9,23 @@ use super::super::machine::MachineKind;
 use super::{Check, contradiction, has_no_usb, unsupported};
 use crate::emulator::EmulatorCapabilities;
 
-/// libvirt 11.3.0: `virDomainDefRejectDuplicateControllers`, src/conf/domain_validate.c
-pub(super) fn check_indexes(devices: &Devices) -> Check {
+/// Refuses controllers of one kind and index; companions share the index of their master.
+///
+/// libvirt 11.3.0: `virDomainDefRejectDuplicateControllers`, src/conf/domain_postparse.c
+pub(super) fn check_duplicates(devices: &Devices) -> Check {
     let mut seen = BTreeSet::new();
+    for controller in &devices.controllers {
+        let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
+        if !is_companion(controller) && !seen.insert((kind, index)) {
+            return contradiction(format!("Multiple '{kind}' controllers with index '{index}'"));
+        }
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainDefValidate`, src/conf/domain_validate.c
+pub(super) fn check_indexes(devices: &Devices) -> Check {
+    check_duplicates(devices)?;
     let mut has_usb_none = false;
     for controller in &devices.controllers {
         let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
@@ -22,10 +36,6 @@ pub(super) fn check_indexes(devices: &Devices) -> Check {
                 )));
             }
             has_usb_none |= is_usb_none(controller);
-        }
-        // Companions share the index of their master.
-        if !is_companion(controller) && !seen.insert((kind, index)) {
-            return contradiction(format!("Multiple '{kind}' controllers with index '{index}'"));
         }
         let is_root =
             matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));

@@ -75,7 +75,7 @@ impl DomainDef {
 
 /// Refuses controllers that have the number of another.
 pub(super) fn reject_duplicate_controllers(devices: &Devices) -> Check {
-    controllers::check_indexes(devices)
+    controllers::check_duplicates(devices)
 }
 
 /// Whether the guest has no USB on purpose.

@@ -123,7 +123,11 @@ pub fn host_model(
     is_migratable: bool,
 ) -> Option<GuestCpu> {
     let mut data = CpuData::default();
-    for property in &emulator.host_cpu(virt_type)?.properties {
+    let host = emulator.host_cpu(virt_type)?;
+    for property in &host.properties {
+        if is_migratable && property.migratable == Some(false) {
+            continue;
+        }
         let number = |value: i64| u32::try_from(value).unwrap_or(0);
         match (property.name.as_str(), &property.value) {
             (name, PropertyValue::Boolean(true)) => {
@@ -146,7 +150,9 @@ pub fn host_model(
         (cpu.name.clone(), KnownModel { blockers })
     });
     let models: BTreeMap<_, _> = models.collect();
-    let how = Decode { models: Some(models), migratable: is_migratable, ..Decode::default() };
+    // What QEMU itself says of migration counts more than the map.
+    let migratable = is_migratable && !host.migratability;
+    let how = Decode { models: Some(models), migratable, ..Decode::default() };
     map.decode(&data, &how)
 }
 

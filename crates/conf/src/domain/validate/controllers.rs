@@ -9,10 +9,17 @@ use super::super::machine::MachineKind;
 use super::{Check, contradiction, has_no_usb, unsupported};
 use crate::emulator::EmulatorCapabilities;
 
-/// Refuses controllers of one kind and index; companions share the index of their master.
+/// Refuses controllers of one kind and index, and USB controllers of a guest without USB; companions share
+/// the index of their master.
 ///
 /// libvirt 11.3.0: `virDomainDefRejectDuplicateControllers`, src/conf/domain_postparse.c
 pub(super) fn check_duplicates(devices: &Devices) -> Check {
+    let usb = || devices.controllers.iter().filter(|it| it.kind == Some(ControllerType::Usb));
+    if has_no_usb(devices) && usb().count() > 1 {
+        return Err(DomainError::Detail(String::from(
+            "Can't add another USB controller: USB is disabled for this domain",
+        )));
+    }
     let mut seen = BTreeSet::new();
     for controller in &devices.controllers {
         let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
@@ -26,17 +33,8 @@ pub(super) fn check_duplicates(devices: &Devices) -> Check {
 /// libvirt 11.3.0: `virDomainDefValidate`, src/conf/domain_validate.c
 pub(super) fn check_indexes(devices: &Devices) -> Check {
     check_duplicates(devices)?;
-    let mut has_usb_none = false;
     for controller in &devices.controllers {
         let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
-        if kind == ControllerType::Usb {
-            if has_usb_none || has_no_usb(devices) && !is_usb_none(controller) {
-                return Err(DomainError::Detail(String::from(
-                    "Can't add another USB controller: USB is disabled for this domain",
-                )));
-            }
-            has_usb_none |= is_usb_none(controller);
-        }
         let is_root =
             matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
         let is_phb = controller.target.as_ref().is_some_and(|target| target.index.is_some())
@@ -56,10 +54,6 @@ pub(super) fn check_indexes(devices: &Devices) -> Check {
         return unsupported("Can't add USB hub: USB is disabled for this domain");
     }
     Ok(())
-}
-
-fn is_usb_none(controller: &Controller) -> bool {
-    controller.model == Some(ControllerModel::None)
 }
 
 fn is_companion(controller: &Controller) -> bool {

@@ -38,6 +38,17 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Cgroup
 
 type Result<T> = std::result::Result<T, CgroupError>;
 
+/// CPU time and its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// All of it.
+    pub total: Duration,
+    /// In programs.
+    pub user: Duration,
+    /// In the kernel.
+    pub system: Duration,
+}
+
 /// A group: a path below the root of every hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -177,6 +188,44 @@ impl Group {
         result
     }
 
+    /// A control file of the hierarchy of a controller: `v1` in version 1, `v2` in version 2.
+    #[must_use]
+    pub fn value(&self, controller: &str, v1: &str, v2: &str) -> Option<String> {
+        let hierarchy = self.hierarchies.v1.iter().find(|hierarchy| hierarchy.has(controller));
+        let path = match hierarchy {
+            Some(hierarchy) => hierarchy.root.join(&self.path).join(v1),
+            None => self.hierarchies.v2.as_ref()?.join(&self.path).join(v2),
+        };
+        fs::read_to_string(path).ok()
+    }
+
+    /// CPU time of the processes in it and below, and its parts; `None` without a controller that counts it.
+    #[must_use]
+    pub fn cpu_times(&self) -> Option<CpuTimes> {
+        let total = self.cpu_time()?;
+        let text = self.value("cpuacct", "cpuacct.stat", "cpu.stat")?;
+        let number = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+            value.trim().parse::<u64>().ok()
+        };
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        let ticks = |n: u64| Duration::from_nanos(n.saturating_mul(1_000_000_000 / per_second));
+        let part = |v1: &str, v2: &str| {
+            number(v2).map(Duration::from_micros).or_else(|| number(v1).map(ticks))
+        };
+        let (user, system) = (part("user", "user_usec")?, part("system", "system_usec")?);
+        Some(CpuTimes { total, user, system })
+    }
+
+    /// CPU time on each processor of the host; `None` without a controller that counts it, and version 2 has none.
+    #[must_use]
+    pub fn cpu_time_of_each(&self) -> Option<Vec<Duration>> {
+        let hierarchy = self.hierarchies.v1.iter().find(|hierarchy| hierarchy.has("cpuacct"))?;
+        let path = hierarchy.root.join(&self.path).join("cpuacct.usage_percpu");
+        let text = fs::read_to_string(path).ok()?;
+        text.split_whitespace().map(|n| Some(Duration::from_nanos(n.parse().ok()?))).collect()
+    }
+
     /// CPU time that the processes in it and below have used; `None` without a controller that counts it.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
@@ -312,6 +361,11 @@ mod tests {
         emulator.create_threaded().unwrap();
         emulator.add_thread(pid).unwrap();
         assert!(guest.cpu_time().is_some());
+        assert!(
+            guest.cpu_times().unwrap().total
+                >= guest.cpu_time_of_each().unwrap_or_default().iter().sum()
+        );
+        assert!(guest.value("cpu", "cpu.shares", "cgroup.type").is_some());
         guest.remove().unwrap_err();
         drop(process);
         // The kernel takes a moment to release the groups of a process that has been waited for.

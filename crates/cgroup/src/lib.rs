@@ -30,5 +30,5 @@
 mod group;
 mod mounts;
 
-pub use group::{CgroupError, Group};
+pub use group::{CgroupError, CpuTimes, Group};
 pub use mounts::Hierarchies;

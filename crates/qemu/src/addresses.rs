@@ -27,10 +27,7 @@ impl Shared {
         match source {
             AddressSource::Lease => self.leases(&view).await,
             AddressSource::Arp => Ok(neighbours(&view)),
-            AddressSource::Agent => {
-                let detail = "QEMU guest agent is not configured";
-                Err(Error::new(ErrorCode::ARGUMENT_UNSUPPORTED, ErrorDomain::QEMU, detail))
-            }
+            AddressSource::Agent => self.guest_addresses(&view).await,
             AddressSource::Unknown(number) => {
                 let detail = format!("Unknown IP address data source {number}");
                 Err(Error::new(ErrorCode::ARGUMENT_UNSUPPORTED, ErrorDomain::QEMU, detail))

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oxivirt::{
-    Autostart, CallbackId, Callbacks, Connection, DomainDriver, DomainEventCallback,
-    DomainIdentity, DomainInfo, DomainInterface, DomainMetadataChange, DomainPlan, DomainRef,
-    DomainStatus, DomainStream, Error, ErrorCode, ErrorDomain, HostDriver, MetadataType,
-    NetworkDriver, PlanVerb, Result, SecurityLabel, Version,
+    Autostart, CallbackId, Callbacks, Connection, DomainAgentDriver, DomainDeviceDriver,
+    DomainDriver, DomainEventCallback, DomainIdentity, DomainInfo, DomainInterface,
+    DomainMetadataChange, DomainPlan, DomainRef, DomainStatsDriver, DomainStatus, DomainStream,
+    DomainTuningDriver, Error, ErrorCode, ErrorDomain, HostDriver, MetadataType, NetworkDriver,
+    PlanVerb, Result, SecurityLabel, Version,
 };
 use oxivirt_conf::domain::{DomainDef, Form};
 use oxivirt_engine::hooks::Hooks;
@@ -39,7 +40,7 @@ use crate::host;
 use crate::layout::Layout;
 use crate::plan::start::Activity;
 use crate::process::{self, Force};
-use crate::registry::Guests;
+use crate::registry::{Entry, Guests};
 use crate::replug;
 use crate::shared::Shared;
 use crate::status;
@@ -157,8 +158,13 @@ impl Driver {
         .await
     }
 
+    /// What an operation on a guest works on.
+    pub(crate) fn both(&self, domain: &DomainRef) -> Result<(Arc<Shared>, Arc<Entry>)> {
+        Ok((Arc::clone(&self.shared), self.shared.entry(domain)?))
+    }
+
     /// Runs an operation as a task of its own.
-    async fn detached<T: Send + 'static>(
+    pub(crate) async fn detached<T: Send + 'static>(
         &self,
         operation: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -219,6 +225,22 @@ impl Connection for Driver {
 
 #[async_trait]
 impl DomainDriver for Driver {
+    fn devices(&self) -> Option<&dyn DomainDeviceDriver> {
+        Some(self)
+    }
+
+    fn tuning(&self) -> Option<&dyn DomainTuningDriver> {
+        Some(self)
+    }
+
+    fn agent(&self) -> Option<&dyn DomainAgentDriver> {
+        Some(self)
+    }
+
+    fn statistics(&self) -> Option<&dyn DomainStatsDriver> {
+        Some(self)
+    }
+
     async fn list_all_domains(&self, flags: DomainListFlags) -> Result<Vec<DomainRef>> {
         let known = DomainListFlags::from_bits_retain((1 << 16) - 1);
         check_flags(flags.bits(), known.bits(), "qemuConnectListAllDomains")?;

@@ -6,12 +6,14 @@
 //! [`label`] gives files that a guest uses to the user of its process, and back.
 
 mod addresses;
+mod agent;
 mod apply;
 pub mod capabilities;
 pub mod command;
 mod config;
 mod console;
 mod definitions;
+mod devices;
 mod driver;
 pub mod emulators;
 mod error;
@@ -36,7 +38,9 @@ mod replug;
 mod resolve;
 mod session;
 mod shared;
+mod statistics;
 mod status;
 mod store;
+mod tuning;
 
 pub use driver::{Driver, Options, StartWithHost};

@@ -36,6 +36,7 @@ use crate::label::Owner;
 use crate::live::Live;
 use crate::log;
 use crate::plan::start::{self, Activity, StartInputs};
+use crate::plan::step::Settings;
 use crate::plan::stop::{self, Holdings};
 use crate::plan::{Plan, Step, Undo};
 use crate::process::Force;
@@ -271,8 +272,7 @@ impl Shared {
             devices: has_namespace.then(|| self.device_facts(&def)),
             taps,
             log_header: log::header(&command, emulator.version),
-            balloon_bytes: balloon,
-            links_down: resolve::links_down(&def),
+            settings: Settings { balloon_bytes: balloon, ..resolve::settings(&def) },
             activity,
         };
         let plan = start::plan(&inputs);
@@ -526,7 +526,7 @@ pub(crate) fn journal_entry(
 }
 
 /// The control group of a guest, below the roots.
-fn cgroup(id: u32, name: &str) -> String {
+pub(crate) fn cgroup(id: u32, name: &str) -> String {
     format!("{PARTITION}/qemu-{id}-{}.libvirt-qemu", crate::layout::short_name(name))
 }
 

@@ -10,12 +10,13 @@
 //! for its event ([`Live::reaches`]). So readers, events and the status file never contradict each other.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use oxivirt::DomainStatus;
+use oxivirt::{AgentTimeout, DomainStatus};
 use oxivirt_qmp::Monitor;
+use oxivirt_qmp::agent::Agent;
 use oxivirt_qmp::command::{BalloonInfo, ChardevInfo, CpuInfo, Property};
 use oxivirt_types::domain::{DomainState, PausedReason, ShutoffReason};
 use tokio::sync::watch;
@@ -45,6 +46,10 @@ pub(crate) struct Live {
     was_shut_down: AtomicBool,
     /// 0 is not known.
     balloon_kib: AtomicU64,
+    /// How long the guest agent is waited for (`AgentTimeout`).
+    agent_timeout: AtomicI32,
+    /// The connection to the guest agent, once there is one.
+    pub(crate) agent: tokio::sync::Mutex<Option<Arc<Agent>>>,
     /// Held while its status file is written.
     pub(crate) saving: tokio::sync::Mutex<()>,
 }
@@ -65,6 +70,8 @@ impl Live {
             fake_reboot: AtomicBool::new(false),
             was_shut_down: AtomicBool::new(false),
             balloon_kib: AtomicU64::new(0),
+            agent_timeout: AtomicI32::new(AgentTimeout::Block.number()),
+            agent: tokio::sync::Mutex::new(None),
             saving: tokio::sync::Mutex::new(()),
         }
     }
@@ -199,6 +206,17 @@ impl Live {
     /// Notes the guest's end or its reset.
     pub(crate) fn set_shut_down(&self, is_set: bool) {
         self.was_shut_down.store(is_set, Ordering::Release);
+    }
+
+    /// How long the guest agent is waited for.
+    #[must_use]
+    pub(crate) fn agent_timeout(&self) -> AgentTimeout {
+        AgentTimeout::from_number(self.agent_timeout.load(Ordering::Relaxed))
+    }
+
+    /// Sets how long the guest agent is waited for.
+    pub(crate) fn set_agent_timeout(&self, timeout: AgentTimeout) {
+        self.agent_timeout.store(timeout.number(), Ordering::Relaxed);
     }
 
     /// Memory that the guest has, in KiB, if its balloon has said it.

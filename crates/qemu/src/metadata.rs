@@ -49,6 +49,18 @@ impl Shared {
         })
     }
 
+    /// Stores a definition in place of the one that persists; the running guest keeps its own.
+    pub(crate) fn store_def(&self, entry: &Entry, def: Guest) -> Result<()> {
+        store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
+        entry.update(|view| {
+            Some(match view.is_active() {
+                true => View { new_def: Some(def), ..view.clone() },
+                false => View { def, ..view.clone() },
+            })
+        });
+        Ok(())
+    }
+
     pub(crate) async fn set_metadata(
         &self,
         entry: &Entry,
@@ -62,14 +74,7 @@ impl Shared {
         let flags = affected(&view, change.flags)?;
         let (is_live, is_config) = (flags.contains(Affect::LIVE), flags.contains(Affect::CONFIG));
         if is_config {
-            let def = changed(view.persistent_def(), change)?;
-            store::write_config(&self.layout, &def).map_err(|error| error::store(&error))?;
-            entry.update(|view| {
-                Some(match view.is_active() {
-                    true => View { new_def: Some(def), ..view.clone() },
-                    false => View { def, ..view.clone() },
-                })
-            });
+            self.store_def(entry, changed(view.persistent_def(), change)?)?;
         }
         if is_live && let Some(running) = &view.running {
             let def = changed(&view.def, change)?;

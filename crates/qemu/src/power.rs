@@ -19,15 +19,19 @@ use crate::shared::Shared;
 const LOCK: Duration = Duration::from_secs(30);
 
 /// A guest that an operation works on.
-struct Working<'a> {
-    live: Arc<Live>,
-    monitor: Monitor,
+pub(crate) struct Working<'a> {
+    pub(crate) live: Arc<Live>,
+    pub(crate) monitor: Monitor,
     _operation: Guard<'a>,
 }
 
 impl Shared {
     /// Takes the lock of a guest that runs.
-    async fn work<'a>(&self, entry: &'a Entry, domain: ErrorDomain) -> Result<Working<'a>> {
+    pub(crate) async fn work<'a>(
+        &self,
+        entry: &'a Entry,
+        domain: ErrorDomain,
+    ) -> Result<Working<'a>> {
         let not_running =
             || Error::new(ErrorCode::OPERATION_INVALID, domain, "domain is not running");
         self.check_exists(&entry.view())?;
@@ -76,7 +80,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Presses the power button; a reboot resets the guest once it has ended.
+    /// Asks the guest's agent or presses the power button, after which a reboot resets the guest once it has
+    /// ended.
     pub(crate) async fn shut_down(
         &self,
         entry: &Arc<Entry>,
@@ -84,11 +89,20 @@ impl Shared {
         is_reboot: bool,
     ) -> Result<()> {
         let domain = if is_reboot { ErrorDomain::DOMAIN } else { ErrorDomain::QEMU };
-        let work = self.work(entry, domain).await?;
-        if flags == Shutdown::GUEST_AGENT {
-            let detail = "QEMU guest agent is not connected";
-            return Err(Error::new(ErrorCode::AGENT_UNRESPONSIVE, ErrorDomain::QEMU, detail));
+        let view = entry.view();
+        self.check_exists(&view)?;
+        if !view.is_active() {
+            return Err(Error::new(ErrorCode::OPERATION_INVALID, domain, "domain is not running"));
         }
+        if flags.is_empty() || flags.contains(Shutdown::GUEST_AGENT) {
+            match self.shut_down_by_agent(&view, is_reboot).await {
+                Err(error) if flags == Shutdown::GUEST_AGENT => return Err(error),
+                // The button is pressed instead.
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
+        }
+        let work = self.work(entry, domain).await?;
         work.live.set_fake_reboot(is_reboot);
         self.save(entry, &work.live).await;
         let pressed = work.monitor.run(&SystemPowerdown {}).await;

@@ -11,7 +11,7 @@ use oxivirt::{Error, ErrorCode, ErrorDomain, NetworkRef, Result};
 use oxivirt_conf::YesNo;
 use oxivirt_conf::domain::DomainDef;
 use oxivirt_conf::domain::device::disk::{BackingStore, Disk, DiskType};
-use oxivirt_conf::domain::device::graphics::GraphicsType;
+use oxivirt_conf::domain::device::graphics::{Graphics, GraphicsType};
 use oxivirt_conf::domain::device::interface::{
     ActualInterface, Interface, InterfaceSource, InterfaceTarget, InterfaceType, LinkState,
 };
@@ -20,6 +20,7 @@ use oxivirt_conf::port::{NetworkPortDef, Plug};
 use oxivirt_conf::virtualport::{VirtualPort, VirtualPortType};
 use oxivirt_image::Format;
 use oxivirt_launch::DeviceNode;
+use oxivirt_qmp::command::Secret;
 use oxivirt_sys::chain;
 use oxivirt_types::link_name::LinkName;
 use oxivirt_types::mac::MacAddr;
@@ -27,7 +28,7 @@ use uuid::Uuid;
 
 use crate::guest::Guest;
 use crate::plan::start::{DeviceFacts, TapPlan};
-use crate::plan::step::TapDevice;
+use crate::plan::step::{DisplayPassword, Settings, TapDevice};
 use crate::plan::{Step, stop, tap};
 use crate::shared::Shared;
 
@@ -324,8 +325,56 @@ pub(crate) fn connect_port(interface: &mut Interface, port: NetworkPortDef) -> R
     Ok(())
 }
 
+/// What is set once the emulator of a guest answers, without its memory.
+pub(crate) fn settings(def: &DomainDef) -> Settings {
+    let balloon = crate::statistics::balloon(def);
+    let period = balloon.and_then(|balloon| balloon.stats.as_ref()?.period);
+    let path = balloon.and_then(crate::statistics::balloon_path);
+    Settings {
+        balloon_bytes: None,
+        links_down: links_down(def),
+        passwords: passwords(def),
+        reports: path.zip(period.filter(|seconds| *seconds > 0)),
+    }
+}
+
+fn passwords(def: &DomainDef) -> Vec<DisplayPassword> {
+    let graphics = def.devices.iter().flat_map(|devices| &devices.graphics);
+    graphics.filter_map(password).collect()
+}
+
+/// The password of a display, if it has one and the emulator takes it.
+///
+/// libvirt 11.3.0: `qemuDomainChangeGraphicsPasswords`, src/qemu/qemu_hotplug.c
+pub(crate) fn password(graphics: &Graphics) -> Option<DisplayPassword> {
+    let protocol = graphics.kind.map(|kind| kind.as_str())?;
+    if !matches!(protocol, "vnc" | "spice") {
+        return None;
+    }
+    let password = graphics.password.clone()?;
+    let expires = match &graphics.password_valid_to {
+        None => "never".to_owned(),
+        Some(text) => match text.parse::<jiff::civil::DateTime>() {
+            Ok(time) => {
+                let time = time.to_zoned(jiff::tz::TimeZone::UTC);
+                let time = time.map(|time| time.timestamp().as_second().to_string());
+                time.unwrap_or_else(|_| "now".to_owned())
+            }
+            // A time that cannot be read has passed.
+            Err(_) => "now".to_owned(),
+        },
+    };
+    Some(DisplayPassword {
+        protocol: protocol.to_owned(),
+        // An empty password lets nothing in.
+        expires: if password.is_empty() { "now".to_owned() } else { expires },
+        password: Secret(password),
+        connected: graphics.connected.clone(),
+    })
+}
+
 /// Aliases of interfaces whose cable is unplugged.
-pub(crate) fn links_down(def: &DomainDef) -> Vec<String> {
+fn links_down(def: &DomainDef) -> Vec<String> {
     let interfaces = def.devices.iter().flat_map(|devices| &devices.interfaces);
     let is_down = |interface: &&Interface| {
         interface.link.as_ref().is_some_and(|link| link.state == Some(LinkState::Down))
@@ -401,7 +450,7 @@ fn backing_store(path: &Path, format: Format, below: BackingStore) -> BackingSto
     }
 }
 
-fn word_format(word: &str) -> Option<Format> {
+pub(crate) fn word_format(word: &str) -> Option<Format> {
     [Format::Raw, Format::Qcow, Format::Qcow2, Format::Qed, Format::Vmdk]
         .into_iter()
         .find(|format| format.as_str() == word)

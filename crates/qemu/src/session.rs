@@ -331,7 +331,8 @@ fn after_crash(action: Option<CrashAction>) -> AfterCrash {
     }
 }
 
-fn is_agent_channel(channel: &CharDevice) -> bool {
+/// Whether the guest's agent is behind a channel.
+pub(crate) fn is_agent_channel(channel: &CharDevice) -> bool {
     channel.target.as_ref().is_some_and(|target| target.name.as_deref() == Some(AGENT))
 }
 

@@ -27,6 +27,19 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The peer's word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Generic => "GenericError",
+            Self::CommandNotFound => "CommandNotFound",
+            Self::DeviceNotActive => "DeviceNotActive",
+            Self::DeviceNotFound => "DeviceNotFound",
+            Self::KvmMissingCap => "KVMMissingCap",
+            Self::Other(word) => word,
+        }
+    }
+
     pub(crate) fn from_wire(word: &str) -> Self {
         match word {
             "GenericError" => Self::Generic,

@@ -1,7 +1,8 @@
 //! A kernel and an initramfs for guests, out of Debian's packages.
 //!
 //! The guest takes an address on every network card, says so on its first serial port, reads shell
-//! commands from there, and powers off when its power button is pressed. What it says begins with
+//! commands from there, answers as a guest agent on a channel for one, and powers off when its power button is
+//! pressed. What it says begins with
 //! [`MARK`].
 //!
 //! Packages and results are kept in `guest` below cargo's target directory; a result is made again
@@ -42,8 +43,11 @@ const MODULES: [&str; 11] = [
 ];
 
 /// Files of the guest that are scripts. `/init` is the first process.
-const SCRIPTS: [(&str, &str); 2] =
-    [("init", include_str!("init.sh")), ("dhcp", include_str!("dhcp.sh"))];
+const SCRIPTS: [(&str, &str); 3] = [
+    ("init", include_str!("init.sh")),
+    ("dhcp", include_str!("dhcp.sh")),
+    ("agent", include_str!("agent.sh")),
+];
 
 /// Time to fetch the packages.
 const DOWNLOAD: Duration = Duration::from_secs(300);

@@ -21,6 +21,12 @@ for device in /sys/class/input/event*; do
   (head -c 24 "/dev/input/${device##*/}" > /dev/null; say power button; poweroff -f) &
 done
 
+# The channel of the guest agent has a name.
+for port in /sys/class/virtio-ports/*; do
+  [ "$(cat "$port/name" 2> /dev/null)" = org.qemu.guest_agent.0 ] || continue
+  /agent "/dev/${port##*/}" &
+done
+
 ip link set lo up
 for link in /sys/class/net/*; do
   link=${link##*/}

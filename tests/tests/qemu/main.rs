@@ -8,6 +8,7 @@ mod images;
 mod interfaces;
 mod monitor;
 mod planned;
+mod running;
 mod takeover;
 mod unprivileged;
 

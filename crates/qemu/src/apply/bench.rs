@@ -13,18 +13,19 @@ use oxivirt::PortCreateFlags;
 use oxivirt_engine::Executor;
 use oxivirt_netlink::tap::Tap;
 use oxivirt_qmp::command::{
-    Balloon, Cont, MigrateCapability, MigrateSetCapabilities, QomList, QueryBalloon, QueryChardev,
-    QueryCpusFast, QueryIothreads, SetLink,
+    Balloon, Cont, ExpirePassword, MigrateCapability, MigrateSetCapabilities, QomList, QomSet,
+    QueryBalloon, QueryChardev, QueryCpusFast, QueryIothreads, SetLink, SetPassword,
 };
-use oxivirt_qmp::{Events, Monitor, Options};
+use oxivirt_qmp::{Events, Monitor, Options, QmpError};
 use oxivirt_sys::file::{self, Durability};
 use rand::Rng as _;
+use serde_json::Value;
 
 use super::launcher::{self, Waiting};
 use super::{Host, HostError, on_thread};
 use crate::label::{LabeledFile, Owner};
 use crate::live::Live;
-use crate::plan::step::TapDevice;
+use crate::plan::step::{DisplayPassword, Settings, TapDevice};
 use crate::plan::{Step, Undo};
 use crate::process::Process;
 
@@ -168,7 +169,7 @@ impl<'a> Bench<'a> {
             futures::future::Either::Right(((), connected)) => {
                 drop(connected);
                 let source = std::io::ErrorKind::UnexpectedEof.into();
-                return Err(oxivirt_qmp::QmpError::Descriptor(source).into());
+                return Err(QmpError::Descriptor(source).into());
             }
         };
         self.live.set_monitor(monitor);
@@ -181,11 +182,8 @@ impl<'a> Bench<'a> {
     }
 
     /// All of it in one go; the emulator answers in order.
-    async fn configure(
-        &self,
-        balloon_bytes: Option<u64>,
-        links_down: &[String],
-    ) -> Result<(), HostError> {
+    async fn configure(&self, settings: &Settings) -> Result<(), HostError> {
+        let Settings { balloon_bytes, links_down, passwords, reports } = settings;
         let monitor = self.monitor()?;
         let events = MigrateCapability { capability: "events".to_owned(), state: true };
         let (with_events, balloon) = (
@@ -195,13 +193,24 @@ impl<'a> Bench<'a> {
         let cables: Vec<SetLink> =
             links_down.iter().map(|name| SetLink { name: name.clone(), up: false }).collect();
         let peripheral = QomList { path: "/machine/peripheral".to_owned() };
+        let reports = reports.as_ref().map(|(path, seconds)| QomSet {
+            path: path.clone(),
+            property: "guest-stats-polling-interval".to_owned(),
+            value: Value::from(*seconds),
+        });
+        let set_reports = async {
+            match &reports {
+                Some(reports) => monitor.run(reports).await.map(drop),
+                None => Ok(()),
+            }
+        };
         let set_balloon = async {
             match &balloon {
                 Some(balloon) => monitor.run(balloon).await.map(drop),
                 None => Ok(()),
             }
         };
-        let (capabilities, chardevs, cpus, _, cables, set, memory, devices) = futures::join!(
+        let (capabilities, chardevs, cpus, _, cables, set, memory, devices, protected, reported) = futures::join!(
             monitor.run(&with_events),
             monitor.run(&QueryChardev {}),
             monitor.run(&QueryCpusFast {}),
@@ -210,9 +219,13 @@ impl<'a> Bench<'a> {
             set_balloon,
             monitor.run(&QueryBalloon {}),
             monitor.run(&peripheral),
+            set_passwords(monitor, passwords),
+            set_reports,
         );
         capabilities?;
         set?;
+        protected?;
+        reported?;
         cables.into_iter().collect::<Result<Vec<_>, _>>()?;
         let found = crate::live::found(chardevs?, cpus?, devices?, memory.ok());
         self.live.set_balloon(found.balloon);
@@ -309,9 +322,7 @@ impl Executor<Step> for Bench<'_> {
             }
             Step::Execute => self.execute().await,
             Step::Connect { socket } => self.connect(socket).await,
-            Step::Configure { balloon_bytes, links_down } => {
-                self.configure(*balloon_bytes, links_down).await
-            }
+            Step::Configure(settings) => self.configure(settings).await,
             Step::PlaceThreads { path } => self.place_threads(path).await,
             Step::AttachTap { link, bridge, port } => self.host.attach(link, bridge, port).await,
             Step::Resume => {
@@ -391,4 +402,21 @@ fn pid_file(path: &Path) -> Result<OwnedFd, HostError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o644).open(path);
     Ok(file.map_err(failed("create", path))?.into())
+}
+/// Sets passwords of displays and when they end.
+pub(crate) async fn set_passwords(
+    monitor: &Monitor,
+    passwords: &[DisplayPassword],
+) -> Result<(), QmpError> {
+    for DisplayPassword { protocol, password, connected, expires } in passwords {
+        let set = SetPassword {
+            protocol: protocol.clone(),
+            password: password.clone(),
+            connected: connected.clone(),
+        };
+        monitor.run(&set).await?;
+        let expire = ExpirePassword { protocol: protocol.clone(), time: expires.clone() };
+        monitor.run(&expire).await?;
+    }
+    Ok(())
 }

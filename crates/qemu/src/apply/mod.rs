@@ -23,7 +23,7 @@ use crate::plan::Undo;
 use crate::plan::tap::{OnFailure, QueueCommand, TapPort};
 use crate::process::{Force, Process};
 
-pub(crate) use bench::{Bench, Found};
+pub(crate) use bench::{Bench, Found, set_passwords};
 
 /// `EBUSY`
 const BUSY: i32 = 16;

@@ -23,6 +23,8 @@ use oxivirt_conf::domain::VirtType;
 use oxivirt_conf::emulator::EmulatorCapabilities;
 use oxivirt_cpu::{CpuMap, Decode, GuestCpu, Purpose};
 
+pub(crate) use procfs::{format_ranges, ranges};
+
 use crate::capabilities::{DomainCapabilities, HostSupport};
 use crate::emulators::Emulators;
 

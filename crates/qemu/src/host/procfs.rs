@@ -17,7 +17,7 @@ pub(super) fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
 const RANGE_MAX: u32 = 65_536;
 
 /// Numbers of a list such as `0-3,8`; what is not a number is left out.
-pub(super) fn ranges(text: &str) -> Vec<u32> {
+pub(crate) fn ranges(text: &str) -> Vec<u32> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -31,7 +31,7 @@ pub(super) fn ranges(text: &str) -> Vec<u32> {
 }
 
 /// The list of numbers, `0-3,8`.
-pub(super) fn format_ranges(numbers: &[u32]) -> String {
+pub(crate) fn format_ranges(numbers: &[u32]) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();
     for &number in numbers {
         match parts.last_mut() {

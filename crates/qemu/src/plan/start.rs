@@ -10,7 +10,7 @@ use super::{Plan, Step};
 use crate::command::{CommandLine, Descriptor};
 use crate::label::Owner;
 use crate::layout::Layout;
-use crate::plan::step::TapDevice;
+use crate::plan::step::{Settings, TapDevice};
 use crate::plan::tap::TapPort;
 
 /// What the plan of a start depends on.
@@ -40,10 +40,8 @@ pub(crate) struct StartInputs<'a> {
     pub(crate) taps: Vec<TapPlan>,
     /// What the log says before the emulator writes.
     pub(crate) log_header: String,
-    /// Memory that the guest shall have if it is less than the most it may have, in bytes.
-    pub(crate) balloon_bytes: Option<u64>,
-    /// Aliases of interfaces whose cable is unplugged.
-    pub(crate) links_down: Vec<String>,
+    /// What is set once the emulator answers.
+    pub(crate) settings: Settings,
     /// Whether its virtual processors run.
     pub(crate) activity: Activity,
 }
@@ -145,8 +143,7 @@ pub(crate) fn plan(inputs: &StartInputs<'_>) -> Plan<Step> {
     plan.then(inputs.cgroup.iter().map(|path| Step::JoinCgroup { path: path.clone() }));
     plan.then([Step::Execute]);
     plan.then([Step::Connect { socket: monitor }]);
-    let (balloon_bytes, links_down) = (inputs.balloon_bytes, inputs.links_down.clone());
-    plan.then([Step::Configure { balloon_bytes, links_down }]);
+    plan.then([Step::Configure(inputs.settings.clone())]);
     let threads = inputs.cgroup.iter().map(|path| Step::PlaceThreads { path: path.clone() });
     let attach = inputs.taps.iter().map(|tap| Step::AttachTap {
         link: tap.device.name.clone(),

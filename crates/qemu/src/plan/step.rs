@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use oxivirt::NetworkRef;
 use oxivirt_engine::OnFailure;
+use oxivirt_qmp::command::Secret;
 use oxivirt_types::link_name::LinkName;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,13 +51,39 @@ pub(crate) enum Step {
     /// The monitor is connected.
     Connect { socket: PathBuf },
     /// The driver reads from the monitor what only the emulator knows, and sets what the command line cannot.
-    Configure { balloon_bytes: Option<u64>, links_down: Vec<String> },
+    Configure(Settings),
     /// Threads of virtual processors move into control groups of their own.
     PlaceThreads { path: String },
     /// A tap device becomes a port of its bridge and is raised.
     AttachTap { link: LinkName, bridge: LinkName, port: TapPort },
     /// The virtual processors run.
     Resume,
+}
+
+/// What is set once the emulator answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Memory that the guest has, in bytes.
+    pub(crate) balloon_bytes: Option<u64>,
+    /// Interfaces whose cable is not plugged in.
+    pub(crate) links_down: Vec<String>,
+    /// Passwords of displays.
+    pub(crate) passwords: Vec<DisplayPassword>,
+    /// The balloon, and how often the guest reports its memory, in seconds.
+    pub(crate) reports: Option<(String, u32)>,
+}
+
+/// Password of a display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DisplayPassword {
+    /// `vnc`, `spice`.
+    pub(crate) protocol: String,
+    /// The password.
+    pub(crate) password: Secret,
+    /// What becomes of clients that are connected.
+    pub(crate) connected: Option<String>,
+    /// When it ends: seconds since 1970, `never` or `now`.
+    pub(crate) expires: String,
 }
 
 /// A tap device.
@@ -151,7 +178,7 @@ impl fmt::Display for Step {
             Self::JoinCgroup { path } => write!(f, "move the process into '{path}'"),
             Self::Execute => f.write_str("execute the emulator"),
             Self::Connect { socket } => write!(f, "connect to '{}'", socket.display()),
-            Self::Configure { .. } => f.write_str("configure the emulator"),
+            Self::Configure(_) => f.write_str("configure the emulator"),
             Self::PlaceThreads { path } => write!(f, "move threads into groups below '{path}'"),
             Self::AttachTap { link, bridge, .. } => write!(f, "attach {link} to {bridge}"),
             Self::Resume => f.write_str("run the virtual processors"),
@@ -217,7 +244,7 @@ impl oxivirt_engine::Step for Step {
             | Self::JoinCgroup { .. }
             | Self::Execute
             | Self::Connect { .. }
-            | Self::Configure { .. }
+            | Self::Configure(_)
             | Self::PlaceThreads { .. }
             | Self::Resume => Vec::new(),
         }
@@ -253,7 +280,7 @@ impl oxivirt_engine::Step for Step {
             }
             Self::JoinCgroup { .. } | Self::Execute => Some(Resource::Process),
             Self::Connect { .. } => Some(Resource::Emulator),
-            Self::Configure { .. } | Self::Resume => Some(Resource::Monitor),
+            Self::Configure(_) | Self::Resume => Some(Resource::Monitor),
             Self::PlaceThreads { path } => Some(Resource::Cgroup(path.clone())),
             Self::AttachTap { link, .. } => Some(Resource::Link(link.clone())),
             _ => None,

@@ -65,6 +65,9 @@ commands! {
     /// Memory devices.
     QueryMemoryDevices = "query-memory-devices" -> Vec<Value> {}
 
+    /// How fast the guest writes to its memory, as far as that was measured.
+    QueryDirtyRate = "query-dirty-rate" -> DirtyRate {}
+
     /// What migration can do.
     QueryMigrateCapabilities = "query-migrate-capabilities" -> Vec<MigrateCapability> {}
 
@@ -214,4 +217,22 @@ pub struct MigrateCapability {
     pub capability: String,
     /// Whether it is enabled.
     pub state: bool,
+}
+
+/// Reply to [`QueryDirtyRate`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DirtyRate {
+    /// `unstarted`, `measuring`, `measured`.
+    pub status: String,
+    /// When the measurement began, in seconds since the host's start.
+    #[serde(default)]
+    pub start_time: i64,
+    /// How long it takes, in seconds.
+    #[serde(default)]
+    pub calc_time: i64,
+    /// How it is made.
+    pub mode: Option<String>,
+    /// Its result in MB a second.
+    pub dirty_rate: Option<i64>,
 }

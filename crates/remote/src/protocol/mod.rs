@@ -376,6 +376,7 @@ mod tests {
             "inject-nmi",
             "screenshot",
             "send-input",
+            "detect-storage-pools",
         ];
         for family in Family::ALL {
             for procedure in family.procedures() {

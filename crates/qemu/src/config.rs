@@ -150,7 +150,7 @@ mod tests {
                 credentials: None,
                 dynamic_ownership: false,
                 has_mount_namespace: false,
-                is_privileged: false,
+                is_privileged: rustix::process::geteuid().is_root(),
                 vnc_listen: "0.0.0.0".to_owned(),
                 seccomp_sandbox: Some(false),
             }

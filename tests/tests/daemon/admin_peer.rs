@@ -159,7 +159,13 @@ fn virt_admin_says_the_same_of_both_daemons() {
         let text = std::fs::read_to_string(data.join(file)).unwrap();
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for line in lines {
-            let (found, expect) = (ours.perform(line), theirs.perform(line));
+            let (mut found, mut expect) = (ours.perform(line), theirs.perform(line));
+            // A worker counts as busy until it has cleaned up behind its answer.
+            let mut tries = 0;
+            while line.starts_with("server-threadpool-info") && found != expect && tries < 100 {
+                (found, expect) = (ours.perform(line), theirs.perform(line));
+                tries += 1;
+            }
             if found != expect {
                 differences.push(format!("{line}\n  ours: {found}\n  libvirtd: {expect}"));
             }

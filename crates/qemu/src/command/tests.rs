@@ -147,7 +147,7 @@ fn a_chain_is_opened_from_its_bottom() {
         ]
     );
     let live = def.format(oxivirt_conf::domain::Form::Live);
-    assert!(live.contains("<source file='/a.qcow2' index='1'/>"), "{live}");
+    assert!(live.contains("<source file='/a.qcow2' index='1'>"), "{live}");
     assert!(live.contains("<alias name='virtio-disk0'/>"), "{live}");
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `oxivirt-campaign bench-guests [--peer PATH] [--rounds N] [--json]` makes the same calls by the same client to our
 //! daemon and, where a script runs one, to a libvirtd, in turn. Both are on hosts of their own whose first
-//! process collects orphans at once: libvirt takes a process that nobody has waited for as alive. Guests stay
+//! process collects orphans at once: libvirt counts a process as alive until its parent has waited for it. Guests stay
 //! in their firmware, on KVM where there is one; those that take a lease boot a kernel.
 
 use std::path::PathBuf;

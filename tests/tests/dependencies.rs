@@ -69,7 +69,8 @@ fn the_lock_file_stays_small() {
     let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
     // 15 of them are those of hyper and prometheus, which replace an HTTP server and a formatter of our own
-    assert!(packages < 290, "{packages} packages");
+    // and 7 are the address and name service with its checksum and its encoding
+    assert!(packages < 298, "{packages} packages");
 }
 
 /// Without libtest's harness the compiler drops functions with its attribute.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::tally::{Complaints, Tally};
-use crate::ui::{self, Failure};
+use crate::ui::Failure;
 
 /// Directories of administration programs, which a user's `PATH` lacks on Debian.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";
@@ -161,9 +161,12 @@ impl Call {
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
-    /// Runs with the terminal as output; counts the results that standard output reports and keeps
-    /// what it says of failures.
-    pub(crate) fn tally(&self) -> Result<(Tally, Complaints, Result<(), Failure>), Failure> {
+    /// Runs and hands each line of its output to `print`; counts the results that it reports and
+    /// keeps what it says of failures.
+    pub(crate) fn tally(
+        &self,
+        mut print: impl FnMut(&str),
+    ) -> Result<(Tally, Complaints, Result<(), Failure>), Failure> {
         let mut tally = Tally::default();
         let mut complaints = Complaints::default();
         let (output, writer) = std::io::pipe().map_err(|error| self.failure(error))?;
@@ -180,7 +183,7 @@ impl Call {
             let line = String::from_utf8_lossy(&line);
             tally.read(&line);
             complaints.read(&line);
-            ui::line(&line);
+            print(&line);
         }
         let status = child.wait().map_err(|error| self.failure(error))?;
         let end = if status.success() { Ok(()) } else { Err(self.failure(status)) };

@@ -29,8 +29,8 @@ pub(crate) fn line(text: impl fmt::Display) {
 }
 
 /// The line above a step's own output.
-pub(crate) fn heading(name: &str) {
-    line(format_args!("\n── {name} {}", "─".repeat(70_usize.saturating_sub(name.chars().count()))));
+pub(crate) fn heading(name: &str) -> String {
+    format!("\n── {name} {}", "─".repeat(70_usize.saturating_sub(name.chars().count())))
 }
 
 /// Minutes and seconds, as in `3m07s`.

@@ -35,7 +35,7 @@ impl Check {
                     self.report.skip(&format!("{}:{}: {reason}", page.name, block.line));
                 }
             }
-            let Some(prefix) = self.prefix.clone() else {
+            let Some(prefix) = self.setup.prefix.clone() else {
                 self.skip(&page.name, "netns", "no namespace can be made");
                 continue;
             };

@@ -43,15 +43,15 @@ impl Check {
 
     /// Dependencies that ask for a newer Rust than the workspace does.
     fn newer_rust(&self) -> Vec<String> {
-        let ours = self.metadata.members.iter().filter_map(|member| member.rust).min();
-        let packages = self.metadata.dependencies.iter();
+        let ours = self.setup.metadata.members.iter().filter_map(|member| member.rust).min();
+        let packages = self.setup.metadata.dependencies.iter();
         let newer = packages.filter_map(|package| Some((package, package.rust?, ours?)));
         newer.filter(|(_, theirs, ours)| theirs > ours).map(complaint).collect()
     }
 
     /// Builds everything with the oldest toolchain that is promised to work.
     pub(super) fn msrv(&mut self) {
-        let versions = self.metadata.members.iter().filter_map(|member| member.rust);
+        let versions = self.setup.metadata.members.iter().filter_map(|member| member.rust);
         let Some((major, minor)) = versions.min() else {
             let what = "the workspace sets no rust-version";
             return self.report.fail(&Failure::new(what));

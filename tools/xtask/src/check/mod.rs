@@ -1,5 +1,10 @@
 //! `cargo xtask check`: every check of the workspace, in the order in which mistakes are cheap.
 //!
+//! Steps are in three lanes that run beside each other, since most tests wait and most compilations
+//! do not: what compilers say of the sources, the tests, and the campaigns, which begin when the
+//! programs are built. The terminal shows one lane as it runs; the output of a step of the others
+//! follows when the step ends.
+//!
 //! A failing step does not stop the later ones, so one run reports every fault. Steps that need a
 //! namespace run behind [`privilege::prefix`]; where no namespace can be made they are skipped
 //! by name, or fail if `OXIVIRT_REQUIRE` holds `netns`.
@@ -12,6 +17,7 @@ mod options;
 mod report;
 mod steps;
 
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use crate::metadata::Metadata;
@@ -20,7 +26,7 @@ use crate::privilege;
 use crate::process::Call;
 use crate::ui::{self, Failure};
 use options::Options;
-use report::Report;
+use report::{Output, Report};
 
 /// Which run a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +39,22 @@ enum Scope {
     Crates,
 }
 
+/// Steps that run one after another, beside the other lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// The one that the terminal shows.
+    Tests,
+    /// What needs the programs but no cargo.
+    Campaigns,
+    /// Compiles only; has a target directory of its own, so that cargo's lock holds up no test.
+    Sources,
+}
+
+const LANES: [Lane; 3] = [Lane::Tests, Lane::Campaigns, Lane::Sources];
+
 struct Step {
     name: &'static str,
+    lane: Lane,
     /// What it checks, for `--list`.
     about: &'static str,
     scopes: &'static [Scope],
@@ -46,107 +66,163 @@ const WHOLE: &[Scope] = &[Scope::Full, Scope::Quick];
 const FULL: &[Scope] = &[Scope::Full];
 
 const STEPS: &[Step] = &[
-    Step { name: "format", about: "rustfmt", scopes: WHOLE, run: Check::format },
+    Step { name: "format", lane: Lane::Tests, about: "rustfmt", scopes: WHOLE, run: Check::format },
     Step {
         name: "docs",
+        lane: Lane::Tests,
         about: "documents: paths, commands, settings, names, links; an example in every crate",
         scopes: WHOLE,
         run: Check::docs,
     },
     Step {
         name: "clippy",
+        lane: Lane::Sources,
         about: "clippy on all targets, warnings denied",
         scopes: EVERY,
         run: Check::clippy,
     },
     Step {
         name: "rustdoc",
+        lane: Lane::Sources,
         about: "documentation of public and private items",
         scopes: FULL,
         run: Check::rustdoc,
     },
     Step {
         name: "dependencies",
+        lane: Lane::Sources,
         about: "licences, duplicates, sources, minimum Rust version of the packages",
         scopes: FULL,
         run: Check::dependencies,
     },
     Step {
         name: "msrv",
+        lane: Lane::Sources,
         about: "build with the minimum Rust version, if that toolchain is installed",
         scopes: FULL,
         run: Check::msrv,
     },
     Step {
         name: "features",
+        lane: Lane::Sources,
         about: "each crate alone: default features, none, each one, all",
         scopes: &[Scope::Full, Scope::Crates],
         run: Check::features,
     },
-    Step { name: "build", about: "programs, tests, examples", scopes: WHOLE, run: Check::build },
+    Step {
+        name: "build",
+        lane: Lane::Tests,
+        about: "programs, tests, examples",
+        scopes: WHOLE,
+        run: Check::build,
+    },
     Step {
         name: "tests",
+        lane: Lane::Tests,
         about: "unit, documentation and namespace tests",
         scopes: &[Scope::Full, Scope::Crates],
         run: Check::tests,
     },
     Step {
         name: "unit",
+        lane: Lane::Tests,
         about: "unit and documentation tests of every crate",
         scopes: &[Scope::Quick],
         run: Check::unit,
     },
     Step {
         name: "namespaces",
+        lane: Lane::Tests,
         about: "a few namespace tests: one per subject",
         scopes: &[Scope::Quick],
         run: Check::namespaces,
     },
     Step {
         name: "examples",
+        lane: Lane::Tests,
         about: "the example programs of the library crates",
         scopes: FULL,
         run: Check::examples,
     },
     Step {
         name: "blocks",
+        lane: Lane::Tests,
         about: "the `sh` blocks of the documents, run in namespaces",
         scopes: FULL,
         run: Check::blocks,
     },
-    Step { name: "try", about: "the demonstration", scopes: FULL, run: Check::demonstration },
-    Step { name: "packets", about: "packet probes", scopes: FULL, run: Check::packets },
-    Step { name: "crash", about: "every third kill point", scopes: FULL, run: Check::crash },
-    Step { name: "model", about: "3,000 random steps", scopes: FULL, run: Check::model },
-    Step { name: "soak", about: "30 networks on one host", scopes: FULL, run: Check::soak },
+    Step {
+        name: "try",
+        lane: Lane::Tests,
+        about: "the demonstration",
+        scopes: FULL,
+        run: Check::demonstration,
+    },
+    Step {
+        name: "packets",
+        lane: Lane::Campaigns,
+        about: "packet probes",
+        scopes: FULL,
+        run: Check::packets,
+    },
+    Step {
+        name: "crash",
+        lane: Lane::Campaigns,
+        about: "every third kill point",
+        scopes: FULL,
+        run: Check::crash,
+    },
+    Step {
+        name: "model",
+        lane: Lane::Campaigns,
+        about: "3,000 random steps",
+        scopes: FULL,
+        run: Check::model,
+    },
+    Step {
+        name: "soak",
+        lane: Lane::Campaigns,
+        about: "30 networks on one host",
+        scopes: FULL,
+        run: Check::soak,
+    },
     Step {
         name: "peer",
+        lane: Lane::Campaigns,
         about: "the scenarios under a real libvirt",
         scopes: FULL,
         run: Check::peer,
     },
     Step {
         name: "conformance",
+        lane: Lane::Campaigns,
         about: "documents and transcripts byte for byte",
         scopes: FULL,
         run: Check::conformance,
     },
     Step {
         name: "fuzz",
+        lane: Lane::Tests,
         about: "seeds of every fuzz target and mutations of them; part of `tests`",
         scopes: &[Scope::Quick],
         run: Check::fuzz,
     },
 ];
 
-struct Check {
+/// What the lanes of a run share.
+struct Setup {
     options: Options,
     metadata: Metadata,
-    report: Report,
     /// Words before a command that makes namespaces; `None` where none can be made.
     prefix: Option<Vec<String>>,
-    /// Whether the programs have been built by this run.
-    is_built: bool,
+    /// Set when the programs of this run are built, which the first lane that needs them does.
+    built: Once,
+}
+
+/// One lane of a run.
+struct Check {
+    setup: Arc<Setup>,
+    report: Report,
 }
 
 /// Runs the selected steps and prints `N passed, M failed, K skipped` as the last line.
@@ -162,13 +238,36 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let begin = Instant::now();
     let steps = select(&options)?;
     packages::ensure(Use::Check)?;
-    let mut check = Check::new(options)?;
-    for step in steps {
-        check.report.begin(step.name);
-        (step.run)(&mut check);
-        check.report.end();
-    }
-    check.report.close(begin.elapsed())
+    let setup = Arc::new(Setup::new(options)?);
+    run_lanes(&setup, &steps).close(begin.elapsed())
+}
+
+/// Runs the steps lane beside lane; the first lane that has any writes to the terminal.
+fn run_lanes(setup: &Arc<Setup>, steps: &[&'static Step]) -> Report {
+    let is_built_by_step = steps.iter().any(|step| step.name == "build");
+    let run_lane = |lane: Lane, output: Output| {
+        if lane == Lane::Campaigns && is_built_by_step {
+            setup.built.wait();
+        }
+        Check::new(Arc::clone(setup), output).run(steps.iter().filter(|step| step.lane == lane))
+    };
+    let has_steps = |lane: &Lane| steps.iter().any(|step| step.lane == *lane);
+    let mut outputs = std::iter::once(Output::Terminal);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for lane in LANES.into_iter().filter(has_steps) {
+            let output = outputs.next().unwrap_or_else(|| Output::Held(String::new()));
+            running.push(scope.spawn(move || run_lane(lane, output)));
+        }
+        let mut report = Report::new(Output::Terminal);
+        for lane in running {
+            match lane.join() {
+                Ok(lane) => report.append(lane),
+                Err(_) => report.fail(&Failure::new("a lane of the check panicked, see above")),
+            }
+        }
+        report
+    })
 }
 
 fn list() {
@@ -196,7 +295,7 @@ fn select(options: &Options) -> Result<Vec<&'static Step>, Failure> {
     Ok(STEPS.iter().filter(is_selected).collect())
 }
 
-impl Check {
+impl Setup {
     fn new(mut options: Options) -> Result<Self, Failure> {
         let metadata = Metadata::load()?;
         options.resolve(&metadata)?;
@@ -208,7 +307,22 @@ impl Check {
                 None
             }
         };
-        Ok(Self { options, metadata, report: Report::default(), prefix, is_built: false })
+        Ok(Self { options, metadata, prefix, built: Once::new() })
+    }
+}
+
+impl Check {
+    fn new(setup: Arc<Setup>, output: Output) -> Self {
+        Self { setup, report: Report::new(output) }
+    }
+
+    fn run<'s>(mut self, steps: impl Iterator<Item = &'s &'static Step>) -> Report {
+        for step in steps {
+            self.report.begin(step.name);
+            (step.run)(&mut self);
+            self.report.end();
+        }
+        self.report
     }
 
     /// Runs a command of the current step and counts what it reports.

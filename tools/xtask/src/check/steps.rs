@@ -1,6 +1,7 @@
 //! What each step runs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Check;
 use crate::docs;
@@ -36,22 +37,22 @@ impl Check {
 
     /// `--workspace`, or `-p` for each package of the command line.
     fn selection(&self) -> Vec<String> {
-        if self.options.packages.is_empty() {
+        if self.setup.options.packages.is_empty() {
             return vec!["--workspace".to_owned()];
         }
-        let packages = self.options.packages.iter();
+        let packages = self.setup.options.packages.iter();
         packages.flat_map(|name| ["-p".to_owned(), name.clone()]).collect()
     }
 
     pub(super) fn clippy(&mut self) {
-        let call = Call::cargo(&["clippy", "--quiet", "--all-targets", "--locked"])
+        let call = sources(&["clippy", "--quiet", "--all-targets", "--locked"])
             .arguments(self.selection())
             .arguments(["--", "-D", "warnings"]);
         self.command("clippy", &call);
     }
 
     pub(super) fn rustdoc(&mut self) {
-        let call = Call::cargo(&["doc", "--quiet", "--no-deps", "--locked"])
+        let call = sources(&["doc", "--quiet", "--no-deps", "--locked"])
             .argument("--document-private-items")
             .arguments(self.selection())
             .environment("RUSTDOCFLAGS", "-D warnings");
@@ -61,10 +62,11 @@ impl Check {
     /// Each member alone, which a build of the whole workspace never tries.
     pub(super) fn features(&mut self) {
         let is_selected = |member: &&Package| {
-            self.options.packages.is_empty() || self.options.packages.contains(&member.name)
+            self.setup.options.packages.is_empty()
+                || self.setup.options.packages.contains(&member.name)
         };
         let calls: Vec<(String, Call)> =
-            self.metadata.members.iter().filter(is_selected).flat_map(combinations).collect();
+            self.setup.metadata.members.iter().filter(is_selected).flat_map(combinations).collect();
         for (label, call) in calls {
             self.command(&label, &call);
         }
@@ -75,9 +77,10 @@ impl Check {
     ///
     /// It is built outside the user namespace, so that nothing is downloaded in there.
     pub(super) fn build(&mut self) {
-        self.is_built = true;
         let call = Call::cargo(&["build", "--quiet", "--workspace", "--locked"]);
-        self.command("build", &call.arguments(["--bins", "--tests", "--examples"]));
+        let call = call.arguments(["--bins", "--tests", "--examples"]);
+        let setup = Arc::clone(&self.setup);
+        setup.built.call_once(|| self.report.command("build", &call));
     }
 
     pub(super) fn tests(&mut self) {
@@ -88,7 +91,7 @@ impl Check {
     /// Everything but the integration tests of [`TESTS`], whose packages stay part of the call: see
     /// [`Check::build`].
     pub(super) fn unit(&mut self) {
-        let others = self.metadata.members.iter().filter(|member| member.name != TESTS);
+        let others = self.setup.metadata.members.iter().filter(|member| member.name != TESTS);
         let names: BTreeSet<&String> = others.flat_map(|member| &member.tests).collect();
         let mut selection = ["--workspace", "--lib", "--bins"].map(str::to_owned).to_vec();
         selection.extend(names.into_iter().flat_map(|name| ["--test".to_owned(), name.clone()]));
@@ -105,7 +108,7 @@ impl Check {
             .arguments(selection)
             .argument("--")
             .arguments(names);
-        if let Some(prefix) = &self.prefix {
+        if let Some(prefix) = &self.setup.prefix {
             call = call.behind(prefix);
         }
         self.command(label, &call);
@@ -113,17 +116,17 @@ impl Check {
 
     /// Runs the examples of the library crates; those that start a network need a namespace.
     pub(super) fn examples(&mut self) {
-        let members = self.metadata.members.iter();
+        let members = self.setup.metadata.members.iter();
         let examples: Vec<(String, String)> = members
             .flat_map(|member| {
                 member.examples.iter().map(|name| (member.name.clone(), name.clone()))
             })
             .collect();
-        self.ensure_built();
+        self.build();
         for (package, example) in examples {
             let label = format!("{package}: {example}");
             let path = process::program_directory("debug/examples").join(&example);
-            let Some(prefix) = &self.prefix else {
+            let Some(prefix) = &self.setup.prefix else {
                 self.skip(&label, "netns", "no namespace can be made");
                 continue;
             };
@@ -172,26 +175,20 @@ impl Check {
 
     /// Runs a subcommand of the campaign program.
     fn campaign(&mut self, name: &str, arguments: &[&str]) {
-        if self.prefix.is_none() {
+        if self.setup.prefix.is_none() {
             return self.skip(name, "netns", "no namespace can be made");
         }
         let path = self.program(tasks::CAMPAIGN);
         let call = Call::new([path])
             .argument(name)
             .arguments(arguments)
-            .behind(self.prefix.as_deref().unwrap_or_default());
+            .behind(self.setup.prefix.as_deref().unwrap_or_default());
         self.command(name, &call);
-    }
-
-    fn ensure_built(&mut self) {
-        if !self.is_built {
-            self.build();
-        }
     }
 
     /// The path of a program of the workspace, which is built first if this run has not done so.
     pub(super) fn program(&mut self, name: &str) -> std::path::PathBuf {
-        self.ensure_built();
+        self.build();
         process::program_directory("debug").join(name)
     }
 
@@ -218,6 +215,14 @@ fn integration_test(name: &str) -> [String; 3] {
     ["--workspace", "--test", name].map(str::to_owned)
 }
 
+/// `cargo` in the target directory of [`Lane::Sources`](super::Lane::Sources), behind everything else
+/// that wants a processor.
+fn sources(arguments: &[&str]) -> Call {
+    Call::cargo(arguments)
+        .environment("CARGO_TARGET_DIR", process::program_directory("sources"))
+        .behind(&["nice", "-n", "10"].map(str::to_owned))
+}
+
 /// Default features, none, each one and all of a crate; only the first for one without features.
 fn combinations(member: &Package) -> Vec<(String, Call)> {
     let own: Vec<&String> = member.features.iter().filter(|name| *name != "default").collect();
@@ -234,7 +239,7 @@ fn combinations(member: &Package) -> Vec<(String, Call)> {
     }
     let check = ["check", "--quiet", "--locked", "-p", member.name.as_str()];
     sets.into_iter()
-        .map(|(label, arguments)| (label, Call::cargo(&check).arguments(arguments)))
+        .map(|(label, arguments)| (label, sources(&check).arguments(arguments)))
         .collect()
 }
 

@@ -18,10 +18,15 @@
 
 #![forbid(unsafe_code)]
 
+mod dns;
 mod lease;
 mod now;
 mod out;
+mod random;
+pub mod wire;
 
+pub use dns::{HostDns, HostFile, NameService, Turn};
 pub use lease::{Lease, Record};
 pub use now::Now;
 pub use out::{Datagram, Event, Out, Packet, Probe, Socket, To};
+pub use random::Random;

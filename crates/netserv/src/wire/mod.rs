@@ -1,0 +1,6 @@
+//! Packets as bytes.
+//!
+//! Views and writers of each protocol: lengths are checked here, meaning is not. Nothing in this
+//! module knows networks, leases, time or sockets.
+
+pub mod dns;

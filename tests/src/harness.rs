@@ -6,6 +6,7 @@
 //! [`crate::require::need`].
 
 use std::any::Any;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -86,7 +87,14 @@ pub fn main() -> ExitCode {
         let run = scenario.run;
         Trial::ignorable_test(scenario.name(), move || outcome(catch_unwind(AssertUnwindSafe(run))))
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert_with(parallel);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// How many scenarios run at a time: they wait for programs, packets and files most of the time.
+fn parallel() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get) * 3
 }
 
 fn outcome(ended: Result<(), Box<dyn Any + Send>>) -> Result<Completion, Failed> {

@@ -47,6 +47,9 @@ fn may_stay(subject: Subject, change: &Change) -> bool {
 
 /// Calls `verb` in a session that `alter` has changed the program of; it is refused and leaves
 /// nothing.
+///
+/// Links that `host` has by then have no link-local address (`addrgenmode none`): the kernel would add it
+/// some time after the link is up, between the snapshots.
 #[track_caller]
 fn check_refused(host: &Host, verb: &str, expected: Expected<'_>, alter: impl Fn(Run) -> Run) {
     let before = host.snapshot().unwrap();
@@ -73,7 +76,7 @@ fn a_foreign_bridge_is_not_touched() {
     host.netns()
         .sh("ip link add virbr0 type bridge
              ip address add 198.51.100.1/24 dev virbr0
-             ip link set virbr0 up")
+             ip link set virbr0 addrgenmode none; ip link set virbr0 up")
         .unwrap();
     check_refused(&host, "start", &[(SYSTEM, "virbr0")], unchanged);
 }
@@ -83,7 +86,7 @@ fn a_link_that_is_no_bridge_is_not_touched() {
     let host = host_of_ours();
     host.define(NAT).unwrap();
     host.netns()
-        .sh("ip link add virbr0 type veth peer name virbr0-peer; ip link set virbr0 up")
+        .sh("ip link add virbr0 type veth peer name virbr0-peer; ip link set virbr0 addrgenmode none; ip link set virbr0 up")
         .unwrap();
     check_refused(&host, "start", &[(SYSTEM, "virbr0")], unchanged);
 }
@@ -95,7 +98,7 @@ fn a_colliding_route_is_named() {
     host.netns()
         .sh("ip link add uplink type bridge
              ip address add 192.168.122.7/24 dev uplink
-             ip link set uplink up")
+             ip link set uplink addrgenmode none; ip link set uplink up")
         .unwrap();
     let expected = "already in use by interface uplink";
     check_refused(&host, "start", &[(INTERNAL, expected)], unchanged);
@@ -109,7 +112,7 @@ fn a_colliding_route_over_the_bridge_leaves_it() {
     host.netns()
         .sh("ip link add virbr0 type bridge
              ip address add 192.168.122.7/24 dev virbr0
-             ip link set virbr0 up")
+             ip link set virbr0 addrgenmode none; ip link set virbr0 up")
         .unwrap();
     let expected = "already in use by interface virbr0";
     check_refused(&host, "start", &[(INTERNAL, expected)], unchanged);
@@ -123,7 +126,7 @@ fn a_port_that_is_taken_ends_the_start() {
     // dnsmasq cannot bind its DNS port on an address that is in use.
     let script = "ip link add other type bridge
                   ip address add 192.168.122.1/32 dev other
-                  ip link set other up";
+                  ip link set other addrgenmode none; ip link set other up";
     host.netns().sh(script).unwrap();
     let _taken = occupy(host.netns(), "192.168.122.1:53").unwrap();
     check_refused(&host, "start", &[(INTERNAL, "Address already in use")], unchanged);

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LeaseTime, SpecError};
+use crate::{LeaseTime, Mac, SpecError};
 
 /// DHCPv6 of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,20 @@ pub struct RaSpec {
     pub prefixes: Vec<(Ipv6Addr, u8)>,
     /// The shortest lease time of DHCPv6 ranges that name one, which caps the lifetimes of the prefixes.
     pub lease: Option<LeaseTime>,
+    /// The bridge's link-local address, which is the name server that is announced; the one of its Ethernet
+    /// address if absent.
+    pub link_local: Option<Ipv6Addr>,
+}
+
+impl RaSpec {
+    /// The bridge's link-local address (RFC 4291, appendix A, for the one of an Ethernet address).
+    #[must_use]
+    pub fn link_local(&self, mac: Mac) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = mac.map(u16::from);
+        let made =
+            Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f);
+        self.link_local.unwrap_or(made)
+    }
 }
 
 impl Range6 {

@@ -22,11 +22,11 @@ mod dns;
 mod lease;
 mod now;
 mod out;
-mod random;
+mod ra;
 pub mod wire;
 
 pub use dns::{HostDns, HostFile, NameService, Turn};
 pub use lease::{Lease, Record};
 pub use now::Now;
 pub use out::{Datagram, Event, Out, Packet, Probe, Socket, To};
-pub use random::Random;
+pub use ra::Advertiser;

@@ -19,11 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxivirt_netserv_api::Limits;
+use rand::Rng;
 
 use super::cache::{Cache, Key};
 use super::servers::HostServers;
 use crate::wire::dns::{HEADER, Query, Reply, Walk, flag, num, push_opt, put_u16, u16_at};
-use crate::{Now, Out, Random, Socket, To};
+use crate::{Now, Out, Socket, To};
 
 /// How long a server has for its answer over UDP.
 const UDP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,14 +54,14 @@ pub struct HostDns {
 }
 
 /// What a question meets while it is handled.
-#[expect(missing_debug_implementations, reason = "a closure has none")]
+#[expect(missing_debug_implementations, reason = "a random number generator has none")]
 pub struct Turn<'t> {
     /// The time.
     pub now: Now,
     /// What all networks share.
     pub host: &'t mut HostDns,
     /// Randomness of identifiers.
-    pub random: &'t mut Random<'t>,
+    pub rng: &'t mut dyn Rng,
     /// What is to be done.
     pub out: &'t mut Out,
 }
@@ -262,7 +263,7 @@ impl Forwarder {
         let token = turn.host.next_token;
         turn.host.next_token = turn.host.next_token.wrapping_add(1);
         turn.host.in_flight = turn.host.in_flight.saturating_add(1);
-        let [a, b, ..] = (turn.random)().to_ne_bytes();
+        let [a, b, ..] = turn.rng.next_u64().to_ne_bytes();
         pending.id = u16::from_ne_bytes([a, b]);
         let (socket, timeout) = if pending.over_tcp {
             (Socket::UpstreamTcp(token), TCP_TIMEOUT)

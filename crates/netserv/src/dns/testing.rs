@@ -7,6 +7,8 @@ use std::time::Duration;
 use domain::base::iana::Rtype;
 use domain::base::{Message, ParsedName};
 use domain::rdata::AllRecordData;
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
 
 use crate::wire::dns::{OPT_LEN, wire_name};
 use crate::{HostDns, Now, Out, Turn};
@@ -83,10 +85,10 @@ pub(crate) fn at(millis: u64) -> Now {
     Now::new(Duration::from_millis(1_000_000 + millis), 1_700_000_000 + millis / 1000)
 }
 
-/// Runs `step` with numbers that count up and yields what is to be done.
+/// Runs `step` and yields what is to be done.
 pub(crate) fn turn(now: Now, host: &mut HostDns, step: impl FnOnce(&mut Turn<'_>)) -> Out {
     let mut out = Out::default();
-    let mut random = || 0x0102_0304_0506_0708_u64.to_be();
-    step(&mut Turn { now, host, random: &mut random, out: &mut out });
+    let mut rng = SmallRng::seed_from_u64(now.boot.as_secs());
+    step(&mut Turn { now, host, rng: &mut rng, out: &mut out });
     out
 }

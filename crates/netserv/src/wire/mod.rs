@@ -4,3 +4,4 @@
 //! module knows networks, leases, time or sockets.
 
 pub mod dns;
+pub mod ra;

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod dns;
+pub mod lease_file;
 pub mod message;
 mod spec;
 mod v4;

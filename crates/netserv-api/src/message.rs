@@ -126,8 +126,10 @@ pub struct LeaseInfo {
     pub client_id: Option<Vec<u8>>,
     /// Which of its interfaces, for DHCPv6.
     pub iaid: Option<u32>,
-    /// Its name.
+    /// Its name without domain.
     pub hostname: Option<String>,
+    /// Whether the name resolves: that of a client which says that it is of another domain does not.
+    pub resolves: bool,
     /// When it ends, in seconds of Unix time; never if absent.
     pub expiry: Option<u64>,
 }

@@ -18,8 +18,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bucket;
+pub mod dhcp4;
 mod dns;
-mod lease;
+pub mod engine;
+pub mod lease;
 mod now;
 mod out;
 mod ra;

@@ -89,6 +89,8 @@ pub struct Probe {
 pub enum Event {
     /// A lease was given, or its name changed.
     Added(LeaseInfo),
+    /// A lease ends later than it did.
+    Renewed(LeaseInfo),
     /// A lease ended.
     Released(LeaseInfo, End),
     /// Another machine has an address of the pool.

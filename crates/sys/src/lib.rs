@@ -11,6 +11,7 @@
 pub mod chain;
 pub mod file;
 pub mod keyfile;
+pub mod link_address;
 pub mod pidfile;
 
 #[cfg(feature = "exec")]

@@ -5,15 +5,14 @@
 //! back. The file is a public interface: the driver, the host's name-service modules and scripts read it.
 //!
 //! Every network start waits for `init`, so the program does as little as possible. [`request`] parses
-//! the call, [`lease`] changes the database in memory, [`lock`] serialises writers; this file does the
+//! the call, [`Database`] is changed in memory, [`lock`] serialises writers; this file does the
 //! input and output. The program knows no networks.
 
-mod lease;
 mod lock;
 mod request;
 
-use lease::{Database, LeaseError};
 use lock::WriteLock;
+use oxivirt_netserv_api::lease_file::{Database, LeaseError};
 use oxivirt_sys::file::{self, Durability, FileError};
 use request::{Action, Request, RequestError};
 use std::{

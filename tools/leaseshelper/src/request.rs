@@ -2,7 +2,7 @@
 //!
 //! dnsmasq(8), `--dhcp-script`; libvirt: src/network/leaseshelper.c
 
-use crate::lease::Lease;
+use oxivirt_netserv_api::lease_file::Lease;
 use oxivirt_types::link_name::{LinkName, LinkNameError};
 
 /// Why a call cannot be understood.

@@ -1,5 +1,10 @@
 //! Leases of a network.
 
+pub mod freemap;
+pub mod journal;
+pub mod table;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,6 +26,8 @@ pub struct Lease {
     pub iaid: Option<u32>,
     /// The client's name without domain.
     pub hostname: Option<String>,
+    /// Whether the name resolves: that of a client which says that it is of another domain does not.
+    pub resolves: bool,
     /// When it ends, on the boot clock; never if absent.
     pub deadline: Option<Duration>,
 }
@@ -40,6 +47,24 @@ pub enum Record {
     Duid(Vec<u8>),
 }
 
+/// Does to leases what a record says.
+pub fn apply(leases: &mut BTreeMap<IpAddr, LeaseInfo>, record: Record) {
+    match record {
+        Record::Grant(info) => {
+            leases.insert(info.address, info);
+        }
+        Record::Renew(address, expiry) => {
+            if let Some(info) = leases.get_mut(&address) {
+                info.expiry = expiry;
+            }
+        }
+        Record::Release(address) => {
+            leases.remove(&address);
+        }
+        Record::Decline(..) | Record::Duid(_) => {}
+    }
+}
+
 impl Lease {
     /// The lease as files and messages have it.
     #[must_use]
@@ -50,6 +75,7 @@ impl Lease {
             client_id: self.client_id.clone(),
             iaid: self.iaid,
             hostname: self.hostname.clone(),
+            resolves: self.resolves,
             expiry: self.deadline.map(|deadline| now.unix_of(deadline)),
         }
     }
@@ -63,6 +89,7 @@ impl Lease {
             client_id: info.client_id,
             iaid: info.iaid,
             hostname: info.hostname,
+            resolves: info.resolves,
             deadline: info.expiry.map(|expiry| now.deadline_of(expiry)),
         }
     }

@@ -1,12 +1,15 @@
-//! The lease database of one bridge: a JSON array, in memory.
+//! The lease file of one bridge, libvirt's: a JSON array, in memory.
 //!
 //! Bytes in, bytes out. Other keys of an entry keep their value and position, so files written by any version of
 //! libvirt's helper are preserved.
 //!
 //! libvirt: `virLeaseReadCustomLeaseFile`, `virLeasePrintLeases`, src/util/virlease.c
 
-use serde_json::{Map, Value};
 use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use crate::message::LeaseInfo;
 
 const IAID: &str = "iaid";
 const IP_ADDRESS: &str = "ip-address";
@@ -20,28 +23,35 @@ const EXPIRY_TIME: &str = "expiry-time";
 /// while JSON of another shape is data of another program.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) enum LeaseError {
+pub enum LeaseError {
+    /// It is an object.
     #[error("the lease database is no array")]
     NotAnArray,
+    /// An entry lacks what every entry has.
     #[error("entry {0} of the lease database has no ip-address or no expiry-time")]
     Incomplete(usize),
 }
 
-/// A lease as dnsmasq reports it.
+/// A lease as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lease {
-    pub(crate) iaid: Option<String>,
-    pub(crate) ip: String,
-    pub(crate) mac: String,
-    pub(crate) hostname: Option<String>,
-    pub(crate) client_id: Option<String>,
+pub struct Lease {
+    /// Identity association of DHCPv6, as a decimal number.
+    pub iaid: Option<String>,
+    /// The address.
+    pub ip: String,
+    /// The client's Ethernet address.
+    pub mac: String,
+    /// Its name.
+    pub hostname: Option<String>,
+    /// Its identifier, as octets with colons.
+    pub client_id: Option<String>,
     /// Seconds since 1970; 0 for an infinite lease.
-    pub(crate) expiry: i64,
+    pub expiry: i64,
 }
 
 /// All leases of one bridge, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Database {
+pub struct Database {
     entries: Vec<Entry>,
     server_duid: Option<String>,
 }
@@ -69,7 +79,7 @@ impl Database {
     ///
     /// # Errors
     /// [`LeaseError`] for JSON of another shape.
-    pub(crate) fn parse(bytes: &[u8], server_duid: Option<String>) -> Result<Self, LeaseError> {
+    pub fn parse(bytes: &[u8], server_duid: Option<String>) -> Result<Self, LeaseError> {
         let array = match serde_json::from_slice(bytes) {
             Ok(Value::Array(array)) => array,
             Ok(Value::Object(_)) => return Err(LeaseError::NotAnArray),
@@ -99,34 +109,59 @@ impl Database {
         }
     }
 
+    /// The leases whose fields can be read, oldest first.
+    pub fn leases(&self) -> impl Iterator<Item = LeaseInfo> {
+        self.entries.iter().filter_map(info)
+    }
+
+    /// The server's identity for DHCPv6.
+    #[must_use]
+    pub fn server_duid(&self) -> Option<Vec<u8>> {
+        octets(self.server_duid.as_deref()?)
+    }
+
+    /// The database of a service's leases. Those without an Ethernet address are left out, as libvirt does.
+    #[must_use]
+    pub fn of<'a>(
+        leases: impl IntoIterator<Item = &'a LeaseInfo>,
+        server_duid: Option<&[u8]>,
+    ) -> Self {
+        let duid = server_duid.map(colons);
+        let mut database = Self { entries: Vec::new(), server_duid: duid.clone() };
+        for lease in leases {
+            let Some(mac) = lease.mac else { continue };
+            let duid = duid.clone().filter(|_| lease.address.is_ipv6());
+            let lease = Lease {
+                iaid: lease.iaid.map(|iaid| iaid.to_string()),
+                ip: lease.address.to_string(),
+                mac: colons(&mac),
+                hostname: lease.hostname.clone(),
+                client_id: lease.client_id.as_deref().map(colons),
+                expiry: lease.expiry.map_or(0, |expiry| i64::try_from(expiry).unwrap_or(i64::MAX)),
+            };
+            let map = lease_map(&lease, duid);
+            database.entries.push(Entry { map, ip: lease.ip, expiry: lease.expiry });
+        }
+        database
+    }
+
     /// Removes the leases of `ip`.
-    pub(crate) fn remove(&mut self, ip: &str) {
+    pub fn remove(&mut self, ip: &str) {
         self.entries.retain(|entry| entry.ip != ip);
     }
 
     /// Stores `lease` in place of earlier ones of its address, with `server_duid` if dnsmasq passed one, which it
     /// does for IPv6 leases.
-    pub(crate) fn store(&mut self, lease: Lease, server_duid: Option<String>) {
+    pub fn store(&mut self, lease: Lease, server_duid: Option<String>) {
         self.remove(&lease.ip);
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                map.insert(key.to_owned(), Value::from(value));
-            }
-        };
-        put(IAID, lease.iaid);
-        put(IP_ADDRESS, Some(lease.ip.clone()));
-        put(MAC_ADDRESS, Some(lease.mac));
-        put(HOSTNAME, lease.hostname);
-        put(CLIENT_ID, lease.client_id);
-        put(SERVER_DUID, server_duid);
-        map.insert(EXPIRY_TIME.to_owned(), Value::from(lease.expiry));
+        let map = lease_map(&lease, server_duid);
         self.entries.push(Entry { map, ip: lease.ip, expiry: lease.expiry });
     }
 
     /// The file in the layout of json-c, which libvirt uses: two blanks per level, one line per value, and the
     /// brackets of an empty array on separate lines.
-    pub(crate) fn to_json(&self) -> String {
+    #[must_use]
+    pub fn to_json(&self) -> String {
         if self.entries.is_empty() {
             return "[\n]\n".to_owned();
         }
@@ -140,7 +175,8 @@ impl Database {
     /// A lease without a mandatory field is omitted, since dnsmasq would read the next word in its place.
     ///
     /// dnsmasq: `lease_init`, src/lease.c
-    pub(crate) fn to_dnsmasq(&self) -> String {
+    #[must_use]
+    pub fn to_dnsmasq(&self) -> String {
         let mut text = String::new();
         for entry in self.entries.iter().filter(|entry| !entry.is_ipv6()) {
             push_line(&mut text, entry, MAC_ADDRESS);
@@ -155,6 +191,57 @@ impl Database {
         }
         text
     }
+}
+
+/// An entry with its keys in libvirt's order.
+fn lease_map(lease: &Lease, server_duid: Option<String>) -> Map<String, Value> {
+    let mut map = Map::new();
+    let texts = [
+        (IAID, lease.iaid.clone()),
+        (IP_ADDRESS, Some(lease.ip.clone())),
+        (MAC_ADDRESS, Some(lease.mac.clone())),
+        (HOSTNAME, lease.hostname.clone()),
+        (CLIENT_ID, lease.client_id.clone()),
+        (SERVER_DUID, server_duid),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            map.insert(key.to_owned(), Value::from(value));
+        }
+    }
+    map.insert(EXPIRY_TIME.to_owned(), Value::from(lease.expiry));
+    map
+}
+
+/// An entry as a service has it; nothing if its address cannot be read.
+fn info(entry: &Entry) -> Option<LeaseInfo> {
+    let mac = entry.text(MAC_ADDRESS).and_then(octets);
+    Some(LeaseInfo {
+        address: entry.ip.parse().ok()?,
+        mac: mac.and_then(|mac| mac.try_into().ok()),
+        client_id: entry.text(CLIENT_ID).and_then(octets),
+        iaid: entry.text(IAID).and_then(|iaid| iaid.parse().ok()),
+        hostname: entry.text(HOSTNAME).map(str::to_owned),
+        resolves: true,
+        expiry: u64::try_from(entry.expiry).ok().filter(|expiry| *expiry > 0),
+    })
+}
+
+/// Octets of two hexadecimal digits each, with colons.
+fn colons(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len().saturating_mul(3));
+    for octet in octets {
+        if !text.is_empty() {
+            text.push(':');
+        }
+        // writing to a String cannot fail
+        let _infallible = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+fn octets(text: &str) -> Option<Vec<u8>> {
+    text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect()
 }
 
 fn entry(value: Value) -> Option<Entry> {

@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(bytes: Vec<u8>) {
         if let Ok(database) = Database::parse(&bytes, None) {
-            database.to_dnsmasq();
+            let _text = database.to_dnsmasq();
             prop_assert_eq!(parse(&database.to_json()), database);
         }
     }
@@ -189,4 +189,41 @@ proptest! {
         prop_assert_eq!(again.to_json(), database.to_json());
         prop_assert_eq!(again.to_dnsmasq(), database.to_dnsmasq());
     }
+}
+
+#[test]
+fn leases_of_a_service() {
+    let ipv4 = LeaseInfo {
+        address: "10.0.0.2".parse().unwrap(),
+        mac: Some([0x52, 0x54, 0, 0, 0, 1]),
+        client_id: Some(vec![1, 0xaa]),
+        iaid: None,
+        hostname: Some("h".to_owned()),
+        resolves: true,
+        expiry: Some(7),
+    };
+    let ipv6 = LeaseInfo {
+        address: "fd00::5".parse().unwrap(),
+        iaid: Some(123),
+        expiry: None,
+        ..ipv4.clone()
+    };
+    let without = LeaseInfo { mac: None, ..ipv6.clone() };
+    let database = Database::of([&ipv4, &ipv6, &without], Some(&[0, 1]));
+    let read = Database::parse(database.to_json().as_bytes(), None).unwrap();
+    assert_eq!(read.leases().collect::<Vec<_>>(), [ipv4, ipv6]);
+    assert_eq!(read.server_duid(), Some(vec![0, 1]));
+    assert!(read.to_dnsmasq().contains("7 52:54:00:00:00:01 10.0.0.2 h 01:aa\n"));
+}
+
+#[test]
+fn strange_entries_are_no_leases() {
+    for (mac, address) in [("x", "10.0.0.2"), ("52:54:00:00:00:01:02", "10.0.0.2")] {
+        let text =
+            format!(r#"[{{"ip-address":"{address}","mac-address":"{mac}","expiry-time":-1}}]"#);
+        let lease = parse(&text).leases().next().unwrap();
+        assert_eq!((lease.mac, lease.expiry), (None, None));
+    }
+    let text = r#"[{"ip-address":"10.0.0","mac-address":"52:54:00:00:00:01","expiry-time":1}]"#;
+    assert_eq!(parse(text).leases().count(), 0);
 }

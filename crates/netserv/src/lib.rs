@@ -20,6 +20,7 @@
 
 pub mod bucket;
 pub mod dhcp4;
+pub mod dhcp6;
 mod dns;
 pub mod engine;
 pub mod lease;

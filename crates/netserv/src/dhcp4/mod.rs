@@ -14,7 +14,7 @@
 
 mod answer;
 mod hosts;
-mod names;
+pub(crate) mod names;
 mod pool;
 mod request;
 

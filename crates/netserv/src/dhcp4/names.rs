@@ -15,14 +15,14 @@ const N: u8 = 0x08;
 
 /// A name of a client without the domain, and the domain it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) label: String,
-    pub(super) domain: Option<String>,
+pub(crate) struct Name {
+    pub(crate) label: String,
+    pub(crate) domain: Option<String>,
 }
 
 impl Name {
     /// Splits a name at its first dot; nothing if it is no legal name.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (label, domain) = match text.split_once('.') {
             Some((label, domain)) => (label, Some(domain.trim_end_matches('.'))),
             None => (text, None),
@@ -43,7 +43,7 @@ impl Name {
     }
 
     /// Whether it is a name of `own`, the network's domain.
-    pub(super) fn is_in(&self, own: Option<&str>) -> bool {
+    pub(crate) fn is_in(&self, own: Option<&str>) -> bool {
         let Some(domain) = &self.domain else { return true };
         own.is_some_and(|own| own.eq_ignore_ascii_case(domain))
     }
@@ -83,7 +83,7 @@ fn plain(text: &[u8]) -> String {
 }
 
 /// A name of labels with their lengths, up to the first that is not whole.
-fn labels(mut rest: &[u8]) -> String {
+pub(crate) fn labels(mut rest: &[u8]) -> String {
     let mut text = String::new();
     while let Some((&length, behind)) = rest.split_first() {
         let Some((label, behind)) = behind.split_at_checked(usize::from(length)) else { break };

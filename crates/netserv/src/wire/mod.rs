@@ -4,6 +4,7 @@
 //! module knows networks, leases, time or sockets.
 
 pub mod dhcp4;
+pub mod dhcp6;
 pub mod dns;
 pub mod ip4;
 pub mod ra;

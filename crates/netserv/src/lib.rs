@@ -27,6 +27,7 @@ pub mod lease;
 mod now;
 mod out;
 mod ra;
+pub mod tftp;
 pub mod wire;
 
 pub use dns::{HostDns, HostFile, NameService, Turn};

@@ -8,3 +8,4 @@ pub mod dhcp6;
 pub mod dns;
 pub mod ip4;
 pub mod ra;
+pub mod tftp;

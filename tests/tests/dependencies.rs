@@ -47,6 +47,11 @@ fn the_lease_helper_needs_no_runtime() {
 }
 
 #[test]
+fn the_address_service_needs_no_runtime() {
+    check_free("oxivirt-netservd", &["tokio", "rtnetlink"]);
+}
+
+#[test]
 fn leaf_crates_are_pure_by_default() {
     for package in
         ["oxivirt-types", "oxivirt-xml", "oxivirt-xpath", "oxivirt-sys", "oxivirt-nft", "oxivirt"]

@@ -18,9 +18,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod dns;
 pub mod lease_file;
 pub mod message;
+pub mod sockets;
 mod spec;
 mod v4;
 mod v6;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Mac, NetworkSpec, SpecError};
+use crate::{HostNames, Mac, NetworkSpec, SpecError};
 
 /// The version of the messages; another one means that the two programs are not of one build.
 pub const VERSION: u16 = 1;
@@ -29,10 +29,11 @@ pub struct Header {
 /// What the driver asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Who is there, and which networks are served.
+    /// Who is there, and which networks are served. Its descriptors, if the service has none yet: a packet socket
+    /// that receives nothing, and a netlink socket (`sockets::host`).
     Hello,
-    /// Serve a network, or serve it as this from now on. Its descriptors: DHCPv4 if it has DHCPv4; a UDP and a
-    /// TCP socket of each own address if it has DNS; DHCPv6; ICMPv6; TFTP of each root.
+    /// Serve a network, or serve it as this from now on. Its descriptors are those of `sockets::roles`; a network
+    /// that is served already keeps the ones it has if none come.
     Add(Box<NetworkSpec>),
     /// Serve a network no longer.
     Remove {
@@ -62,8 +63,8 @@ pub enum Request {
         /// Which.
         uuid: Uuid,
     },
-    /// The host's name servers, in order.
-    Upstreams(Vec<IpAddr>),
+    /// The host's name servers, in order, and the names of its own file.
+    Host(Vec<IpAddr>, Vec<HostNames>),
 }
 
 /// Which leases are given free.
@@ -190,13 +191,22 @@ pub fn encode<T: Serialize>(id: u32, body: &T) -> Result<Vec<u8>, MessageError> 
 /// # Errors
 /// [`MessageError::Version`] and [`MessageError::Malformed`].
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(u32, T), MessageError> {
+    let (id, rest) = decode_header(bytes)?;
+    let body = postcard::from_bytes(rest).map_err(MessageError::Malformed)?;
+    Ok((id, body))
+}
+
+/// Decodes the header of a message: its number, and the bytes of its body.
+///
+/// # Errors
+/// [`MessageError::Version`] and [`MessageError::Malformed`].
+pub fn decode_header(bytes: &[u8]) -> Result<(u32, &[u8]), MessageError> {
     let (header, rest) =
         postcard::take_from_bytes::<Header>(bytes).map_err(MessageError::Malformed)?;
     if header.version != VERSION {
         return Err(MessageError::Version(header.version));
     }
-    let body = postcard::from_bytes(rest).map_err(MessageError::Malformed)?;
-    Ok((header.id, body))
+    Ok((header.id, rest))
 }
 
 #[cfg(test)]

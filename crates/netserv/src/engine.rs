@@ -4,11 +4,12 @@
 //! reaches another one, because each has a server of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oxivirt_netserv_api::message::{LeaseInfo, Released, Served};
-use oxivirt_netserv_api::{Mac, NetworkSpec, SpecError};
+use oxivirt_netserv_api::{HostNames, Mac, NetworkSpec, SpecError};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::bucket::Bucket;
 use crate::dhcp4::Dhcp4;
 use crate::lease::journal::State;
-use crate::{Now, Out, Packet, Socket};
+use crate::{Event, HostDns, HostFile, NameService, Now, Out, Packet, Socket, Turn};
 
 /// The networks of a host.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Engine {
     /// When each network wants to be called without a packet.
     due: BTreeSet<(Duration, Uuid)>,
     rng: StdRng,
+    dns: HostDns,
+    host_file: Arc<HostFile>,
 }
 
 /// One network.
@@ -32,6 +35,7 @@ pub struct Engine {
 struct Network {
     spec: NetworkSpec,
     dhcp4: Option<Dhcp4>,
+    dns: Option<NameService>,
     bucket: Bucket,
     /// Its entry in `due`.
     deadline: Option<Duration>,
@@ -42,7 +46,13 @@ impl Engine {
     /// No networks. The seed decides what is random.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { networks: BTreeMap::new(), due: BTreeSet::new(), rng: StdRng::seed_from_u64(seed) }
+        Self {
+            networks: BTreeMap::new(),
+            due: BTreeSet::new(),
+            rng: StdRng::seed_from_u64(seed),
+            dns: HostDns::default(),
+            host_file: Arc::default(),
+        }
     }
 
     /// Serves a network, or serves it by a new definition; `state` is what an earlier process knew, and counts
@@ -61,17 +71,54 @@ impl Engine {
             (Some(new), None) => new.restore(state.leases.into_values(), state.barred, now),
             (None, _) => {}
         }
+        let mut dns = spec.dns.is_some().then(|| {
+            let mut old = old.as_mut().and_then(|old| old.dns.take());
+            if let Some(old) = &mut old {
+                old.replace(&spec);
+            }
+            old.unwrap_or_else(|| NameService::new(&spec))
+        });
+        if let Some(dns) = &mut dns {
+            dns.set_host_file(Arc::clone(&self.host_file));
+            for lease in dhcp4.iter().flat_map(Dhcp4::leases) {
+                dns.lease_added(lease.address, resolved(lease.hostname.as_deref(), lease.resolves));
+            }
+        }
         let bucket = Bucket::new(spec.limits.dhcp_rate, spec.limits.dhcp_burst, now.boot);
         let is_degraded = old.is_some_and(|old| old.is_degraded);
-        let network = Network { spec, dhcp4, bucket, deadline: None, is_degraded };
+        let network = Network { spec, dhcp4, dns, bucket, deadline: None, is_degraded };
         self.networks.insert(uuid, network);
+        self.note_own_addresses();
         self.schedule(uuid);
         Ok(())
     }
 
+    fn note_own_addresses(&mut self) {
+        let own = self.networks.values().flat_map(|network| &network.spec.addresses);
+        self.dns.set_own_addresses(own.map(|own| own.address).collect());
+    }
+
+    /// Uses these as the host's name servers, in order.
+    pub fn set_upstreams(&mut self, servers: &[IpAddr]) {
+        self.dns.set_system_servers(servers);
+    }
+
+    /// Uses these as the names of the host's own file.
+    pub fn set_host_names(&mut self, names: &[HostNames]) {
+        self.host_file = Arc::new(HostFile::new(names));
+        for dns in self.networks.values_mut().filter_map(|network| network.dns.as_mut()) {
+            dns.set_host_file(Arc::clone(&self.host_file));
+        }
+    }
+
     /// Serves a network no longer; returns whether it was served.
-    pub fn drop_network(&mut self, uuid: Uuid) -> bool {
-        self.remove(uuid).is_some()
+    pub fn drop_network(&mut self, uuid: Uuid, now: Now, out: &mut Out) -> bool {
+        let Some(mut network) = self.remove(uuid) else { return false };
+        if let Some(dns) = &mut network.dns {
+            dns.close(&mut Turn { now, host: &mut self.dns, rng: &mut self.rng, out });
+        }
+        self.note_own_addresses();
+        true
     }
 
     fn remove(&mut self, uuid: Uuid) -> Option<Network> {
@@ -82,15 +129,59 @@ impl Engine {
         Some(network)
     }
 
-    /// Handles a packet of a network.
-    pub fn handle(&mut self, uuid: Uuid, now: Now, packet: &Packet<'_>, out: &mut Out) {
-        let Some(network) = self.networks.get_mut(&uuid) else { return };
-        match (packet.socket, &mut network.dhcp4) {
-            (Socket::Dhcp4, Some(_)) if !network.bucket.take(now.boot) => out.dropped("rate"),
-            (Socket::Dhcp4, Some(server)) => server.handle(now, packet, &mut self.rng, out),
-            _ => out.dropped("not-served"),
+    /// Does something with the parts of a network and what they share; then names follow leases.
+    fn with<T>(
+        &mut self,
+        uuid: Uuid,
+        now: Now,
+        out: &mut Out,
+        act: impl FnOnce(&mut Network, &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let network = self.networks.get_mut(&uuid)?;
+        let n_before = out.events.len();
+        let mut turn = Turn { now, host: &mut self.dns, rng: &mut self.rng, out };
+        let result = act(network, &mut turn);
+        if let Some(dns) = &mut network.dns {
+            for event in out.events.iter().skip(n_before) {
+                match event {
+                    Event::Added(lease) => {
+                        let name = resolved(lease.hostname.as_deref(), lease.resolves);
+                        dns.lease_added(lease.address, name);
+                    }
+                    Event::Released(lease, _) => dns.lease_removed(lease.address),
+                    _ => {}
+                }
+            }
         }
         self.schedule(uuid);
+        Some(result)
+    }
+
+    /// Handles a packet of a network.
+    pub fn handle(&mut self, uuid: Uuid, now: Now, packet: &Packet<'_>, out: &mut Out) {
+        self.with(uuid, now, out, |network, turn| match packet.socket {
+            Socket::Dhcp4 if !network.bucket.take(now.boot) => turn.out.dropped("rate"),
+            Socket::Dhcp4 => {
+                if let Some(server) = &mut network.dhcp4 {
+                    server.handle(now, packet, turn.rng, turn.out);
+                }
+            }
+            Socket::Dns(_) | Socket::DnsTcp(_) | Socket::Upstream(_) | Socket::UpstreamTcp(_) => {
+                if let Some(server) = &mut network.dns {
+                    server.handle(turn, packet);
+                }
+            }
+            _ => turn.out.dropped("not-served"),
+        });
+    }
+
+    /// A socket of a network failed, or its other end closed it.
+    pub fn failed(&mut self, uuid: Uuid, now: Now, socket: Socket, out: &mut Out) {
+        self.with(uuid, now, out, |network, turn| {
+            if let Some(server) = &mut network.dns {
+                server.failed(turn, socket);
+            }
+        });
     }
 
     /// Another machine has an address of a network.
@@ -101,20 +192,18 @@ impl Engine {
         (address, mac): (Ipv4Addr, Mac),
         out: &mut Out,
     ) {
-        if let Some(server) =
-            self.networks.get_mut(&uuid).and_then(|network| network.dhcp4.as_mut())
-        {
-            server.conflict(now, address, mac, &mut self.rng, out);
-            self.schedule(uuid);
-        }
+        self.with(uuid, now, out, |network, turn| {
+            if let Some(server) = &mut network.dhcp4 {
+                server.conflict(now, address, mac, turn.rng, turn.out);
+            }
+        });
     }
 
     /// Gives leases of a network free; nothing if it is not served.
     pub fn release(&mut self, uuid: Uuid, now: Now, what: Released, out: &mut Out) -> Option<u32> {
-        let network = self.networks.get_mut(&uuid)?;
-        let n_released = network.dhcp4.as_mut().map_or(0, |server| server.release(now, what, out));
-        self.schedule(uuid);
-        Some(n_released)
+        self.with(uuid, now, out, |network, turn| {
+            network.dhcp4.as_mut().map_or(0, |server| server.release(now, what, turn.out))
+        })
     }
 
     /// When [`Self::tick`] has something to do.
@@ -141,7 +230,9 @@ impl Engine {
     /// Writes down when a network wants to be called.
     fn schedule(&mut self, uuid: Uuid) {
         let Some(network) = self.networks.get_mut(&uuid) else { return };
-        let deadline = network.dhcp4.as_ref().and_then(Dhcp4::deadline);
+        let dhcp4 = network.dhcp4.as_ref().and_then(Dhcp4::deadline);
+        let dns = network.dns.as_ref().and_then(NameService::deadline);
+        let deadline = dhcp4.into_iter().chain(dns).min();
         if network.deadline != deadline {
             if let Some(old) = network.deadline {
                 self.due.remove(&(old, uuid));
@@ -192,10 +283,15 @@ impl Engine {
     }
 }
 
+/// The name of a lease, if it resolves.
+fn resolved(name: Option<&str>, resolves: bool) -> Option<&str> {
+    name.filter(|_| resolves)
+}
+
 /// Refuses a network that needs what is not there yet.
 fn check_served(spec: &NetworkSpec) -> Result<(), SpecError> {
     let parts = [
-        ("dns", spec.dns.is_some()),
+        ("addresses", spec.addresses.iter().any(|own| own.address.is_ipv6())),
         ("ra", spec.ra.is_some()),
         ("dhcp6", spec.dhcp6.is_some()),
         ("tftp", !spec.tftp.is_empty()),
@@ -211,7 +307,6 @@ mod tests {
     use oxivirt_netserv_api::{Dhcp4Spec, Range4};
 
     use super::*;
-    use crate::Event;
     use crate::wire::dhcp4::tests::message;
 
     fn spec(uuid: u128, generation: u64) -> NetworkSpec {
@@ -280,7 +375,8 @@ mod tests {
         let what = Released::Mac([2, 0, 0, 0, 0, 7]);
         assert_eq!(engine.release(uuid, now(3), what, &mut out), Some(1));
         assert!(engine.deadline().is_none());
-        assert!(engine.drop_network(uuid) && !engine.drop_network(uuid));
+        assert!(engine.drop_network(uuid, now(4), &mut out));
+        assert!(!engine.drop_network(uuid, now(4), &mut out));
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub mod dhcp4;
 pub mod dhcp6;
 mod dns;
 pub mod engine;
+pub mod io;
 pub mod lease;
+
 mod now;
 mod out;
 mod ra;

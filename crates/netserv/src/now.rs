@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Now {
     /// `CLOCK_BOOTTIME`: since the host was started, with the time it was suspended.
     pub boot: Duration,
-    /// `CLOCK_REALTIME`, in seconds.
+    /// `CLOCK_REALTIME` when the current second of `boot` began, in seconds.
     pub unix: u64,
 }
 
@@ -20,22 +20,25 @@ impl Now {
         Self { boot, unix }
     }
 
-    /// The Unix time of a deadline, in seconds.
+    /// The Unix time of a deadline, in seconds. It does not depend on when it is asked.
     #[must_use]
-    pub fn unix_of(self, deadline: Duration) -> u64 {
-        match deadline.checked_sub(self.boot) {
-            Some(left) => self.unix.saturating_add(left.as_secs()),
-            None => self.unix.saturating_sub(self.boot.saturating_sub(deadline).as_secs()),
+    pub const fn unix_of(self, deadline: Duration) -> u64 {
+        match deadline.as_secs().checked_sub(self.boot.as_secs()) {
+            Some(left) => self.unix.saturating_add(left),
+            None => {
+                self.unix.saturating_sub(self.boot.as_secs().saturating_sub(deadline.as_secs()))
+            }
         }
     }
 
     /// The deadline of a Unix time in seconds; the beginning of the boot clock for times before it.
     #[must_use]
-    pub fn deadline_of(self, unix: u64) -> Duration {
-        match unix.checked_sub(self.unix) {
-            Some(left) => self.boot.saturating_add(Duration::from_secs(left)),
-            None => self.boot.saturating_sub(Duration::from_secs(self.unix.saturating_sub(unix))),
-        }
+    pub const fn deadline_of(self, unix: u64) -> Duration {
+        let boot = self.boot.as_secs();
+        Duration::from_secs(match unix.checked_sub(self.unix) {
+            Some(left) => boot.saturating_add(left),
+            None => boot.saturating_sub(self.unix.saturating_sub(unix)),
+        })
     }
 }
 
@@ -51,5 +54,8 @@ mod tests {
             assert_eq!(now.deadline_of(now.unix_of(deadline)), deadline);
         }
         assert_eq!(now.deadline_of(1), Duration::ZERO);
+        let later = Now::new(Duration::from_millis(52_900), 1002);
+        let deadline = Duration::from_millis(60_300);
+        assert_eq!(later.unix_of(deadline), now.unix_of(deadline));
     }
 }

@@ -14,7 +14,7 @@ use oxivirt_netserv_api::{NetworkSpec, Srv, Txt};
 
 pub use self::hostfile::HostFile;
 use self::table::{SrvData, Table};
-use crate::wire::dns::{Name, Owner, Query, Reply, Section, flag, num, reverse_zone, wire_name};
+use crate::wire::dns::{Name, Owner, Query, Reply, Section, flag, num, reverse_zone};
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,13 +160,12 @@ impl LocalNames {
             }
         }
         if let Some(address) = query.name.address() {
-            for name in self.pointers(address) {
-                exists = true;
-                if wants(num::PTR) {
-                    reply.record(Section::Answer, Owner::Question, num::PTR, 0, |out| {
-                        out.extend_from_slice(name);
-                    });
-                }
+            let name = self.pointer(address);
+            exists |= name.is_some();
+            if let Some(name) = name.filter(|_| wants(num::PTR)) {
+                reply.record(Section::Answer, Owner::Question, num::PTR, 0, |out| {
+                    out.extend_from_slice(&name);
+                });
             }
         }
         for target in targets {
@@ -194,10 +193,10 @@ impl LocalNames {
         all
     }
 
-    /// The names of an address, in wire form.
-    fn pointers(&self, address: IpAddr) -> Vec<&[u8]> {
-        let table = self.table.pointer(address);
-        table.into_iter().chain(self.host_file.pointer(address)).take(1).collect()
+    /// The name of an address, in wire form.
+    fn pointer(&self, address: IpAddr) -> Option<Vec<u8>> {
+        let known = self.table.pointer(address).map(<[u8]>::to_vec);
+        known.or_else(|| self.table.pointer_name(self.host_file.pointer(address)?))
     }
 
     /// The response code of a question without records and the zone that its SOA record is of;
@@ -220,8 +219,7 @@ impl LocalNames {
             Some(domain) if self.is_local_only => Some(domain),
             _ => zones.find(|zone| name.is_in(zone)),
         };
-        let is_kept_plain =
-            !self.forwards_plain_names && name.n_labels() == 1 && is_address_question(query.qtype);
+        let is_kept_plain = !self.forwards_plain_names && name.n_labels() == 1;
         if zone.is_none() && !is_kept_plain {
             return None;
         }
@@ -235,7 +233,9 @@ impl LocalNames {
         let Ok(name) = Name::from_text(&txt.name) else { return };
         let mut data = Vec::new();
         for text in split_texts(&txt.value) {
-            for piece in text.chunks(255) {
+            // An empty text has no chunk, and is a string of length 0.
+            let pieces = text.chunks(255).chain(text.is_empty().then_some(&[][..]));
+            for piece in pieces {
                 data.extend(u8::try_from(piece.len()));
                 data.extend_from_slice(piece);
             }
@@ -250,20 +250,17 @@ impl LocalNames {
             name.push_str(domain);
         }
         let target = srv.target.as_deref().filter(|target| *target != ".");
-        let (Ok(name), Ok(target)) = (Name::from_text(&name), wire_name(target.unwrap_or("")))
+        let (Ok(name), Ok(target)) =
+            (Name::from_text(&name), Name::from_text(target.unwrap_or("")))
         else {
             return;
         };
         // dnsmasq's default of the port is 1.
         let port = srv.port.unwrap_or(1);
         let (priority, weight) = (srv.priority.unwrap_or(0), srv.weight.unwrap_or(0));
+        let target = target.as_bytes().to_vec();
         self.table.add_srv(&name, SrvData { priority, weight, port, target });
     }
-}
-
-/// Whether the question is for addresses: what `domain-needed` of dnsmasq looks at.
-fn is_address_question(qtype: u16) -> bool {
-    matches!(qtype, num::A | num::AAAA | num::ANY)
 }
 
 fn address_type(address: IpAddr) -> u16 {
@@ -302,9 +299,10 @@ fn split_texts(value: &str) -> Vec<Vec<u8>> {
             _ => texts.last_mut().into_iter().for_each(|text| text.push(byte)),
         }
     }
-    // A string without text is a string of length 0; `chunks` would leave it out.
-    if texts.iter().all(Vec::is_empty) { vec![] } else { texts }
+    texts
 }
 
+#[cfg(test)]
+mod dnsmasq;
 #[cfg(test)]
 mod tests;

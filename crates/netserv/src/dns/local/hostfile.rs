@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use oxivirt_netserv_api::HostNames;
 
-use crate::wire::dns::{Name, wire_name};
+use crate::wire::dns::Name;
 
 /// Names of `/etc/hosts`, the same for all networks: dnsmasq answers them too, as libvirt does
 /// not turn that off.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HostFile {
     names: HashMap<Box<[u8]>, Vec<IpAddr>>,
-    pointers: HashMap<IpAddr, Vec<u8>>,
+    pointers: HashMap<IpAddr, String>,
 }
 
 impl HostFile {
@@ -27,8 +27,8 @@ impl HostFile {
                     addresses.push(line.address);
                 }
             }
-            if let Some(name) = line.names.first().and_then(|name| wire_name(name).ok()) {
-                file.pointers.entry(line.address).or_insert(name);
+            if let Some(name) = line.names.first() {
+                file.pointers.entry(line.address).or_insert_with(|| name.clone());
             }
         }
         file
@@ -39,8 +39,8 @@ impl HostFile {
         self.names.get(name.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
-    /// The first name of an address in wire form.
-    pub(super) fn pointer(&self, address: IpAddr) -> Option<&[u8]> {
-        self.pointers.get(&address).map(Vec::as_slice)
+    /// The first name of an address.
+    pub(super) fn pointer(&self, address: IpAddr) -> Option<&str> {
+        self.pointers.get(&address).map(String::as_str)
     }
 }

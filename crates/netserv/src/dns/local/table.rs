@@ -194,7 +194,7 @@ impl Table {
     }
 
     /// What an address is resolved to if `name` is its first name.
-    fn pointer_name(&self, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn pointer_name(&self, name: &str) -> Option<Vec<u8>> {
         match &self.domain {
             Some(domain) if !name.contains('.') => wire_name(&format!("{name}.{domain}")),
             _ => wire_name(name),

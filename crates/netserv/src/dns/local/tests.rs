@@ -174,8 +174,8 @@ fn txt_and_srv_are_as_written() {
         &names,
         "_ldap._tcp.lan.test",
         "SRV",
-        "NOERROR aa ra; _ldap._tcp.lan.test 0 SRV 5 6 389 Router.lan.test;; \
-         Router.lan.test 0 A 192.0.2.20, Router.lan.test 0 AAAA fd00::20",
+        "NOERROR aa ra; _ldap._tcp.lan.test 0 SRV 5 6 389 router.lan.test;; \
+         router.lan.test 0 A 192.0.2.20, router.lan.test 0 AAAA fd00::20",
     );
     let nowhere = "NOERROR aa ra; _ldap._tcp.no.test 0 SRV 0 0 1 ;;";
     check(&names, "_ldap._tcp.no.test", "SRV", nowhere);
@@ -243,7 +243,8 @@ fn unknown_addresses_of_a_local_zone_have_no_name() {
 fn plain_names_can_be_kept() {
     let names = dns(|_, dns| dns.forwards_plain_names = false);
     check(&names, "nobody", "A", &format!("NXDOMAIN aa ra;; . 0 {SOA};"));
-    check(&names, "nobody", "AAAA", &format!("NXDOMAIN aa ra;; . 0 {SOA};"));
+    check(&names, "nobody", "MX", &format!("NXDOMAIN aa ra;; . 0 {SOA};"));
+    check(&names, "router", "MX", &format!("NOERROR aa ra;; . 0 {SOA};"));
     check(&names, "nobody.test", "A", "forward");
     check(&names, "router", "A", "NOERROR aa ra; router 0 A 192.0.2.20;;");
     check(&dns(|_, _| ()), "nobody", "A", "forward");

@@ -16,8 +16,13 @@ use uuid::Uuid;
 
 use crate::bucket::Bucket;
 use crate::dhcp4::Dhcp4;
+use crate::dhcp6::Dhcp6;
 use crate::lease::journal::State;
-use crate::{Event, HostDns, HostFile, NameService, Now, Out, Packet, Socket, Turn};
+use crate::tftp::{Files, NoFiles, Tftp};
+use crate::{Advertiser, Event, HostDns, HostFile, NameService, Now, Out, Packet, Socket, Turn};
+
+/// Index of the loop-back link in each network namespace.
+const LOOPBACK: u32 = 1;
 
 /// The networks of a host.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub struct Engine {
     rng: StdRng,
     dns: HostDns,
     host_file: Arc<HostFile>,
+    files: Box<dyn Files>,
 }
 
 /// One network.
@@ -35,7 +41,10 @@ pub struct Engine {
 struct Network {
     spec: NetworkSpec,
     dhcp4: Option<Dhcp4>,
+    dhcp6: Option<Dhcp6>,
     dns: Option<NameService>,
+    ra: Option<Advertiser>,
+    tftp: Option<Tftp>,
     bucket: Bucket,
     /// Its entry in `due`.
     deadline: Option<Duration>,
@@ -52,7 +61,13 @@ impl Engine {
             rng: StdRng::seed_from_u64(seed),
             dns: HostDns::default(),
             host_file: Arc::default(),
+            files: Box::new(NoFiles),
         }
+    }
+
+    /// Takes what TFTP sends from here.
+    pub fn set_files(&mut self, files: Box<dyn Files>) {
+        self.files = files;
     }
 
     /// Serves a network, or serves it by a new definition; `state` is what an earlier process knew, and counts
@@ -60,33 +75,57 @@ impl Engine {
     ///
     /// # Errors
     /// [`SpecError`] if it cannot be served; it is then served as before.
-    pub fn add(&mut self, spec: NetworkSpec, state: State, now: Now) -> Result<(), SpecError> {
+    pub fn add(
+        &mut self,
+        spec: NetworkSpec,
+        state: State,
+        now: Now,
+        out: &mut Out,
+    ) -> Result<(), SpecError> {
         spec.check()?;
-        check_served(&spec)?;
         let uuid = spec.uuid;
-        let mut dhcp4 = Dhcp4::new(&spec);
         let mut old = self.remove(uuid);
-        match (&mut dhcp4, old.as_mut().and_then(|old| old.dhcp4.take())) {
+        let mut dhcp4 = Dhcp4::new(&spec);
+        let old4 = old.as_mut().and_then(|old| old.dhcp4.take());
+        let old6 = old.as_mut().and_then(|old| old.dhcp6.take());
+        let duid = old6.as_ref().map(|old| old.duid().to_vec()).or(state.duid);
+        let mut dhcp6 = Dhcp6::new(&spec, duid, now, out);
+        match (&mut dhcp4, old4) {
+            (Some(new), Some(old)) => new.inherit(old),
+            (Some(new), None) => {
+                new.restore(state.leases.values().cloned(), state.barred.clone(), now);
+            }
+            (None, _) => {}
+        }
+        match (&mut dhcp6, old6) {
             (Some(new), Some(old)) => new.inherit(old),
             (Some(new), None) => new.restore(state.leases.into_values(), state.barred, now),
             (None, _) => {}
         }
-        let mut dns = spec.dns.is_some().then(|| {
+        let dns = spec.dns.is_some().then(|| {
             let mut old = old.as_mut().and_then(|old| old.dns.take());
             if let Some(old) = &mut old {
                 old.replace(&spec);
             }
-            old.unwrap_or_else(|| NameService::new(&spec))
-        });
-        if let Some(dns) = &mut dns {
+            let mut dns = old.unwrap_or_else(|| NameService::new(&spec));
             dns.set_host_file(Arc::clone(&self.host_file));
-            for lease in dhcp4.iter().flat_map(Dhcp4::leases) {
+            let leases = dhcp4.iter().flat_map(Dhcp4::leases);
+            for lease in leases.chain(dhcp6.iter().flat_map(Dhcp6::leases)) {
                 dns.lease_added(lease.address, resolved(lease.hostname.as_deref(), lease.resolves));
             }
-        }
+            dns
+        });
+        let ra = Advertiser::new(&spec);
+        let tftp = Tftp::new(&spec).map(|mut tftp| {
+            if let Some(old) = old.as_mut().and_then(|old| old.tftp.take()) {
+                tftp.inherit(old);
+            }
+            tftp
+        });
         let bucket = Bucket::new(spec.limits.dhcp_rate, spec.limits.dhcp_burst, now.boot);
         let is_degraded = old.is_some_and(|old| old.is_degraded);
-        let network = Network { spec, dhcp4, dns, bucket, deadline: None, is_degraded };
+        let deadline = None;
+        let network = Network { spec, dhcp4, dhcp6, dns, ra, tftp, bucket, deadline, is_degraded };
         self.networks.insert(uuid, network);
         self.note_own_addresses();
         self.schedule(uuid);
@@ -116,6 +155,9 @@ impl Engine {
         let Some(mut network) = self.remove(uuid) else { return false };
         if let Some(dns) = &mut network.dns {
             dns.close(&mut Turn { now, host: &mut self.dns, rng: &mut self.rng, out });
+        }
+        if let Some(ra) = &network.ra {
+            ra.farewell(out);
         }
         self.note_own_addresses();
         true
@@ -159,27 +201,19 @@ impl Engine {
 
     /// Handles a packet of a network.
     pub fn handle(&mut self, uuid: Uuid, now: Now, packet: &Packet<'_>, out: &mut Out) {
-        self.with(uuid, now, out, |network, turn| match packet.socket {
-            Socket::Dhcp4 if !network.bucket.take(now.boot) => turn.out.dropped("rate"),
-            Socket::Dhcp4 => {
-                if let Some(server) = &mut network.dhcp4 {
-                    server.handle(now, packet, turn.rng, turn.out);
-                }
-            }
-            Socket::Dns(_) | Socket::DnsTcp(_) | Socket::Upstream(_) | Socket::UpstreamTcp(_) => {
-                if let Some(server) = &mut network.dns {
-                    server.handle(turn, packet);
-                }
-            }
-            _ => turn.out.dropped("not-served"),
-        });
+        let mut files = std::mem::replace(&mut self.files, Box::new(NoFiles));
+        self.with(uuid, now, out, |network, turn| network.handle(turn, packet, &mut *files));
+        self.files = files;
     }
 
     /// A socket of a network failed, or its other end closed it.
     pub fn failed(&mut self, uuid: Uuid, now: Now, socket: Socket, out: &mut Out) {
-        self.with(uuid, now, out, |network, turn| {
-            if let Some(server) = &mut network.dns {
-                server.failed(turn, socket);
+        self.with(uuid, now, out, |network, turn| match (socket, &mut network.tftp) {
+            (Socket::TftpTransfer(token), Some(server)) => server.failed(token, turn.out),
+            _ => {
+                if let Some(server) = &mut network.dns {
+                    server.failed(turn, socket);
+                }
             }
         });
     }
@@ -202,7 +236,9 @@ impl Engine {
     /// Gives leases of a network free; nothing if it is not served.
     pub fn release(&mut self, uuid: Uuid, now: Now, what: Released, out: &mut Out) -> Option<u32> {
         self.with(uuid, now, out, |network, turn| {
-            network.dhcp4.as_mut().map_or(0, |server| server.release(now, what, turn.out))
+            let v4 = network.dhcp4.as_mut().map_or(0, |it| it.release(now, what, turn.out));
+            let v6 = network.dhcp6.as_mut().map_or(0, |it| it.release(now, what, turn.out));
+            v4.saturating_add(v6)
         })
     }
 
@@ -218,21 +254,14 @@ impl Engine {
         if deadline > now.boot {
             return None;
         }
-        if let Some(server) =
-            self.networks.get_mut(&uuid).and_then(|network| network.dhcp4.as_mut())
-        {
-            server.tick(now, &mut self.rng, out);
-        }
-        self.schedule(uuid);
+        self.with(uuid, now, out, Network::tick);
         Some(uuid)
     }
 
     /// Writes down when a network wants to be called.
     fn schedule(&mut self, uuid: Uuid) {
         let Some(network) = self.networks.get_mut(&uuid) else { return };
-        let dhcp4 = network.dhcp4.as_ref().and_then(Dhcp4::deadline);
-        let dns = network.dns.as_ref().and_then(NameService::deadline);
-        let deadline = dhcp4.into_iter().chain(dns).min();
+        let deadline = network.next();
         if network.deadline != deadline {
             if let Some(old) = network.deadline {
                 self.due.remove(&(old, uuid));
@@ -252,8 +281,9 @@ impl Engine {
     #[must_use]
     pub fn leases(&self, uuid: Uuid, now: Now) -> Option<Vec<LeaseInfo>> {
         let network = self.networks.get(&uuid)?;
-        let leases = network.dhcp4.iter().flat_map(Dhcp4::leases);
-        Some(leases.map(|lease| lease.info(now)).collect())
+        let v4 = network.dhcp4.iter().flat_map(Dhcp4::leases);
+        let v6 = network.dhcp6.iter().flat_map(Dhcp6::leases);
+        Some(v4.chain(v6).map(|lease| lease.info(now)).collect())
     }
 
     /// What a journal of a network has to say; nothing if it is not served.
@@ -261,8 +291,18 @@ impl Engine {
     pub fn state(&self, uuid: Uuid, now: Now) -> Option<State> {
         let leases = self.leases(uuid, now)?;
         let network = self.networks.get(&uuid)?;
-        let barred = network.dhcp4.iter().flat_map(Dhcp4::barred);
-        Some(State::new(leases, barred.map(|(address, until)| (address, now.unix_of(until)))))
+        let v4 = network.dhcp4.iter().flat_map(Dhcp4::barred);
+        let barred = v4.chain(network.dhcp6.iter().flat_map(Dhcp6::barred));
+        let barred = barred.map(|(address, until)| (address, now.unix_of(until)));
+        let mut state = State::new(leases, barred);
+        state.duid = self.duid(uuid);
+        Some(state)
+    }
+
+    /// The server's DUID on a network, if it has DHCPv6.
+    #[must_use]
+    pub fn duid(&self, uuid: Uuid) -> Option<Vec<u8>> {
+        Some(self.networks.get(&uuid)?.dhcp6.as_ref()?.duid().to_vec())
     }
 
     /// Notes whether the leases of a network can be written; returns whether that is new.
@@ -288,17 +328,75 @@ fn resolved(name: Option<&str>, resolves: bool) -> Option<&str> {
     name.filter(|_| resolves)
 }
 
-/// Refuses a network that needs what is not there yet.
-fn check_served(spec: &NetworkSpec) -> Result<(), SpecError> {
-    let parts = [
-        ("addresses", spec.addresses.iter().any(|own| own.address.is_ipv6())),
-        ("ra", spec.ra.is_some()),
-        ("dhcp6", spec.dhcp6.is_some()),
-        ("tftp", !spec.tftp.is_empty()),
-    ];
-    match parts.into_iter().find(|(_, is_there)| *is_there) {
-        Some((part, _)) => Err(SpecError::new(part, "not served yet")),
-        None => Ok(()),
+impl Network {
+    fn handle(&mut self, turn: &mut Turn<'_>, packet: &Packet<'_>, files: &mut dyn Files) {
+        let now = turn.now;
+        match packet.socket {
+            Socket::Dhcp4 | Socket::Dhcp6 if !self.bucket.take(now.boot) => {
+                turn.out.dropped("rate");
+            }
+            Socket::Dhcp4 => {
+                if let Some(server) = &mut self.dhcp4 {
+                    server.handle(now, packet, turn.rng, turn.out);
+                }
+            }
+            Socket::Dhcp6 => {
+                if let Some(server) = &mut self.dhcp6 {
+                    server.handle(now, packet, turn.rng, turn.out);
+                }
+            }
+            Socket::Ra => {
+                if let Some(router) = &mut self.ra {
+                    router.handle(now, packet, turn.out);
+                }
+            }
+            Socket::Dns(_) | Socket::DnsTcp(_) | Socket::Upstream(_) | Socket::UpstreamTcp(_) => {
+                if let Some(server) = &mut self.dns {
+                    server.handle(turn, packet);
+                }
+            }
+            // As of DNS: for guests and the host, not for other links.
+            Socket::Tftp(_) if ![self.spec.ifindex, LOOPBACK].contains(&packet.ifindex) => {
+                turn.out.dropped("tftp-foreign-link");
+            }
+            Socket::Tftp(_) | Socket::TftpTransfer(_) => {
+                if let Some(server) = &mut self.tftp {
+                    server.handle(now, packet, files, turn.out);
+                }
+            }
+            Socket::Link => turn.out.dropped("not-served"),
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        if let Some(server) = &mut self.dhcp4 {
+            server.tick(now, turn.rng, turn.out);
+        }
+        if let Some(server) = &mut self.dhcp6 {
+            server.tick(now, turn.out);
+        }
+        if let Some(router) = &mut self.ra {
+            router.tick(now, turn.rng, turn.out);
+        }
+        if let Some(server) = &mut self.dns {
+            server.tick(turn);
+        }
+        if let Some(server) = &mut self.tftp {
+            server.tick(now, turn.out);
+        }
+    }
+
+    /// When one of its parts wants to be called.
+    fn next(&self) -> Option<Duration> {
+        let all = [
+            self.dhcp4.as_ref().and_then(Dhcp4::deadline),
+            self.dhcp6.as_ref().and_then(Dhcp6::deadline),
+            self.ra.as_ref().map(Advertiser::deadline),
+            self.dns.as_ref().and_then(NameService::deadline),
+            self.tftp.as_ref().and_then(Tftp::deadline),
+        ];
+        all.into_iter().flatten().min()
     }
 }
 
@@ -347,7 +445,7 @@ mod tests {
     fn networks_know_nothing_of_each_other() {
         let mut engine = Engine::new(1);
         for uuid in [1, 2] {
-            engine.add(spec(uuid, 1), State::default(), now(1)).unwrap();
+            engine.add(spec(uuid, 1), State::default(), now(1), &mut Out::default()).unwrap();
         }
         // The same address on both, by different clients.
         for uuid in [1, 2] {
@@ -362,14 +460,14 @@ mod tests {
     fn a_new_definition_keeps_the_leases() {
         let mut engine = Engine::new(1);
         let uuid = Uuid::from_u128(1);
-        engine.add(spec(1, 1), State::default(), now(1)).unwrap();
+        engine.add(spec(1, 1), State::default(), now(1), &mut Out::default()).unwrap();
         lease(&mut engine, 1, 7, 1);
-        engine.add(spec(1, 2), State::default(), now(2)).unwrap();
+        engine.add(spec(1, 2), State::default(), now(2), &mut Out::default()).unwrap();
         assert_eq!(engine.leases(uuid, now(2)).unwrap().len(), 1);
         assert_eq!(engine.served()[0].generation, 2);
         let mut bad = spec(1, 3);
         bad.dhcp4.as_mut().unwrap().prefix = 99;
-        assert!(engine.add(bad, State::default(), now(2)).is_err());
+        assert!(engine.add(bad, State::default(), now(2), &mut Out::default()).is_err());
         assert_eq!(engine.served()[0].generation, 2);
         let mut out = Out::default();
         let what = Released::Mac([2, 0, 0, 0, 0, 7]);
@@ -384,7 +482,7 @@ mod tests {
         let mut engine = Engine::new(1);
         let mut limited = spec(1, 1);
         (limited.limits.dhcp_rate, limited.limits.dhcp_burst) = (10, 5);
-        engine.add(limited, State::default(), now(1)).unwrap();
+        engine.add(limited, State::default(), now(1), &mut Out::default()).unwrap();
         let mut n_dropped = 0;
         for _ in 0..20 {
             let mut out = Out::default();

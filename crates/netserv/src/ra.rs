@@ -119,8 +119,8 @@ impl Advertiser {
 
     /// When [`Advertiser::tick`] has something to do.
     #[must_use]
-    pub fn deadline(&self) -> Option<Duration> {
-        Some(self.next)
+    pub fn deadline(&self) -> Duration {
+        self.next
     }
 
     /// Tells all hosts that the network ends: no router, prefixes not for new connections

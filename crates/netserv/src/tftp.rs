@@ -29,8 +29,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(64);
 /// How often a window is sent before the client counts as gone.
 const MAX_TRIES: u32 = 10;
 
-/// A directory's files.
-pub trait Files {
+/// Where files come from.
+pub trait Files: fmt::Debug {
     /// Opens a file for reading; `path` is relative to the directory `root` of the definition
     /// and has no `..`.
     ///
@@ -60,6 +60,16 @@ pub enum OpenError {
     /// It is no regular file, not below the directory, or not readable.
     #[error("access violation")]
     Denied,
+}
+
+/// No files at all.
+#[derive(Debug)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn open(&mut self, _root: &str, _path: &str) -> Result<Box<dyn File>, OpenError> {
+        Err(OpenError::NotFound)
+    }
 }
 
 /// The TFTP server of one network.
@@ -120,8 +130,17 @@ impl Tftp {
             transfers: BTreeMap::new(),
             by_client: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            next: 0,
+            // Numbers of two networks differ.
+            next: u64::from(spec.ifindex) << 32,
         })
+    }
+
+    /// Goes on with the transfers of the server of the network's earlier definition.
+    pub fn inherit(&mut self, old: Self) {
+        self.transfers = old.transfers;
+        self.by_client = old.by_client;
+        self.deadlines = old.deadlines;
+        self.next = old.next;
     }
 
     /// Handles a request or a packet of a transfer.

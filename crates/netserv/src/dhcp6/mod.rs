@@ -126,6 +126,11 @@ impl Dhcp6 {
         self.pool.table().iter()
     }
 
+    /// Addresses that are given to nobody, and until when.
+    pub fn barred(&self) -> impl Iterator<Item = (IpAddr, Duration)> {
+        self.pool.barred()
+    }
+
     /// The server's DUID, for the lease file.
     #[must_use]
     pub fn duid(&self) -> &[u8] {

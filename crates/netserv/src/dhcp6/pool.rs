@@ -172,6 +172,12 @@ impl Pool {
         self.hold(address, None, until);
     }
 
+    /// Addresses that are given to nobody, and until when.
+    pub(super) fn barred(&self) -> impl Iterator<Item = (IpAddr, Duration)> {
+        let barred = self.held.iter().filter(|(_, (holder, _))| holder.is_none());
+        barred.map(|(address, (_, until))| ((*address).into(), *until))
+    }
+
     fn hold(&mut self, address: Ipv6Addr, holder: Option<Owner>, until: Duration) {
         self.let_go(address);
         if self.held.len() >= MAX_HELD

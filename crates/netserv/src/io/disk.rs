@@ -68,7 +68,13 @@ pub(super) enum Job {
     /// A journal in the place of the one of a network; done when it is durable.
     Rewrite { uuid: Uuid, number: u64, bytes: Vec<u8> },
     /// The lease file of a bridge; done when readers see it.
-    LeaseFile { uuid: Uuid, number: u64, bridge: String, leases: Vec<LeaseInfo> },
+    LeaseFile {
+        uuid: Uuid,
+        number: u64,
+        bridge: String,
+        leases: Vec<LeaseInfo>,
+        duid: Option<Vec<u8>>,
+    },
     /// A network is not served any longer.
     Close { uuid: Uuid, deletes: bool },
     /// Nothing follows.
@@ -247,9 +253,9 @@ impl Writer {
     /// Jobs after which nobody waits for a reply of a client.
     fn later(&mut self, job: Job) -> Option<Done> {
         match job {
-            Job::LeaseFile { uuid, number, bridge, leases } => {
+            Job::LeaseFile { uuid, number, bridge, leases, duid } => {
                 let path = self.directories.lease_file(&bridge);
-                let text = Database::of(&leases, None).to_json();
+                let text = Database::of(&leases, duid.as_deref()).to_json();
                 let written = file::replace(&path, text.as_bytes(), 0o644, Durability::Regenerated);
                 if let Err(error) = &written {
                     tracing::error!(%error, "a lease file is not written");
@@ -313,6 +319,7 @@ mod tests {
             number: 2,
             bridge: "b0".to_owned(),
             leases: vec![lease(1), lease(3)],
+            duid: None,
         });
         let done = wait(&disk, 2);
         assert!(done.iter().all(|done| done.is_written), "{done:?}");

@@ -143,7 +143,8 @@ impl Service {
         let bridge = self.engine.spec(uuid)?.bridge.clone();
         let number = self.writing.number();
         self.writing.last_files.insert(uuid, now.boot);
-        self.disk.give(Job::LeaseFile { uuid, number, bridge, leases });
+        let duid = self.engine.duid(uuid);
+        self.disk.give(Job::LeaseFile { uuid, number, bridge, leases, duid });
         Some(number)
     }
 

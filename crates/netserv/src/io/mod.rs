@@ -9,6 +9,7 @@
 mod clock;
 mod control;
 mod disk;
+mod files;
 mod leases;
 mod neighbour;
 mod networks;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use self::control::Connection;
 pub use self::disk::Directories;
 use self::disk::Disk;
+use self::files::Roots;
 use self::leases::Writing;
 use self::neighbour::Neighbours;
 use self::networks::{Extra, Network};
@@ -88,6 +90,7 @@ pub struct Service {
     neighbours: Option<Neighbours>,
     networks: BTreeMap<Uuid, Network>,
     extras: BTreeMap<Socket, Extra>,
+    roots: Roots,
     next_stream: u64,
     looks: std::collections::BTreeSet<Look>,
     housekeeping: Duration,
@@ -123,12 +126,14 @@ impl Service {
             neighbours: None,
             networks: BTreeMap::new(),
             extras: BTreeMap::new(),
+            roots: Roots::default(),
             next_stream: 0,
             looks: std::collections::BTreeSet::new(),
             housekeeping: Duration::ZERO,
             stop,
             buffer: vec![0; 65_536],
         };
+        service.engine.set_files(Box::new(service.roots.clone()));
         let fds = [
             (rustix::io::dup(&service.listener)?, Source::Listener),
             (rustix::io::dup(&service.disk)?, Source::Disk),

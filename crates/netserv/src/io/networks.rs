@@ -1,7 +1,7 @@
 //! Networks with their sockets: what comes in goes to the engine, what it says is carried out.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use oxivirt_netserv_api::message::Event as DriverEvent;
@@ -78,12 +78,14 @@ impl Service {
                 crate::lease::journal::State::default()
             })
         };
-        self.engine.add(spec, state, now)?;
+        let mut out = Out::default();
+        self.engine.add(spec, state, now, &mut out)?;
         if !keeps {
             self.close_sockets(uuid);
             let opened = self.open_sockets(uuid, ifindex, &roles, fds);
             opened.map_err(|error| SpecError::new("descriptors", error.to_string()))?;
         }
+        self.carry_out(now, uuid, out);
         Ok(())
     }
 
@@ -100,6 +102,16 @@ impl Service {
                 Role::Dhcp4 => Socket::Dhcp4,
                 Role::Dns(address) => Socket::Dns(*address),
                 Role::DnsTcp(_) | Role::DnsTcpOfHost(_) => LISTENER,
+                Role::Dhcp6 => Socket::Dhcp6,
+                Role::Ra => Socket::Ra,
+                Role::Tftp(address) => Socket::Tftp(*address),
+                Role::TftpRoot(number) => {
+                    let spec = self.engine.spec(uuid);
+                    if let Some(root) = spec.and_then(|spec| spec.tftp.get(*number)) {
+                        self.roots.insert(root.path.clone(), fd);
+                    }
+                    continue;
+                }
             };
             let open = Open::new(kind, fd)?;
             network.tokens.push(self.watch(open.as_fd(), Source::Network(uuid, at))?);
@@ -159,7 +171,7 @@ impl Service {
                 source: received.source,
                 destination: received.destination,
                 ifindex: received.ifindex,
-                hop_limit: None,
+                hop_limit: received.hop_limit,
                 bytes: buffer.get(..received.length).unwrap_or_default(),
             };
             let mut out = Out::default();
@@ -212,7 +224,10 @@ impl Service {
             tracing::debug!(%uuid, socket = ?datagram.socket, %error, "a datagram is not sent");
             if matches!(
                 datagram.socket,
-                Socket::DnsTcp(_) | Socket::Upstream(_) | Socket::UpstreamTcp(_)
+                Socket::DnsTcp(_)
+                    | Socket::Upstream(_)
+                    | Socket::UpstreamTcp(_)
+                    | Socket::TftpTransfer(_)
             ) {
                 self.extra_failed(super::clock::now(), datagram.socket);
             }
@@ -231,6 +246,9 @@ impl Service {
             }
             (Socket::Upstream(_) | Socket::UpstreamTcp(_), To::Ip(server)) => {
                 self.ask(uuid, datagram.socket, server, bytes)
+            }
+            (Socket::TftpTransfer(_), To::Ip(client)) => {
+                self.send_transfer(uuid, datagram.socket, (client, datagram.source), bytes)
             }
             (Socket::DnsTcp(_), _) => match self.extras.get_mut(&datagram.socket) {
                 Some(Extra { wire: Wire::Stream(stream), token, .. }) => {
@@ -280,6 +298,39 @@ impl Service {
         };
         self.extras.insert(socket, Extra { uuid, token, wire });
         Ok(())
+    }
+
+    /// Sends a packet of a transfer by a socket of its own, which is connected to the client: the kernel keeps
+    /// strangers away.
+    fn send_transfer(
+        &mut self,
+        uuid: Uuid,
+        socket: Socket,
+        (client, source): (SocketAddr, Option<IpAddr>),
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        if !self.extras.contains_key(&socket) {
+            let domain = socket2::Domain::for_address(client);
+            let own = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+            own.set_nonblocking(true)?;
+            if let Some(source) = source {
+                let scope = self.networks.get(&uuid).map_or(0, |network| network.ifindex);
+                let mut local = SocketAddr::new(source, 0);
+                if let SocketAddr::V6(v6) = &mut local
+                    && v6.ip().is_unicast_link_local()
+                {
+                    v6.set_scope_id(scope);
+                }
+                own.bind(&local.into())?;
+            }
+            own.connect(&client.into())?;
+            let token = self.watch(own.as_fd(), Source::Extra(socket))?;
+            self.extras.insert(socket, Extra { uuid, token, wire: Wire::Datagrams(own) });
+        }
+        match self.extras.get(&socket) {
+            Some(Extra { wire: Wire::Datagrams(own), .. }) => own.send(bytes).map(drop),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Takes a connection; returns whether there was one.

@@ -21,7 +21,7 @@ impl File for Bytes {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Directory(BTreeMap<(String, String), Vec<u8>>);
 
 impl Files for Directory {
@@ -38,6 +38,9 @@ struct Bench {
     tftp: Tftp,
     files: Directory,
 }
+
+/// The number of the first transfer.
+const TOKEN: u64 = 7 << 32;
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -82,7 +85,7 @@ impl Bench {
 
     fn ack(&mut self, block: u16) -> Out {
         let bytes = [&[0, 4], &block.to_be_bytes()[..]].concat();
-        self.packet(0, Socket::TftpTransfer(0), client(9, 1000), &bytes)
+        self.packet(0, Socket::TftpTransfer(TOKEN), client(9, 1000), &bytes)
     }
 
     fn tick(&mut self, seconds: u64) -> Out {
@@ -117,7 +120,10 @@ fn download(bench: &mut Bench, request: &str, lost: impl Fn(usize) -> bool) -> (
         for datagram in &out.datagrams {
             n_packets += 1;
             assert!(n_packets < 100_000);
-            assert_eq!((datagram.socket, datagram.source), (Socket::TftpTransfer(0), Some(LOCAL)));
+            assert_eq!(
+                (datagram.socket, datagram.source),
+                (Socket::TftpTransfer(TOKEN), Some(LOCAL))
+            );
             if lost(n_packets) {
                 continue;
             }
@@ -126,7 +132,8 @@ fn download(bench: &mut Bench, request: &str, lost: impl Fn(usize) -> bool) -> (
                 [0, 3, high, low] if u16::from_be_bytes([high, low]) == expected => {
                     file.extend(&datagram.bytes[4..]);
                     since_ack += 1;
-                    let is_last = datagram.bytes.len() < 4 + bench.tftp.transfers[&0].block_size;
+                    let is_last =
+                        datagram.bytes.len() < 4 + bench.tftp.transfers[&TOKEN].block_size;
                     if since_ack == window || is_last {
                         (answer, since_ack) = (Some(expected), 0);
                     }
@@ -163,7 +170,7 @@ fn a_file_comes_block_by_block() {
     assert_eq!(sent(&bench.ack(1)), [(3, 2, 512)]);
     assert_eq!(sent(&bench.ack(2)), [(3, 3, 76)]);
     let out = bench.ack(3);
-    assert_eq!((sent(&out), out.closed), (vec![], vec![Socket::TftpTransfer(0)]));
+    assert_eq!((sent(&out), out.closed), (vec![], vec![Socket::TftpTransfer(TOKEN)]));
     assert!(bench.tftp.transfers.is_empty() && bench.tftp.deadlines.is_empty());
 }
 
@@ -300,12 +307,12 @@ fn one_client_and_one_network_have_limits() {
 fn strangers_do_not_disturb_a_transfer() {
     let mut bench = bench(&pattern(5000));
     bench.read("boot\0octet\0");
-    let out = bench.packet(0, Socket::TftpTransfer(0), client(66, 1000), &[0, 5, 0, 0]);
+    let out = bench.packet(0, Socket::TftpTransfer(TOKEN), client(66, 1000), &[0, 5, 0, 0]);
     assert_eq!(text(&out), r"\x00\x05\x00\x05unknown transfer\x00");
     assert_eq!(out.datagrams[0].to, To::Ip(client(66, 1000)));
     assert_eq!(sent(&bench.ack(1)), [(3, 2, 512)]);
-    let out = bench.packet(0, Socket::TftpTransfer(0), client(9, 1000), &[0, 5, 0, 0]);
-    assert_eq!(out.closed, [Socket::TftpTransfer(0)]);
+    let out = bench.packet(0, Socket::TftpTransfer(TOKEN), client(9, 1000), &[0, 5, 0, 0]);
+    assert_eq!(out.closed, [Socket::TftpTransfer(TOKEN)]);
 }
 
 #[test]
@@ -364,7 +371,7 @@ proptest! {
         let mut bench = bench(&pattern(5000));
         bench.read("boot\0octet\0windowsize\x004\0");
         for (of_transfer, kind, bytes) in packets {
-            let socket = if of_transfer { Socket::TftpTransfer(0) } else { Socket::Tftp(LOCAL) };
+            let socket = if of_transfer { Socket::TftpTransfer(TOKEN) } else { Socket::Tftp(LOCAL) };
             let out = bench.packet(0, socket, client(9, 1000), &[&[0, kind], &bytes[..]].concat());
             prop_assert!(out.datagrams.len() <= 4);
         }

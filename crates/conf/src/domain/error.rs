@@ -23,6 +23,27 @@ pub enum DomainError {
     /// The document contradicts what QEMU's machines have.
     #[error("{0}")]
     QemuXml(String),
+    /// A part of an address beyond its range.
+    #[error("{0}")]
+    Address(String),
+    /// An address that is not whole.
+    #[error("{0}")]
+    Device(String),
+    /// A value of QEMU's that is none of those possible.
+    #[error("{0}")]
+    QemuArgument(String),
+    /// Internal faults of QEMU's driver, in libvirt's view.
+    #[error("{0}")]
+    QemuInternal(String),
+    /// A processor that contradicts itself.
+    #[error("{0}")]
+    Cpu(String),
+    /// A processor that is well-formed but not supported.
+    #[error("{0}")]
+    CpuUnsupported(String),
+    /// An attribute that is none of the values possible.
+    #[error("{0}")]
+    Value(String),
     /// What libvirt calls internal although a document caused it.
     #[error("{0}")]
     Internal(String),
@@ -63,6 +84,13 @@ impl DomainError {
             Self::Unsupported(_) => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::DOMAIN),
             Self::QemuUnsupported(_) => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::QEMU),
             Self::QemuXml(_) => (ErrorCode::XML_ERROR, ErrorDomain::QEMU),
+            Self::Address(_) => (ErrorCode::XML_ERROR, ErrorDomain::NONE),
+            Self::Device(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::DEVICE),
+            Self::QemuArgument(_) => (ErrorCode::INVALID_ARG, ErrorDomain::QEMU),
+            Self::QemuInternal(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU),
+            Self::Cpu(_) => (ErrorCode::XML_ERROR, ErrorDomain::CPU),
+            Self::CpuUnsupported(_) => (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::CPU),
+            Self::Value(_) => (ErrorCode::XML_ERROR, ErrorDomain::XML),
             Self::Internal(_) => (ErrorCode::INTERNAL_ERROR, ErrorDomain::DOMAIN),
             Self::DomainArgument(_) => (ErrorCode::INVALID_ARG, ErrorDomain::DOMAIN),
             Self::Detail(_) => (ErrorCode::XML_DETAIL, ErrorDomain::DOMAIN),
@@ -79,14 +107,25 @@ impl DomainError {
 
     /// An element whose text is not what it should be.
     pub(crate) fn element(element: &str, text: &str) -> Self {
-        Self::Xml(format!("Invalid value '{text}' for element or attribute './{element}'"))
+        Self::Value(format!("Invalid value '{text}' for element or attribute './{element}'"))
+    }
+
+    /// The same fault, found by QEMU's driver.
+    pub(crate) fn of_qemu(self) -> Self {
+        match self {
+            Self::Unsupported(text) => Self::QemuUnsupported(text),
+            Self::Xml(text) => Self::QemuXml(text),
+            Self::Internal(text) => Self::QemuInternal(text),
+            Self::DomainArgument(text) => Self::QemuArgument(text),
+            other => other,
+        }
     }
 }
 
 impl DomainError {
     /// A part of a PCI address beyond its range.
     pub(crate) fn pci_range(part: &str, value: u64, max: u64) -> Self {
-        Self::Xml(if part == "function" {
+        Self::Address(if part == "function" {
             format!("Invalid PCI address function=0x{value:x}, must be <= {max}")
         } else {
             format!("Invalid PCI address {part}='0x{value:x}', must be <= 0x{max:X}")
@@ -95,6 +134,6 @@ impl DomainError {
 
     /// An attribute that has to be there.
     pub(crate) fn missing(attribute: &str, element: &str) -> Self {
-        Self::Xml(format!("Missing required attribute '{attribute}' in element '{element}'"))
+        Self::Value(format!("Missing required attribute '{attribute}' in element '{element}'"))
     }
 }

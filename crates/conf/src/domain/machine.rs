@@ -19,6 +19,8 @@ pub enum MachineKind {
     Pseries,
     /// s390 `s390-ccw-virtio`.
     S390,
+    /// Any other with a conventional PCI bus: ARM `versatilepb`, what POWER, SPARC, Alpha and SuperH have.
+    Board,
     /// Any other.
     Other,
 }
@@ -43,6 +45,9 @@ impl MachineKind {
             "aarch64" | "armv7l" | "riscv64" | "riscv32" | "loongarch64" if is("virt") => {
                 Self::Virt
             }
+            "aarch64" | "armv7l" | "armv6l" if machine == "versatilepb" => Self::Board,
+            "ppc" | "ppcemb" | "ppc64" | "ppc64le" | "sparc" | "sparc64" | "alpha" | "sh4"
+            | "sh4eb" => Self::Board,
             _ => Self::Other,
         }
     }
@@ -62,6 +67,6 @@ impl MachineKind {
     /// Whether its first bus is conventional PCI.
     #[must_use]
     pub const fn has_pci_root(self) -> bool {
-        matches!(self, Self::I440fx | Self::Pseries)
+        matches!(self, Self::I440fx | Self::Pseries | Self::Board)
     }
 }

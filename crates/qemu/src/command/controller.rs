@@ -151,6 +151,10 @@ impl Build<'_> {
     /// libvirt 11.3.0: `qemuBuildUSBControllerDevProps`, src/qemu/qemu_command.c
     fn usb_controller(&self, controller: &Controller) -> Result<Option<Props>> {
         let Some(model) = controller.model else {
+            // There, nothing is behind it.
+            if self.machine == MachineKind::S390 {
+                return Ok(None);
+            }
             let text = "no model provided for USB controller";
             return Err(PlanError::Unsupported(String::from(text)));
         };

@@ -7,8 +7,11 @@ use super::super::address::{Address, Ccw, DeviceInfo};
 use super::super::device::Devices;
 use super::super::device::controller::{ControllerModel, ControllerType};
 use super::super::device::disk::DiskBus;
+use super::super::device::hostdev::HostdevType;
 use super::super::device::input::InputBus;
 use super::super::device::memballoon::MemballoonModel;
+use super::super::device::memory::MemoryModel;
+use super::super::device::video::VideoModel;
 
 /// Subsystem of virtio devices.
 const CSSID: u32 = 0xfe;
@@ -56,6 +59,18 @@ fn infos(devices: &mut Devices) -> Vec<&mut DeviceInfo> {
             infos.push(&mut interface.info);
         }
     }
+    for hostdev in &mut devices.hostdevs {
+        let is_channel =
+            hostdev.kind == Some(HostdevType::Mdev) && hostdev.model.as_deref() == Some("vfio-ccw");
+        if is_channel || hostdev.kind == Some(HostdevType::ScsiHost) {
+            infos.push(&mut hostdev.info);
+        }
+    }
+    for video in &mut devices.videos {
+        if video.model.as_ref().and_then(|model| model.kind) == Some(VideoModel::Virtio) {
+            infos.push(&mut video.info);
+        }
+    }
     for controller in &mut devices.controllers {
         let is_virtio = controller.kind == Some(ControllerType::VirtioSerial)
             || controller.kind == Some(ControllerType::Scsi)
@@ -64,7 +79,11 @@ fn infos(devices: &mut Devices) -> Vec<&mut DeviceInfo> {
             infos.push(&mut controller.info);
         }
     }
-    infos.extend(devices.videos.iter_mut().map(|video| &mut video.info));
+    for console in &mut devices.consoles {
+        if matches!(console.info.address, Some(Address::Ccw(_))) {
+            infos.push(&mut console.info);
+        }
+    }
     for input in devices.inputs.iter_mut().filter(|input| input.bus == Some(InputBus::Virtio)) {
         infos.push(&mut input.info);
     }
@@ -75,6 +94,11 @@ fn infos(devices: &mut Devices) -> Vec<&mut DeviceInfo> {
         }
     }
     infos.extend(devices.rngs.iter_mut().map(|rng| &mut rng.info));
+    for memory in &mut devices.memories {
+        if matches!(memory.model, Some(MemoryModel::VirtioMem | MemoryModel::VirtioPmem)) {
+            infos.push(&mut memory.info);
+        }
+    }
     infos.extend(devices.vsock.iter_mut().map(|vsock| &mut vsock.info));
     infos.extend(devices.cryptos.iter_mut().map(|crypto| &mut crypto.info));
     infos

@@ -1,10 +1,12 @@
 //! Gives devices the addresses their documents leave open.
 
 mod ccw;
+mod mmio;
 mod pci;
 mod spapr;
 mod usb;
 mod virtio_serial;
+mod zpci;
 
 use super::device::Devices;
 use super::machine::MachineKind;
@@ -33,7 +35,11 @@ impl DomainDef {
         };
         let result = own
             .and_then(|()| virtio_serial::assign(&mut devices))
+            .map(|()| mmio::assign(&mut devices, self, emulator))
             .and_then(|()| pci::assign(&mut devices, machine, emulator))
+            .and_then(|()| {
+                if machine == MachineKind::S390 { zpci::assign(&mut devices) } else { Ok(()) }
+            })
             .and_then(|()| usb::assign(&mut devices, origin));
         show_on_console(&mut devices);
         self.devices = Some(devices);

@@ -59,7 +59,7 @@ pub(super) fn assign(devices: &mut Devices, origin: Origin) -> Result<(), Domain
     }
     for info in infos(devices) {
         if let Some(Address::Usb(usb)) = &info.address {
-            reserve(&mut ports, usb);
+            reserve(&mut ports, usb)?;
         }
     }
     add_hubs(devices, &mut ports)?;
@@ -150,13 +150,32 @@ fn n_ports(controller: &Controller) -> Option<u32> {
     }
 }
 
-fn reserve(ports: &mut Ports, usb: &Usb) {
-    let Some((&last, path)) = usb.port.split_last() else { return };
-    if let Some(levels) = ports.get_mut(&usb.bus)
-        && let Some(level) = levels.iter_mut().find(|level| level.path == path)
-    {
-        level.taken.insert(last);
+/// Takes the port that a document names.
+///
+/// libvirt 11.3.0: `virDomainUSBAddressReserve`, src/conf/domain_addr.c
+fn reserve(ports: &mut Ports, usb: &Usb) -> Result<(), DomainError> {
+    let Some(levels) = ports.get_mut(&usb.bus) else {
+        return Err(DomainError::Xml(format!(
+            "USB bus {} requested but no controller with that index is present",
+            usb.bus
+        )));
+    };
+    let Some((&last, path)) = usb.port.split_last() else { return Ok(()) };
+    let Some(level) = levels.iter_mut().find(|level| level.path == path) else {
+        let hub = path.last().copied().unwrap_or(0);
+        return Err(DomainError::Xml(format!(
+            "there is no hub at port {hub} in USB address bus: {} port: {usb}",
+            usb.bus
+        )));
+    };
+    if last == 0 || last > level.n_ports {
+        return Err(DomainError::Xml(format!(
+            "requested USB port {usb} not present on USB bus {}",
+            usb.bus
+        )));
     }
+    level.taken.insert(last);
+    Ok(())
 }
 
 fn next(ports: &mut Ports, bus: Option<u32>) -> Option<Usb> {

@@ -7,6 +7,7 @@ use super::super::address::Address;
 use super::super::device::Devices;
 use super::super::device::controller::{Controller, ControllerModel, ControllerType};
 use super::super::device::disk::{Disk, DiskBus};
+use super::super::device::hostdev::HostdevType;
 
 /// Highest index of a controller that is added because a device names it, with all below it: a number in
 /// a small document must not become a definition of gigabytes.
@@ -32,6 +33,25 @@ pub(super) fn add_implicit(devices: &mut Devices) -> Result<(), DomainError> {
             _ => None,
         });
         add_up_to(&mut devices.controllers, kind, highest.max())?;
+    }
+    let of_host = devices.hostdevs.iter().filter_map(|hostdev| match hostdev.info.address {
+        Some(Address::Drive(place)) if hostdev.kind == Some(HostdevType::Scsi) => {
+            Some(place.controller)
+        }
+        _ => None,
+    });
+    if let Some(highest) = of_host.max() {
+        let is_scsi = |it: &&Controller| it.kind == Some(ControllerType::Scsi);
+        // Further controllers are like those that are there.
+        let model = devices.controllers.iter().filter(is_scsi).find_map(|it| it.model);
+        let before = devices.controllers.len();
+        add_up_to(&mut devices.controllers, ControllerType::Scsi, Some(highest))?;
+        if devices.controllers.len() > before {
+            let added = devices.controllers.iter_mut();
+            added
+                .filter(|it| it.kind == Some(ControllerType::Scsi) && it.model.is_none())
+                .for_each(|it| it.model = model);
+        }
     }
     let ports = devices.channels.iter().chain(&devices.consoles).filter(|port| is_virtio(port));
     let named: BTreeSet<u32> = ports

@@ -1,10 +1,14 @@
 //! What devices leave open.
 
+use std::collections::BTreeSet;
+
 use super::super::address::{Address, Drive};
 use super::super::device::Devices;
 use super::super::device::controller::{Controller, ControllerModel};
 use super::super::device::disk::{Disk, DiskBus, DiskDevice, DiskType, SnapshotLocation, Tray};
 use super::super::device::filesystem::{Filesystem, FilesystemAccess, FilesystemType};
+use super::super::device::hostdev::HostdevType;
+use super::super::device::interface::InterfaceType;
 use super::super::{DomainDef, DomainError};
 use super::{chardev, graphics};
 
@@ -15,7 +19,16 @@ pub(super) fn complete(devices: &mut Devices, _: &DomainDef) -> Result<(), Domai
     sort_disks(&mut devices.disks);
     devices.filesystems.iter_mut().for_each(complete_filesystem);
     chardev::complete(devices);
+    for interface in &mut devices.interfaces {
+        let filters = matches!(
+            interface.kind,
+            Some(InterfaceType::Ethernet | InterfaceType::Network | InterfaceType::Bridge)
+        );
+        // Nothing filters the packets of the others.
+        interface.filter = interface.filter.take().filter(|_| filters);
+    }
     complete_indexes(&mut devices.controllers);
+    place_scsi_hostdevs(devices);
     devices.graphics.iter_mut().for_each(graphics::complete);
     graphics::complete_videos(&mut devices.videos);
     Ok(())
@@ -182,6 +195,37 @@ fn companion_of(controllers: &[Controller], at: usize) -> Option<(u32, Option<u3
         other.kind == own.kind && other.index == Some(index) && other.model == own.model
     });
     (!is_taken).then_some((index, port))
+}
+
+/// Gives SCSI devices of the host the first unit that is free, on a further controller if need be.
+///
+/// libvirt 11.3.0: `virDomainHostdevAssignAddress`, src/conf/domain_postparse.c
+fn place_scsi_hostdevs(devices: &mut Devices) {
+    /// Units of a controller that are used for this.
+    const UNITS: u32 = 7;
+    let is_scsi =
+        |disk: &&Disk| disk.target.as_ref().and_then(|target| target.bus) == Some(DiskBus::Scsi);
+    let of_disks = devices.disks.iter().filter(is_scsi).map(|disk| &disk.info);
+    let of_hostdevs = devices.hostdevs.iter().map(|hostdev| &hostdev.info);
+    let mut taken: BTreeSet<Drive> = of_disks
+        .chain(of_hostdevs)
+        .filter_map(|info| match info.address {
+            Some(Address::Drive(place)) => Some(Drive { bus: 0, target: 0, ..place }),
+            _ => None,
+        })
+        .collect();
+    for hostdev in &mut devices.hostdevs {
+        if hostdev.kind != Some(HostdevType::Scsi) || hostdev.info.address.is_some() {
+            continue;
+        }
+        let mut places = (0..u32::MAX).flat_map(|controller| {
+            (0..UNITS).map(move |unit| Drive { controller, unit, ..Drive::default() })
+        });
+        if let Some(place) = places.find(|place| !taken.contains(place)) {
+            taken.insert(place);
+            hostdev.info.address = Some(Address::Drive(place));
+        }
+    }
 }
 
 /// Gives controllers without an index the smallest that is free.

@@ -39,6 +39,9 @@ fn complete_features(features: &mut Features) -> Result<(), DomainError> {
     for feature in [hap, pv_spinlock, pmu, vmport, vmcoreinfo].into_iter().flatten() {
         feature.state.get_or_insert(OnOff::On);
     }
+    if let Some(teardown) = &mut features.async_teardown {
+        teardown.enabled.get_or_insert(YesNo::Yes);
+    }
     if let Some(smm) = &mut features.smm {
         smm.state.get_or_insert(OnOff::On);
     }

@@ -31,11 +31,12 @@ pub(super) fn complete(graphics: &mut Graphics) {
                 return;
             }
             let is_open = matches!(graphics.port, None | Some(-1));
+            let open = if graphics.kind == Some(GraphicsType::Rdp) { 0 } else { -1 };
             if is_open {
-                graphics.port = Some(-1);
+                graphics.port = Some(open);
                 graphics.autoport = Some(YesNo::Yes);
             } else if graphics.autoport == Some(YesNo::Yes) {
-                graphics.port = Some(-1);
+                graphics.port = Some(open);
             } else {
                 graphics.autoport = Some(YesNo::No);
             }

@@ -258,6 +258,8 @@ pub(super) struct Buses {
     pub(super) has_pcie: bool,
     /// Whether the emulator has bridges from PCI Express to PCI.
     pub(super) has_pcie_to_pci_bridge: bool,
+    /// Whether the machine can have several roots.
+    pub(super) has_roots: bool,
 }
 
 impl Buses {
@@ -281,6 +283,11 @@ impl Buses {
     pub(super) fn reserve(&mut self, at: Pci, device: Connect) -> Result<(), DomainError> {
         if self.buses.is_empty() {
             return Err(DomainError::Xml(String::from("No PCI buses available")));
+        }
+        if at.domain != 0 {
+            return Err(DomainError::Xml(format!(
+                "Invalid PCI address {at}. Only PCI domain 0 is available"
+            )));
         }
         if self.bus(at.bus).is_none() {
             if !self.grows {
@@ -350,6 +357,8 @@ impl Buses {
         if self.buses.len() >= BUSES_MAX {
             return Err(DomainError::Internal(String::from("No more available PCI slots")));
         }
+        // A place that a document names is for the kind of bus that is there.
+        let device = if self.has_pcie { device } else { device.as_conventional() };
         let has_pcie_root =
             self.buses.first().is_some_and(|bus| bus.model == ControllerModel::PcieRoot);
         let conventional = Connect::PCI_DEVICE.with(Connect::PCI_BRIDGE);
@@ -358,7 +367,11 @@ impl Buses {
             if has_pcie_root && !bridged {
                 return self.add_bridge_to_pci();
             }
-            self.buses.push(Bus::new(ControllerModel::PciBridge));
+            self.buses.push(Bus::new(if self.has_roots {
+                ControllerModel::PciRoot
+            } else {
+                ControllerModel::PciBridge
+            }));
             return Ok(());
         }
         let express = Connect::PCIE_DEVICE.with(Connect::SWITCH_UPSTREAM);

@@ -34,7 +34,7 @@ fn fix(
         Some(Address::Pci(given)) if !given.is_empty() => {
             let is_there = (given.domain, given.bus, given.slot, given.function)
                 == (at.domain, at.bus, at.slot, at.function);
-            if is_there { Ok(()) } else { Err(DomainError::Internal(elsewhere.to_owned())) }
+            if is_there { Ok(()) } else { Err(DomainError::QemuInternal(elsewhere.to_owned())) }
         }
         Some(Address::Pci(_)) | None => {
             if buses.is_taken(at) {
@@ -58,6 +58,10 @@ fn reserve_i440fx(devices: &mut Devices, buses: &mut Buses) -> Result<(), Domain
                 Pci::new(0, 1, 1),
                 "Primary IDE controller must have PCI address 0:0:1.1",
             )?,
+            (Some(ControllerType::Ide), Some(1..)) => {
+                let text = "Only 1 IDE controller is supported";
+                return Err(DomainError::QemuInternal(String::from(text)));
+            }
             (Some(ControllerType::Usb), Some(0))
                 if controller.model == Some(ControllerModel::Piix3Uhci) =>
             {

@@ -31,8 +31,13 @@ pub(super) fn assign(
     machine: MachineKind,
     emulator: &EmulatorCapabilities,
 ) -> Result<(), DomainError> {
-    if !machine.has_pci_root() && !machine.has_pcie_root() {
-        let waits = machine == MachineKind::IsaPc
+    // On s390 the bus is there if the emulator has identities of functions.
+    let has_root = match machine {
+        MachineKind::S390 => pci_controllers(devices).next().is_some(),
+        _ => machine.has_pci_root() || machine.has_pcie_root(),
+    };
+    if !has_root {
+        let waits = matches!(machine, MachineKind::IsaPc | MachineKind::Microvm)
             && slots::places(devices)
                 .iter()
                 .any(|place| place.is_open() || place.given().is_some());
@@ -49,14 +54,14 @@ pub(super) fn assign(
     }
     if highest.is_some() {
         let mut trial = devices.clone();
-        let mut buses = Buses::of(&trial, emulator, true);
+        let mut buses = Buses::of(&trial, machine, emulator, true);
         slots::reserve_given(&mut trial, &mut buses)?;
         chipset::reserve(&mut trial, &mut buses, machine)?;
         // Room for one more bridge, so that the guest can be extended.
         if machine == MachineKind::I440fx && !buses.buses.iter().all(Bus::is_full) {
             buses.next(flags::PCI)?;
         }
-        slots::assign(&mut trial, &mut buses, machine)?;
+        slots::assign(&mut trial, &mut buses)?;
         let n_buses = buses.buses.len();
         let has_only_root = highest == Some(0);
         if has_only_root && n_buses > 1 && machine.has_pcie_root() {
@@ -67,10 +72,10 @@ pub(super) fn assign(
             add_controller(devices, index, bus.model);
         }
     }
-    let mut buses = Buses::of(devices, emulator, false);
+    let mut buses = Buses::of(devices, machine, emulator, false);
     slots::reserve_given(devices, &mut buses)?;
     chipset::reserve(devices, &mut buses, machine)?;
-    slots::assign(devices, &mut buses, machine)?;
+    slots::assign(devices, &mut buses)?;
     set_multifunction(devices);
     devices.controllers.iter_mut().for_each(|controller| describe(controller, machine));
     Ok(())
@@ -95,7 +100,12 @@ fn add_controller(devices: &mut Devices, index: u32, model: ControllerModel) {
 
 impl Buses {
     /// The buses that the controllers of a guest make.
-    fn of(devices: &Devices, emulator: &EmulatorCapabilities, grows: bool) -> Self {
+    fn of(
+        devices: &Devices,
+        machine: MachineKind,
+        emulator: &EmulatorCapabilities,
+        grows: bool,
+    ) -> Self {
         let highest = pci_controllers(devices).filter_map(|controller| controller.index).max();
         let model_of = |index| {
             let mut given = pci_controllers(devices).filter(|c| c.index == Some(index));
@@ -104,6 +114,8 @@ impl Buses {
         let root = model_of(0).unwrap_or(ControllerModel::PciRoot);
         let filler = if root == ControllerModel::PcieRoot {
             ControllerModel::PcieRootPort
+        } else if machine == MachineKind::Pseries {
+            ControllerModel::PciRoot
         } else {
             ControllerModel::PciBridge
         };
@@ -114,7 +126,8 @@ impl Buses {
             .collect();
         let has_pcie_to_pci_bridge = emulator.has("pcie-pci-bridge");
         let has_pcie = root == ControllerModel::PcieRoot;
-        Self { buses, grows, has_pcie, has_pcie_to_pci_bridge }
+        let has_roots = machine == MachineKind::Pseries;
+        Self { buses, grows, has_pcie, has_pcie_to_pci_bridge, has_roots }
     }
 }
 

@@ -6,7 +6,6 @@ use super::super::super::DomainError;
 use super::super::super::address::{Address, DeviceInfo, Pci};
 use super::super::super::device::Devices;
 use super::super::super::device::controller::{ControllerModel, ControllerType};
-use super::super::super::machine::MachineKind;
 use super::bus::{Buses, Connect};
 use super::flags;
 
@@ -58,11 +57,7 @@ pub(super) fn reserve_given(devices: &mut Devices, buses: &mut Buses) -> Result<
 /// Gives every device that waits for a function the first that fits.
 ///
 /// libvirt 11.3.0: `qemuDomainAssignDevicePCISlots`, src/qemu/qemu_domain_address.c
-pub(super) fn assign(
-    devices: &mut Devices,
-    buses: &mut Buses,
-    _: MachineKind,
-) -> Result<(), DomainError> {
+pub(super) fn assign(devices: &mut Devices, buses: &mut Buses) -> Result<(), DomainError> {
     put_companions(devices, buses)?;
     for mut place in places(devices) {
         if place.is_open() {

@@ -33,13 +33,13 @@ pub(super) fn add(
         add_controller(devices, ControllerType::Sata, None);
     }
     if !has_controller(devices, ControllerType::Pci) {
-        if machine.has_pci_root() || machine == MachineKind::S390 {
+        if machine.has_pci_root() || machine == MachineKind::S390 && emulator.has("zpci") {
             add_controller(devices, ControllerType::Pci, Some(ControllerModel::PciRoot));
         } else if machine.has_pcie_root() {
             add_controller(devices, ControllerType::Pci, Some(ControllerModel::PcieRoot));
         }
     }
-    if devices.memballoons.is_empty() && has_memballoon(machine) {
+    if devices.memballoons.is_empty() && has_memballoon(def) {
         let model = Some(MemballoonModel::Virtio);
         devices.memballoons.push(Memballoon { model, ..Memballoon::default() });
     }
@@ -50,9 +50,10 @@ pub(super) fn add(
         add_itco(devices);
     }
     add_ps2(devices, def, machine);
+    add_usb_inputs(devices, def);
     add_audio(devices, with.host_audio);
     add_interrupt_remapping(devices, def, machine, with);
-    add_video(devices, machine, emulator);
+    add_video(devices, def, machine, emulator);
 }
 
 /// Whether a controller with index 0 is there, or one whose index is still open.
@@ -93,25 +94,24 @@ fn usb_model(
         } else {
             Some(ControllerModel::PciOhci)
         }),
-        MachineKind::Other if is_arm(def) && !is_versatile(def) => None,
-        MachineKind::Other => emulator.has("pci-ohci").then_some(Some(ControllerModel::PciOhci)),
+        MachineKind::Board if is_arm(def) => Some(Some(ControllerModel::PciOhci)),
+        MachineKind::Board => Some(None),
         _ => None,
     }
 }
 
+/// Architecture of a guest.
+pub(super) fn arch_of(def: &DomainDef) -> &str {
+    let kind = def.os.as_ref().and_then(|os| os.kind.as_ref());
+    kind.and_then(|kind| kind.arch.as_deref()).unwrap_or_default()
+}
+
 fn is_arm(def: &DomainDef) -> bool {
-    let arch = def.os.as_ref().and_then(|os| os.kind.as_ref()?.arch.as_deref());
-    matches!(arch, Some("aarch64" | "armv7l" | "armv6l"))
+    matches!(arch_of(def), "aarch64" | "armv7l" | "armv6l")
 }
 
-/// Of ARM's boards only this one has USB of its own.
-fn is_versatile(def: &DomainDef) -> bool {
-    let machine = def.os.as_ref().and_then(|os| os.kind.as_ref()?.machine.as_deref());
-    machine == Some("versatilepb")
-}
-
-const fn has_memballoon(machine: MachineKind) -> bool {
-    !matches!(machine, MachineKind::Other | MachineKind::IsaPc)
+fn has_memballoon(def: &DomainDef) -> bool {
+    !is_arm(def) && !matches!(arch_of(def), "loongarch64")
 }
 
 fn add_itco(devices: &mut Devices) {
@@ -137,6 +137,26 @@ fn add_ps2(devices: &mut Devices, def: &DomainDef, machine: MachineKind) {
         };
         if !devices.inputs.iter().any(is_same) {
             let (kind, bus) = (Some(kind), Some(InputBus::Ps2));
+            devices.inputs.push(Input { kind, bus, ..Input::default() });
+        }
+    }
+}
+
+/// A POWER guest with a display has what goes with it.
+///
+/// libvirt 11.3.0: `qemuDomainDefAddDefaultDevices`, src/qemu/qemu_postparse.c
+fn add_usb_inputs(devices: &mut Devices, def: &DomainDef) {
+    if !matches!(arch_of(def), "ppc64" | "ppc64le") || devices.graphics.is_empty() {
+        return;
+    }
+    for kind in [InputType::Keyboard, InputType::Mouse] {
+        // A tablet points, too.
+        let is_same = |input: &Input| {
+            input.kind == Some(kind)
+                || kind == InputType::Mouse && input.kind == Some(InputType::Tablet)
+        };
+        if !devices.inputs.iter().any(is_same) {
+            let (kind, bus) = (Some(kind), Some(InputBus::Usb));
             devices.inputs.push(Input { kind, bus, ..Input::default() });
         }
     }
@@ -192,18 +212,27 @@ pub(super) fn needs_interrupt_remapping(
 }
 
 /// libvirt 11.3.0: `virDomainDefPostParseVideo`, src/conf/domain_postparse.c
-fn add_video(devices: &mut Devices, machine: MachineKind, emulator: &EmulatorCapabilities) {
+fn add_video(
+    devices: &mut Devices,
+    def: &DomainDef,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) {
     if devices.videos.is_empty() && !devices.graphics.is_empty() {
-        let kind = Some(default_video(machine, emulator));
+        let kind = Some(default_video(def, machine, emulator));
         let model = Some(VideoModelDef { kind, ..VideoModelDef::default() });
         devices.videos.push(Video { model, ..Video::default() });
     }
 }
 
 /// libvirt 11.3.0: `qemuDomainDefaultVideoDevice`, src/qemu/qemu_postparse.c
-pub(super) fn default_video(machine: MachineKind, emulator: &EmulatorCapabilities) -> VideoModel {
+pub(super) fn default_video(
+    def: &DomainDef,
+    machine: MachineKind,
+    emulator: &EmulatorCapabilities,
+) -> VideoModel {
     match machine {
-        MachineKind::Pseries => VideoModel::Vga,
+        _ if matches!(arch_of(def), "ppc64" | "ppc64le") => VideoModel::Vga,
         MachineKind::Virt | MachineKind::S390 => VideoModel::Virtio,
         _ if emulator.has("cirrus-vga") => VideoModel::Cirrus,
         _ if emulator.has("VGA") => VideoModel::Vga,

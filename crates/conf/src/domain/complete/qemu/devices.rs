@@ -23,7 +23,7 @@ use super::{QemuDefaults, defaults};
 /// libvirt 11.3.0: `qemuDomainDeviceDefPostParse`, src/qemu/qemu_postparse.c
 pub(super) fn complete(
     devices: &mut Devices,
-    _: &DomainDef,
+    def: &DomainDef,
     machine: MachineKind,
     with: &mut QemuDefaults<'_>,
 ) -> Result<(), DomainError> {
@@ -48,19 +48,21 @@ pub(super) fn complete(
                 Some(InputType::Passthrough) => Some(InputBus::Virtio),
                 Some(InputType::Evdev) => None,
                 _ if is_pointer && machine.is_x86() => Some(InputBus::Ps2),
+                _ if machine == MachineKind::S390 => Some(InputBus::Virtio),
                 _ => Some(InputBus::Usb),
             };
         }
     }
-    let default = defaults::default_video(machine, emulator);
+    let default = defaults::default_video(def, machine, emulator);
     for video in &mut devices.videos {
         video.model.get_or_insert_default().kind.get_or_insert(default);
     }
-    complete_small(devices, machine);
+    complete_small(devices, machine, &emulator.arch);
     Ok(())
 }
 
-fn complete_small(devices: &mut Devices, machine: MachineKind) {
+fn complete_small(devices: &mut Devices, machine: MachineKind, arch: &str) {
+    let is_arm = matches!(arch, "aarch64" | "armv7l");
     for watchdog in &mut devices.watchdogs {
         watchdog.model.get_or_insert(if machine == MachineKind::S390 {
             WatchdogModel::Diag288
@@ -75,13 +77,15 @@ fn complete_small(devices: &mut Devices, machine: MachineKind) {
     for rng in &mut devices.rngs {
         rng.model.get_or_insert(RngModel::Virtio);
     }
+    let panic_model = match machine {
+        MachineKind::Pseries => Some(PanicModel::Pseries),
+        MachineKind::S390 => Some(PanicModel::S390),
+        MachineKind::Virt if is_arm => Some(PanicModel::Pvpanic),
+        _ if machine.is_x86() => Some(PanicModel::Isa),
+        _ => None,
+    };
     for panic in &mut devices.panics {
-        panic.model.get_or_insert(match machine {
-            MachineKind::Pseries => PanicModel::Pseries,
-            MachineKind::S390 => PanicModel::S390,
-            MachineKind::Virt => PanicModel::Pvpanic,
-            _ => PanicModel::Isa,
-        });
+        panic.model = panic.model.or(panic_model);
     }
     if let Some(vsock) = &mut devices.vsock {
         vsock.model.get_or_insert(VsockModel::Virtio);
@@ -111,10 +115,17 @@ fn complete_controller(controller: &mut Controller, machine: MachineKind, with: 
         return;
     }
     controller.model = match controller.kind {
-        Some(ControllerType::Usb) => usb_model(machine, with),
+        // With a place of its own it is there, whatever it is.
+        Some(ControllerType::Usb)
+            if machine == MachineKind::S390 && controller.info.address.is_some() =>
+        {
+            None
+        }
+        Some(ControllerType::Usb) => usb_model(with),
         Some(ControllerType::Scsi) => Some(match machine {
             MachineKind::Pseries => ControllerModel::Ibmvscsi,
-            MachineKind::S390 | MachineKind::Virt => ControllerModel::VirtioScsi,
+            MachineKind::S390 => ControllerModel::VirtioScsi,
+            _ if emulator.arch == "loongarch64" => ControllerModel::VirtioScsi,
             _ if emulator.has("lsi") => ControllerModel::Lsilogic,
             _ => ControllerModel::VirtioScsi,
         }),
@@ -134,7 +145,7 @@ fn complete_controller(controller: &mut Controller, machine: MachineKind, with: 
 /// The model of a USB controller whose document names none.
 ///
 /// libvirt 11.3.0: `qemuDomainDefaultUSBControllerModel`, src/qemu/qemu_postparse.c
-fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<ControllerModel> {
+fn usb_model(with: &QemuDefaults<'_>) -> Option<ControllerModel> {
     let first = |models: &[(ControllerModel, &str)]| {
         let found = models.iter().find(|(_, flag)| with.emulator.has(flag));
         found.map(|&(model, _)| model)
@@ -143,21 +154,15 @@ fn usb_model(machine: MachineKind, with: &QemuDefaults<'_>) -> Option<Controller
         (ControllerModel::QemuXhci, "qemu-xhci"),
         (ControllerModel::NecXhci, "nec-usb-xhci"),
     ]);
-    let old = first(&[
-        (ControllerModel::Piix3Uhci, "piix3-usb-uhci"),
-        (ControllerModel::PciOhci, "pci-ohci"),
-    ]);
-    match machine {
-        MachineKind::S390 => Some(ControllerModel::None),
-        MachineKind::I440fx | MachineKind::Q35 | MachineKind::IsaPc | MachineKind::Microvm => {
-            first(&[(ControllerModel::Piix3Uhci, "piix3-usb-uhci")])
-        }
-        MachineKind::Pseries if with.origin == Origin::Stored => {
-            first(&[(ControllerModel::PciOhci, "pci-ohci")])
-        }
-        _ if with.emulator.arch == "loongarch64" => xhci,
-        _ if with.origin == Origin::New => xhci.or(old),
-        _ => old.or(xhci),
+    let ohci = first(&[(ControllerModel::PciOhci, "pci-ohci")]);
+    let uhci = first(&[(ControllerModel::Piix3Uhci, "piix3-usb-uhci")]);
+    match with.emulator.arch.as_str() {
+        "s390x" => Some(ControllerModel::None),
+        "x86_64" | "i686" => uhci,
+        "aarch64" | "loongarch64" => xhci,
+        "ppc64" if with.origin == Origin::New => xhci.or(ohci),
+        "ppc64" => ohci,
+        _ => uhci.or(ohci),
     }
 }
 
@@ -201,15 +206,17 @@ fn complete_interface(
 /// libvirt 11.3.0: `qemuDomainChrDefPostParse`, src/qemu/qemu_postparse.c
 fn complete_serial(serial: &mut CharDevice, machine: MachineKind, arch: &str) {
     let target = serial.target.get_or_insert_default();
-    let kind = target.kind.get_or_insert_with(|| {
-        String::from(match machine {
+    if target.kind.is_none() {
+        let kind = match machine {
             MachineKind::Pseries => "spapr-vio-serial",
             MachineKind::Virt => "system-serial",
             MachineKind::S390 => "sclp-serial",
-            _ => "isa-serial",
-        })
-    });
-    let model = match kind.as_str() {
+            _ if machine.is_x86() => "isa-serial",
+            _ => return,
+        };
+        target.kind = Some(kind.to_owned());
+    }
+    let model = match target.kind.as_deref().unwrap_or_default() {
         "isa-serial" => "isa-serial",
         "usb-serial" => "usb-serial",
         "pci-serial" => "pci-serial",

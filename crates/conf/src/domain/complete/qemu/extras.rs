@@ -2,8 +2,9 @@
 
 use super::super::super::address::{Address, Ccid, Dimm, UsbMaster};
 use super::super::super::device::Devices;
+use super::super::super::device::chardev::{CharSource, CharType};
 use super::super::super::device::controller::{ControllerModel, ControllerType};
-use super::super::super::device::disk::{BackingStore, Disk, DiskBus};
+use super::super::super::device::disk::{BackingStore, Disk};
 use super::super::super::device::hostdev::{HostdevMode, HostdevType};
 use super::super::super::device::interface::Interface;
 use super::super::super::device::memory::MemoryModel;
@@ -14,7 +15,7 @@ use super::super::super::device::tpm::{TpmBackendType, TpmModel, TpmVersion};
 use super::super::super::machine::MachineKind;
 use crate::keyword::{OnOff, YesNo};
 
-pub(super) fn complete(devices: &mut Devices, machine: MachineKind) {
+pub(super) fn complete(devices: &mut Devices, machine: MachineKind, arch: &str) {
     devices.disks.iter_mut().for_each(complete_disk);
     devices.interfaces.iter_mut().for_each(complete_interface);
     complete_companions(devices);
@@ -22,6 +23,16 @@ pub(super) fn complete(devices: &mut Devices, machine: MachineKind) {
     for sound in &mut devices.sounds {
         if sound.model == Some(SoundModel::Virtio) {
             sound.streams.get_or_insert(2);
+        }
+    }
+    for redirdev in &mut devices.redirdevs {
+        if redirdev.kind == Some(CharType::Dbus) {
+            if redirdev.sources.is_empty() {
+                redirdev.sources.push(CharSource::default());
+            }
+            for source in &mut redirdev.sources {
+                source.channel.get_or_insert_with(|| String::from("org.qemu.usbredir"));
+            }
         }
     }
     for rule in devices.redirfilter.iter_mut().flat_map(|filter| &mut filter.devices) {
@@ -48,7 +59,7 @@ pub(super) fn complete(devices: &mut Devices, machine: MachineKind) {
         }
     }
     for tpm in &mut devices.tpms {
-        tpm.model.get_or_insert(if machine == MachineKind::Pseries {
+        tpm.model.get_or_insert(if matches!(arch, "ppc64" | "ppc64le") {
             TpmModel::TpmSpapr
         } else {
             TpmModel::TpmTis
@@ -70,11 +81,6 @@ pub(super) fn complete(devices: &mut Devices, machine: MachineKind) {
 }
 
 fn complete_disk(disk: &mut Disk) {
-    if let Some(target) = &mut disk.target
-        && target.bus != Some(DiskBus::Usb)
-    {
-        target.removable = None;
-    }
     complete_encryption(&mut disk.encryption);
     if let Some(source) = &mut disk.source {
         complete_source(source);

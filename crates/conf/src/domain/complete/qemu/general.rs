@@ -3,8 +3,9 @@
 use super::super::super::device::Devices;
 use super::super::super::features::IoapicDriver;
 use super::super::super::machine::MachineKind;
-use super::super::super::{DomainDef, DomainError, GenId, Origin};
+use super::super::super::{DomainDef, DomainError, GenId, Origin, VirtType};
 use super::{QemuDefaults, defaults};
+use crate::emulator::EmulatorCapabilities;
 use crate::uuid::Uuid;
 
 pub(super) fn complete(
@@ -32,7 +33,7 @@ pub(super) fn complete(
             with.emulator.emulator.clone()
         });
     }
-    enable_gic(def);
+    enable_gic(def, with.emulator);
     if defaults::needs_interrupt_remapping(def, MachineKind::of(def), with.origin) {
         let ioapic = def.features.get_or_insert_default().ioapic.get_or_insert_default();
         ioapic.driver.get_or_insert(IoapicDriver::Qemu);
@@ -67,16 +68,18 @@ fn random_uuid(with: &mut QemuDefaults<'_>) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// ARM's `virt` machine always has an interrupt controller; version 2 runs on every host.
+/// ARM's `virt` machine always has an interrupt controller: the newest that KVM has, else version 2, which
+/// QEMU emulates with everything that PCI Express needs.
 ///
 /// libvirt 11.3.0: `qemuDomainDefEnableDefaultFeatures`, src/qemu/qemu_postparse.c
-fn enable_gic(def: &mut DomainDef) {
-    let kind = def.os.as_ref().and_then(|os| os.kind.as_ref());
-    let arch = kind.and_then(|kind| kind.arch.as_deref()).unwrap_or_default();
-    let is_arm = matches!(arch, "aarch64" | "armv7l");
-    if is_arm && MachineKind::of(def) == MachineKind::Virt {
-        let features = def.features.get_or_insert_default();
-        let gic = features.gic.get_or_insert_default();
-        gic.version.get_or_insert_with(|| String::from("2"));
+fn enable_gic(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
+    let is_arm = matches!(defaults::arch_of(def), "aarch64" | "armv7l");
+    if !is_arm || MachineKind::of(def) != MachineKind::Virt {
+        return;
     }
+    let is_kvm = def.virt_type == Some(VirtType::Kvm);
+    let of_kernel = emulator.gics.iter().filter(|gic| is_kvm && gic.kernel);
+    let version = of_kernel.map(|gic| gic.version).max().unwrap_or(2);
+    let gic = def.features.get_or_insert_default().gic.get_or_insert_default();
+    gic.version.get_or_insert_with(|| version.to_string());
 }

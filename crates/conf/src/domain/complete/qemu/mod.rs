@@ -80,7 +80,7 @@ impl DomainDef {
         numa::complete(self);
         let mut devices = self.devices.take().unwrap_or_default();
         let after = devices::complete(&mut devices, self, machine, with);
-        extras::complete(&mut devices, machine);
+        extras::complete(&mut devices, machine, &with.emulator.arch);
         self.devices = Some(devices);
         after
     }

@@ -19,6 +19,10 @@ pub(super) fn complete(def: &mut DomainDef, emulator: &EmulatorCapabilities) {
         && matches!(cpu.mode, None | Some(CpuMode::Custom));
     if is_open {
         match default.as_deref() {
+            Some("host") if arch == "s390x" => {
+                cpu.mode = Some(CpuMode::HostModel);
+                cpu.check = Some(CpuCheck::Partial);
+            }
             Some("host") => {
                 cpu.mode = Some(CpuMode::HostPassthrough);
                 cpu.check = Some(CpuCheck::None);
@@ -97,6 +101,11 @@ fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities, is_emulated: bool) {
 fn default_model(def: &DomainDef, emulator: &EmulatorCapabilities) -> Option<String> {
     let machine = def.os.as_ref()?.kind.as_ref()?.machine.as_deref()?;
     let virt_type = def.virt_type?;
+    // Elsewhere QEMU names a model that only TCG has.
+    let is_known = matches!(emulator.arch.as_str(), "x86_64" | "i686" | "s390x" | "ppc64");
+    if virt_type != VirtType::Qemu && !is_known {
+        return None;
+    }
     let type_name = emulator.machine(virt_type, machine)?.default_cpu.as_deref()?;
     let mut known = emulator.cpus.iter().filter(|cpu| cpu.accelerator == virt_type);
     let found = known.find(|cpu| cpu.type_name == type_name);

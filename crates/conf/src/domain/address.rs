@@ -386,8 +386,7 @@ fn parse_usb_port(text: Option<&str>) -> Result<Vec<u32>> {
     match ports {
         Some(ports) if ports.len() <= DEPTH => Ok(ports),
         _ => {
-            Err(DomainError::Internal(format!("Cannot parse <address> 'port' attribute {text}"))
-                .into())
+            Err(DomainError::Device(String::from("Cannot parse <address> 'port' attribute")).into())
         }
     }
 }
@@ -400,7 +399,7 @@ fn parse_ccw(node: &Element<'_>) -> Result<Option<(u32, u32, u32)>> {
     match (part("cssid")?, part("ssid")?, part("devno")?) {
         (Some(cssid), Some(ssid), Some(devno)) => Ok(Some((cssid, ssid, devno))),
         (None, None, None) => Ok(None),
-        _ => Err(DomainError::Internal(String::from(
+        _ => Err(DomainError::Device(String::from(
             "Invalid partial specification for virtio ccw address",
         ))
         .into()),

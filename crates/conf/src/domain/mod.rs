@@ -25,6 +25,7 @@ pub mod security;
 mod size;
 mod status;
 mod validate;
+mod words;
 
 use oxivirt_xml::{self as xml, Blanks, Element, Presence, Writer};
 
@@ -154,6 +155,7 @@ impl DomainDef {
     pub fn parse(text: &str) -> Result<Self> {
         let root = xml::parse(text, Blanks::Drop).map_err(DomainError::NotWellFormed)?;
         crate::network::check_root(&root, "domain")?;
+        words::check(&root)?;
         Self::from_element(&root)
     }
 
@@ -185,15 +187,12 @@ impl DomainDef {
     #[must_use]
     pub fn format(&self, form: Form) -> String {
         let mut out = Writer::new();
-        let write = |def: &Self, out: &mut _| def.write("domain", Presence::Always, out);
-        match form {
-            Form::Live => write(self, &mut out),
-            Form::Inactive => {
-                let mut def = self.clone();
-                def.forget_runtime();
-                write(&def, &mut out);
-            }
+        let mut def = self.clone();
+        if form == Form::Inactive {
+            def.forget_runtime();
         }
+        def.forget_unwritten();
+        def.write("domain", Presence::Always, &mut out);
         out.finish()
     }
 }

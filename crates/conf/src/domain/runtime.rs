@@ -4,6 +4,7 @@ use super::DomainDef;
 use super::address::DeviceInfo;
 use super::device::Devices;
 use super::device::chardev::{CharDevice, CharType};
+use super::device::disk::DiskBus;
 use super::device::graphics::{Graphics, GraphicsType, ListenType};
 use super::device::source::Source;
 use super::security::SeclabelType;
@@ -19,13 +20,12 @@ impl DomainDef {
     pub fn forget_runtime(&mut self) {
         self.id = None;
         self.forget_status();
-        self.seclabels.retain_mut(|label| {
+        for label in &mut self.seclabels {
             if label.kind == Some(SeclabelType::Dynamic) {
                 label.label = None;
-                label.image_label = None;
             }
-            true
-        });
+            label.image_label = None;
+        }
         if let Some(devices) = &mut self.devices {
             forget_aliases(devices);
             devices.graphics.iter_mut().for_each(forget_ports);
@@ -90,6 +90,21 @@ impl DomainDef {
             for listen in &mut graphics.listens {
                 listen.from_config = None;
                 listen.auto_generated = None;
+            }
+        }
+    }
+}
+
+impl DomainDef {
+    /// Takes out what a start takes from a document but no document is written with.
+    ///
+    /// libvirt 11.3.0: `virDomainDiskDefFormat`, src/conf/domain_conf.c
+    pub(super) fn forget_unwritten(&mut self) {
+        for disk in self.devices.iter_mut().flat_map(|devices| &mut devices.disks) {
+            if let Some(target) = &mut disk.target
+                && target.bus != Some(DiskBus::Usb)
+            {
+                target.removable = None;
             }
         }
     }

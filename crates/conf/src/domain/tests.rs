@@ -37,7 +37,10 @@ fn refusal_of_devices(devices: &str) -> String {
         "<domain type='kvm'><name>a</name><memory>1</memory>\
          <os><type arch='x86_64' machine='pc'>hvm</type></os><devices>{devices}</devices></domain>"
     );
-    let mut def = DomainDef::parse(&text).unwrap();
+    let mut def = match DomainDef::parse(&text) {
+        Ok(def) => def,
+        Err(error) => return error.to_string(),
+    };
     let mut random = |bytes: &mut [u8]| bytes.fill(7);
     let origin = Origin::Stored;
     let mut with = QemuDefaults {
@@ -143,9 +146,12 @@ fn refusals() {
         "XML error: Invalid value for attribute 'bus' in element 'target': 'zz'.",
     );
     refused(
-        &guest("<devices><rng><address type='pci' slot='0x40'/></rng></devices>"),
+        &guest(
+            "<devices><rng model='virtio'><backend model='random'/><address type='pci' slot='0x40'/></rng>\
+             </devices>",
+        ),
         27,
-        20,
+        0,
         "XML error: Invalid PCI address slot='0x40', must be <= 0x1F",
     );
 }

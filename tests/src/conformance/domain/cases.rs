@@ -124,6 +124,8 @@ pub(super) struct Case {
     /// Features taken from the emulator's.
     #[serde(default)]
     pub(super) caps_del: Vec<String>,
+    /// Interrupt controllers that KVM has.
+    pub(super) gic: Option<String>,
     /// Architecture of the host.
     pub(super) host_arch: Option<String>,
     /// Whether machine names stay as they are.
@@ -179,6 +181,8 @@ fn load_file(
             let mut case: Case = row.try_into().map_err(syntax)?;
             suite.clone_into(&mut case.suite);
             dir.clone_into(&mut case.dir);
+            // Running guests were recorded with the same capabilities as definitions.
+            case.strip_machine_aliases |= suite == "active";
             case.kind = match (suite, key.as_str()) {
                 ("generic", _) => Kind::Generic,
                 ("qemuxmlconf", _) => Kind::QemuXml,

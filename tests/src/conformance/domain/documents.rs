@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use oxivirt_conf::ParseError;
 use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, HostAudio, Origin, QemuDefaults};
-use oxivirt_conf::emulator::EmulatorCapabilities;
+use oxivirt_conf::emulator::{EmulatorCapabilities, Gic};
 use oxivirt_conf::node_device::NodeDeviceDef;
 use oxivirt_conf::secret::SecretDef;
 use oxivirt_conf::storage::{Capacity, StoragePoolDef, StorageVolumeDef};
@@ -157,7 +157,10 @@ fn run_qemu(case: &Case) -> Result<(), String> {
 }
 
 fn run_active(case: &Case) -> Result<(), String> {
-    let def = read_qemu(case, &case.text(case.input.as_ref())?, Form::Live)?;
+    /// The number of a guest whose document has none.
+    const ID: i32 = 1337;
+    let mut def = read_qemu(case, &case.text(case.input.as_ref())?, Form::Live)?;
+    def.id.get_or_insert(ID);
     let (live, inactive) = (case.out_live.as_ref(), case.out_inactive.as_ref());
     compare("live document", &def.format(Form::Live), &case.text(live)?)?;
     compare("inactive document", &def.format(Form::Inactive), &case.text(inactive)?)
@@ -184,6 +187,13 @@ pub(super) fn emulator(case: &Case) -> Result<EmulatorCapabilities, String> {
     emulator.flags.extend(case.caps_add.iter().map(|name| flag_of(name)));
     for name in &case.caps_del {
         emulator.flags.remove(&flag_of(name));
+    }
+    let gic = |version| Gic { version, kernel: true, emulated: true };
+    match case.gic.as_deref() {
+        Some("GIC_V2") => emulator.gics = vec![gic(2)],
+        Some("GIC_V3") => emulator.gics = vec![gic(3)],
+        Some("GIC_BOTH") => emulator.gics = vec![gic(2), gic(3)],
+        _ => {}
     }
     Ok(emulator)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::DomainError;
+use super::super::address::Address;
 use super::super::device::Devices;
 use super::super::device::controller::{Controller, ControllerModel, ControllerType};
 use super::super::machine::MachineKind;
@@ -19,6 +20,12 @@ pub(super) fn check_duplicates(devices: &Devices) -> Check {
         return Err(DomainError::Detail(String::from(
             "Can't add another USB controller: USB is disabled for this domain",
         )));
+    }
+    for controller in devices.controllers.iter().filter(|it| is_companion(it)) {
+        let masters = usb().any(|it| it.index == controller.index && !is_companion(it));
+        if !masters {
+            return Err(DomainError::Detail(String::from("No master USB controller specified")));
+        }
     }
     let mut seen = BTreeSet::new();
     for controller in &devices.controllers {
@@ -37,10 +44,20 @@ pub(super) fn check_indexes(devices: &Devices) -> Check {
         let (Some(kind), Some(index)) = (controller.kind, controller.index) else { continue };
         let is_root =
             matches!(controller.model, Some(ControllerModel::PciRoot | ControllerModel::PcieRoot));
+        if kind == ControllerType::Pci && index != 0 && controller.model.is_none() {
+            let text = "PCI controller model was not set correctly";
+            return Err(DomainError::Internal(String::from(text)));
+        }
+        if is_root && matches!(controller.info.address, Some(Address::Pci(at)) if !at.is_empty()) {
+            return unsupported("pci-root and pcie-root controllers should not have an address");
+        }
+        check_target_index(controller)?;
         let is_phb = controller.target.as_ref().is_some_and(|target| target.index.is_some())
             || controller.pci_model.is_some();
         if kind == ControllerType::Pci && is_root && index != 0 && !is_phb {
-            return contradiction("pci-root and pcie-root controllers should have index 0");
+            return Err(DomainError::QemuXml(String::from(
+                "pci-root and pcie-root controllers should have index 0",
+            )));
         }
         if controller.driver.as_ref().is_some_and(|driver| driver.iothread.is_some())
             && kind != ControllerType::Scsi
@@ -52,6 +69,27 @@ pub(super) fn check_indexes(devices: &Devices) -> Check {
     }
     if has_no_usb(devices) && !devices.hubs.is_empty() {
         return unsupported("Can't add USB hub: USB is disabled for this domain");
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainControllerDefValidate`, src/conf/domain_validate.c
+fn check_target_index(controller: &Controller) -> Check {
+    let index = controller.index.unwrap_or(0);
+    let Some(target) = &controller.target else { return Ok(()) };
+    if controller.model == Some(ControllerModel::PciRoot)
+        && let Some(number) = target.index
+    {
+        if number > 30 {
+            return unsupported(format!(
+                "PCI controller target index '{number}' out of range - must be 0-30"
+            ));
+        }
+        if (index == 0) != (number == 0) {
+            return unsupported(
+                "Only the PCI controller with index 0 can have target index 0, and vice versa",
+            );
+        }
     }
     Ok(())
 }
@@ -90,7 +128,7 @@ pub(super) fn check_qemu_roots(devices: &Devices, machine: MachineKind) -> Check
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefController`, src/qemu/qemu_validate.c
-pub(super) fn check_qemu(devices: &Devices, machine: MachineKind, n_cells: u32) -> Check {
+pub(super) fn check_qemu(devices: &Devices, n_cells: u32) -> Check {
     /// The most ports an xHCI controller has.
     const XHCI_PORTS: u32 = 15;
     for controller in &devices.controllers {
@@ -105,12 +143,7 @@ pub(super) fn check_qemu(devices: &Devices, machine: MachineKind, n_cells: u32) 
                     ));
                 }
             }
-            Some(ControllerType::Ide) if machine == MachineKind::Q35 => {
-                return Err(DomainError::QemuUnsupported(String::from(
-                    "IDE controllers are unsupported for this QEMU binary or machine type",
-                )));
-            }
-            Some(ControllerType::Pci) => check_pci(controller, machine, n_cells)?,
+            Some(ControllerType::Pci) => check_pci(controller, n_cells)?,
             _ => {}
         }
     }
@@ -144,24 +177,9 @@ const fn usb_flag(model: ControllerModel) -> Option<&'static str> {
     }
 }
 
-fn check_pci(controller: &Controller, machine: MachineKind, n_cells: u32) -> Check {
+fn check_pci(controller: &Controller, n_cells: u32) -> Check {
     let Some(target) = &controller.target else { return Ok(()) };
     let index = controller.index.unwrap_or(0);
-    if machine == MachineKind::Pseries
-        && controller.model == Some(ControllerModel::PciRoot)
-        && let Some(number) = target.index
-    {
-        if number > 30 {
-            return unsupported(format!(
-                "PCI controller target index '{number}' out of range - must be 0-30"
-            ));
-        }
-        if (index == 0) != (number == 0) {
-            return unsupported(
-                "Only the PCI controller with index 0 can have target index 0, and vice versa",
-            );
-        }
-    }
     if let Some(node) = target.node
         && matches!(
             controller.model,

@@ -4,7 +4,8 @@ use super::super::address::Address;
 use super::super::device::Devices;
 use super::super::device::chardev::{CharDevice, CharSource, CharType, SocketMode};
 use super::super::device::graphics::{Graphics, ListenType};
-use super::super::device::input::{InputBus, InputModel};
+use super::super::device::hostdev::{HostdevMode, HostdevType};
+use super::super::device::input::{InputBus, InputModel, InputType};
 use super::super::device::other::PanicModel;
 use super::super::device::tpm::TpmModel;
 use super::super::device::video::VideoModel;
@@ -50,11 +51,13 @@ fn check_small(devices: &Devices) -> Check {
         if let Some(size) = shmem.size
             && !(size.bytes().is_power_of_two() && size.kib() >= 1024)
         {
-            return contradiction("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)");
+            return Err(DomainError::QemuXml(String::from(
+                "shmem size must be a power of 2 and at least 1 MiB (1024 KiB)",
+            )));
         }
     }
     for hostdev in &devices.hostdevs {
-        let is_scsi = hostdev.kind == Some(super::super::device::hostdev::HostdevType::Scsi);
+        let is_scsi = hostdev.kind == Some(HostdevType::Scsi);
         if hostdev.sgio.is_some() && !is_scsi {
             return contradiction("sgio is only supported for scsi host device");
         }
@@ -62,6 +65,10 @@ fn check_small(devices: &Devices) -> Check {
             return contradiction("rawio is only supported for scsi host device");
         }
     }
+    check_mediated(devices)?;
+    check_memory_places(devices)?;
+    check_inputs(devices)?;
+    super::emulator::check_iommu_attributes(devices)?;
     for (at, hostdev) in devices.hostdevs.iter().enumerate() {
         let is_same = |other: &super::super::device::hostdev::Hostdev| {
             other.kind == hostdev.kind
@@ -75,13 +82,85 @@ fn check_small(devices: &Devices) -> Check {
     let proxies = devices.tpms.iter().filter(|tpm| tpm.model == Some(TpmModel::SpaprTpmProxy));
     let n_proxies = proxies.count();
     if n_proxies > 1 {
-        return unsupported("only a single TPM Proxy device is supported");
+        return Err(DomainError::QemuUnsupported(String::from(
+            "only a single TPM Proxy device is supported",
+        )));
     }
     if devices.tpms.len() > n_proxies + 1 {
-        return unsupported("only a single TPM non-proxy device is supported");
+        return Err(DomainError::QemuUnsupported(String::from(
+            "only a single TPM non-proxy device is supported",
+        )));
     }
     if devices.tpms.iter().any(|tpm| tpm.backend.is_none()) {
         return contradiction("missing TPM device backend");
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainHostdevDefValidate`, src/conf/domain_validate.c
+fn check_mediated(devices: &Devices) -> Check {
+    for hostdev in &devices.hostdevs {
+        if hostdev.mode == Some(HostdevMode::Subsystem) && hostdev.source.is_none() {
+            return contradiction("Missing <source> element in hostdev device");
+        }
+        if hostdev.kind != Some(HostdevType::Mdev) {
+            continue;
+        }
+        let address = hostdev.source.as_ref().and_then(|source| source.address.as_ref());
+        if address.is_none_or(|address| address.uuid.is_none()) {
+            return unsupported("Missing 'uuid' attribute for element <address>");
+        }
+        let model = hostdev.model.as_deref().unwrap_or_default();
+        let fits = matches!(
+            (&hostdev.info.address, model),
+            (None, _) | (Some(Address::Pci(_)), "vfio-pci") | (Some(Address::Ccw(_)), "vfio-ccw")
+        );
+        if let Some(address) = hostdev.info.address.as_ref().filter(|_| !fits) {
+            return contradiction(format!(
+                "Unsupported address type '{}' with mediated device model '{model}'",
+                address.kind()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Memory devices at places of their own do not meet.
+///
+/// libvirt 11.3.0: `virDomainDefValidateMemoryHotplugDevice`, src/conf/domain_validate.c
+fn check_memory_places(devices: &Devices) -> Check {
+    let places: Vec<(u64, u64)> = devices
+        .memories
+        .iter()
+        .filter_map(|memory| {
+            let target = memory.target.as_ref()?;
+            let start = target.address.as_ref()?.base?.0;
+            Some((start, target.size?.kib().checked_mul(1024)?))
+        })
+        .collect();
+    for (at, &(start, bytes)) in places.iter().enumerate() {
+        let end = start.saturating_add(bytes);
+        let met = |&&(other, _): &&(u64, u64)| (start..end).contains(&other);
+        if let Some((other, _)) = places.iter().skip(at + 1).find(met) {
+            return unsupported(format!(
+                "memory device address [{start:#x}:{end:#x}] overlaps with other memory device ({other:#x})"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainInputDefValidate`, src/conf/domain_validate.c
+fn check_inputs(devices: &Devices) -> Check {
+    for input in &devices.inputs {
+        let Some(kind) = input.kind else { continue };
+        match input.bus {
+            Some(InputBus::Ps2) if !matches!(kind, InputType::Mouse | InputType::Keyboard) => {
+                return internal(&format!("ps2 bus does not support {kind} input device"));
+            }
+            Some(InputBus::Xen) => return internal("unsupported input bus xen"),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -126,7 +205,7 @@ fn check_sources(kind: Option<CharType>, sources: &[CharSource], is_made_up: boo
             return contradiction("chardev reconnect is possible only for connect mode");
         }
         if reconnect.timeout == Some(0) {
-            return Err(DomainError::DomainArgument(String::from(
+            return Err(DomainError::QemuArgument(String::from(
                 "chardev reconnect source timeout cannot be '0'",
             )));
         }
@@ -165,14 +244,16 @@ pub(super) fn check_qemu(def: &DomainDef, devices: &Devices, machine: MachineKin
         );
         if let Some(kind) = input.kind
             && is_old_or_new
-            && kind != super::super::device::input::InputType::Passthrough
+            && kind != InputType::Passthrough
         {
             return unsupported(format!(
                 "virtio (non-)transitional models are not supported for input type={kind}"
             ));
         }
         if input.bus == Some(InputBus::Ps2) && ps2 == Some(OnOff::Off) {
-            return unsupported("ps2 bus inputs require the ps2 feature not to be disabled");
+            return Err(DomainError::Unsupported(String::from(
+                "ps2 bus inputs require the ps2 feature not to be disabled",
+            )));
         }
     }
     for serial in &devices.serials {

@@ -43,9 +43,6 @@ fn check_one(disk: &Disk) -> Check {
     if !is_lun && disk.sgio.is_some() {
         return contradiction("sgio is only supported for scsi host device");
     }
-    if disk.vendor.is_some() && bus != Some(DiskBus::Scsi) {
-        return unsupported("Only scsi disk supports 'vendor'");
-    }
     if let (Some(bus), Some(address)) = (bus, &disk.info.address) {
         let fits = match bus {
             DiskBus::Ide | DiskBus::Fdc | DiskBus::Scsi | DiskBus::Sata => {
@@ -60,18 +57,20 @@ fn check_one(disk: &Disk) -> Check {
             ));
         }
     }
-    if name.ends_with(|c: char| c.is_ascii_digit())
-        && ["hd", "sd", "vd", "xvd", "ubd"].iter().any(|prefix| name.starts_with(prefix))
-    {
-        return unsupported(format!(
-            "invalid disk target '{name}', partitions can't appear in disk targets"
-        ));
-    }
     if disk.throttle_filters.is_some() && disk.iotune.is_some() {
         return Err(DomainError::OperationUnsupported(format!(
             "block 'throttlefilters' can't be used together with 'iotune' for disk '{name}'"
         )));
     }
+    let encrypts = disk.source.as_ref().is_some_and(|source| source.encryption.is_some());
+    if disk.encryption.is_some() && encrypts {
+        return unsupported("an <encryption> definition already found for disk source");
+    }
+    if is_lun && !matches!(disk.kind, Some(DiskType::Block | DiskType::Network | DiskType::Volume))
+    {
+        return unsupported("disk device='lun' is only valid for block type disk source");
+    }
+    check_secret(disk)?;
     let is_empty = source_of(disk).is_none() && disk.source.is_none();
     if is_empty && matches!(disk.device, Some(DiskDevice::Disk | DiskDevice::Lun)) {
         return Err(DomainError::NoSource(name.to_owned()));
@@ -83,6 +82,10 @@ fn check_one(disk: &Disk) -> Check {
 pub(super) fn check_qemu(devices: &Devices) -> Check {
     for disk in &devices.disks {
         let bus = disk.target.as_ref().and_then(|target| target.bus);
+        if disk.vendor.is_some() && bus != Some(DiskBus::Scsi) {
+            return unsupported("Only scsi disk supports 'vendor'");
+        }
+        check_partition(target_of(disk))?;
         let format = disk.driver.as_ref().and_then(|driver| driver.format.as_deref());
         match format {
             Some("dir") if disk.kind != Some(DiskType::Dir) => {
@@ -115,7 +118,6 @@ pub(super) fn check_qemu(devices: &Devices) -> Check {
                 target_of(disk)
             )));
         }
-        check_secret(disk)?;
     }
     Ok(())
 }
@@ -132,9 +134,22 @@ pub(super) fn check_start(devices: &Devices) -> Check {
     Ok(())
 }
 
+/// A guest sees whole disks.
+fn check_partition(name: &str) -> Check {
+    if name.ends_with(|c: char| c.is_ascii_digit())
+        && ["hd", "sd", "vd", "xvd", "ubd"].iter().any(|prefix| name.starts_with(prefix))
+    {
+        return unsupported(format!(
+            "invalid disk target '{name}', partitions can't appear in disk targets"
+        ));
+    }
+    Ok(())
+}
+
 fn check_secret(disk: &Disk) -> Check {
     let Some(source) = &disk.source else { return Ok(()) };
-    let secret = source.auth.as_ref().and_then(|auth| auth.secret.as_ref()?.kind.as_deref());
+    let auth = source.auth.as_ref().or(disk.auth.as_ref());
+    let secret = auth.and_then(|auth| auth.secret.as_ref()?.kind.as_deref());
     let expected = match source.protocol.as_deref() {
         Some("iscsi") => Some("iscsi"),
         Some("rbd") => Some("ceph"),

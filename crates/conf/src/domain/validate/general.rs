@@ -1,14 +1,15 @@
 //! What is outside of `<devices>`.
 
+use super::super::clock::{ClockOffset, TickPolicy};
 use super::super::cpu::{Cpu, CpuMode};
 use super::super::features::Features;
 use super::super::machine::MachineKind;
 use super::super::memory::{HugePage, NumaMode, Placement};
 use super::super::os::{FirmwareKind, LoaderType, Os};
-use super::super::{DomainDef, DomainError, VirtType, bitmap};
+use super::super::{DomainDef, DomainError, VirtType, bitmap, runtime};
 use super::{Check, contradiction, unsupported};
 use crate::emulator::EmulatorCapabilities;
-use crate::keyword::YesNo;
+use crate::keyword::{OnOff, YesNo};
 
 pub(super) fn check(def: &DomainDef) -> Check {
     if let Some(name) = &def.name
@@ -23,6 +24,10 @@ pub(super) fn check(def: &DomainDef) -> Check {
     if let Some(cpu) = &def.cpu {
         check_cpu(cpu)?;
     }
+    check_clock(def)?;
+    check_tuning(def)?;
+    check_boot_order(def)?;
+    check_hyperv(def)?;
     check_cells(def)?;
     check_numatune(def)?;
     check_hugepages(def)?;
@@ -30,6 +35,133 @@ pub(super) fn check(def: &DomainDef) -> Check {
     check_seclabels(def)?;
     check_bios_date(def)?;
     check_system_uuid(def)
+}
+
+/// libvirt 11.3.0: `virDomainClockDefParse`, src/conf/domain_conf.c
+fn check_clock(def: &DomainDef) -> Check {
+    let Some(clock) = &def.clock else { return Ok(()) };
+    let missing = |attribute, offset| {
+        Err(DomainError::Internal(format!(
+            "missing '{attribute}' attribute for clock with offset='{offset}'"
+        )))
+    };
+    match clock.offset {
+        Some(ClockOffset::Timezone) if clock.timezone.is_none() => {
+            return missing("timezone", "timezone");
+        }
+        Some(ClockOffset::Absolute) if clock.start.is_none() => {
+            return missing("start", "absolute");
+        }
+        _ => {}
+    }
+    for timer in &clock.timers {
+        if timer.catchup.is_some() && timer.tick_policy != Some(TickPolicy::Catchup) {
+            return contradiction(
+                "setting of timer catchup policies is only supported with tickpolicy='catchup'",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainDefParseXML`, `virDomainCputuneDefValidate`
+fn check_tuning(def: &DomainDef) -> Check {
+    if def.title.as_ref().is_some_and(|title| title.contains('\n')) {
+        return contradiction("Domain title can't contain newlines");
+    }
+    let given = def.memory.as_ref().map_or(0, |memory| memory.size.kib());
+    if def.max_memory.as_ref().is_some_and(|max| max.size.kib() != 0 && max.size.kib() < given) {
+        return contradiction(
+            "maximum memory size must be equal or greater than the actual memory size",
+        );
+    }
+    let timeout = def.os.as_ref().and_then(|os| os.bios.as_ref()?.reboot_timeout);
+    if timeout.is_some_and(|timeout| !(-1..=65_535).contains(&timeout)) {
+        return unsupported("invalid value for rebootTimeout, must be in range [-1,65535]");
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let threads = def.iothread_ids.iter().flat_map(|ids| &ids.threads);
+    for id in threads.filter_map(|thread| thread.id) {
+        if !seen.insert(id) {
+            return contradiction(format!("duplicate iothread id '{id}' found"));
+        }
+    }
+    let Some(tune) = &def.cputune else { return Ok(()) };
+    let periods = [
+        ("period", tune.period),
+        ("global_period", tune.global_period),
+        ("emulator_period", tune.emulator_period),
+        ("iothread_period", tune.iothread_period),
+    ];
+    for (name, period) in periods {
+        if period.is_some_and(|period| period != 0 && !(1000..=1_000_000).contains(&period)) {
+            return unsupported(format!(
+                "Value of cputune '{name}' must be in range [1000, 1000000]"
+            ));
+        }
+    }
+    let quotas = [
+        ("quota", tune.quota),
+        ("global_quota", tune.global_quota),
+        ("emulator_quota", tune.emulator_quota),
+        ("iothread_quota", tune.iothread_quota),
+    ];
+    for (name, quota) in quotas {
+        if quota.is_some_and(|quota| quota > 0 && !(1000..=17_592_186_044_415).contains(&quota)) {
+            return unsupported(format!(
+                "Value of cputune '{name}' must be in range [1000, 17592186044415]"
+            ));
+        }
+    }
+    let mut pinned = std::collections::BTreeSet::new();
+    for pin in &tune.vcpu_pins {
+        if pin.cpuset.is_none() {
+            return Err(DomainError::Internal(String::from("missing cpuset for vcpupin")));
+        }
+        if let Some(vcpu) = pin.vcpu.filter(|vcpu| !pinned.insert(*vcpu)) {
+            return Err(DomainError::Internal(format!("duplicate vcpupin for vcpu '{vcpu}'")));
+        }
+    }
+    Ok(())
+}
+
+/// A place in the order of boot belongs to one device.
+///
+/// libvirt 11.3.0: `virDomainDefBootOrderPostParse`, src/conf/domain_postparse.c
+fn check_boot_order(def: &DomainDef) -> Check {
+    let Some(mut devices) = def.devices.clone() else { return Ok(()) };
+    let mut taken = std::collections::BTreeSet::new();
+    let infos = runtime::infos(&mut devices);
+    for order in infos.into_iter().filter_map(|info| info.boot.as_ref()?.order) {
+        if !taken.insert(order) {
+            return unsupported(format!("boot order '{order}' used for more than one device"));
+        }
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `virDomainFeaturesHyperVDefParse`, src/conf/domain_conf.c
+fn check_hyperv(def: &DomainDef) -> Check {
+    let Some(hyperv) = def.features.as_ref().and_then(|it| it.hyperv.as_ref()) else {
+        return Ok(());
+    };
+    if let Some(spinlocks) = &hyperv.spinlocks
+        && spinlocks.state == Some(OnOff::On)
+    {
+        match spinlocks.retries {
+            None => return Err(DomainError::missing("retries", "spinlocks")),
+            Some(retries) if retries < 0xfff => {
+                return contradiction("HyperV spinlock retry count must be at least 4095");
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(vendor) = &hyperv.vendor_id
+        && vendor.value.as_ref().is_some_and(|value| value.len() > 12)
+    {
+        return contradiction("HyperV vendor_id value must not be more than 12 characters.");
+    }
+    Ok(())
 }
 
 /// Pages of at most one size serve the cells that no other size names.
@@ -76,24 +208,6 @@ fn check_seclabels(def: &DomainDef) -> Check {
             )));
         }
         models.push(model);
-    }
-    let disks = def.devices.iter().flat_map(|devices| &devices.disks);
-    for label in disks.filter_map(|disk| disk.source.as_ref()).flat_map(|source| &source.seclabels)
-    {
-        let model = label.model.as_deref().unwrap_or("(null)");
-        match (label.relabel, &label.label) {
-            (Some(YesNo::Yes), None) => {
-                return contradiction(format!(
-                    "Cannot specify relabel if label is missing. model={model}"
-                ));
-            }
-            (Some(YesNo::No), Some(_)) => {
-                return contradiction(format!(
-                    "Cannot specify a label if relabelling is turned off. model={model}"
-                ));
-            }
-            _ => {}
-        }
     }
     Ok(())
 }
@@ -182,6 +296,29 @@ fn check_loader(os: &Os) -> Check {
 
 /// libvirt 11.3.0: `virCPUDefParseXML`, src/conf/cpu_conf.c
 fn check_cpu(cpu: &Cpu) -> Check {
+    let mut names = std::collections::BTreeSet::new();
+    for feature in &cpu.features {
+        match feature.name.as_deref() {
+            None | Some("") => {
+                return Err(DomainError::Cpu(String::from("Invalid CPU feature name")));
+            }
+            Some(name) if !names.insert(name) => {
+                let text = format!("CPU feature '{name}' specified more than once");
+                return Err(DomainError::Cpu(text));
+            }
+            Some(_) => {}
+        }
+    }
+    let has_model = cpu.model.as_ref().is_some_and(|model| model.name.is_some());
+    if !cpu.features.is_empty() && !has_model && matches!(cpu.mode, None | Some(CpuMode::Custom)) {
+        let text = "Non-empty feature list specified without CPU model";
+        return Err(DomainError::Cpu(String::from(text)));
+    }
+    Ok(())
+}
+
+/// libvirt 11.3.0: `qemuValidateDomainDefCpu`, src/qemu/qemu_validate.c
+fn check_qemu_cpu(cpu: &Cpu) -> Check {
     let passes = matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
     if let Some(cache) = &cpu.cache
         && cache.mode == Some(super::super::cpu::CpuCacheMode::Passthrough)
@@ -288,7 +425,7 @@ fn check_schedulers(def: &DomainDef) -> Check {
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDefFeatures`, src/qemu/qemu_validate.c
-fn check_uefi(def: &DomainDef, arch: &str) -> Check {
+pub(super) fn check_uefi(def: &DomainDef, arch: &str) -> Check {
     let os = def.os.as_ref();
     let loader = os.and_then(|os| os.loader.as_ref());
     let is_flash = loader.is_some_and(|loader| {
@@ -315,7 +452,6 @@ pub(super) fn check_qemu(
     let virt_type = def.virt_type.unwrap_or(VirtType::Qemu);
     let program =
         def.devices.as_ref().and_then(|devices| devices.emulator.as_deref()).unwrap_or_default();
-    check_uefi(def, arch)?;
     let runs = match emulator.arch.as_str() {
         "x86_64" => matches!(arch, "x86_64" | "i686"),
         "aarch64" => matches!(arch, "aarch64" | "armv7l"),
@@ -338,6 +474,9 @@ pub(super) fn check_qemu(
         return Err(DomainError::QemuUnsupported(format!(
             "Maximum CPUs greater than specified machine type limit {limit}"
         )));
+    }
+    if let Some(cpu) = &def.cpu {
+        check_qemu_cpu(cpu)?;
     }
     if let Some(features) = &def.features {
         check_features(features, machine, arch, name, emulator)?;

@@ -21,6 +21,14 @@ fn check_one(interface: &Interface) -> Check {
         let kind = interface.kind.map_or("", InterfaceType::as_str);
         return contradiction(format!("interface type='{kind}' requires a 'source' element"));
     }
+    let backend = interface.backend.as_ref();
+    let is_passt = backend.and_then(|backend| backend.kind.as_deref()) == Some("passt");
+    if !interface.port_forwards.is_empty() && !is_passt {
+        return unsupported(
+            "The <portForward> element can only be used with the 'passt' backend of interface \
+             type='user' or type='vhostuser'",
+        );
+    }
     if let Some(mac) = interface.mac.as_ref().and_then(|mac| mac.address)
         && mac.is_multicast()
     {
@@ -40,14 +48,6 @@ fn check_one(interface: &Interface) -> Check {
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefNetwork`, src/qemu/qemu_validate.c
 pub(super) fn check_qemu(devices: &Devices) -> Check {
     for interface in &devices.interfaces {
-        let backend = interface.backend.as_ref();
-        let is_passt = backend.and_then(|backend| backend.kind.as_deref()) == Some("passt");
-        if !interface.port_forwards.is_empty() && !is_passt {
-            return unsupported(
-                "The <portForward> element can only be used with the 'passt' backend of interface \
-                 type='user' or type='vhostuser'",
-            );
-        }
         let driver = interface.driver.as_ref();
         let sizes = [
             ("rx_queue_size", driver.and_then(|driver| driver.rx_queue_size)),
@@ -58,6 +58,14 @@ pub(super) fn check_qemu(devices: &Devices) -> Check {
                 return unsupported(format!("{name} has to be a power of two"));
             }
         }
+    }
+    Ok(())
+}
+
+/// What is accepted in a definition but cannot be started.
+pub(super) fn check_start(devices: &Devices) -> Check {
+    for interface in &devices.interfaces {
+        let backend = interface.backend.as_ref();
         let has_tap = backend.is_some_and(|backend| backend.tap.is_some());
         if has_tap && interface.kind == Some(InterfaceType::VhostUser) {
             let mac = interface.mac.as_ref().and_then(|mac| mac.address);

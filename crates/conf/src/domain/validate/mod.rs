@@ -3,6 +3,7 @@
 mod controllers;
 mod devices;
 mod disks;
+mod emulator;
 mod general;
 mod interfaces;
 
@@ -10,6 +11,8 @@ use super::device::Devices;
 use super::machine::MachineKind;
 use super::{DomainDef, DomainError};
 use crate::emulator::EmulatorCapabilities;
+
+use emulator::Subject;
 
 type Check = Result<(), DomainError>;
 
@@ -47,16 +50,24 @@ impl DomainDef {
     ///
     /// libvirt 11.3.0: `qemuValidateDomainDef`, src/qemu/qemu_validate.c
     pub fn validate_qemu(&self, emulator: &EmulatorCapabilities) -> Result<(), DomainError> {
-        let machine = MachineKind::of(self);
         if let Some(devices) = &self.devices {
-            controllers::check_qemu_roots(devices, machine)?;
+            controllers::check_qemu_roots(devices, MachineKind::of(self))?;
         }
         self.validate_common()?;
+        self.check_qemu(emulator).map_err(DomainError::of_qemu)
+    }
+
+    fn check_qemu(&self, emulator: &EmulatorCapabilities) -> Check {
+        let subject = Subject::of(self, emulator);
+        let machine = subject.machine;
         general::check_qemu(self, machine, emulator)?;
+        emulator::check(&subject)?;
+        general::check_uefi(self, subject.arch)?;
         let Some(devices) = &self.devices else { return Ok(()) };
         let numa = self.cpu.as_ref().and_then(|cpu| cpu.numa.as_ref());
         let n_cells = numa.map_or(0, |numa| u32::try_from(numa.cells.len()).unwrap_or(u32::MAX));
-        controllers::check_qemu(devices, machine, n_cells)?;
+        emulator::check_devices(&subject, devices)?;
+        controllers::check_qemu(devices, n_cells)?;
         disks::check_qemu(devices)?;
         interfaces::check_qemu(devices)?;
         devices::check_qemu(self, devices, machine)
@@ -69,6 +80,7 @@ impl DomainDef {
     pub fn validate_start(&self, emulator: &EmulatorCapabilities) -> Result<(), DomainError> {
         let Some(devices) = &self.devices else { return Ok(()) };
         controllers::check_start(devices, emulator)?;
+        interfaces::check_start(devices)?;
         disks::check_start(devices)
     }
 }

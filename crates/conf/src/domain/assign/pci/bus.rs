@@ -258,8 +258,8 @@ pub(super) struct Buses {
     pub(super) has_pcie: bool,
     /// Whether the emulator has bridges from PCI Express to PCI.
     pub(super) has_pcie_to_pci_bridge: bool,
-    /// Whether the machine can have several roots.
-    pub(super) has_roots: bool,
+    /// What makes room for conventional devices.
+    pub(super) extension: ControllerModel,
 }
 
 impl Buses {
@@ -367,11 +367,7 @@ impl Buses {
             if has_pcie_root && !bridged {
                 return self.add_bridge_to_pci();
             }
-            self.buses.push(Bus::new(if self.has_roots {
-                ControllerModel::PciRoot
-            } else {
-                ControllerModel::PciBridge
-            }));
+            self.buses.push(Bus::new(self.extension));
             return Ok(());
         }
         let express = Connect::PCIE_DEVICE.with(Connect::SWITCH_UPSTREAM);

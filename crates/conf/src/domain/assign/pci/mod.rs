@@ -112,12 +112,16 @@ impl Buses {
             given.find_map(|controller| controller.model)
         };
         let root = model_of(0).unwrap_or(ControllerModel::PciRoot);
-        let filler = if root == ControllerModel::PcieRoot {
-            ControllerModel::PcieRootPort
-        } else if machine == MachineKind::Pseries {
+        // POWER adds a root, other machines a bridge.
+        let extension = if machine == MachineKind::Pseries {
             ControllerModel::PciRoot
         } else {
             ControllerModel::PciBridge
+        };
+        let filler = if root == ControllerModel::PcieRoot {
+            ControllerModel::PcieRootPort
+        } else {
+            extension
         };
         let buses = (0..=highest.unwrap_or(0))
             .map(|index| {
@@ -126,8 +130,7 @@ impl Buses {
             .collect();
         let has_pcie_to_pci_bridge = emulator.has("pcie-pci-bridge");
         let has_pcie = root == ControllerModel::PcieRoot;
-        let has_roots = machine == MachineKind::Pseries;
-        Self { buses, grows, has_pcie, has_pcie_to_pci_bridge, has_roots }
+        Self { buses, grows, has_pcie, has_pcie_to_pci_bridge, extension }
     }
 }
 

@@ -18,10 +18,13 @@ pub struct Document {
     pub mode: u32,
     /// Its content; `None` if it shall not exist.
     pub content: Option<String>,
+    /// Whether it describes what does not survive a power failure, so that it need not either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_volatile: bool,
 }
 
 impl Document {
-    /// Writes the file atomically and syncs it, or removes it.
+    /// Writes the file atomically and syncs it unless it is volatile, or removes it.
     ///
     /// # Errors
     /// [`FileError`]; the file is then unchanged.
@@ -33,7 +36,11 @@ impl Document {
         if let Some(dir) = self.path.parent() {
             file::create_dir(dir)?;
         }
-        file::replace(&self.path, content.as_bytes(), self.mode, Durability::Synced)
+        let durability = match self.is_volatile {
+            true => Durability::Regenerated,
+            false => Durability::Synced,
+        };
+        file::replace(&self.path, content.as_bytes(), self.mode, durability)
     }
 }
 
@@ -66,6 +73,7 @@ mod tests {
             path: path.clone(),
             mode: 0o600,
             content: content.map(str::to_owned),
+            is_volatile: false,
         };
         let change = Replacement { before: document(None), after: document(Some("a")) };
         change.after.put().unwrap();

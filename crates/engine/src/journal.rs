@@ -182,7 +182,8 @@ mod tests {
             vec![ToyUndo::Remove("b".into())],
             vec![ToyUndo::Remove("c".into()), ToyUndo::Remove("d".into())],
         ]);
-        let documents = vec![Document { path: "/b".into(), mode: 0o600, content: None }];
+        let documents =
+            vec![Document { path: "/b".into(), mode: 0o600, content: None, is_volatile: false }];
         let (name, uuid) = ("default".to_owned(), Uuid::from_u128(1));
         Entry { documents, ..Entry::new(Operation::Start, name, uuid, undo) }
     }

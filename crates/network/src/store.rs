@@ -63,7 +63,7 @@ pub(crate) fn remove_stale_tempfiles(layout: &Layout) {
 #[must_use]
 pub(crate) fn config_document(layout: &Layout, network: &Network) -> Document {
     let content = Some(framed(network, &network.format(Form::Inactive)));
-    Document { path: layout.config_file(&network.name), mode: MODE, content }
+    Document { path: layout.config_file(&network.name), mode: MODE, content, is_volatile: false }
 }
 
 /// Writes the definition that persists.
@@ -119,7 +119,7 @@ pub(crate) fn status_document(
     counters: &Counters,
 ) -> Document {
     let content = Some(framed(network, &status.format(counters)));
-    Document { path: layout.status_file(&network.name), mode: MODE, content }
+    Document { path: layout.status_file(&network.name), mode: MODE, content, is_volatile: true }
 }
 
 /// A document under the comment that names the command to change it with.
@@ -139,7 +139,7 @@ pub(crate) fn port_document(
     let uuid = uuid.to_string();
     let framed =
         |port: &NetworkPortDef| wrap_file(EditCommand::NetPortCreate, &uuid, &uuid, &port.format());
-    Document { path, mode: MODE, content: port.map(framed) }
+    Document { path, mode: MODE, content: port.map(framed), is_volatile: true }
 }
 
 /// The ports of a network, those that cannot be used as errors.
@@ -163,7 +163,8 @@ pub(crate) fn macs_replacement(
     let path = layout.macs(bridge);
     let before = file::read(&path, macmap::MAX_SIZE)?;
     let mut map = MacMap::parse(before.as_deref().unwrap_or_default())?;
-    let document = |content| Document { path: path.clone(), mode: MACS_MODE, content };
+    let document =
+        |content| Document { path: path.clone(), mode: MACS_MODE, content, is_volatile: true };
     // As it was, or as it would have been written.
     let before = document(before.map(|_| map.format()));
     change(&mut map);

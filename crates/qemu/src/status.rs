@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use oxivirt_conf::domain::{DomainDef, DomainStatus, Form, Size};
+use oxivirt_conf::domain::{DomainDef, DomainStatus, Size};
 use oxivirt_conf::{EditCommand, ParseError, wrap_file};
 use oxivirt_engine::Document;
 use oxivirt_engine::store::{self, MODE};
@@ -123,9 +123,8 @@ pub(crate) fn new(
     inner.begin("fdset").display("index", sets).empty();
     inner.begin("blockjobs").attr("active", "no").empty();
     inner.text("agentTimeout", "-2");
-    for line in guest.format(Form::Live, crate::guest::Secrets::Shown).lines() {
-        inner.raw_line(line);
-    }
+    // The guest's own document is added whenever the file is written.
+    inner.begin("domain").empty();
     inner.end("domstatus");
     DomainStatus::parse(&out.finish())
 }
@@ -151,7 +150,7 @@ pub(crate) fn document(
     }
     let (name, uuid) = (guest.name(), guest.uuid().to_string());
     let content = Some(wrap_file(EditCommand::Edit, name, &uuid, &document.format()));
-    Document { path: layout.status_file(name), mode: MODE, content }
+    Document { path: layout.status_file(name), mode: MODE, content, is_volatile: true }
 }
 
 /// The words for a state.
@@ -248,6 +247,8 @@ pub(crate) fn shown(guest: &Guest, balloon_kib: Option<u64>) -> Guest {
 
 #[cfg(test)]
 mod tests {
+    use oxivirt_conf::domain::Form;
+
     use super::*;
 
     const XML: &str = "<domain type='qemu' id='7'><name>a</name>\

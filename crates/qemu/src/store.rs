@@ -63,7 +63,7 @@ pub(crate) fn config_document(layout: &Layout, guest: &Guest) -> Document {
     let document = guest.format(Form::Inactive, Secrets::Shown);
     let (name, uuid) = (guest.name(), guest.uuid().to_string());
     let content = Some(wrap_file(EditCommand::Edit, name, &uuid, &document));
-    Document { path: layout.config_file(name), mode: MODE, content }
+    Document { path: layout.config_file(name), mode: MODE, content, is_volatile: false }
 }
 
 /// Writes the definition that persists.

@@ -47,7 +47,8 @@ fn framed(pool: &Pool, document: &str) -> String {
 /// [`FileError`]; the old definition is then unchanged.
 pub(crate) fn write_config(layout: &Layout, pool: &Pool) -> Result<(), FileError> {
     let content = Some(framed(pool, &pool.def().format()));
-    Document { path: layout.config_file(pool.name()), mode: MODE, content }.put()
+    let path = layout.config_file(pool.name());
+    Document { path, mode: MODE, content, is_volatile: false }.put()
 }
 
 /// Removes a definition and its autostart link.
@@ -66,7 +67,8 @@ pub(crate) fn remove_config(layout: &Layout, name: &str) -> Result<(), FileError
 /// [`FileError`].
 pub(crate) fn write_state(layout: &Layout, pool: &Pool) -> Result<(), FileError> {
     let content = Some(framed(pool, &pool.def().format_state()));
-    Document { path: layout.state_file(pool.name()), mode: MODE, content }.put()
+    let path = layout.state_file(pool.name());
+    Document { path, mode: MODE, content, is_volatile: true }.put()
 }
 
 /// Removes the state of a pool: from here on it is not started.

@@ -6,7 +6,7 @@
 use futures::future::join_all;
 use oxivirt_sys::chain;
 
-use crate::{Executor, OnFailure, Plan, Step};
+use crate::{Executor, OnFailure, Plan, Step, Undo as _};
 
 /// A plan that stopped.
 #[derive(Debug)]
@@ -76,23 +76,40 @@ async fn run_sequence<S: Step, X: Executor<S>>(executor: &X, steps: &[S]) -> Seq
     sequence
 }
 
-/// Carries out an undo list to its end, whatever fails on the way; returns the failures.
+/// Carries out an undo list to its end, whatever fails on the way but what is required
+/// ([`Undo::is_required`]); returns the failures.
 pub async fn undo<S: Step, X: Executor<S>>(executor: &X, plan: &Plan<S::Undo>) -> Vec<X::Error> {
     let mut errors = Vec::new();
     for stage in &plan.stages {
         let sequences = stage.sequences.iter().map(|sequence| undo_sequence(executor, sequence));
-        errors.extend(join_all(sequences).await.into_iter().flatten());
+        let mut goes_on = true;
+        for (failures, is_complete) in join_all(sequences).await {
+            errors.extend(failures);
+            goes_on &= is_complete;
+        }
+        if !goes_on {
+            break;
+        }
     }
     errors
 }
 
-async fn undo_sequence<S: Step, X: Executor<S>>(executor: &X, undo: &[S::Undo]) -> Vec<X::Error> {
+/// The failures, and whether all that is required was reverted.
+async fn undo_sequence<S: Step, X: Executor<S>>(
+    executor: &X,
+    undo: &[S::Undo],
+) -> (Vec<X::Error>, bool) {
     let mut errors = Vec::new();
     for undo in undo {
         tracing::debug!(%undo, "undo");
-        errors.extend(executor.undo(undo).await.err());
+        if let Err(error) = executor.undo(undo).await {
+            errors.push(error);
+            if undo.is_required() {
+                return (errors, false);
+            }
+        }
     }
-    errors
+    (errors, true)
 }
 
 #[cfg(test)]
@@ -142,5 +159,19 @@ mod tests {
         list.then([ToyUndo::Remove("c".into())]);
         assert_eq!(undo::<ToyStep, _>(&shelf, &list).await.len(), 1);
         assert_eq!(shelf.names(), ["a"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_required_and_stays_ends_the_undo() {
+        let shelf = Shelf::failing_at("remove a for good");
+        let mut plan = Plan::default();
+        plan.then(["a", "b", "c"].map(ToyStep::create));
+        run(&shelf, &plan).await.unwrap();
+        let mut list = Plan::default();
+        let first = vec![ToyUndo::Require("a".into()), ToyUndo::Remove("a".into())];
+        list.then_parallel([first, vec![ToyUndo::Remove("b".into())]]);
+        list.then([ToyUndo::Remove("c".into())]);
+        assert_eq!(undo::<ToyStep, _>(&shelf, &list).await.len(), 1);
+        assert_eq!(shelf.names(), ["a", "c"]);
     }
 }

@@ -52,6 +52,10 @@ pub enum OnFailure {
 pub trait Undo:
     Debug + Display + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
+    /// Whether later stages have to wait until this is reverted: if it fails they are not undone.
+    fn is_required(&self) -> bool {
+        false
+    }
 }
 
 /// A host on which steps are carried out.

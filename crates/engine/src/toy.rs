@@ -38,16 +38,24 @@ impl fmt::Display for ToyStep {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ToyUndo {
     Remove(String),
+    /// The same, and the rest depends on it.
+    Require(String),
 }
 
 impl fmt::Display for ToyUndo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Remove(name) = self;
-        write!(f, "remove {name}")
+        match self {
+            Self::Remove(name) => write!(f, "remove {name}"),
+            Self::Require(name) => write!(f, "remove {name} for good"),
+        }
     }
 }
 
-impl Undo for ToyUndo {}
+impl Undo for ToyUndo {
+    fn is_required(&self) -> bool {
+        matches!(self, Self::Require(_))
+    }
+}
 
 impl Step for ToyStep {
     type Undo = ToyUndo;
@@ -119,7 +127,7 @@ impl Executor<ToyStep> for Shelf {
 
     async fn undo(&self, undo: &ToyUndo) -> io::Result<()> {
         self.check(&undo.to_string())?;
-        let ToyUndo::Remove(name) = undo;
+        let (ToyUndo::Remove(name) | ToyUndo::Require(name)) = undo;
         self.boxes.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         Ok(())
     }

@@ -6,6 +6,7 @@
 //!
 //! nfnetlink: linux/netfilter/nf_tables.h; rtnetlink(7)
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 
@@ -27,6 +28,15 @@ const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const NEW_ADDRESS: u16 = 20;
 const DELETE_ADDRESS: u16 = 21;
+/// `IFF_UP`
+const UP: u32 = 1;
+/// `IFLA_ADDRESS`, `IFLA_IFNAME`, `IFLA_MTU`, `IFLA_MASTER`
+const SETTINGS: [u16; 4] = [1, 3, 4, 10];
+const LINK_INFO: u16 = 18;
+/// `IFLA_INFO_DATA`
+const INFO_DATA: u16 = 2;
+/// What a bridge learns and counts: `IFLA_BR_ROOT_ID` to `IFLA_BR_GC_TIMER`, `IFLA_BR_FDB_N_LEARNED`.
+const BRIDGE_STATE: [u16; 11] = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 48];
 /// `AF_BRIDGE`: a message about a port of a bridge, not about the link.
 const FAMILY_BRIDGE: u8 = 7;
 
@@ -46,6 +56,9 @@ pub enum Change {
         controller: Option<u32>,
         /// What is set on it as a port.
         port: PortSettings,
+        /// A digest of what programs set on the link; `None` if the message is about it as a port only. A
+        /// message with the digest of the one before is about what changes by itself: carrier, counters, timers.
+        settings: Option<u64>,
     },
     /// A link is gone.
     LinkGone {
@@ -178,6 +191,26 @@ fn rules_change((kind, body): (u16, &[u8])) -> Option<Change> {
     Some(Change::Rules { generation: number(id) })
 }
 
+/// The digest of what is set on a link: whether it is up, and the attributes that no event of the network
+/// changes.
+fn settings(body: &[u8], attributes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let flags = body.get(8..12).and_then(|flags| flags.first_chunk()).copied();
+    (u32::from_ne_bytes(flags.unwrap_or_default()) & UP).hash(&mut hasher);
+    for (kind, value) in Attributes(attributes) {
+        if SETTINGS.contains(&kind) {
+            (kind, value).hash(&mut hasher);
+        }
+        if kind == LINK_INFO {
+            for (_, data) in Attributes(value).filter(|(kind, _)| *kind == INFO_DATA) {
+                let set = Attributes(data).filter(|(kind, _)| !BRIDGE_STATE.contains(kind));
+                set.for_each(|attribute| attribute.hash(&mut hasher));
+            }
+        }
+    }
+    hasher.finish()
+}
+
 fn link_change((kind, body): (u16, &[u8])) -> Option<Change> {
     match kind {
         NEW_ADDRESS | DELETE_ADDRESS => {
@@ -200,15 +233,64 @@ fn link_change((kind, body): (u16, &[u8])) -> Option<Change> {
                 .map(|bytes| u32::from_ne_bytes(*bytes));
             match (kind, family) {
                 (DELETE_LINK, FAMILY_BRIDGE) => {
-                    Some(Change::Link { name, controller: None, port: PortSettings::default() })
+                    let port = PortSettings::default();
+                    Some(Change::Link { name, controller: None, port, settings: None })
                 }
                 (DELETE_LINK, _) => Some(Change::LinkGone { name }),
                 _ => {
                     let port = PortSettings::of_attributes(attributes);
-                    Some(Change::Link { name, controller, port })
+                    let settings = (family == 0).then(|| settings(body, attributes));
+                    Some(Change::Link { name, controller, port, settings })
                 }
             }
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + value.len()).unwrap();
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// The digest in a message about bridge `br0`.
+    fn digest(flags: u32, mtu: u32, data: &[(u16, u32)]) -> Option<u64> {
+        let mut body = vec![0; 8];
+        body.extend(flags.to_ne_bytes());
+        body.extend([0; 4]);
+        body.extend(attribute(3, b"br0\0"));
+        body.extend(attribute(4, &mtu.to_ne_bytes()));
+        let data: Vec<u8> =
+            data.iter().flat_map(|(kind, value)| attribute(*kind, &value.to_ne_bytes())).collect();
+        let info = [attribute(1, b"bridge\0"), attribute(INFO_DATA, &data)].concat();
+        body.extend(attribute(LINK_INFO, &info));
+        match link_change((NEW_LINK, &body)) {
+            Some(Change::Link { name, settings, .. }) if name == "br0" => settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn carrier_and_timers_are_no_settings() {
+        const LOWER_UP: u32 = 1 << 16;
+        let stp = |state| (5, state);
+        let before = digest(UP, 1500, &[stp(1), (16, 7)]);
+        assert!(before.is_some());
+        assert_eq!(digest(UP | LOWER_UP, 1500, &[stp(1), (16, 9)]), before);
+        for changed in [
+            digest(0, 1500, &[stp(1)]),
+            digest(UP, 1400, &[stp(1)]),
+            digest(UP, 1500, &[stp(0)]),
+            digest(UP, 1500, &[]),
+        ] {
+            assert_ne!(changed, before);
+        }
     }
 }

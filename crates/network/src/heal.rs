@@ -50,6 +50,8 @@ pub(crate) struct DirtySet {
     all: bool,
     /// Networks on these bridges.
     bridges: BTreeSet<String>,
+    /// Networks on these bridges, on which this is set now.
+    changed: BTreeMap<String, u64>,
     /// These networks.
     networks: BTreeSet<Uuid>,
 }
@@ -60,7 +62,9 @@ impl DirtySet {
         self.all
             || self.rules
             || self.networks.contains(&view.reference().uuid)
-            || view.def.bridge().is_some_and(|name| self.bridges.contains(name.as_str()))
+            || view.def.bridge().is_some_and(|name| {
+                self.bridges.contains(name.as_str()) || self.changed.contains_key(name.as_str())
+            })
     }
 }
 
@@ -69,6 +73,8 @@ struct Healer<H: Host> {
     shared: Weak<Shared<H>>,
     mode: Heal,
     exits: ExitWatches,
+    /// What was set on links when they were inspected last.
+    inspected: BTreeMap<String, u64>,
     /// What stays wrong is logged once.
     reported: BTreeSet<(Uuid, String)>,
     /// Links that are ports no more, and since when.
@@ -113,8 +119,8 @@ pub(crate) async fn run<H: Host>(
     let events = stream::poll_fn(move |context| events.poll_recv(context)).map(Trigger::Host);
     let notifications =
         stream::poll_fn(move |context| notifications.poll_recv(context)).map(Trigger::Driver);
-    let (reported, detached) = (BTreeSet::new(), Vec::new());
-    let healer = Healer { shared, mode, exits, reported, detached };
+    let (inspected, reported, detached) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    let healer = Healer { shared, mode, exits, inspected, reported, detached };
     reconcile::run(healer, stream::select(events, notifications), Timing::DEFAULT).await;
 }
 
@@ -138,7 +144,11 @@ impl<H: Host> Reconciler for Healer<H> {
     }
 
     fn is_clean(&self, dirty: &DirtySet) -> bool {
-        !dirty.rules && !dirty.all && dirty.bridges.is_empty() && dirty.networks.is_empty()
+        !dirty.rules
+            && !dirty.all
+            && dirty.bridges.is_empty()
+            && dirty.changed.is_empty()
+            && dirty.networks.is_empty()
     }
 
     async fn pass(&mut self, dirty: DirtySet) -> Option<Pass<DirtySet>> {
@@ -158,12 +168,20 @@ impl<H: Host> Reconciler for Healer<H> {
                 None => drop(pass.retry.networks.insert(entry.view().reference().uuid)),
             }
         }
+        self.inspected.extend(dirty.changed);
         let outcomes = match self.mode {
             Heal::Repair => shared.repair(&candidates).await,
             Heal::Observe => shared.observe_only(&candidates).await,
         };
         for (candidate, outcome) in candidates.iter().zip(outcomes) {
-            pass.has_repaired |= !matches!(outcome, Outcome::Whole);
+            if !matches!(outcome, Outcome::Whole) {
+                pass.has_repaired = true;
+                let view = candidate.entry.view();
+                if let Some(bridge) = view.def.bridge() {
+                    // Whatever comes next, it is looked at.
+                    self.inspected.remove(bridge.as_str());
+                }
+            }
             shared.report(&candidate.entry, outcome, &mut self.reported);
         }
         for candidate in &candidates {
@@ -179,7 +197,8 @@ impl<H: Host> Healer<H> {
             HostEvent::Rules => dirty.rules = true,
             HostEvent::All => dirty.all = true,
             HostEvent::Network(uuid) => drop(dirty.networks.insert(uuid)),
-            HostEvent::Link { name } => drop(dirty.bridges.insert(name)),
+            HostEvent::Addresses { link } => drop(dirty.bridges.insert(link)),
+            HostEvent::Link { name, settings } => self.note_link(shared, name, settings, dirty),
             HostEvent::Port { bridge, port, settings } => {
                 let mut ports = shared.bridge_ports();
                 for (_, ports) in ports.iter_mut().filter(|(of, _)| **of != bridge) {
@@ -196,8 +215,24 @@ impl<H: Host> Healer<H> {
                 for ports in shared.bridge_ports().values_mut() {
                     ports.retain(|port, _| port.as_str() != name);
                 }
+                self.inspected.remove(&name);
                 dirty.bridges.insert(name);
             }
+        }
+    }
+
+    /// A bridge has messages about its carrier whenever a guest comes or goes, and its spanning tree protocol is
+    /// off for a moment then: that alone is no reason to look.
+    fn note_link(&self, shared: &Shared<H>, name: String, settings: u64, dirty: &mut DirtySet) {
+        if self.inspected.get(&name) == Some(&settings) {
+            dirty.changed.remove(&name);
+            return;
+        }
+        let is_bridge = |entry: &Arc<Entry>| {
+            entry.view().def.bridge().is_some_and(|bridge| bridge.as_str() == name)
+        };
+        if shared.networks.all().iter().any(is_bridge) {
+            dirty.changed.insert(name, settings);
         }
     }
 

@@ -34,10 +34,17 @@ pub enum HostEvent {
     All,
     /// A network.
     Network(Uuid),
-    /// A link or its addresses.
+    /// The addresses of a link.
+    Addresses {
+        /// The link's name.
+        link: String,
+    },
+    /// A link.
     Link {
         /// Its name.
         name: String,
+        /// A digest of what is set on it.
+        settings: u64,
     },
     /// A link is a port of a bridge.
     Port {

@@ -103,17 +103,20 @@ fn classify(change: Change, is_own: &dyn Fn(u32) -> bool) -> Vec<HostEvent> {
         Change::Rules { .. } => vec![HostEvent::Rules],
         Change::Overflow => vec![HostEvent::All],
         Change::Address { link } => {
-            link_name(link).map(|name| HostEvent::Link { name }).into_iter().collect()
+            link_name(link).map(|link| HostEvent::Addresses { link }).into_iter().collect()
         }
         Change::LinkGone { name } => vec![HostEvent::LinkGone { name }],
-        Change::Link { name, controller, port: settings } => {
+        Change::Link { name, controller, port: port_settings, settings } => {
             let Ok(port) = LinkName::new(&name) else { return Vec::new() };
             let membership = match controller.map(link_name) {
-                Some(Some(bridge)) => Some(HostEvent::Port { bridge, port, settings }),
+                Some(Some(bridge)) => {
+                    Some(HostEvent::Port { bridge, port, settings: port_settings })
+                }
                 Some(None) => None,
                 None => Some(HostEvent::NoPort { port }),
             };
-            std::iter::once(HostEvent::Link { name }).chain(membership).collect()
+            let link = settings.map(|settings| HostEvent::Link { name, settings });
+            link.into_iter().chain(membership).collect()
         }
     }
 }

@@ -133,7 +133,7 @@ impl Driver {
         shared.recover().await;
         shared.load_statuses();
         shared.load_configs().await;
-        let reconnecting = shared.reconnect_all();
+        let reconnecting = shared.reconnect_all().await;
         let plugger = replug::spawn(&shared).await;
         if autostart == StartWithHost::Once {
             let shared = Arc::clone(&shared);

@@ -13,6 +13,7 @@ use oxivirt_qmp::{Monitor, Options, QmpError};
 use oxivirt_sys::chain;
 use oxivirt_sys::file::{self, Durability};
 use oxivirt_types::domain::{DomainState, PausedReason, RunningReason, ShutoffReason};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::apply::Bench;
@@ -100,18 +101,24 @@ impl Shared {
     }
 
     /// Takes over the guests that run, all at once. One that does not answer keeps no other waiting: until
-    /// then its state is that of its status file.
-    pub(crate) fn reconnect_all(self: &Arc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
-        let running = self.guests.all().into_iter().filter(|entry| entry.view().is_active());
-        let tasks = running.map(|entry| {
-            let shared = Arc::clone(self);
-            tokio::spawn(async move { Box::pin(shared.reconnect(&entry)).await })
-        });
-        tasks.collect()
+    /// then its state is that of its status file, and operations on it wait.
+    pub(crate) async fn reconnect_all(self: &Arc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for entry in self.guests.all().into_iter().filter(|entry| entry.view().is_active()) {
+            let (shared, (locked, is_locked)) = (Arc::clone(self), oneshot::channel());
+            tasks.push(tokio::spawn(async move {
+                Box::pin(shared.reconnect(&entry, locked)).await;
+            }));
+            // Without a sender the task has ended.
+            drop(is_locked.await);
+        }
+        tasks
     }
 
-    async fn reconnect(self: &Arc<Self>, entry: &Arc<Entry>) {
+    async fn reconnect(self: &Arc<Self>, entry: &Arc<Entry>, locked: oneshot::Sender<()>) {
         let operation = entry.lock().await;
+        // The receiver waits for it.
+        let _: std::result::Result<(), ()> = locked.send(());
         let view = entry.view();
         let Some(running) = view.running.clone() else { return };
         let (live, name) = (running.live, view.def.name());
@@ -128,7 +135,7 @@ impl Shared {
             let is_shut_down = live.status().state == DomainState::Shutdown;
             let reason =
                 if is_shut_down { ShutoffReason::Shutdown } else { ShutoffReason::Crashed };
-            return self.stopped(entry, &live, reason).await;
+            return self.stopped_by_itself(entry, &live, reason).await;
         };
         live.set_process(process);
         let Some(socket) = status::monitor(&running.base) else {

@@ -9,6 +9,7 @@ use oxivirt_conf::emulator::EmulatorCapabilities;
 
 use crate::capabilities::host_model;
 use crate::command;
+use crate::firmware;
 use crate::shared::Shared;
 
 /// Variables of the driver's environment that a guest's process has too.
@@ -31,7 +32,7 @@ impl Shared {
         command::Facts {
             id: i32::try_from(id).unwrap_or_default(),
             environment: PASSED.into_iter().filter_map(variable).collect(),
-            firmwares: self.firmwares(),
+            firmwares: if firmware::is_wanted(def) { self.firmwares() } else { Vec::new() },
             processor: self.processor(def, emulator),
             directories: command::Directories {
                 library: layout.domain_dir(id, name),

@@ -276,6 +276,13 @@ impl Firmware {
     }
 }
 
+/// Whether a definition wants firmware that [`fill`] looks for.
+pub(crate) fn is_wanted(def: &DomainDef) -> bool {
+    def.os.as_ref().is_some_and(|os| {
+        os.firmware.is_some() || os.loader.as_ref().is_some_and(|loader| loader.path.is_some())
+    })
+}
+
 /// Completes the firmware of a definition: the first that fits, formats, the file of its variables.
 ///
 /// # Errors
@@ -288,11 +295,8 @@ pub fn fill(
     nvram: &Path,
     origin: Origin,
 ) -> Result<(), PlanError> {
-    let Some(os) = &def.os else { return Ok(()) };
+    let Some(os) = def.os.as_ref().filter(|_| is_wanted(def)) else { return Ok(()) };
     let wanted = os.firmware;
-    if wanted.is_none() && os.loader.as_ref().is_none_or(|loader| loader.path.is_none()) {
-        return Ok(());
-    }
     let mut found = Ok(());
     if !is_legacy(os) {
         match firmwares.iter().find(|firmware| firmware.fits(def, os, origin)) {

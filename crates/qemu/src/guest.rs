@@ -1,7 +1,7 @@
 //! A guest: a definition that is complete and checked once.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use oxivirt_conf::domain::{DomainDef, DomainError, Form};
 use uuid::Uuid;
@@ -9,12 +9,23 @@ use uuid::Uuid;
 /// A definition with a name and a UUID.
 ///
 /// The definition can be read through it and is changed only by [`Self::with`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Guest {
     def: Arc<DomainDef>,
+    /// The stored document without passwords, once a client has asked for it. Clients read the documents of
+    /// all guests again and again.
+    listed: Arc<OnceLock<Box<str>>>,
     name: String,
     uuid: Uuid,
 }
+
+impl PartialEq for Guest {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.def, &other.def) || self.def == other.def
+    }
+}
+
+impl Eq for Guest {}
 
 impl Guest {
     /// The guest of a definition.
@@ -24,7 +35,11 @@ impl Guest {
     pub(crate) fn new(def: DomainDef) -> Result<Self, DomainError> {
         let name = def.name.clone().filter(|name| !name.is_empty()).ok_or(DomainError::NoName)?;
         let uuid = def.uuid.ok_or_else(|| DomainError::Internal("missing uuid".to_owned()))?;
-        Ok(Self { def: Arc::new(def), name, uuid })
+        Ok(Self::of(def, name, uuid))
+    }
+
+    fn of(def: DomainDef, name: String, uuid: Uuid) -> Self {
+        Self { def: Arc::new(def), listed: Arc::default(), name, uuid }
     }
 
     /// Its name.
@@ -52,28 +67,40 @@ impl Guest {
         change(&mut def);
         def.name = Some(self.name.clone());
         def.uuid = Some(self.uuid);
-        Self { def: Arc::new(def), name: self.name.clone(), uuid: self.uuid }
+        Self::of(def, self.name.clone(), self.uuid)
     }
 
     /// The guest under another name.
     #[must_use]
     pub(crate) fn renamed(&self, name: &str) -> Self {
         let def = DomainDef { name: Some(name.to_owned()), ..(*self.def).clone() };
-        Self { def: Arc::new(def), name: name.to_owned(), uuid: self.uuid }
+        Self::of(def, name.to_owned(), self.uuid)
     }
 
     /// The document, with or without passwords.
     #[must_use]
     pub(crate) fn format(&self, form: Form, secrets: Secrets) -> String {
-        if secrets == Secrets::Shown {
-            return self.def.format(form);
+        match (form, secrets) {
+            (form, Secrets::Shown) => self.def.format(form),
+            (Form::Live, Secrets::Hidden) => self.without_secrets().format(form),
+            (Form::Inactive, Secrets::Hidden) => {
+                let listed = self.listed.get_or_init(|| {
+                    let mut def = self.without_secrets();
+                    def.forget_runtime();
+                    def.format(Form::Live).into_boxed_str()
+                });
+                listed.to_string()
+            }
         }
+    }
+
+    fn without_secrets(&self) -> DomainDef {
         let mut def = (*self.def).clone();
         for graphics in def.devices.iter_mut().flat_map(|devices| &mut devices.graphics) {
             graphics.password = None;
             graphics.password_valid_to = None;
         }
-        def.format(form)
+        def
     }
 
     /// Memory that it may have, in KiB.

@@ -382,44 +382,63 @@ impl Shared {
             return Err(Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail));
         };
         let live = running.live;
-        if let Some(process) = live.process() {
-            live.set_ending(ShutoffReason::Destroyed);
-            if let Err(source) = process.end(force).await {
-                let detail = match force {
-                    Force::Graceful => "failed to kill qemu process with SIGTERM".to_owned(),
-                    Force::Kill => {
-                        let pid = process.pid();
-                        return Err(Error::io(
-                            ErrorDomain::NONE,
-                            &source,
-                            format!("Failed to terminate process {pid} with SIGKILL"),
-                        ));
-                    }
-                };
-                return Err(Error::new(ErrorCode::OPERATION_FAILED, ErrorDomain::QEMU, detail));
+        let reason = ShutoffReason::Destroyed;
+        let Some(process) = live.process() else {
+            return self.stopped(entry, &live, reason).await;
+        };
+        live.set_ending(reason);
+        let failed = |source| {
+            let what = format!("Failed to terminate process {} with SIGKILL", process.pid());
+            Error::io(ErrorDomain::NONE, &source, what)
+        };
+        match force {
+            Force::Graceful => {
+                process.end(force).await.map_err(|_| {
+                    let detail = "failed to kill qemu process with SIGTERM";
+                    Error::new(ErrorCode::OPERATION_FAILED, ErrorDomain::QEMU, detail)
+                })?;
+                self.stopped(entry, &live, reason).await
             }
-            live.over().await;
+            // An operation that waits for the emulator has the guest's lock until the emulator ends.
+            Force::Kill => {
+                let stopped = Box::pin(self.stopped(entry, &live, reason));
+                // The kernel takes as long to remove a tap as to end a virtual machine. An emulator that has
+                // the last descriptor does one after the other.
+                let taps = process.taps();
+                let unplugged = async {
+                    live.over().await;
+                    let closed = on_thread(move || {
+                        drop(taps);
+                        Ok(())
+                    });
+                    drop(closed.await);
+                };
+                let (ended, stopped, ()) = futures::join!(process.end(force), stopped, unplugged);
+                ended.map_err(failed)?;
+                stopped
+            }
         }
-        self.stopped(entry, &live, ShutoffReason::Destroyed).await;
-        Ok(())
     }
 
     /// Removes what a guest has whose process ends, unless that has been done.
+    ///
+    /// # Errors
+    /// The process does not end; the guest then has everything but its places on networks.
     pub(crate) async fn stopped(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         live: &Arc<Live>,
         reason: ShutoffReason,
-    ) {
+    ) -> Result<()> {
         let operation = entry.lock().await;
         let view = entry.view();
         let is_current = |running: &Running| Arc::ptr_eq(&running.live, live);
         if !view.running.as_ref().is_some_and(is_current) {
-            return;
+            return Ok(());
         }
         let reason = live.ending().unwrap_or(reason);
         let domain = view.reference();
-        Box::pin(self.stop(entry, &view, live, reason)).await;
+        Box::pin(self.stop(entry, &view, live, reason)).await?;
         drop(operation);
         let detail = match reason {
             ShutoffReason::Shutdown => STOPPED_SHUTDOWN,
@@ -429,19 +448,22 @@ impl Shared {
             _ => STOPPED_FAILED,
         };
         self.emit(&domain, DomainLifecycleEvent::Stopped, detail);
+        Ok(())
     }
 
     /// Stops a guest; the caller holds its lock. What cannot be undone now is tried again when a driver is
     /// opened or the guest started.
-    pub(crate) async fn stop(
+    ///
+    /// # Errors
+    /// The process does not end.
+    async fn stop(
         &self,
         entry: &Entry,
         view: &View,
         live: &Live,
         reason: ShutoffReason,
-    ) {
+    ) -> Result<()> {
         let (guest, name) = (&view.def, view.def.name());
-        log::end(&self.layout.log_file(name), reason_word(reason));
         let mut holdings = self.holdings(guest, live.id(), known_ports(guest));
         if let Some(running) = &view.running {
             // Those that another version or libvirt has chosen.
@@ -457,7 +479,16 @@ impl Shared {
             tracing::error!(domain = name, error, "cannot write the journal of a stop");
         }
         let bench = Bench::new(&self.host, live);
-        drop(operation::stop::<Step, _>(&bench, &self.journal, &entry_of_journal).await);
+        let errors = operation::stop::<Step, _>(&bench, &self.journal, &entry_of_journal).await;
+        if let Some(error) = errors.iter().find(|error| matches!(error, HostError::Process { .. }))
+        {
+            return Err(error::host(error));
+        }
+        log::end(&self.layout.log_file(name), reason_word(reason));
+        if live.process().is_some() {
+            // Its last events come before the one that follows from this.
+            live.over().await;
+        }
         live.leave();
         self.release_ports(guest.uuid());
         let def = view.new_def.clone().unwrap_or_else(|| view.def.clone());
@@ -471,6 +502,20 @@ impl Shared {
         }
         drop(self.run_hook(guest, HookOperation::Release(reason)).await);
         tracing::info!(domain = name, reason = reason_word(reason), "domain stopped");
+        Ok(())
+    }
+
+    /// The same for a guest whose end its caller cannot do anything about.
+    pub(crate) async fn stopped_by_itself(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        live: &Arc<Live>,
+        reason: ShutoffReason,
+    ) {
+        if let Err(error) = self.stopped(entry, live, reason).await {
+            let id = live.id();
+            tracing::error!(id, %error, "cannot end the process of a guest: it keeps what it has");
+        }
     }
 
     /// Writes the status file of a guest that runs.

@@ -120,8 +120,7 @@ impl Shared {
                 tracing::error!(id = live.id(), %error, "cannot end the process of a guest");
                 return;
             }
-            live.over().await;
-            shared.stopped(&entry, &live, ShutoffReason::Crashed).await;
+            shared.stopped_by_itself(&entry, &live, ShutoffReason::Crashed).await;
         }));
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -73,6 +75,22 @@ impl Process {
     /// Its number.
     pub(crate) const fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Duplicates of its descriptors of taps, as far as they may be had: with its last descriptor a tap is gone.
+    pub(crate) fn taps(&self) -> Vec<OwnedFd> {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{}/fdinfo", self.pid)) else {
+            return Vec::new();
+        };
+        // The name of the interface (`tun_chr_show_fdinfo`, drivers/net/tun.c).
+        let is_tap = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.lines().any(|line| line.starts_with("iff:"))
+        };
+        let taps = entries.flatten().filter(|entry| is_tap(&entry.path()));
+        let numbers = taps.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let process = self.handle.get_ref();
+        numbers.filter_map(|fd| pidfd_getfd(process, fd, PidfdGetfdFlags::empty()).ok()).collect()
     }
 
     /// Waits for its end.

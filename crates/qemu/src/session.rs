@@ -76,7 +76,9 @@ impl Session {
         };
         // In a task of its own: a stop ends this one.
         let (entry, live) = (self.entry, self.live);
-        drop(tokio::spawn(async move { shared.stopped(&entry, &live, reason).await }));
+        drop(tokio::spawn(async move {
+            shared.stopped_by_itself(&entry, &live, reason).await;
+        }));
     }
 
     async fn handle(&self, shared: &Arc<Shared>, incoming: Incoming) {

@@ -141,16 +141,16 @@ pub(crate) fn plan(inputs: &StartInputs<'_>) -> Plan<Step> {
     let launch = Box::new(launch_plan(inputs, pid_slot, log_slot));
     plan.then([Step::Launch { plan: launch, pid_file }]);
     plan.then(inputs.cgroup.iter().map(|path| Step::JoinCgroup { path: path.clone() }));
-    plan.then([Step::Execute]);
-    plan.then([Step::Connect { socket: monitor }]);
-    plan.then([Step::Configure(inputs.settings.clone())]);
-    let threads = inputs.cgroup.iter().map(|path| Step::PlaceThreads { path: path.clone() });
+    // An emulator takes longest to answer; the rest is done meanwhile.
+    let emulator = vec![Step::Execute, Step::Connect { socket: monitor }];
     let attach = inputs.taps.iter().map(|tap| Step::AttachTap {
         link: tap.device.name.clone(),
         bridge: tap.bridge.clone(),
         port: tap.port.clone(),
     });
-    plan.then_parallel([threads.collect(), attach.collect()]);
+    plan.then_parallel([emulator, attach.collect()]);
+    plan.then([Step::Configure(inputs.settings.clone())]);
+    plan.then(inputs.cgroup.iter().map(|path| Step::PlaceThreads { path: path.clone() }));
     if inputs.activity == Activity::Running {
         plan.then([Step::Resume]);
     }

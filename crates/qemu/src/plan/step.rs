@@ -205,7 +205,12 @@ impl fmt::Display for Undo {
     }
 }
 
-impl oxivirt_engine::Undo for Undo {}
+impl oxivirt_engine::Undo for Undo {
+    /// A process that goes on uses what else would be undone.
+    fn is_required(&self) -> bool {
+        matches!(self, Self::EndProcess { .. })
+    }
+}
 
 impl oxivirt_engine::Step for Step {
     type Undo = Undo;

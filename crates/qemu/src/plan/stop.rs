@@ -35,7 +35,6 @@ pub(crate) struct Holdings {
 pub(crate) fn plan(def: &DomainDef, holdings: &Holdings, layout: &Layout) -> Plan<Undo> {
     let Holdings { name, uuid, directories, cgroup, owner, ports } = holdings;
     let mut plan = Plan::default();
-    plan.then([Undo::EndProcess { pid_file: layout.pid_file(name) }]);
     let owners = owner.iter().flat_map(|owner| {
         files(def).into_iter().map(|path| Undo::RestoreOwner {
             path,
@@ -51,7 +50,10 @@ pub(crate) fn plan(def: &DomainDef, holdings: &Holdings, layout: &Layout) -> Pla
     });
     let groups = cgroup.iter().map(|path| Undo::RemoveCgroup { path: path.clone() });
     let trees = directories.iter().map(|path| Undo::RemoveTree { path: path.clone() });
-    plan.then_parallel([owners.collect(), ports.collect(), groups.collect(), trees.collect()]);
+    // An emulator takes a moment to end; meanwhile it has no use for its places on networks.
+    let process = vec![Undo::EndProcess { pid_file: layout.pid_file(name) }];
+    plan.then_parallel([process, ports.collect()]);
+    plan.then_parallel([owners.collect(), groups.collect(), trees.collect()]);
     plan.then(
         [layout.status_file(name), layout.pid_file(name)].map(|path| Undo::RemoveFile { path }),
     );
@@ -119,6 +121,32 @@ fn output(port: &CharDevice) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_places_on_networks_are_given_back_before_the_process_has_ended() {
+        use oxivirt_engine::Undo as _;
+        let def = DomainDef::parse(
+            "<domain type='qemu'><name>a</name><memory>1</memory><os><type>hvm</type>\
+             <kernel>/k</kernel></os></domain>",
+        );
+        let holdings = Holdings {
+            name: "a".to_owned(),
+            uuid: Uuid::nil(),
+            directories: vec!["/d".into()],
+            cgroup: Some("/g".to_owned()),
+            owner: Some(Owner { uid: 1, gid: 2 }),
+            ports: vec![("n".to_owned(), Uuid::nil(), Uuid::nil())],
+        };
+        let plan = plan(&def.unwrap(), &holdings, &Layout::below("/"));
+        let first: Vec<_> = plan.stages[0].sequences.concat();
+        assert!(
+            matches!(&first[..], [Undo::EndProcess { .. }, Undo::DeletePort { .. }]),
+            "{first:?}"
+        );
+        assert!(first[0].is_required());
+        // files, group, directory, status file and pid file
+        assert_eq!(plan.steps().count(), 2 + 5);
+    }
 
     #[test]
     fn a_chain_of_images_and_the_kernel_are_files_of_a_guest() {

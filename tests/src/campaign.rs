@@ -12,11 +12,12 @@ mod bench_shell;
 mod bench_start;
 mod conformance;
 mod crash;
+mod crash_guests;
 mod demonstration;
 mod differential;
 mod guest_demonstration;
 mod guests;
-mod inject;
+pub(crate) mod inject;
 mod interop;
 mod leaks;
 mod model;
@@ -37,9 +38,10 @@ use crate::error::Result;
 type Run = fn(&[String]) -> Result<bool>;
 
 /// Subcommands: name, what it does, function.
-const SUBCOMMANDS: [(&str, &str, Run); 23] = [
+const SUBCOMMANDS: [(&str, &str, Run); 24] = [
     ("try", "use a NAT network and a virtual machine, and show every step", demonstration::run),
     ("crash", "kill the driver at every state-changing system call", crash::run),
+    ("crash-guests", "the same for guests, and kills at any time", crash_guests::run),
     ("leaks", "print the matrix of what is left after changes and disturbances", leaks::run),
     ("model", "run random histories against a model", model::run),
     ("packets", "send probes through running networks", packets::run),

@@ -4,7 +4,7 @@ use crate::cgroups::{self, Cgroups};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::netns::Netns;
-use crate::process::{Running, wait_until};
+use crate::process::{Run, Running, wait_until};
 use crate::root::TempRoot;
 
 /// The program.
@@ -26,7 +26,7 @@ pub struct GuestDaemon {
     root: TempRoot,
     netns: Netns,
     /// Removed when all processes have ended.
-    _cgroups: Option<Cgroups>,
+    cgroups: Option<Cgroups>,
 }
 
 impl GuestDaemon {
@@ -38,7 +38,7 @@ impl GuestDaemon {
         let (netns, root) = (Netns::new()?, TempRoot::new()?);
         let cgroups = Cgroups::mount(&netns)?;
         host::program("oxivirt_launch")?;
-        let mut daemon = Self { running: None, root, netns, _cgroups: cgroups };
+        let mut daemon = Self { running: None, root, netns, cgroups };
         daemon.start()?;
         Ok(daemon)
     }
@@ -87,6 +87,12 @@ impl GuestDaemon {
         Ok(())
     }
 
+    /// Control groups of guests that exist.
+    #[must_use]
+    pub fn groups(&self) -> Vec<String> {
+        self.cgroups.as_ref().map(Cgroups::guests).unwrap_or_default()
+    }
+
     /// The namespaces.
     #[must_use]
     pub fn netns(&self) -> &Netns {
@@ -121,13 +127,25 @@ impl GuestDaemon {
     /// # Errors
     /// The command fails.
     pub fn shell(&self, shell: &str, command: &str) -> Result<String> {
+        self.command(shell, command)?.stdout()
+    }
+
+    /// Begins a command of a shell, whose end is waited for when the result is dropped.
+    ///
+    /// # Errors
+    /// The shell cannot be started.
+    pub fn begin(&self, shell: &str, command: &str) -> Result<Running> {
+        self.command(shell, command)?.through_shell("exec \"$@\" 2>/dev/null").start()
+    }
+
+    fn command(&self, shell: &str, command: &str) -> Result<Run> {
         let program = match shell {
             "oxish" => host::program(shell)?.display().to_string(),
             other => other.to_owned(),
         };
         let (uri, root) = (self.uri(), self.root.path().display().to_string());
         let words = command.split(' ').map(|word| word.replace("ROOT", &root));
-        self.netns.run([program.as_str(), "-q", "-c", &uri]).args(words).stdout()
+        Ok(self.netns.run([program.as_str(), "-q", "-c", &uri]).args(words))
     }
 }
 

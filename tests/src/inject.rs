@@ -51,11 +51,20 @@ impl Traced {
     }
 }
 
+/// From where on the calls of a program are kill points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// From its beginning.
+    AtOnce,
+    /// From the first time it reads its standard input.
+    AtInput,
+}
+
 /// Runs a program and counts its kill points; kills it at number `kill_at` (from 1), if given.
 ///
 /// # Errors
 /// The program cannot be run, or may not be traced.
-pub fn trace(run: &Run, kill_at: Option<usize>) -> Result<Traced> {
+pub fn trace(run: &Run, kill_at: Option<usize>, begin: Begin) -> Result<Traced> {
     // The shell stops itself, so that tracing begins before the program does.
     let child = run.clone().through_shell("kill -STOP $$; exec \"$@\"").spawn_inherit()?;
     let leader = Pid::from_raw(child.id().cast_signed());
@@ -71,7 +80,8 @@ pub fn trace(run: &Run, kill_at: Option<usize>) -> Result<Traced> {
         | Options::PTRACE_O_EXITKILL;
     ptrace::seize(leader, options).map_err(Error::system("cannot trace the program"))?;
     kill(leader, Signal::SIGCONT).map_err(Error::system("cannot continue the program"))?;
-    Tracer { leader, kill_at, running: false, calls: Vec::new(), killed: false }.run()
+    let counts = begin == Begin::AtOnce;
+    Tracer { leader, kill_at, running: false, counts, calls: Vec::new(), killed: false }.run()
 }
 
 struct Tracer {
@@ -79,6 +89,8 @@ struct Tracer {
     kill_at: Option<usize>,
     /// Whether the shell has become the program.
     running: bool,
+    /// Whether its calls are kill points yet.
+    counts: bool,
     calls: Vec<Call>,
     killed: bool,
 }
@@ -123,9 +135,9 @@ impl Tracer {
             Ok(_) | Err(Errno::ESRCH) => return Ok(()),
             Err(error) => return Err(Error::system("cannot read a system call")(error)),
         };
-        let Some(call) = Stopped::read(thread.as_raw()).and_then(|stop| stop.call(moment)) else {
-            return Ok(());
-        };
+        let Some(stop) = Stopped::read(thread.as_raw()) else { return Ok(()) };
+        self.counts |= stop.reads_input();
+        let Some(call) = stop.call(moment).filter(|_| self.counts) else { return Ok(()) };
         self.calls.push(call);
         if self.kill_at == Some(self.calls.len()) {
             self.killed = true;

@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod differential;
 pub mod error;
 pub mod guest;
+pub mod guest_crash;
 pub mod guest_daemon;
 pub mod guests;
 pub mod harness;

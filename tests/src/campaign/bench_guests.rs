@@ -17,6 +17,7 @@ use oxivirt_types::domain::{
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::guest_crash::has_kvm;
 use crate::guest_daemon::GuestDaemon;
 use crate::host::program;
 use crate::libvirt_guests::LibvirtGuests;
@@ -461,10 +462,6 @@ fn bare(name: &str, devices: &str) -> String {
          <os><type machine='q35'>hvm</type></os><features><acpi/></features>\
          <devices>{devices}</devices></domain>"
     )
-}
-
-fn has_kvm() -> bool {
-    std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
 /// What the programs were built as, by their directory.

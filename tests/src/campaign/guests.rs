@@ -21,6 +21,9 @@ use oxivirt_types::domain::{
     DomainListFlags, DomainShutdownFlags, DomainUndefineFlags, DomainXmlFlags,
 };
 
+/// Time between two looks at a state.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(2);
+
 pub(super) fn run(words: &[String]) -> crate::Result<bool> {
     let usage = "usage: oxivirt-campaign guests ROOT";
     let root = words.first().ok_or_else(|| crate::Error::Wrong(usage.to_owned()))?;
@@ -189,6 +192,11 @@ impl Session {
             "state" => {
                 let status = guests.domain_state(domain, 0).await?;
                 return Ok(format!("{} {}", status.state.number(), status.reason));
+            }
+            "until" => {
+                while guests.domain_state(domain, 0).await?.state.number().to_string() != argument {
+                    tokio::time::sleep(LOOK).await;
+                }
             }
             "info" => {
                 let info = guests.domain_info(domain).await?;

@@ -175,6 +175,11 @@ impl Stopped {
         Some(Self { thread, number, arguments })
     }
 
+    /// Whether it reads from standard input.
+    pub fn reads_input(&self) -> bool {
+        self.number == libc::SYS_read && self.arguments.first() == Some(&0)
+    }
+
     /// The kill point that this stop is, if it is one.
     pub fn call(&self, moment: Moment) -> Option<Call> {
         let (_, name, kind) = table().find(|(number, ..)| *number == self.number)?;

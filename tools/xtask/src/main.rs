@@ -32,7 +32,8 @@ cargo xtask TASK
                              build; -p CRATE: one crate; --only STEP: one step; --list: the steps
   crash [ARGUMENT…]          kill the driver at every state-changing system call of starts, destroys,
                              updates, switches of the backend, repairs and take-overs; without
-                             arguments for every kind of network, and while it recovers
+                             arguments for every kind of network, and while it recovers;
+                             `crash guests`: of starts and ends of a guest, and at any time
   leaks [--step N]           every section of net-update, disturbances in between, a destroy: a matrix of
                              what is left
   packets [ARGUMENT…]        packet probes through a running set of networks

@@ -82,11 +82,18 @@ pub(crate) fn demonstration(arguments: &[String]) -> Result<(), Failure> {
     run(Profile::Dev, "try", arguments)
 }
 
-/// `cargo xtask crash`: without arguments the long form.
+/// `cargo xtask crash`: without arguments the long form. `guests` as the first one chooses the guests.
 pub(crate) fn crash(arguments: &[String]) -> Result<(), Failure> {
-    let long = ["--all", "--recovery"].map(str::to_owned);
-    let arguments = if arguments.is_empty() { &long } else { arguments };
-    run(Profile::Dev, "crash", arguments)
+    const GUESTS: &str = "crash-guests";
+    match arguments.split_first() {
+        Some((first, rest)) if first == "guests" => run(Profile::Dev, GUESTS, rest),
+        Some(_) => run(Profile::Dev, "crash", arguments),
+        None => {
+            let long = ["--all", "--recovery"].map(str::to_owned);
+            let networks = run(Profile::Dev, "crash", &long);
+            run(Profile::Dev, GUESTS, &["--recovery".to_owned()]).and(networks)
+        }
+    }
 }
 
 /// `cargo xtask leaks`.

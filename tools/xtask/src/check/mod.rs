@@ -168,7 +168,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "crash",
         lane: Lane::Campaigns,
-        about: "every third kill point",
+        about: "a part of the kill points",
         scopes: FULL,
         run: Check::crash,
     },

@@ -143,9 +143,10 @@ impl Check {
         self.campaign("packets", &[]);
     }
 
-    /// A third of the kill points; all of them are `cargo xtask crash`.
+    /// A part of the kill points; all of them are `cargo xtask crash`.
     pub(super) fn crash(&mut self) {
         self.campaign("crash", &["--step", "3"]);
+        self.campaign("crash-guests", &["--step", "30", "--kills", "5"]);
     }
 
     pub(super) fn model(&mut self) {

@@ -21,6 +21,20 @@ pub struct DriverConfig {
     /// Whether only the driver may change its nftables table while it runs. Not known to
     /// libvirt.
     pub firewall_table_owner: bool,
+    /// Who gives addresses and names to networks whose metadata do not say it. Not known to libvirt.
+    pub dhcp_server: DhcpServer,
+}
+
+keywords! {
+    /// A server of addresses and names.
+    #[derive(Default)]
+    pub enum DhcpServer {
+        /// dnsmasq, a process for each network.
+        #[default]
+        Dnsmasq = "dnsmasq",
+        /// Our own service, for all networks that it can serve.
+        Builtin = "builtin",
+    }
 }
 
 keywords! {
@@ -104,6 +118,7 @@ impl DriverConfig {
             heal: word(&keys, file, "heal")?.unwrap_or_default(),
             firewall_coexist: word(&keys, file, "firewall_coexist")?.unwrap_or_default(),
             firewall_table_owner: is_on("firewall_table_owner")?,
+            dhcp_server: word(&keys, file, "dhcp_server")?.unwrap_or_default(),
         })
     }
 }
@@ -157,6 +172,10 @@ mod tests {
         assert_eq!(coexist("firewall_coexist = 'insert'"), Ok(Coexist::Insert));
         let error = coexist("firewall_coexist = 'no'").unwrap_err();
         assert_eq!((error.code().0, error.domain().0), (1, 19));
+        let server = |text| DriverConfig::parse("f", text).map(|config| config.dhcp_server);
+        assert_eq!(server(""), Ok(DhcpServer::Dnsmasq));
+        assert_eq!(server("dhcp_server = 'builtin'"), Ok(DhcpServer::Builtin));
+        assert!(server("dhcp_server = 'kea'").is_err());
         check("", Ok(None));
         check("firewall_backend = \"iptables\"", Ok(Some(FirewallBackend::Iptables)));
         check(

@@ -50,7 +50,7 @@ pub mod virtualport;
 pub mod vlan;
 
 pub use choices::attribute_words;
-pub use driver_config::{Coexist, DriverConfig, DriverConfigError, Heal};
+pub use driver_config::{Coexist, DhcpServer, DriverConfig, DriverConfigError, Heal};
 pub use element::{Extra, Hex};
 pub use error::{Classified, ErrorCode, ErrorDomain, ParseError};
 pub use file::{EditCommand, wrap_file};

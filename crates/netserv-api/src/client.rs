@@ -33,6 +33,23 @@ pub enum ClientError {
     Message(#[from] MessageError),
 }
 
+/// A listening control socket, which only its owner can connect to.
+///
+/// # Errors
+/// The kernel's reason; the name is in use.
+pub fn listen(path: &Path) -> io::Result<OwnedFd> {
+    let socket = socket()?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(socket)
+}
+
+fn socket() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    rustix::net::socket_with(rustix::net::AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
 /// A connection to the service. Requests are answered one after another.
 #[derive(Debug)]
 pub struct Client {
@@ -48,12 +65,7 @@ impl Client {
     /// [`ClientError::Connect`].
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
         let connect = || {
-            let socket = rustix::net::socket_with(
-                rustix::net::AddressFamily::UNIX,
-                SocketType::SEQPACKET,
-                SocketFlags::CLOEXEC,
-                None,
-            )?;
+            let socket = socket()?;
             sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(DEADLINE))?;
             sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(DEADLINE))?;
             rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
@@ -110,6 +122,21 @@ impl Client {
                 self.events.push(message::decode::<Event>(bytes)?.1);
             } else if found == id {
                 return Ok(message::decode::<Reply>(bytes)?.1);
+            }
+        }
+    }
+
+    /// Waits until the service has closed the connection.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] if that takes longer than a reply.
+    pub fn wait_for_end(self) -> Result<(), ClientError> {
+        let mut buffer = vec![0; message::MAX];
+        loop {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&self.socket, &mut *buffer)) {
+                Ok(0) | Err(rustix::io::Errno::CONNRESET) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(ClientError::Io(error.into())),
             }
         }
     }

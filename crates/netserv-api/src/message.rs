@@ -63,6 +63,8 @@ pub enum Request {
         /// Which.
         uuid: Uuid,
     },
+    /// End the service; its files are written when it has closed the connection.
+    End,
     /// The host's name servers, in order, and the names of its own file.
     Host(Vec<IpAddr>, Vec<HostNames>),
 }

@@ -1,5 +1,6 @@
 //! A network as the service sees it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -147,6 +148,16 @@ impl NetworkSpec {
             tftp: Vec::new(),
             limits: Limits::default(),
         }
+    }
+
+    /// A number that differs for specifications that differ, whatever their generation and the bridge's index.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let same = Self { generation: 0, ifindex: 0, ..self.clone() };
+        let mut hasher = DefaultHasher::new();
+        // Only types that postcard cannot express fail, and none of ours is one.
+        postcard::to_allocvec(&same).unwrap_or_default().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Checks what the parts presuppose of each other and of themselves.

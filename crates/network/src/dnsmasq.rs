@@ -244,18 +244,7 @@ impl Process {
 
     /// Waits for its end, however long that takes.
     pub async fn gone(self) {
-        #[expect(
-            deprecated,
-            reason = "an OwnedFd stays open; the replacement is an unsafe function"
-        )]
-        let pidfd = AsyncFd::new(self.pidfd);
-        match pidfd {
-            Ok(pidfd) => drop(pidfd.readable().await),
-            // A check too many then, instead of none.
-            Err(error) => {
-                tracing::warn!(%error, "cannot wait for the end of dnsmasq, checking it more often");
-            }
-        }
+        gone(self.pidfd).await;
     }
 
     /// Waits for its end; after `patience` it is killed.
@@ -301,6 +290,19 @@ fn serves(pid: Pid, conf_file: &Path) -> bool {
     let is_dnsmasq = program.rsplit(|byte| *byte == b'/').next() == Some(b"dnsmasq");
     let conf_file = conf_file.as_os_str().as_bytes();
     is_dnsmasq && arguments.any(|word| word.strip_prefix(CONF_FILE.as_bytes()) == Some(conf_file))
+}
+
+/// Waits for the end of a process.
+pub(crate) async fn gone(pidfd: OwnedFd) {
+    #[expect(deprecated, reason = "an OwnedFd stays open; the replacement is an unsafe function")]
+    let pidfd = AsyncFd::new(pidfd);
+    match pidfd {
+        Ok(pidfd) => drop(pidfd.readable().await),
+        // A check too many then, instead of none.
+        Err(error) => {
+            tracing::warn!(%error, "cannot wait for the end of a process, checking it more often");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ impl<H: Host> Driver<H> {
         let lock =
             PidFile::acquire(&layout.driver_pid()).map_err(|error| error::pid_file(&error))?;
         let config = config::load(&layout)?;
+        let layout = layout.with_dhcp_server(config.dhcp_server);
         let firewall = config::firewall(&config, &layout, &*host).await?;
         let is_nftables = firewall.backend == FirewallBackend::Nftables;
         // Without privileges the first network that is started says so.

@@ -22,6 +22,9 @@ use crate::store::{MacsError, StoreError};
 #[must_use]
 pub(crate) fn plan(error: &PlanError) -> Error {
     let (code, domain) = match error {
+        PlanError::ServerWord { .. } | PlanError::ServerOptions => {
+            (ErrorCode::CONFIG_UNSUPPORTED, ErrorDomain::NETWORK)
+        }
         PlanError::NoBridgeName { .. }
         | PlanError::NoVirtualFunctions { .. }
         | PlanError::NoMac { .. }
@@ -80,6 +83,7 @@ pub(crate) fn host(error: &HostError) -> Error {
         HostError::Queue { .. } => Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::NONE, text),
         HostError::Xtables(_)
         | HostError::Dnsmasq(_)
+        | HostError::Netserv(_)
         | HostError::Resolver { .. }
         | HostError::Command(_)
         | HostError::NoDnsmasqProcess { .. }

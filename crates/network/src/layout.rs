@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use oxivirt_conf::DhcpServer;
 use uuid::Uuid;
 
 use crate::plan::dnsmasq::file_stem;
@@ -24,6 +25,8 @@ pub struct Layout {
     leases: PathBuf,
     own: PathBuf,
     hooks: Option<PathBuf>,
+    journals: PathBuf,
+    dhcp_server: DhcpServer,
 }
 
 impl Layout {
@@ -41,6 +44,8 @@ impl Layout {
             dnsmasq,
             own: root.join("run/oxivirt/network"),
             hooks: Some(root.join("etc/libvirt/hooks")),
+            journals: root.join("var/lib/oxivirt/netserv"),
+            dhcp_server: DhcpServer::default(),
             root,
         }
     }
@@ -59,9 +64,36 @@ impl Layout {
             dnsmasq: runtime.join("dnsmasq/lib"),
             // The lease helper knows no other place.
             leases: PathBuf::from("/var/lib/libvirt/dnsmasq"),
+            journals: runtime.join("oxivirt/netserv"),
+            dhcp_server: DhcpServer::default(),
             own: runtime.join("oxivirt/network"),
             hooks: None,
         }
+    }
+
+    /// The same with another server for networks that ask for none.
+    #[must_use]
+    pub const fn with_dhcp_server(mut self, server: DhcpServer) -> Self {
+        self.dhcp_server = server;
+        self
+    }
+
+    /// The server of networks that ask for none.
+    #[must_use]
+    pub const fn dhcp_server(&self) -> DhcpServer {
+        self.dhcp_server
+    }
+
+    /// The control socket of the address and name service.
+    #[must_use]
+    pub fn netserv_socket(&self) -> PathBuf {
+        self.own.join("netserv.sock")
+    }
+
+    /// The directory of that service's journals.
+    #[must_use]
+    pub fn netserv_journals(&self) -> PathBuf {
+        self.journals.clone()
     }
 
     /// The root directory.

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -189,6 +190,24 @@ impl Command {
             }),
         }
     }
+}
+
+/// Starts a program that goes on when this process ends, with an empty environment and a descriptor as its standard
+/// input; returns its pid. It must be called in a tokio runtime, which takes its exit status.
+///
+/// # Errors
+/// The system's reason, if it cannot be started.
+pub fn start_detached(
+    program: &Path,
+    arguments: &[&OsStr],
+    input: OwnedFd,
+) -> io::Result<Option<u32>> {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env_clear().stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
+    // A signal to the group of this process is not for it.
+    command.process_group(0);
+    Ok(command.spawn()?.id())
 }
 
 /// The first executable file `name` in a search path of the form of `$PATH`.

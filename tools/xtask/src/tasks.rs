@@ -30,8 +30,13 @@ impl Profile {
 pub(crate) const CAMPAIGN: &str = "oxivirt-campaign";
 
 /// The programs that users run.
-const SHIPPED: [&str; 4] =
-    ["oxivirt-shell", "oxivirt-daemon", "oxivirt-launch", "oxivirt-leaseshelper"];
+const SHIPPED: [&str; 5] = [
+    "oxivirt-shell",
+    "oxivirt-daemon",
+    "oxivirt-launch",
+    "oxivirt-leaseshelper",
+    "oxivirt-netservd",
+];
 
 /// Builds the programs that users run and the campaign program, then runs a subcommand of the latter
 /// with the right to make namespaces.

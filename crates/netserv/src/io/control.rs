@@ -122,6 +122,10 @@ impl Service {
                 self.carry_out(now, uuid, out);
                 released.map_or(Reply::Unknown, Reply::Released)
             }
+            Request::End => {
+                self.is_ending = true;
+                Reply::Done
+            }
             Request::Flush { uuid } => return self.flush(now, uuid, at, Reply::Done),
             Request::Host(servers, names) => {
                 self.engine.set_upstreams(&servers);

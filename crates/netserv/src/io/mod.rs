@@ -95,6 +95,8 @@ pub struct Service {
     looks: std::collections::BTreeSet<Look>,
     housekeeping: Duration,
     stop: OwnedFd,
+    /// Whether a driver asked for the end.
+    is_ending: bool,
     buffer: Vec<u8>,
 }
 
@@ -131,6 +133,7 @@ impl Service {
             looks: std::collections::BTreeSet::new(),
             housekeeping: Duration::ZERO,
             stop,
+            is_ending: false,
             buffer: vec![0; 65_536],
         };
         service.engine.set_files(Box::new(service.roots.clone()));
@@ -171,6 +174,14 @@ impl Service {
                     return Ok(());
                 }
                 self.ready(now, source, event.flags);
+            }
+            if self.is_ending {
+                self.finish(now);
+                // The connections close last, which tells that everything is written.
+                let connections = std::mem::take(&mut self.connections);
+                drop(self);
+                drop(connections);
+                return Ok(());
             }
         }
     }

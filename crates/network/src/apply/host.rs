@@ -18,9 +18,11 @@ use oxivirt_nft::libvirt::NetworkRules;
 use oxivirt_nft::{Family, Removal};
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::mpsc::UnboundedReceiver;
+use uuid::Uuid;
 
 use super::{HostError, HostEvent};
 use crate::components::bridge::BridgePort;
+use crate::components::dhcp::{Serve, StopServing};
 use crate::components::qos::QueueCommand;
 use crate::components::resolver::Registration;
 use crate::components::routes::RouteState;
@@ -229,6 +231,24 @@ pub trait Processes: Send + Sync {
 
     /// The dnsmasq with this configuration file.
     fn dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Option<RunningDnsmasq>;
+
+    /// Serves a network by our own service, which is started if there is none.
+    ///
+    /// # Errors
+    /// [`HostError::Netserv`]
+    fn serve(&self, step: &Serve) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Ends our own service of a network, if it serves it.
+    ///
+    /// # Errors
+    /// [`HostError::Netserv`] if it does not answer.
+    fn stop_serving(&self, step: &StopServing) -> impl Future<Output = Answer<()>> + Send;
+
+    /// The generation of a network that our own service serves, by its control socket.
+    fn served(&self, socket: &Path, network: Uuid) -> Option<u64>;
+
+    /// The pid of our own service, and what waits for its end.
+    fn service_end(&self, socket: &Path) -> Option<(i32, End)>;
 
     /// The pid of the dnsmasq with this configuration file, and what waits for its end.
     fn dnsmasq_end(&self, conf_file: &Path, pid_file: &Path) -> Option<(i32, End)>;

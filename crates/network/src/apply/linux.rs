@@ -5,6 +5,7 @@ mod facts;
 mod files;
 mod firewall;
 mod links;
+pub mod netserv;
 mod processes;
 mod watch;
 

@@ -21,6 +21,7 @@ use oxivirt_sys::file::FileError;
 use oxivirt_types::link_name::LinkName;
 use uuid::Uuid;
 
+use self::linux::netserv::NetservError;
 use crate::plan::{Plan, Step};
 
 pub use self::host::Host;
@@ -83,6 +84,9 @@ pub enum HostError {
     /// dnsmasq.
     #[error(transparent)]
     Dnsmasq(#[from] DnsmasqError),
+    /// Our own address and name service.
+    #[error(transparent)]
+    Netserv(#[from] NetservError),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),

@@ -23,12 +23,14 @@ use oxivirt_sys::file;
 use oxivirt_types::link_name::LinkName;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use uuid::Uuid;
 
 use super::host::{
     End, Files, Firewall, Links, Processes, Queueing, Resolver, RunningDnsmasq, Settings, Zones,
 };
 use super::{Host, HostError, HostEvent};
 use crate::components::bridge::BridgePort;
+use crate::components::dhcp::{Serve, StopServing};
 use crate::components::qos::QueueCommand;
 use crate::components::resolver::Registration;
 use crate::components::routes::RouteState;
@@ -46,6 +48,8 @@ pub struct State {
     pub chains: BTreeSet<String>,
     /// iptables rules, as their deletions.
     pub iptables: BTreeSet<String>,
+    /// Networks that our own service serves, with their generations.
+    pub served: BTreeMap<Uuid, u64>,
     /// Configuration files of running dnsmasq processes.
     pub dnsmasq: BTreeSet<PathBuf>,
     /// Name servers' files of those processes that were started with one, by configuration file.
@@ -451,6 +455,24 @@ impl Processes for Recorder {
         let state = &self.lock().state;
         let servers_file = state.servers_files.get(conf_file).cloned();
         state.dnsmasq.contains(conf_file).then_some(RunningDnsmasq { servers_file })
+    }
+
+    async fn serve(&self, step: &Serve) -> Result<(), HostError> {
+        self.lock().state.served.insert(step.spec.uuid, step.spec.generation);
+        Ok(())
+    }
+
+    async fn stop_serving(&self, step: &StopServing) -> Result<(), HostError> {
+        self.lock().state.served.remove(&step.network);
+        Ok(())
+    }
+
+    fn served(&self, _: &Path, network: Uuid) -> Option<u64> {
+        self.lock().state.served.get(&network).copied()
+    }
+
+    fn service_end(&self, _: &Path) -> Option<(i32, End)> {
+        None
     }
 
     fn dnsmasq_end(&self, _: &Path, _: &Path) -> Option<(i32, End)> {

@@ -246,6 +246,53 @@ fn a_change_does_the_least() {
     );
 }
 
+/// The network with our own service.
+const BUILTIN: &str =
+    "<metadata><o:service xmlns:o='urn:oxivirt:network:1' server='builtin'/></metadata>";
+const STOP_SERVING: &str =
+    "end serving addresses and names of 11111111-2222-3333-4444-555555555555";
+const SERVE: &str = "serve addresses and names on virbr0";
+
+#[test]
+fn our_own_service_takes_the_place_of_dnsmasq_and_leaves_it() {
+    let [conf, hosts, more] = ["conf", "hostsfile", "addnhosts"]
+        .map(|name| format!("/r/var/lib/libvirt/dnsmasq/n.{name}"));
+    let started = plan_of(&NAT.replace("</network>", &format!("{BUILTIN}</network>")), &facts());
+    let steps = texts_of(&started.unwrap().plan);
+    assert!(steps.iter().any(|step| step == SERVE), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.contains("dnsmasq")), "{steps:?}");
+    check_change(
+        "",
+        BUILTIN,
+        &[
+            &format!("stop dnsmasq with {conf}"),
+            &format!("remove {conf}"),
+            &format!("remove {hosts}"),
+            &format!("remove {more}"),
+            SERVE,
+        ],
+    );
+    check_change(
+        BUILTIN,
+        "",
+        &[
+            STOP_SERVING,
+            &format!("stop dnsmasq with {conf}"),
+            &format!("write {conf}"),
+            &format!("write {hosts}"),
+            &format!("write {more}"),
+            &format!("start dnsmasq with {conf}"),
+        ],
+    );
+    let name = "<dns><host ip='1.2.3.4'><hostname>a</hostname></host></dns>";
+    check_change(BUILTIN, &format!("{BUILTIN}{name}"), &[SERVE]);
+    // What it cannot serve yet keeps its dnsmasq.
+    let ipv6 = "<ip family='ipv6' address='fd00::1' prefix='64'/>";
+    let network = NAT.replace("</network>", &format!("{BUILTIN}{ipv6}</network>"));
+    let want = wanted(&Network::parsed(&network), &facts()).unwrap();
+    assert!(matches!(want.dhcp, Some(Server::Dnsmasq(_))));
+}
+
 #[test]
 fn what_was_lost_comes_back_alone() {
     let want = wanted(&Network::parsed(NAT), &facts()).unwrap();
@@ -276,7 +323,8 @@ fn what_was_lost_comes_back_alone() {
 }
 
 fn server(network: &Network, inputs: &PlanInputs<'_>) -> Dnsmasq {
-    let Server::Dnsmasq(server) = desired(network, inputs).unwrap().dhcp.unwrap();
+    let server = desired(network, inputs).unwrap().dhcp;
+    let Some(Server::Dnsmasq(server)) = server else { panic!("{server:?}") };
     server
 }
 

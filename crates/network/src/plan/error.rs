@@ -17,6 +17,15 @@ pub enum PlanError {
         /// The network.
         network: String,
     },
+    /// The metadata name a server that there is not.
+    #[error("unknown address service '{word}'")]
+    ServerWord {
+        /// What they say.
+        word: String,
+    },
+    /// Options for dnsmasq, and a wish for another server.
+    #[error("dnsmasq options need server='dnsmasq'")]
+    ServerOptions,
     /// The definition has no MAC address, by which its bridge is recognised.
     #[error("network '{network}' has no MAC address")]
     NoMac {

@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Undo;
 use super::removal::{ForeignRemoval, JumpTarget, Program};
-use crate::components::dhcp::{DhcpUndo, StopDnsmasq};
+use crate::components::dhcp::{DhcpUndo, StopDnsmasq, StopServing};
 
 /// An undo step as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Form {
     StopDnsmasq { conf_file: PathBuf, pid_file: PathBuf },
+    StopServing { network: uuid::Uuid, socket: PathBuf, journal: PathBuf },
     DeleteBridge { name: String, address: Option<[u8; 6]> },
     RemoveRules { words: Vec<String> },
     RemoveLibvirtRules { bridge: String, subnets: Vec<String> },
@@ -66,6 +67,9 @@ impl TryFrom<Form> for Undo {
             Form::StopDnsmasq { conf_file, pid_file } => {
                 Self::Dhcp(DhcpUndo::StopDnsmasq(StopDnsmasq { conf_file, pid_file }))
             }
+            Form::StopServing { network, socket, journal } => {
+                Self::Dhcp(DhcpUndo::StopServing(StopServing { network, socket, journal }))
+            }
             Form::DeleteBridge { name, address } => {
                 Self::DeleteBridge { name: LinkName::new(&name)?, address }
             }
@@ -102,6 +106,9 @@ impl From<Undo> for Form {
         match undo {
             Undo::Dhcp(DhcpUndo::StopDnsmasq(StopDnsmasq { conf_file, pid_file })) => {
                 Self::StopDnsmasq { conf_file, pid_file }
+            }
+            Undo::Dhcp(DhcpUndo::StopServing(StopServing { network, socket, journal })) => {
+                Self::StopServing { network, socket, journal }
             }
             Undo::DeleteBridge { name, address } => {
                 Self::DeleteBridge { name: name.to_string(), address }

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod iptables;
 mod journal;
 pub mod lint;
+pub(crate) mod netserv;
 pub mod nftables;
 pub mod policy;
 pub mod port;

@@ -37,13 +37,13 @@ pub fn plan(network: &Network, rules: Vec<Undo>, layout: &Layout, keep: Keep) ->
         return plan;
     };
     let server = dhcp::undo(network, layout);
-    let has_server = server.is_some();
+    let has_server = !server.is_empty();
     // libvirt's rules are identified by the bridge's ifindex; all other rules outlive the bridge.
     let (mut sequence, rules): (Vec<_>, Vec<_>) =
         rules.into_iter().partition(|undo| matches!(undo, Undo::RemoveLibvirtRules(_)));
     sequence.push(delete);
     sequence.extend(rules);
-    plan.then_parallel([server.into_iter().collect(), sequence]);
+    plan.then_parallel([server, sequence]);
     if has_server {
         plan.then(dhcp::generated_files(network, layout).into_iter().map(remove));
     }

@@ -6,7 +6,7 @@
 # kernel cannot do this.
 set -eu
 directory=$1 programs=$2 workspace=$3
-names="oxish oxivirtd oxivirt_launch oxivirt_leaseshelper"
+names="oxish oxivirtd oxivirt_launch oxivirt_leaseshelper oxivirt-netservd"
 
 mount --make-rprivate /
 top=$directory/top

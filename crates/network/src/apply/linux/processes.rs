@@ -4,11 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use oxivirt_sys::{file, pidfile};
+use uuid::Uuid;
 
-use super::LinuxHost;
 use super::files::on_thread;
+use super::{LinuxHost, netserv};
 use crate::apply::HostError;
 use crate::apply::host::{End, Processes, RunningDnsmasq};
+use crate::components::dhcp::{Serve, StopServing};
 use crate::dnsmasq::{Launch, Process};
 
 /// How long a dnsmasq may take to end before it is killed.
@@ -47,6 +49,24 @@ impl Processes for LinuxHost {
             Ok(())
         })
         .await
+    }
+
+    async fn serve(&self, step: &Serve) -> Result<(), HostError> {
+        let step = step.clone();
+        on_thread(move || netserv::serve(&step)).await
+    }
+
+    async fn stop_serving(&self, step: &StopServing) -> Result<(), HostError> {
+        let step = step.clone();
+        on_thread(move || netserv::stop(&step)).await
+    }
+
+    fn served(&self, socket: &Path, network: Uuid) -> Option<u64> {
+        netserv::served(socket, network)
+    }
+
+    fn service_end(&self, socket: &Path) -> Option<(i32, End)> {
+        netserv::end(socket)
     }
 
     fn dnsmasq(&self, conf_file: &Path, pid_file: &Path) -> Option<RunningDnsmasq> {

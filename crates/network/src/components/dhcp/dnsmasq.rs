@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use oxivirt_sys::file::Durability;
 use oxivirt_types::link_name::LinkName;
 
-use super::{Backend, Bridge, DhcpStep, DhcpUndo, ServiceSteps};
+use super::{Backend, Bridge, Builtin, DhcpStep, DhcpUndo, ServiceSteps};
 use crate::apply::HostError;
 use crate::apply::host::{End, Files, Processes};
 use crate::components::{Desired, PlanInputs};
@@ -17,7 +17,7 @@ use crate::dnsmasq::Launch;
 use crate::layout::Layout;
 use crate::network::Network;
 use crate::plan::error::PlanError;
-use crate::plan::{FileImage, Step, Undo, dnsmasq};
+use crate::plan::{FileImage, Step, Undo, dnsmasq, netserv};
 
 /// Modes of dnsmasq's files; the second kind is read again by an unprivileged dnsmasq.
 const CONF_MODE: u32 = 0o600;
@@ -34,6 +34,8 @@ pub struct Dnsmasq {
     pub conf: FileImage,
     /// What it reads again on SIGHUP.
     pub hosts: Vec<FileImage>,
+    /// Our own service, if it may serve the network by an earlier choice.
+    pub other: Option<Box<Builtin>>,
 }
 
 /// A change of a dnsmasq.
@@ -95,6 +97,10 @@ impl Backend for Dnsmasq {
             pid_file: layout.dnsmasq_pid(name),
             conf: file(layout.dnsmasq_conf(name), CONF_MODE, texts.conf),
             hosts,
+            other: Builtin::desired(network, inputs, bridge)
+                .ok()
+                .filter(|_| netserv::unserved(network).is_none())
+                .map(Box::new),
         })
     }
 
@@ -108,7 +114,8 @@ impl Backend for Dnsmasq {
         let conf = on_disk(&self.conf)
             .unwrap_or_else(|| FileImage { content: Vec::new(), ..self.conf.clone() });
         let hosts = self.hosts.iter().filter_map(on_disk).collect();
-        Some(Self { conf, hosts, launch, pid_file: self.pid_file.clone() })
+        let (pid_file, other) = (self.pid_file.clone(), self.other.clone());
+        Some(Self { conf, hosts, launch, pid_file, other })
     }
 
     fn diff(&self, have: Option<&Self>, bridge: Bridge) -> ServiceSteps {

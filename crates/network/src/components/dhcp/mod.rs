@@ -4,11 +4,13 @@
 //! steps and what ends it; the compiler asks for the rest. The planner, the executors, reports and recovery
 //! know the enums only.
 
+mod builtin;
 mod dnsmasq;
 
 use std::fmt;
 use std::path::PathBuf;
 
+use oxivirt_conf::DhcpServer;
 use oxivirt_types::link_name::LinkName;
 
 use super::{Desired, NetworkState, PlanInputs};
@@ -16,8 +18,9 @@ use crate::apply::HostError;
 use crate::apply::host::{End, Files, Processes};
 use crate::layout::Layout;
 use crate::network::Network;
-use crate::plan::{Step, Undo};
+use crate::plan::{Step, Undo, netserv};
 
+pub use self::builtin::{Builtin, Serve, Service, StopServing};
 pub use self::dnsmasq::{Dnsmasq, DnsmasqStep, StopDnsmasq};
 pub use crate::plan::dnsmasq::{is_needed, is_resolver};
 
@@ -80,6 +83,8 @@ pub(crate) struct ServiceSteps {
 pub enum Server {
     /// dnsmasq, a process for each network.
     Dnsmasq(Dnsmasq),
+    /// Our own service, one for all networks.
+    Builtin(Builtin),
 }
 
 /// A change of a server.
@@ -88,6 +93,8 @@ pub enum Server {
 pub enum DhcpStep {
     /// Of dnsmasq.
     Dnsmasq(DnsmasqStep),
+    /// Of our own service.
+    Serve(Serve),
 }
 
 /// What ends a server.
@@ -96,6 +103,8 @@ pub enum DhcpStep {
 pub enum DhcpUndo {
     /// Stops dnsmasq.
     StopDnsmasq(StopDnsmasq),
+    /// Ends our own service of the network.
+    StopServing(StopServing),
 }
 
 /// The server that a definition wants, if it needs one.
@@ -107,7 +116,27 @@ pub(super) fn desired(
     if !is_needed(network) {
         return Ok(None);
     }
-    Dnsmasq::desired(network, inputs, bridge).map(Server::Dnsmasq).map(Some)
+    match choice(network, inputs.layout)? {
+        DhcpServer::Dnsmasq => Dnsmasq::desired(network, inputs, bridge).map(Server::Dnsmasq),
+        DhcpServer::Builtin => Builtin::desired(network, inputs, bridge).map(Server::Builtin),
+    }
+    .map(Some)
+}
+
+/// The server of a network that needs one: dnsmasq also if our own service cannot serve all of it yet.
+fn choice(network: &Network, layout: &Layout) -> Desired<DhcpServer> {
+    let wanted = netserv::server(network, layout.dhcp_server())?;
+    match netserv::unserved(network).filter(|_| wanted == DhcpServer::Builtin) {
+        Some(reason) => {
+            tracing::debug!(
+                network = network.name,
+                reason,
+                "dnsmasq serves, as the service cannot"
+            );
+            Ok(DhcpServer::Dnsmasq)
+        }
+        None => Ok(wanted),
+    }
 }
 
 pub(super) fn observe<H: Processes + Files>(
@@ -116,7 +145,8 @@ pub(super) fn observe<H: Processes + Files>(
     found: &mut [NetworkState],
 ) {
     for (want, found) in wanted.iter().zip(found) {
-        found.dhcp = want.dhcp.as_ref().and_then(|server| server.observe(host));
+        let Some(server) = &want.dhcp else { continue };
+        found.dhcp = server.observe(host);
     }
 }
 
@@ -124,23 +154,45 @@ pub(super) fn diff(have: Option<&Server>, want: Option<&Server>, bridge: Bridge)
     match (have, want) {
         (None, None) => ServiceSteps::default(),
         (Some(have), None) => ServiceSteps { before: have.removal(), ..ServiceSteps::default() },
-        (have, Some(Server::Dnsmasq(want))) => {
-            let have = have.map(|Server::Dnsmasq(have)| have);
-            want.diff(have, bridge)
+        (Some(have @ Server::Builtin(_)), Some(Server::Dnsmasq(want))) => {
+            after_removal(have, want.diff(None, bridge))
         }
+        (Some(have @ Server::Dnsmasq(_)), Some(Server::Builtin(want))) => {
+            after_removal(have, want.diff(None, bridge))
+        }
+        (Some(Server::Dnsmasq(have)), Some(Server::Dnsmasq(want))) => want.diff(Some(have), bridge),
+        (Some(Server::Builtin(have)), Some(Server::Builtin(want))) => want.diff(Some(have), bridge),
+        (None, Some(Server::Dnsmasq(want))) => want.diff(None, bridge),
+        (None, Some(Server::Builtin(want))) => want.diff(None, bridge),
     }
+}
+
+/// The steps to a server after the end of one of another kind.
+fn after_removal(have: &Server, steps: ServiceSteps) -> ServiceSteps {
+    let mut before = have.removal();
+    before
+        .extend(steps.before.into_iter().filter(|step| !before.contains(step)).collect::<Vec<_>>());
+    ServiceSteps { before, ..steps }
 }
 
 impl Server {
     fn observe<H: Processes + Files>(&self, host: &H) -> Option<Self> {
         match self {
-            Self::Dnsmasq(server) => server.observe(host).map(Self::Dnsmasq),
+            Self::Dnsmasq(server) => {
+                let other = || {
+                    let other = server.other.as_ref()?;
+                    other.observe(host).map(Self::Builtin)
+                };
+                server.observe(host).map(Self::Dnsmasq).or_else(other)
+            }
+            Self::Builtin(server) => server.observe(host).map(Self::Builtin),
         }
     }
 
     fn removal(&self) -> Vec<Step> {
         match self {
             Self::Dnsmasq(server) => server.removal(),
+            Self::Builtin(server) => server.removal(),
         }
     }
 
@@ -148,6 +200,7 @@ impl Server {
     pub(crate) fn start(&self) -> Step {
         match self {
             Self::Dnsmasq(server) => server.start(),
+            Self::Builtin(server) => server.start(),
         }
     }
 
@@ -155,6 +208,7 @@ impl Server {
     pub(crate) fn is_running<H: Processes>(&self, host: &H) -> bool {
         match self {
             Self::Dnsmasq(server) => server.is_running(host),
+            Self::Builtin(server) => server.is_running(host),
         }
     }
 
@@ -162,6 +216,7 @@ impl Server {
     pub(crate) fn is_fed(&self) -> bool {
         match self {
             Self::Dnsmasq(server) => server.is_fed(),
+            Self::Builtin(server) => server.is_fed(),
         }
     }
 
@@ -169,6 +224,8 @@ impl Server {
     pub(crate) fn keep_following(&mut self, running: &Self) {
         match (self, running) {
             (Self::Dnsmasq(server), Self::Dnsmasq(running)) => server.keep_following(running),
+            (Self::Builtin(server), Self::Builtin(running)) => server.keep_following(running),
+            _ => {}
         }
     }
 
@@ -176,14 +233,22 @@ impl Server {
     pub(crate) fn assume_outdated(&mut self) {
         match self {
             Self::Dnsmasq(server) => server.assume_outdated(),
+            Self::Builtin(server) => server.assume_outdated(),
         }
     }
 }
 
 /// What ends the server of a network, whatever runs of it.
-pub(crate) fn undo(network: &Network, layout: &Layout) -> Option<Undo> {
-    let stop = || DhcpUndo::StopDnsmasq(StopDnsmasq::of(network, layout));
-    is_needed(network).then(stop).map(Undo::Dhcp)
+pub(crate) fn undo(network: &Network, layout: &Layout) -> Vec<Undo> {
+    let mut undos = Vec::new();
+    if is_needed(network) {
+        if choice(network, layout).is_ok_and(|choice| choice == DhcpServer::Builtin) {
+            undos.push(Undo::Dhcp(DhcpUndo::StopServing(StopServing::of(network, layout))));
+        }
+        // One that was started before the choice changed, or the wanted one.
+        undos.push(Undo::Dhcp(DhcpUndo::StopDnsmasq(StopDnsmasq::of(network, layout))));
+    }
+    undos
 }
 
 /// Files of a stopped server that hold nothing a start would not write again.
@@ -197,7 +262,11 @@ pub(crate) fn process_end<H: Processes>(
     network: &Network,
     layout: &Layout,
 ) -> Option<(i32, End)> {
-    is_needed(network).then(|| StopDnsmasq::of(network, layout))?.process_end(host)
+    if !is_needed(network) {
+        return None;
+    }
+    let dnsmasq = StopDnsmasq::of(network, layout).process_end(host);
+    dnsmasq.or_else(|| StopServing::of(network, layout).process_end(host))
 }
 
 impl DhcpStep {
@@ -205,6 +274,7 @@ impl DhcpStep {
     pub(crate) fn undo(&self) -> Option<DhcpUndo> {
         match self {
             Self::Dnsmasq(step) => step.undo().map(DhcpUndo::StopDnsmasq),
+            Self::Serve(step) => Some(DhcpUndo::StopServing(step.undo())),
         }
     }
 
@@ -212,12 +282,14 @@ impl DhcpStep {
     pub(crate) const fn is_undone_on_failure(&self) -> bool {
         match self {
             Self::Dnsmasq(step) => step.is_undone_on_failure(),
+            Self::Serve(_) => true,
         }
     }
 
     pub(crate) async fn run<H: Processes>(&self, host: &H) -> Result<(), HostError> {
         match self {
             Self::Dnsmasq(step) => step.run(host).await,
+            Self::Serve(step) => step.run(host).await,
         }
     }
 }
@@ -226,6 +298,7 @@ impl DhcpUndo {
     pub(crate) async fn run<H: Processes>(&self, host: &H) -> Result<(), HostError> {
         match self {
             Self::StopDnsmasq(stop) => stop.run(host).await,
+            Self::StopServing(stop) => stop.run(host).await,
         }
     }
 }
@@ -234,6 +307,7 @@ impl fmt::Display for DhcpStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dnsmasq(step) => step.fmt(f),
+            Self::Serve(step) => step.fmt(f),
         }
     }
 }
@@ -242,6 +316,7 @@ impl fmt::Display for DhcpUndo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StopDnsmasq(stop) => stop.fmt(f),
+            Self::StopServing(stop) => stop.fmt(f),
         }
     }
 }

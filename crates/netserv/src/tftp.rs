@@ -30,7 +30,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(64);
 const MAX_TRIES: u32 = 10;
 
 /// Where files come from.
-pub trait Files: fmt::Debug {
+pub trait Files: fmt::Debug + Send {
     /// Opens a file for reading; `path` is relative to the directory `root` of the definition
     /// and has no `..`.
     ///

@@ -7,7 +7,7 @@ mod forward;
 mod local;
 mod servers;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::net::IpAddr;
 use std::sync::Arc;

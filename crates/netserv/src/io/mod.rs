@@ -279,3 +279,6 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use oxivirt_netserv_api::LeaseTime;
 use oxivirt_netserv_api::message::End;
 use rand::Rng;
 
@@ -15,6 +14,18 @@ use crate::{Event, Now, Out};
 
 /// Lifetime without end (RFC 8415 §7.7), in seconds.
 const INFINITE: u32 = u32::MAX;
+
+/// The shortest lifetime that a client gets by its wish, in seconds.
+const MIN_WISH: u32 = 120;
+
+/// How long a client has an address, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lifetimes {
+    /// For new connections.
+    preferred: u32,
+    /// At all.
+    valid: u32,
+}
 
 /// Whether an address is only offered or given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +81,13 @@ impl Dhcp6 {
                 continue;
             };
             given.push(address);
-            let time = self.time(asked, address);
+            let times = self.lifetimes(asked, &ia, address);
             match step {
                 Step::Offer => self.pool.offer(address, owner, now.boot),
-                Step::Grant => self.grant(now, asked, address, owner, out),
+                Step::Grant => self.grant(now, asked, (address, times.valid), owner, out),
             }
-            let seconds = time.seconds().unwrap_or(INFINITE);
-            put_ia(reply, &ia, timers(seconds, 0), |value| {
-                value.address(address, seconds, seconds);
+            put_ia(reply, &ia, timers(times.preferred, 0), |value| {
+                value.address(address, times.preferred, times.valid);
             });
         }
         if given.is_empty() {
@@ -114,10 +124,24 @@ impl Dhcp6 {
             .or_else(|| self.pool.choose(owner).filter(|_| room))
     }
 
-    /// How long a client has an address.
-    fn time(&self, asked: &Asked<'_>, address: Ipv6Addr) -> LeaseTime {
+    /// How long a client has an address: as long as the definition says, or less if it wishes so.
+    ///
+    /// dnsmasq: `calculate_times`, src/rfc3315.c
+    fn lifetimes(&self, asked: &Asked<'_>, ia: &Ia<'_>, address: Ipv6Addr) -> Lifetimes {
         let host = asked.client.host.as_ref().and_then(|host| host.lease);
-        host.unwrap_or_else(|| self.pool.lease_time(address))
+        let time = host.unwrap_or_else(|| self.pool.lease_time(address));
+        let longest = time.seconds().unwrap_or(INFINITE);
+        let (preferred, valid) = ia.options.wishes(address);
+        let granted = |wish: u32| match wish {
+            0 => longest,
+            wish => wish.max(MIN_WISH).min(longest),
+        };
+        if preferred > valid {
+            return Lifetimes { preferred: longest, valid: longest };
+        }
+        // An address is not preferred for longer than it is valid (RFC 8415 §21.6).
+        let valid = granted(valid);
+        Lifetimes { preferred: granted(preferred).min(valid), valid }
     }
 
     /// Gives an address; other addresses of the same identity association end.
@@ -125,7 +149,7 @@ impl Dhcp6 {
         &mut self,
         now: Now,
         asked: &Asked<'_>,
-        address: Ipv6Addr,
+        (address, valid): (Ipv6Addr, u32),
         owner: Owner,
         out: &mut Out,
     ) {
@@ -138,7 +162,7 @@ impl Dhcp6 {
         for other in others {
             self.end(now, other, End::Client, out);
         }
-        self.put_lease(now, asked, address, owner, out);
+        self.put_lease(now, asked, (address, valid), owner, out);
     }
 
     /// Makes or extends a lease.
@@ -146,11 +170,10 @@ impl Dhcp6 {
         &mut self,
         now: Now,
         asked: &Asked<'_>,
-        address: Ipv6Addr,
+        (address, valid): (Ipv6Addr, u32),
         owner: Owner,
         out: &mut Out,
     ) {
-        let time = self.time(asked, address);
         let (hostname, resolves) = self.name(now, asked, &owner, out);
         let lease = Lease {
             address: address.into(),
@@ -159,9 +182,8 @@ impl Dhcp6 {
             iaid: Some(owner.iaid),
             hostname,
             resolves,
-            deadline: time
-                .seconds()
-                .map(|seconds| now.boot.saturating_add(Duration::from_secs(u64::from(seconds)))),
+            deadline: (valid != INFINITE)
+                .then(|| now.boot.saturating_add(Duration::from_secs(u64::from(valid)))),
         };
         let is_only_longer = self.pool.lease_at(address).is_some_and(|old| {
             Lease { deadline: None, ..old.clone() } == Lease { deadline: None, ..lease.clone() }
@@ -250,19 +272,19 @@ impl Dhcp6 {
                     && self.spec.is_on_link(address)
                     && self.pool.is_available(address, &owner, fixed);
                 if !is_good {
-                    lifetimes.push((address, 0));
+                    lifetimes.push((address, Lifetimes { preferred: 0, valid: 0 }));
                     continue;
                 }
-                let seconds = self.time(asked, address).seconds().unwrap_or(INFINITE);
-                least = least.min(seconds);
-                self.put_lease(now, asked, address, owner.clone(), out);
-                lifetimes.push((address, seconds));
+                let times = self.lifetimes(asked, &ia, address);
+                least = least.min(times.preferred);
+                self.put_lease(now, asked, (address, times.valid), owner.clone(), out);
+                lifetimes.push((address, times));
             }
-            let is_any_good = lifetimes.iter().any(|(_, seconds)| *seconds > 0);
+            let is_any_good = lifetimes.iter().any(|(_, times)| times.valid > 0);
             let timers = if is_any_good { timers(least, rng.next_u32()) } else { (0, 0) };
             put_ia(&mut reply, &ia, timers, |value| {
-                for (address, seconds) in &lifetimes {
-                    value.address(*address, *seconds, *seconds);
+                for (address, times) in &lifetimes {
+                    value.address(*address, times.preferred, times.valid);
                 }
             });
         }

@@ -335,6 +335,30 @@ fn leases_are_extended() {
 }
 
 #[test]
+fn a_client_may_wish_for_less() {
+    let mut bench = bench(|_, _| ());
+    let given = |bench: &mut Bench, preferred, valid| {
+        let request = bench.to_server(kind::REQUEST, |writer| {
+            writer.option(option::CLIENT_ID, |value| value.put(DUID));
+            writer.option(option::IA_NA, |value| {
+                value.put(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+                value.address(address("fd00::42"), preferred, valid);
+            });
+        });
+        text(&bench.send(&request)).split(" 0:").next().unwrap().to_owned()
+    };
+    // As dnsmasq answers dhclient.
+    let expected = "reply na1 3600/6300(fd00::42=7200/7500)";
+    assert_eq!(given(&mut bench, 7200, 7500), expected);
+    let deadline = bench.server.leases().next().unwrap().deadline;
+    assert_eq!(deadline, Some(Duration::from_secs(8500)));
+    assert_eq!(given(&mut bench, 1, 0), "reply na1 43200/75600(fd00::42=86400/86400)");
+    assert_eq!(given(&mut bench, 1, 2), "reply na1 60/105(fd00::42=120/120)");
+    assert_eq!(given(&mut bench, 0, 500), "reply na1 250/438(fd00::42=500/500)");
+    assert_eq!(given(&mut bench, 90_000, 99_000), "reply na1 43200/75600(fd00::42=86400/86400)");
+}
+
+#[test]
 fn unknown_leases_are_not_renewed_but_rebound() {
     let mut bench = bench(|_, _| ());
     let ask = |writer: &mut Writer| ia_na(writer, DUID, 1, &["fd00::42", "fd99::1"]);

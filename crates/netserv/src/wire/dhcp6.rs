@@ -189,6 +189,20 @@ impl<'a> Options<'a> {
         })
     }
 
+    /// The preferred and valid lifetimes that the client wishes for an address, in seconds; 0 for no wish.
+    #[must_use]
+    pub fn wishes(self, wanted: Ipv6Addr) -> (u32, u32) {
+        let mut all = self.iter().filter(|(code, _)| *code == option::IA_ADDR);
+        let found = all.find_map(|(_, value)| {
+            let (address, times) = value.split_first_chunk::<16>()?;
+            let (preferred, rest) = times.split_first_chunk()?;
+            let valid = rest.first_chunk()?;
+            let times = (u32::from_be_bytes(*preferred), u32::from_be_bytes(*valid));
+            (Ipv6Addr::from(*address) == wanted).then_some(times)
+        });
+        found.unwrap_or_default()
+    }
+
     /// Whether the client asks for an option; `None` if it sent no list.
     #[must_use]
     pub fn asks(self, code: u16) -> Option<bool> {

@@ -4,7 +4,7 @@
 //! reaches another one, because each has a server of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,6 +229,21 @@ impl Engine {
         self.with(uuid, now, out, |network, turn| {
             if let Some(server) = &mut network.dhcp4 {
                 server.conflict(now, address, mac, turn.rng, turn.out);
+            }
+        });
+    }
+
+    /// The Ethernet address of a client of DHCPv6 is known.
+    pub fn neighbour(
+        &mut self,
+        uuid: Uuid,
+        now: Now,
+        (address, mac): (Ipv6Addr, Mac),
+        out: &mut Out,
+    ) {
+        self.with(uuid, now, out, |network, turn| {
+            if let Some(server) = &mut network.dhcp6 {
+                server.neighbour(now, address, mac, turn.out);
             }
         });
     }

@@ -1,6 +1,6 @@
 //! What comes in and what is to be done: the values between the protocols and the sockets.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use oxivirt_netserv_api::Mac;
 use oxivirt_netserv_api::message::{End, LeaseInfo};
@@ -110,6 +110,8 @@ pub struct Out {
     pub records: Vec<Record>,
     /// Addresses to ask for.
     pub probes: Vec<Probe>,
+    /// Clients whose Ethernet addresses are looked for; the kernel knows them once it has sent something to them.
+    pub neighbours: Vec<Ipv6Addr>,
     /// What happened, in order.
     pub events: Vec<Event>,
     /// Sockets that are not needed any longer: connections, transfers, questions.
@@ -123,6 +125,7 @@ impl Out {
         self.datagrams.is_empty()
             && self.records.is_empty()
             && self.probes.is_empty()
+            && self.neighbours.is_empty()
             && self.events.is_empty()
             && self.closed.is_empty()
     }

@@ -17,7 +17,7 @@ const O: u8 = 0x02;
 pub(super) struct From {
     /// The client's address.
     pub(super) address: Ipv6Addr,
-    /// Its Ethernet address, if a relay told it.
+    /// Its Ethernet address, if a relay told it or the kernel knows it.
     pub(super) mac: Option<Mac>,
     /// Whether it was sent to all servers.
     pub(super) is_to_all: bool,
@@ -56,13 +56,13 @@ impl Client {
                 && label.zip(sent).is_some_and(|(label, sent)| label.eq_ignore_ascii_case(sent))
         };
         let host = hosts.iter().find(has_duid).or_else(|| hosts.iter().find(has_name)).cloned();
-        let mac = mac_of(from.address).or(from.mac).or_else(|| duid_mac(&duid));
+        let mac = from.mac.or_else(|| mac_of(from.address)).or_else(|| duid_mac(&duid));
         Some(Self { duid, mac, name, fqdn, host })
     }
 }
 
 /// The Ethernet address that a link-local address is made of.
-fn mac_of(address: Ipv6Addr) -> Option<Mac> {
+pub(super) fn mac_of(address: Ipv6Addr) -> Option<Mac> {
     match address.octets() {
         [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a, b, c, 0xff, 0xfe, d, e, f] => {
             Some([a ^ 2, b, c, d, e, f])

@@ -8,6 +8,7 @@ mod client;
 mod lease;
 mod pool;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::{Datagram, Event, Now, Out, Packet, Socket, To};
 const REFRESH_TIME: u32 = 86_400;
 /// Relays that a message may go through (RFC 8415 §7.6).
 const MAX_HOPS: u8 = 8;
+/// Most clients whose Ethernet addresses are remembered, and looked for at a time.
+const MAX_STRANGERS: usize = 1024;
 /// How often a full pool is reported.
 const FULL_INTERVAL: Duration = Duration::from_secs(60);
 /// Seconds from 1970 to 2000, when the time of a DUID begins (RFC 8415 §11.2).
@@ -40,6 +43,10 @@ pub struct Dhcp6 {
     duid: Vec<u8>,
     pool: Pool,
     reported_full: Option<Duration>,
+    /// Ethernet addresses of clients, as the kernel knows them.
+    macs: BTreeMap<Ipv6Addr, Mac>,
+    /// DUIDs of clients whose Ethernet address is looked for.
+    strangers: BTreeMap<Ipv6Addr, Vec<u8>>,
 }
 
 /// A message with what it came by.
@@ -74,6 +81,8 @@ impl Dhcp6 {
             duid,
             pool,
             reported_full: None,
+            macs: BTreeMap::new(),
+            strangers: BTreeMap::new(),
         })
     }
 
@@ -82,6 +91,7 @@ impl Dhcp6 {
         self.pool.inherit(old.pool);
         self.duid = old.duid;
         self.reported_full = old.reported_full;
+        self.macs = old.macs;
     }
 
     /// Takes leases and barred addresses of an earlier process. Leases that are over are left
@@ -146,8 +156,13 @@ impl Dhcp6 {
         let reply = if packet.bytes.first() == Some(&kind::RELAY_FORW) {
             self.relayed(now, (packet.bytes, 0), rng, out)
         } else {
-            let from = client::From { address: source, mac: None, is_to_all };
-            self.message(now, packet.bytes, from, rng, out)
+            let mac = client::mac_of(source).or_else(|| self.macs.get(&source).copied());
+            let from = client::From { address: source, mac, is_to_all };
+            let reply = self.message(now, packet.bytes, from, rng, out);
+            if mac.is_none() && reply.is_some() {
+                self.look_for(source, packet.bytes, out);
+            }
+            reply
         };
         let Some(bytes) = reply else { return };
         let scope = if source.is_unicast_link_local() { self.ifindex } else { 0 };
@@ -159,6 +174,34 @@ impl Dhcp6 {
             bytes,
             after_records: out.records.len() > n_records,
         });
+    }
+
+    /// Looks for the Ethernet address of a client that got an answer, for which the kernel has to know it.
+    fn look_for(&mut self, address: Ipv6Addr, bytes: &[u8], out: &mut Out) {
+        let Ok(view) = View::new(bytes) else { return };
+        let Some(duid) = view.options.duid(option::CLIENT_ID) else { return };
+        if self.strangers.len() >= MAX_STRANGERS {
+            self.strangers.clear();
+        }
+        self.strangers.insert(address, duid.to_vec());
+        out.neighbours.push(address);
+    }
+
+    /// The Ethernet address of a client is known; its leases get it.
+    pub fn neighbour(&mut self, now: Now, address: Ipv6Addr, mac: Mac, out: &mut Out) {
+        let Some(duid) = self.strangers.remove(&address) else { return };
+        if self.macs.len() >= MAX_STRANGERS {
+            self.macs.clear();
+        }
+        self.macs.insert(address, mac);
+        let leases: Vec<Lease> = self.pool.table().of_id(&duid).cloned().collect();
+        for lease in leases.into_iter().filter(|lease| lease.mac != Some(mac)) {
+            let lease = Lease { mac: Some(mac), ..lease };
+            let info = lease.info(now);
+            out.records.push(Record::Grant(info.clone()));
+            out.events.push(Event::Added(info));
+            self.pool.insert(lease);
+        }
     }
 
     /// Answers a message that came by relays, the outermost first.

@@ -73,7 +73,11 @@ impl Bench {
     }
 
     fn send_to(&mut self, bytes: &[u8], destination: Option<IpAddr>) -> Out {
-        let source = SocketAddr::new(CLIENT.parse().unwrap(), 546);
+        self.send_from(CLIENT, bytes, destination)
+    }
+
+    fn send_from(&mut self, source: &str, bytes: &[u8], destination: Option<IpAddr>) -> Out {
+        let source = SocketAddr::new(source.parse().unwrap(), 546);
         let packet = Packet {
             socket: Socket::Dhcp6,
             source,
@@ -225,6 +229,31 @@ fn an_offer_is_for_one_client_only() {
     assert_eq!(out.events, [Event::PoolFull]);
     bench.now += 30;
     assert!(text(&bench.send(&solicit(b"\0\x04other"))).contains("fd00::10="));
+}
+
+#[test]
+fn the_kernel_knows_ethernet_addresses() {
+    let mut bench = bench(|_, _| ());
+    let solicit = message(kind::SOLICIT, |writer| {
+        writer.option(option::RAPID_COMMIT, |_| ());
+        ia_na(writer, b"\0\x04uuid", 1, &["fd00::42"]);
+    });
+    let private = "fe80::1234:5678:9abc:def0";
+    let out = bench.send_from(private, &solicit, Some(address("ff02::1:2").into()));
+    assert_eq!(out.neighbours, [address(private)]);
+    let lease = |bench: &Bench| bench.server.leases().next().unwrap().mac;
+    assert_eq!(lease(&bench), None);
+    let (mac, mut out) = ([2, 0, 0, 0, 0, 0x42], Out::default());
+    bench.server.neighbour(bench.time(), address("fe80::99"), [2; 6], &mut out);
+    assert!(out.is_empty());
+    bench.server.neighbour(bench.time(), address(private), mac, &mut out);
+    assert_eq!((out.records.len(), out.events.len()), (1, 1));
+    assert_eq!(lease(&bench), Some(mac));
+    // From now on it is known.
+    let out = bench.send_from(private, &solicit, Some(address("ff02::1:2").into()));
+    assert!(out.neighbours.is_empty() && out.events.is_empty(), "{out:?}");
+    // That of the link-local address needs no question.
+    assert!(bench.send(&solicit).neighbours.is_empty());
 }
 
 #[test]
@@ -552,7 +581,7 @@ proptest! {
             dhcp.ranges[0].end = address("fd00::17");
             dhcp.ranges[0].lease = Some(LeaseTime::Seconds(600));
         });
-        let mut recorded = std::collections::BTreeMap::new();
+        let mut recorded = BTreeMap::new();
         for (what, who, iaid, last, is_rapid) in steps {
             let duid = if who == 0 { b"\0\x04fixed".to_vec() } else { vec![0, 4, who] };
             let ip = format!("fd00::{last:x}");

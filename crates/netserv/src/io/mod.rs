@@ -18,7 +18,7 @@ mod stream;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ enum Source {
 struct Look {
     at: Duration,
     uuid: Uuid,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 /// The service with all of its sockets.
@@ -244,6 +244,11 @@ impl Service {
         {
             tracing::debug!(%address, %error, "an address is not asked for");
         }
+        self.look_for(now, uuid, address.into());
+    }
+
+    /// Reads the neighbour table for an address soon, and again.
+    fn look_for(&mut self, now: Now, uuid: Uuid, address: IpAddr) {
         let look = |after| Look { at: now.boot.saturating_add(after), uuid, address };
         self.looks.extend(LOOKS.map(look));
     }
@@ -258,7 +263,7 @@ impl Service {
 
     /// Takes answers about neighbours.
     fn neighbours(&mut self, now: Now) {
-        let mut found: Vec<(u32, Ipv4Addr, Mac)> = Vec::new();
+        let mut found: Vec<(u32, IpAddr, Mac)> = Vec::new();
         for _ in 0..TURN {
             let Some(neighbours) = &self.neighbours else { return };
             match neighbours.receive(&mut self.buffer) {
@@ -274,7 +279,10 @@ impl Service {
             let on_link = self.networks.iter().find(|(_, network)| network.ifindex == ifindex);
             let Some(uuid) = on_link.map(|(uuid, _)| *uuid) else { continue };
             let mut out = Out::default();
-            self.engine.conflict(uuid, now, (address, mac), &mut out);
+            match address {
+                IpAddr::V4(v4) => self.engine.conflict(uuid, now, (v4, mac), &mut out),
+                IpAddr::V6(v6) => self.engine.neighbour(uuid, now, (v6, mac), &mut out),
+            }
             self.carry_out(now, uuid, out);
         }
     }

@@ -4,7 +4,7 @@
 //! no privilege. A guest that answers no echo is found too.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -24,7 +24,7 @@ pub(super) struct Neighbours {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Neighbour {
     pub(super) ifindex: u32,
-    pub(super) address: Ipv4Addr,
+    pub(super) address: IpAddr,
     pub(super) mac: Mac,
 }
 
@@ -42,11 +42,15 @@ impl Neighbours {
     }
 
     /// Asks for the entry of an address; the answer can be received later.
-    pub(super) fn ask(&self, ifindex: u32, address: Ipv4Addr) -> io::Result<()> {
+    pub(super) fn ask(&self, ifindex: u32, address: IpAddr) -> io::Result<()> {
         let mut request = NeighbourMessage::default();
-        request.header.family = AddressFamily::Inet;
+        let (family, address) = match address {
+            IpAddr::V4(v4) => (AddressFamily::Inet, NeighbourAddress::Inet(v4)),
+            IpAddr::V6(v6) => (AddressFamily::Inet6, NeighbourAddress::Inet6(v6)),
+        };
+        request.header.family = family;
         request.header.ifindex = ifindex;
-        request.attributes = vec![NeighbourAttribute::Destination(NeighbourAddress::Inet(address))];
+        request.attributes = vec![NeighbourAttribute::Destination(address)];
         let payload = RouteNetlinkMessage::GetNeighbour(request);
         let mut message = NetlinkMessage::from(payload);
         message.header.flags = NLM_F_REQUEST;
@@ -72,23 +76,26 @@ impl Neighbours {
     }
 }
 
-/// The address of an entry whose machine answered lately.
+/// The address of an entry: of IPv4 only if its machine answered lately.
 fn parse(bytes: &[u8]) -> Option<Neighbour> {
     let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).ok()?;
     let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry)) = message.payload
     else {
         return None;
     };
-    if entry.header.state != NeighbourState::Reachable {
-        return None;
-    }
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),
         _ => None,
     });
     let mac = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(mac) => mac.as_slice().try_into().ok(),
         _ => None,
     });
-    Some(Neighbour { ifindex: entry.header.ifindex, address: address?, mac: mac? })
+    let address = address?;
+    // An older entry says who had an address of IPv4 once, which is no conflict.
+    if address.is_ipv4() && entry.header.state != NeighbourState::Reachable {
+        return None;
+    }
+    Some(Neighbour { ifindex: entry.header.ifindex, address, mac: mac? })
 }

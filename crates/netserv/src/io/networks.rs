@@ -192,6 +192,9 @@ impl Service {
         for probe in out.probes {
             self.probe(now, uuid, probe.address);
         }
+        for address in out.neighbours {
+            self.look_for(now, uuid, address.into());
+        }
         for event in out.events {
             self.report(uuid, event);
         }

@@ -1,7 +1,7 @@
 //! The service on real sockets, asked by a guest: two network namespaces with a veth pair, all in threads.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
@@ -69,7 +69,7 @@ fn spec(directory: &Path) -> NetworkSpec {
 }
 
 /// Starts the service and gives it a network, as the driver does.
-fn serve(directory: &Path) -> (std::thread::JoinHandle<()>, OwnedFd) {
+fn serve(directory: &Path) -> (std::thread::JoinHandle<()>, OwnedFd, Client) {
     let path = directory.join("socket");
     let listener = rustix::net::socket_with(
         AddressFamily::UNIX,
@@ -97,7 +97,7 @@ fn serve(directory: &Path) -> (std::thread::JoinHandle<()>, OwnedFd) {
     let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
     let reply = client.request(&Request::Add(Box::new(spec)), &fds).unwrap();
     assert_eq!(reply, Reply::Ready { generation: 1 });
-    (thread, hold)
+    (thread, hold, client)
 }
 
 /// Another name server, which knows one address for every name.
@@ -128,11 +128,13 @@ fn guest(act: impl FnOnce() + Send + 'static) {
         }
         run("ip", "address add 192.0.2.50/24 dev eth0");
         run("ip", "address add fd00::50/64 dev eth0 nodad");
+        run("ip", "address add fe80::77/64 dev eth0 nodad");
         run("ip", "address add 198.51.100.2/24 dev other0");
         act();
     });
     let namespace = is_ready.recv().unwrap();
-    run("ip", &format!("link add v0 type veth peer name eth0 netns {namespace}"));
+    let peer = format!("peer name eth0 address 52:54:00:00:00:09 netns {namespace}");
+    run("ip", &format!("link add v0 type veth {peer}"));
     run("ip", "link set v0 master vb0 up");
     run("ip", &format!("link add o0 type veth peer name other0 netns {namespace}"));
     run("ip", "address add 198.51.100.1/24 dev o0");
@@ -226,14 +228,15 @@ fn router() {
     assert_eq!(advertisement[advertisement.len() - 30..][..6], MAC);
 }
 
-/// A lease in two messages; its name is there at once.
+/// A lease in two messages; its name is there at once. Neither address nor DUID say the Ethernet address.
 fn lease() {
     let scope = nix::net::if_::if_nametoindex("eth0").unwrap();
-    let socket = UdpSocket::bind("[::]:546").unwrap();
+    let own = SocketAddrV6::new("fe80::77".parse().unwrap(), 546, 0, scope);
+    let socket = UdpSocket::bind(own).unwrap();
     socket.set_read_timeout(PATIENCE).unwrap();
     let servers = SocketAddrV6::new("ff02::1:2".parse().unwrap(), 547, 0, scope);
     let mut solicit = Writer::new(kind::SOLICIT, [1, 2, 3]);
-    solicit.option(option::CLIENT_ID, |value| value.put(&[0, 3, 0, 1, 2, 0, 0, 0, 0, 9]));
+    solicit.option(option::CLIENT_ID, |value| value.put(b"\0\x04uuid"));
     solicit.option(option::RAPID_COMMIT, |_| ());
     solicit.option(option::FQDN, |value| value.put(b"\x01\x05alpha\0"));
     solicit.option(option::IA_NA, |value| value.put(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
@@ -247,6 +250,20 @@ fn lease() {
     assert!((0x10..=0xff).contains(&given.segments()[7]), "{given}");
     let expected = format!("NOERROR aa rd ra; alpha 0 AAAA {given};;");
     assert_eq!(ask("[fd00::1]:53".parse().unwrap(), "alpha", "AAAA"), expected);
+}
+
+/// Waits until the service knows the Ethernet address of the only lease.
+fn find_mac(mut client: Client) {
+    let request = Request::Leases { uuid: Uuid::from_u128(7), mac: None, skip: 0 };
+    for _ in 0..3000 {
+        let reply = client.request(&request, &[]).unwrap();
+        let Reply::Leases { leases, .. } = reply else { panic!("{reply:?}") };
+        if leases[0].mac == Some([0x52, 0x54, 0, 0, 0, 9]) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the Ethernet address is not found");
 }
 
 /// Reads a file, whose blocks come from a port of their own.
@@ -300,7 +317,7 @@ fn a_guest_is_served_over_both_versions_of_ip() {
         run("ip", "address add 192.0.2.1/24 dev vb0");
         run("ip", "address add fd00::1/64 dev vb0 nodad");
         upstream();
-        let (service, stop) = serve(directory.path());
+        let (service, stop, client) = serve(directory.path());
         guest(move || {
             names();
             foreign_link();
@@ -314,6 +331,7 @@ fn a_guest_is_served_over_both_versions_of_ip() {
             assert_eq!(ask(server, "gw", "A"), of_host);
             assert_eq!(ask_tcp(server, "gw"), of_host);
         }
+        find_mac(client);
         rustix::io::write(&stop, b"x").unwrap();
         service.join().unwrap();
         let leases = std::fs::read_to_string(directory.path().join("vb0.status")).unwrap();

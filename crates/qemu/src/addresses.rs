@@ -7,6 +7,7 @@ use oxivirt::{
 };
 use oxivirt_types::domain::AddressSource;
 
+use crate::error;
 use crate::registry::View;
 use crate::shared::Shared;
 
@@ -21,8 +22,7 @@ impl Shared {
     ) -> Result<Vec<DomainInterface>> {
         let view = self.entry(domain)?.view();
         if !view.is_active() {
-            let detail = "domain is not running";
-            return Err(Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail));
+            return Err(error::not_running());
         }
         match source {
             AddressSource::Lease => self.leases(&view).await,

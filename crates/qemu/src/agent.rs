@@ -129,8 +129,7 @@ fn deadline(timeout: AgentTimeout) -> Duration {
 impl Shared {
     /// The agent of a guest.
     pub(crate) async fn agent(&self, view: &View) -> Result<Link> {
-        let running =
-            view.running.as_ref().ok_or_else(|| error::invalid("domain is not running"))?;
+        let running = view.running.as_ref().ok_or_else(error::not_running)?;
         if running.live.status().state != DomainState::Running {
             return Err(error::invalid("domain is not running"));
         }
@@ -317,8 +316,7 @@ impl DomainAgentDriver for Driver {
             return Err(Error::new(ErrorCode::INVALID_ARG, ErrorDomain::QEMU, detail));
         }
         let view = self.shared.entry(domain)?.view();
-        let running =
-            view.running.as_ref().ok_or_else(|| error::invalid("domain is not running"))?;
+        let running = view.running.as_ref().ok_or_else(error::not_running)?;
         running.live.set_agent_timeout(timeout);
         Ok(())
     }
@@ -338,7 +336,7 @@ impl DomainAgentDriver for Driver {
             return Ok(self.shared.agent(&view).await?.run(&GetHostName {}).await?.host_name);
         }
         if !view.is_active() {
-            return Err(crate::statistics::not_running());
+            return Err(error::not_running());
         }
         self.shared.leased_hostname(&view).await?.ok_or_else(|| {
             let detail = format!("no hostname found for domain {}", view.def.name());
@@ -354,6 +352,10 @@ impl DomainAgentDriver for Driver {
     ) -> Result<Vec<TypedParam>> {
         check_flags(flags, 0, "qemuDomainGetGuestInfo")?;
         let view = self.shared.entry(domain)?.view();
+        // Other calls to the agent have the error of the object (`qemuDomainGetGuestInfo`).
+        if !view.is_active() {
+            return Err(error::invalid("domain is not running"));
+        }
         let link = self.shared.agent(&view).await?;
         guest::info(&link, view.def.def(), types).await
     }

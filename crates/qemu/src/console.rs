@@ -21,6 +21,7 @@ use oxivirt_types::domain::ConsoleFlags;
 use rustix::fs::{Mode, OFlags};
 use tokio::io::unix::AsyncFd;
 
+use crate::error;
 use crate::shared::Shared;
 
 /// The open consoles by their terminals.
@@ -52,8 +53,7 @@ impl Shared {
     ) -> Result<Box<dyn DomainStream>> {
         let view = self.entry(domain)?.view();
         if !view.is_active() {
-            let detail = "domain is not running";
-            return Err(Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail));
+            return Err(error::not_running());
         }
         let internal =
             |detail: String| Error::new(ErrorCode::INTERNAL_ERROR, ErrorDomain::QEMU, detail);

@@ -407,7 +407,12 @@ impl DomainDriver for Driver {
     }
 
     async fn domain_max_vcpus(&self, domain: &DomainRef) -> Result<u32> {
-        Ok(self.shared.entry(domain)?.view().def.max_vcpus())
+        let view = self.shared.entry(domain)?.view();
+        // The call asks for the maximum of the running guest (`virDomainGetMaxVcpus`).
+        if !view.is_active() {
+            return Err(error::not_running());
+        }
+        Ok(view.def.max_vcpus())
     }
 
     /// Always the empty one: guests run as a user of their own, and no security module is used.

@@ -40,6 +40,12 @@ pub(crate) fn invalid(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::QEMU, detail)
 }
 
+/// The guest does not run (`virDomainObjCheckActive`).
+#[must_use]
+pub(crate) fn not_running() -> Error {
+    Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, "domain is not running")
+}
+
 /// Something on disk could not be read or written.
 #[must_use]
 pub(crate) fn store(error: &StoreError<ParseError>) -> Error {

@@ -378,8 +378,7 @@ impl Shared {
         let view = entry.view();
         self.check_exists(&view)?;
         let Some(running) = view.running.clone() else {
-            let detail = "domain is not running";
-            return Err(Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, detail));
+            return Err(error::not_running());
         };
         let live = running.live;
         let reason = ShutoffReason::Destroyed;

@@ -95,11 +95,7 @@ pub(crate) fn affected(view: &View, flags: Affect) -> Result<Affect> {
     let current = if view.is_active() { Affect::LIVE } else { Affect::CONFIG };
     let flags = if flags.is_empty() { current } else { flags };
     if flags.contains(Affect::LIVE) && !view.is_active() {
-        return Err(Error::new(
-            ErrorCode::OPERATION_INVALID,
-            ErrorDomain::DOMAIN,
-            "domain is not running",
-        ));
+        return Err(error::not_running());
     }
     if flags.contains(Affect::CONFIG) && !view.is_persistent() {
         return Err(Error::new(

@@ -42,14 +42,9 @@ const CONTROL_ERROR: u32 = 3;
 /// The connection to the emulator has ended (`virDomainControlErrorReason`).
 const CONTROL_MONITOR: u32 = 2;
 
-/// The error of a call about a guest that does not run.
-pub(crate) fn not_running() -> Error {
-    Error::new(ErrorCode::OPERATION_INVALID, ErrorDomain::DOMAIN, "domain is not running")
-}
-
 /// The monitor of a guest that runs.
 fn monitor(view: &View) -> Result<Monitor> {
-    let running = view.running.as_ref().ok_or_else(not_running)?;
+    let running = view.running.as_ref().ok_or_else(error::not_running)?;
     running.live.monitor().cloned().ok_or_else(|| {
         let detail = "cannot reach the monitor of the domain";
         Error::new(ErrorCode::OPERATION_FAILED, ErrorDomain::QEMU, detail)
@@ -149,7 +144,7 @@ impl DomainStatsDriver for Driver {
     ) -> Result<DomainInterfaceStats> {
         let view = self.view(domain)?;
         if !view.is_active() {
-            return Err(not_running());
+            return Err(error::not_running());
         }
         let interface = interface(view.def.def(), device)?;
         let link = interface.target.as_ref().and_then(|target| target.dev.as_deref());
@@ -184,7 +179,7 @@ impl DomainStatsDriver for Driver {
     async fn domain_cpu_total(&self, domain: &DomainRef) -> Result<Vec<TypedParam>> {
         let view = self.view(domain)?;
         if !view.is_active() {
-            return Err(not_running());
+            return Err(error::not_running());
         }
         self.shared.cpu_total(&view)
     }
@@ -227,7 +222,7 @@ impl DomainStatsDriver for Driver {
     ) -> Result<DomainControlInfo> {
         check_flags(flags, 0, "qemuDomainGetControlInfo")?;
         let view = self.view(domain)?;
-        let running = view.running.as_ref().ok_or_else(not_running)?;
+        let running = view.running.as_ref().ok_or_else(error::not_running)?;
         let (state, details) = match running.live.monitor() {
             Some(monitor) if monitor.close_reason().is_some() => (CONTROL_ERROR, CONTROL_MONITOR),
             Some(monitor) if monitor.is_unresponsive() => (CONTROL_OCCUPIED, 0),

@@ -29,7 +29,7 @@ use crate::power::Working;
 use crate::process;
 use crate::registry::{Entry, View};
 use crate::shared::Shared;
-use crate::statistics::{balloon, balloon_path, not_running, threads};
+use crate::statistics::{balloon, balloon_path, threads};
 
 /// Most bytes of a picture of a screen.
 const PICTURE: u64 = 64 << 20;
@@ -256,7 +256,8 @@ impl Shared {
         };
         if is_live {
             let work = self.work(entry, ErrorDomain::DOMAIN).await?;
-            let pid = work.live.process().map(|process| process.pid()).ok_or_else(not_running)?;
+            let pid =
+                work.live.process().map(|process| process.pid()).ok_or_else(error::not_running)?;
             let vcpus: Vec<i32> = threads(&entry.view()).into_values().collect();
             for tid in process::threads(pid).into_iter().filter(|tid| !vcpus.contains(tid)) {
                 bind(tid, cpus)?;

@@ -54,6 +54,22 @@ fn bare() -> GuestDaemon {
 }
 
 #[apply(scenario)]
+fn a_guest_has_no_snapshots() {
+    let daemon = bare();
+    let virsh = |command: &str| daemon.shell("virsh", command).unwrap();
+    for command in ["snapshot-list bare --name", "checkpoint-list bare --name"] {
+        assert_eq!(virsh(command).trim(), "", "{command}");
+    }
+    refused(&daemon, "snapshot-current bare", "has no current snapshot");
+    refused(&daemon, "snapshot-info bare one", "no domain snapshot with matching name 'one'");
+    refused(&daemon, "checkpoint-info bare one", "no domain checkpoint with matching name 'one'");
+    assert!(virsh("schedinfo bare").contains("vcpu_period"));
+    virsh("destroy bare");
+    refused(&daemon, "vcpucount bare --maximum --live", "domain is not running");
+    virsh("undefine bare --snapshots-metadata --managed-save");
+}
+
+#[apply(scenario)]
 fn virsh_reads_figures_of_a_running_guest() {
     let daemon = bare();
     let virsh = |command: &str| daemon.shell("virsh", command).unwrap();

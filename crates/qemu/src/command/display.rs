@@ -19,6 +19,10 @@ impl Build<'_> {
         for graphics in &devices.graphics {
             match graphics.kind {
                 Some(GraphicsType::Vnc) => self.vnc(graphics)?,
+                Some(GraphicsType::Spice) if !self.emulator.has("spice") => {
+                    let text = "spice graphics are not supported with this QEMU";
+                    return Err(PlanError::Unsupported(text.to_owned()));
+                }
                 Some(GraphicsType::Spice) => self.spice(graphics),
                 Some(GraphicsType::EglHeadless) => {
                     let node = graphics.gl.as_ref().and_then(|gl| gl.rendernode.as_deref());

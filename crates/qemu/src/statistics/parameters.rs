@@ -2,7 +2,10 @@
 //!
 //! libvirt 11.3.0: `qemuDomainGetSchedulerParametersFlags` and its like, src/qemu/qemu_driver.c
 
-use oxivirt::{DomainAffectFlags as Affect, DomainParameters as Set, Result, TypedParam};
+use oxivirt::{
+    DomainAffectFlags as Affect, DomainParameters as Set, Error, ErrorCode, ErrorDomain, Result,
+    TypedParam,
+};
 use oxivirt_cgroup::Group;
 use oxivirt_conf::bandwidth::{Bandwidth, Rate};
 use oxivirt_conf::domain::DomainDef;
@@ -42,7 +45,7 @@ impl Shared {
             Set::Scheduler => scheduler(def, group.as_ref(), &mut params)?,
             Set::Memory => memory(def, group.as_ref(), &mut params)?,
             Set::Blkio => blkio(def, group.as_ref(), &mut params)?,
-            Set::Numa => numa(def, group.as_ref(), &mut params),
+            Set::Numa => numa(def, &mut params),
             Set::Interface(device) => {
                 let bandwidth = interface(def, device)?.bandwidth.clone();
                 rates(&bandwidth.unwrap_or_default(), &mut params);
@@ -51,7 +54,7 @@ impl Shared {
                 let disk = match name.as_str() {
                     // How many there are is asked without a disk.
                     "" => None,
-                    name => Some(block::with_source(def, name)?.0),
+                    name => Some(block::find(def, name).ok_or_else(|| not_in_definition(name))?),
                 };
                 io_tune(disk.and_then(|disk| disk.iotune.as_ref()), &mut params);
             }
@@ -71,8 +74,13 @@ fn function(set: &Set) -> &'static str {
     }
 }
 
-fn not_mounted(controller: &str) -> oxivirt::Error {
+fn not_mounted(controller: &str) -> Error {
     error::invalid(format!("cgroup {controller} controller is not mounted"))
+}
+
+fn not_in_definition(disk: &str) -> Error {
+    let detail = format!("disk '{disk}' was not found in the domain config");
+    Error::new(ErrorCode::INVALID_ARG, ErrorDomain::QEMU, detail)
 }
 
 /// Period and quota of a group, in microseconds; a quota that is none is -1.
@@ -91,8 +99,11 @@ fn shares_of_time(group: &Group) -> Option<(u64, i64)> {
 
 fn scheduler(def: &DomainDef, group: Option<&Group>, to: &mut Params) -> Result<()> {
     let tune = def.cputune.clone().unwrap_or_default();
+    let is_running = group.is_some();
     let of = |group: Option<&Group>, period: Option<u64>, quota: Option<i64>| {
-        let stored = (period.unwrap_or(PERIOD), quota.unwrap_or(-1));
+        // A stored definition has 0 for what it does not say, a running guest the kernel's defaults.
+        let (no_period, no_quota) = if is_running { (PERIOD, -1) } else { (0, 0) };
+        let stored = (period.unwrap_or(no_period), quota.unwrap_or(no_quota));
         group.and_then(shares_of_time).unwrap_or(stored)
     };
     let shares = match group {
@@ -128,7 +139,7 @@ fn memory(def: &DomainDef, group: Option<&Group>, to: &mut Params) -> Result<()>
     for (name, v1, v2, stored) in files {
         let kib = match group {
             Some(group) => match group.value("memory", v1, v2) {
-                Some(text) => text.trim().parse().map_or(UNLIMITED, |bytes: u64| bytes / 1024),
+                Some(text) => text.trim().parse().map_or(UNLIMITED, limit_kib),
                 // A kernel may count without swap.
                 None if name == "swap_hard_limit" => UNLIMITED,
                 None => return Err(not_mounted("memory")),
@@ -138,6 +149,15 @@ fn memory(def: &DomainDef, group: Option<&Group>, to: &mut Params) -> Result<()>
         to.ulong(name, kib.min(UNLIMITED));
     }
     Ok(())
+}
+
+/// Version 1 has the largest signed number, rounded down to a page, for no limit.
+fn limit_kib(bytes: u64) -> u64 {
+    const LARGEST_PAGE: u64 = 65536;
+    match bytes >= i64::MAX.unsigned_abs() / LARGEST_PAGE * LARGEST_PAGE {
+        true => UNLIMITED,
+        false => bytes / 1024,
+    }
 }
 
 fn blkio(def: &DomainDef, group: Option<&Group>, to: &mut Params) -> Result<()> {
@@ -176,17 +196,14 @@ fn blkio(def: &DomainDef, group: Option<&Group>, to: &mut Params) -> Result<()> 
     Ok(())
 }
 
-fn numa(def: &DomainDef, group: Option<&Group>, to: &mut Params) {
+fn numa(def: &DomainDef, to: &mut Params) {
     let memory = def.numatune.as_ref().and_then(|tune| tune.memory.as_ref());
     let mode = memory.and_then(|memory| memory.mode).map_or("strict", |mode| mode.as_str());
     let modes = ["strict", "preferred", "interleave", "restrictive"];
     let mode = modes.iter().position(|word| *word == mode).unwrap_or(0);
     to.int("numa_mode", i32::try_from(mode).unwrap_or_default());
-    let live = group.and_then(|group| {
-        group.child("emulator").value("cpuset", "cpuset.mems", "cpuset.mems.effective")
-    });
-    let stored = memory.and_then(|memory| memory.nodeset.clone());
-    to.text("numa_nodeset", live.map(|text| text.trim().to_owned()).or(stored).unwrap_or_default());
+    let nodeset = memory.and_then(|memory| memory.nodeset.clone());
+    to.text("numa_nodeset", nodeset.unwrap_or_default());
 }
 
 fn rates(bandwidth: &Bandwidth, to: &mut Params) {
@@ -255,7 +272,8 @@ mod tests {
         scheduler(&def, None, &mut params).unwrap();
         let params = params.finish();
         assert_eq!(params.len(), 9);
-        assert_eq!(value(&params, "vcpu_period"), TypedValue::ULLong(100_000));
+        assert_eq!(value(&params, "vcpu_period"), TypedValue::ULLong(0));
+        assert_eq!(value(&params, "global_quota"), TypedValue::LLong(0));
         assert_eq!(value(&params, "vcpu_quota"), TypedValue::LLong(50));
         let mut params = Params::default();
         memory(&def, None, &mut params).unwrap();

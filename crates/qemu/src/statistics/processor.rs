@@ -172,7 +172,7 @@ impl Shared {
 
     /// CPU time of a running guest on each processor of the host.
     pub(super) fn cpu_each(&self, view: &View) -> Result<Vec<Vec<TypedParam>>> {
-        let running = view.running.as_ref().ok_or_else(super::not_running)?;
+        let running = view.running.as_ref().ok_or_else(error::not_running)?;
         let group = self.host.hierarchies.group(&cgroup(running.live.id(), view.def.name()));
         let all = group.cpu_time_of_each().ok_or_else(no_accounting)?;
         let mut of_vcpus = vec![0_u64; all.len()];

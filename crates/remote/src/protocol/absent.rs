@@ -1,7 +1,8 @@
 //! Lists of objects whose families have no driver here.
 //!
 //! A hypervisor's daemon that has no such objects answers empty lists: clients that ask for everything at
-//! their start give up at an error. The rows of a family go to a list of their own with its driver; its other
+//! their start give up at an error. So it is with the snapshots and checkpoints of a domain, which has
+//! none, since none can be made. The rows of a family go to a list of their own with its driver; its other
 //! calls are in [`unserved`](super::unserved).
 //!
 //! libvirt 11.3.0: src/remote/remote_protocol.x
@@ -9,7 +10,7 @@
 use oxivirt_rpc::xdr::{List, Text};
 
 use super::{Needs, Procedure, Reply, protocol};
-use crate::wire::Empty;
+use crate::wire::{Domain, Empty};
 
 /// Most names of a list that is always empty.
 const NONE: usize = 0;
@@ -39,6 +40,18 @@ protocol! {
         "virConnectNumOfNWFilters" Open [Connect "search-nwfilters"];
     179 connect_list_nwfilters(maxnames: i32) -> List<Text, NONE>:
         "virConnectListNWFilters" Open [Connect "search-nwfilters"];
+    187 domain_snapshot_num(dom: Domain, flags: u32) -> i32:
+        "virDomainSnapshotNum" Connection Domain [Domain "read"];
+    188 domain_snapshot_list_names(dom: Domain, maxnames: i32, flags: u32) -> List<Text, NONE>:
+        "virDomainSnapshotListNames" Connection Domain [Domain "read"];
+    189 domain_snapshot_lookup_by_name(dom: Domain, name: Text, flags: u32) -> Text:
+        "virDomainSnapshotLookupByName" Connection Domain [Domain "read"];
+    190 domain_has_current_snapshot(dom: Domain, flags: u32) -> i32:
+        "virDomainHasCurrentSnapshot" Connection Domain [Domain "read"];
+    191 domain_snapshot_current(dom: Domain, flags: u32) -> Text:
+        "virDomainSnapshotCurrent" Connection Domain [Domain "read"];
+    274 domain_list_all_snapshots(dom: Domain, need_results: i32, flags: u32) -> Empty:
+        "virDomainListAllSnapshots" Connection Domain [Domain "read"];
     284 connect_list_all_interfaces(need_results: i32, flags: u32) -> Empty:
         "virConnectListAllInterfaces" Open [Connect "search-interfaces"];
     285 connect_list_all_node_devices(need_results: i32, flags: u32) -> Empty:
@@ -49,4 +62,8 @@ protocol! {
         "virConnectListAllSecrets" Open [Connect "search-secrets"];
     401 connect_list_all_nwfilter_bindings(need_results: i32, flags: u32) -> Empty:
         "virConnectListAllNWFilterBindings" Open [Connect "search-nwfilter-bindings"];
+    413 domain_list_all_checkpoints(dom: Domain, need_results: i32, flags: u32) -> Empty:
+        "virDomainListAllCheckpoints" Connection Domain [Domain "read"];
+    415 domain_checkpoint_lookup_by_name(dom: Domain, name: Text, flags: u32) -> Text:
+        "virDomainCheckpointLookupByName" Connection Domain [Domain "read"];
 }

@@ -9,17 +9,26 @@ use super::network::no_such_name;
 use super::session::not_open;
 use crate::protocol::Reply;
 use crate::protocol::absent::AbsentCalls;
-use crate::wire::Empty;
+use crate::wire::{Domain, Empty};
 
 impl Calls {
     /// Only a hypervisor's connection has secondary drivers.
     fn absent<T: Default>(&self) -> Result<T> {
         if self.has_domains() { Ok(T::default()) } else { Err(not_open("connection not open")) }
     }
+
+    /// What there is none of belongs to a domain, which has to exist.
+    async fn absent_of<T: Default>(&self, api: &str, dom: &Domain) -> Result<T> {
+        self.domains(api)?.domain_is_persistent(&dom.into()).await?;
+        Ok(T::default())
+    }
 }
 
 macro_rules! empty {
-    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {
+    (
+        $($name:ident($($type:ty),*) -> $result:ty;)*
+        @domains { $($of:ident($api:literal $(, $argument:ty)*) -> $answer:ty;)* }
+    ) => {
         impl AbsentCalls for Calls {
             async fn node_device_lookup_by_name(self, _: Context, name: Text) -> Reply<Text> {
                 self.absent::<()>()?;
@@ -27,8 +36,42 @@ macro_rules! empty {
                 Err(no_such_name(none, "no node device with matching name '", &name))
             }
 
+            async fn domain_snapshot_lookup_by_name(
+                self,
+                _: Context,
+                dom: Domain,
+                name: Text,
+                _: u32,
+            ) -> Reply<Text> {
+                self.absent_of::<()>("virDomainSnapshotLookupByName", &dom).await?;
+                let none = Error::new(ErrorCode::NO_DOMAIN_SNAPSHOT, ErrorDomain::QEMU, "");
+                Err(no_such_name(none, "no domain snapshot with matching name '", &name))
+            }
+
+            async fn domain_snapshot_current(self, _: Context, dom: Domain, _: u32) -> Reply<Text> {
+                self.absent_of::<()>("virDomainSnapshotCurrent", &dom).await?;
+                let detail = "the domain does not have a current snapshot";
+                Err(Error::new(ErrorCode::NO_DOMAIN_SNAPSHOT, ErrorDomain::QEMU, detail).into())
+            }
+
+            async fn domain_checkpoint_lookup_by_name(
+                self,
+                _: Context,
+                dom: Domain,
+                name: Text,
+                _: u32,
+            ) -> Reply<Text> {
+                self.absent_of::<()>("virDomainCheckpointLookupByName", &dom).await?;
+                let none = Error::new(ErrorCode::NO_DOMAIN_CHECKPOINT, ErrorDomain::QEMU, "");
+                Err(no_such_name(none, "no domain checkpoint with matching name '", &name))
+            }
+
             $(async fn $name(self, _: Context $(, _: $type)*) -> Reply<$result> {
                 Ok(self.absent()?)
+            })*
+
+            $(async fn $of(self, _: Context, dom: Domain $(, _: $argument)*) -> Reply<$answer> {
+                Ok(self.absent_of($api, &dom).await?)
             })*
         }
     };
@@ -50,4 +93,11 @@ empty! {
     connect_list_all_nwfilters(i32, u32) -> Empty;
     connect_list_all_secrets(i32, u32) -> Empty;
     connect_list_all_nwfilter_bindings(i32, u32) -> Empty;
+    @domains {
+    domain_snapshot_num("virDomainSnapshotNum", u32) -> i32;
+    domain_snapshot_list_names("virDomainSnapshotListNames", i32, u32) -> List<Text, 0>;
+    domain_has_current_snapshot("virDomainHasCurrentSnapshot", u32) -> i32;
+    domain_list_all_snapshots("virDomainListAllSnapshots", i32, u32) -> Empty;
+    domain_list_all_checkpoints("virDomainListAllCheckpoints", i32, u32) -> Empty;
+    }
 }

@@ -156,6 +156,71 @@ fn refusals() {
     );
 }
 
+/// What libvirt 11.3.0 answers to each of these.
+#[test]
+fn refusals_in_words_of_their_own() {
+    #[track_caller]
+    fn check(content: &str, code: i32, domain: i32, message: &str) {
+        let text = format!(
+            "<domain type='kvm'><name>a</name><memory>1</memory><os><type>hvm</type></os>{content}</domain>"
+        );
+        refused(&text, code, domain, message);
+    }
+    let unsupported = |content: &str, message: &str| {
+        check(content, 67, 20, &format!("unsupported configuration: {message}"));
+    };
+    unsupported("<clock offset='zz'/>", "unknown clock offset 'zz'");
+    unsupported("<on_crash>zz</on_crash>", "unknown on_crash action: zz");
+    unsupported("<features><zz/></features>", "unexpected feature 'zz'");
+    let devices = |content: &str| format!("<devices>{content}</devices>");
+    unsupported(&devices("<input type='zz'/>"), "unknown input device type 'zz'");
+    unsupported(&devices("<input type='mouse' bus='zz'/>"), "unknown input bus type 'zz'");
+    unsupported(
+        &devices("<controller type='usb' model='lsilogic'/>"),
+        "Unknown model type 'lsilogic'",
+    );
+    unsupported(&devices("<panic model='zz'/>"), "unknown panic model 'zz'");
+    unsupported(
+        &devices("<serial type='zz'/>"),
+        "unknown type presented to host for character device: zz",
+    );
+    unsupported(
+        "<cputune><period>1</period></cputune>",
+        "Value of cputune 'period' must be in range [1000, 1000000]",
+    );
+    check(
+        &devices("<watchdog/>"),
+        27,
+        5,
+        "XML error: Missing required attribute 'model' in element 'watchdog'",
+    );
+    check(
+        &devices("<interface type='user'><mac address='zz'/></interface>"),
+        27,
+        20,
+        "XML error: unable to parse mac address 'zz'",
+    );
+    check(
+        &devices("<input type='tablet' bus='ps2'/>"),
+        1,
+        20,
+        "internal error: ps2 bus does not support tablet input device",
+    );
+    check(
+        &devices("<disk><source file='/x'/><target dev='fda' bus='fdc'/></disk>"),
+        1,
+        20,
+        "internal error: Invalid bus type 'fdc' for disk",
+    );
+    check(
+        "<cpu><feature name='b'/></cpu>",
+        27,
+        31,
+        "XML error: Non-empty feature list specified without CPU model",
+    );
+    check("<cpu mode='zz'/>", 67, 31, "unsupported configuration: Invalid mode attribute 'zz'");
+}
+
 /// Without the bounds, each of these would take gigabytes or minutes.
 #[test]
 fn numbers_that_stand_for_many_devices_are_refused() {

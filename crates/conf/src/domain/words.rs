@@ -258,6 +258,19 @@ const REQUIRED: &[(&str, &str)] = &[
     ("os/firmware/feature", "enabled"),
     ("os/firmware/feature", "name"),
     ("clock/timer", "name"),
+    ("features/hyperv/relaxed", "state"),
+    ("features/hyperv/vapic", "state"),
+    ("features/hyperv/spinlocks", "state"),
+    ("features/hyperv/vpindex", "state"),
+    ("features/hyperv/runtime", "state"),
+    ("features/hyperv/synic", "state"),
+    ("features/hyperv/stimer", "state"),
+    ("features/hyperv/reset", "state"),
+    ("features/hyperv/vendor_id", "state"),
+    ("features/hyperv/frequencies", "state"),
+    ("features/hyperv/reenlightenment", "state"),
+    ("features/hyperv/tlbflush", "state"),
+    ("features/hyperv/ipi", "state"),
     ("iothreadids/iothread", "id"),
     ("cputune/vcpupin", "vcpu"),
     ("cputune/vcpusched", "scheduler"),
@@ -346,6 +359,13 @@ pub(super) fn check(root: &Element<'_>) -> Result<(), DomainError> {
     }
     if let Some(features) = root.child("features") {
         check_features(features)?;
+    }
+    for cpu in root.children("cpu") {
+        let is_custom = matches!(cpu.attribute("mode"), None | Some("custom"));
+        if is_custom && cpu.child("feature").is_some() && cpu.child("model").is_none() {
+            let text = "Non-empty feature list specified without CPU model";
+            return Err(DomainError::Cpu(String::from(text)));
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is outside of `<devices>`.
 
-use super::super::clock::{Clock, ClockOffset, CrashAction, LifecycleAction};
+use super::super::clock::{Clock, ClockBasis, ClockOffset, CrashAction, LifecycleAction};
 use super::super::cpu::VcpuCount;
 use super::super::features::{Features, HypervMode};
 use super::super::memory::Placement;
@@ -24,7 +24,10 @@ pub(super) fn complete(def: &mut DomainDef, origin: Origin) -> Result<(), Domain
         complete_features(features)?;
     }
     let clock = def.clock.get_or_insert_with(Clock::default);
-    clock.offset.get_or_insert(ClockOffset::Utc);
+    if *clock.offset.get_or_insert(ClockOffset::Utc) == ClockOffset::Variable {
+        clock.adjustment.get_or_insert_with(|| String::from("0"));
+        clock.basis.get_or_insert(ClockBasis::Utc);
+    }
     def.on_poweroff.get_or_insert(LifecycleAction::Destroy);
     def.on_reboot.get_or_insert(LifecycleAction::Restart);
     def.on_crash.get_or_insert(CrashAction::Destroy);

@@ -62,7 +62,7 @@ fn complete_placement(
         if memory.placement.is_none() && of_processors == Some(Placement::Auto) {
             memory.placement = Some(Placement::Auto);
         } else {
-            return Err(DomainError::Xml(String::from(
+            return Err(DomainError::Unsupported(String::from(
                 "nodeset for NUMA memory tuning must be set if 'placement' is 'static'",
             )));
         }

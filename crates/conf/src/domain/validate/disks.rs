@@ -70,6 +70,20 @@ fn check_one(disk: &Disk) -> Check {
     {
         return unsupported("disk device='lun' is only valid for block type disk source");
     }
+    if let Some(bus) = bus {
+        match (disk.device == Some(DiskDevice::Floppy), bus) {
+            (true, DiskBus::Fdc) => {}
+            (true, bus) => {
+                let text = format!("Invalid bus type '{bus}' for floppy disk");
+                return Err(DomainError::Internal(text));
+            }
+            (false, DiskBus::Fdc) => {
+                let text = format!("Invalid bus type '{bus}' for disk");
+                return Err(DomainError::Internal(text));
+            }
+            _ => {}
+        }
+    }
     check_secret(disk)?;
     let is_empty = source_of(disk).is_none() && disk.source.is_none();
     if is_empty && matches!(disk.device, Some(DiskDevice::Disk | DiskDevice::Lun)) {

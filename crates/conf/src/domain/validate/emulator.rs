@@ -11,9 +11,10 @@ use super::super::device::hostdev::HostdevType;
 use super::super::device::input::InputBus;
 use super::super::device::interface::{Interface, InterfaceType};
 use super::super::device::other::{Iommu, IommuDriver, IommuModel, PanicModel};
+use super::super::device::sound::AudioType;
 use super::super::device::source::Source;
 use super::super::device::tpm::{TpmModel, TpmVersion};
-use super::super::device::video::VideoModel;
+use super::super::device::video::{VideoModel, VideoModelDef};
 use super::super::device::watchdog::WatchdogModel;
 use super::super::machine::MachineKind;
 use super::super::memory::MemoryAccess;
@@ -73,7 +74,8 @@ pub(super) fn check(on: &Subject<'_>) -> Check {
     check_features(on)?;
     check_timers(on)?;
     check_secure_boot(on)?;
-    check_topology(on)
+    check_topology(on)?;
+    check_serial_bios(on)
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDef`, src/qemu/qemu_validate.c
@@ -111,18 +113,19 @@ pub(super) fn check_devices(on: &Subject<'_>, devices: &Devices) -> Check {
         }
     }
     for watchdog in &devices.watchdogs {
-        let fits = match watchdog.model {
-            Some(WatchdogModel::Ib700) => on.is_x86(),
-            Some(WatchdogModel::Diag288) => on.arch == "s390x",
-            Some(WatchdogModel::Itco) => on.machine == MachineKind::Q35,
-            _ => true,
+        let refused = match watchdog.model {
+            Some(WatchdogModel::Ib700) if !on.is_x86() => {
+                "ib700 model of watchdog cannot be used with this machine type"
+            }
+            Some(WatchdogModel::Diag288) if on.arch != "s390x" => {
+                "diag288 model of watchdog is allowed for s390 and s390x only"
+            }
+            Some(WatchdogModel::Itco) if on.machine != MachineKind::Q35 => {
+                "itco model of watchdog is only part of q35 machine"
+            }
+            _ => continue,
         };
-        if !fits {
-            let model = watchdog.model.map(WatchdogModel::as_str).unwrap_or_default();
-            return unsupported(format!(
-                "{model} model of watchdog cannot be used with this machine type"
-            ));
-        }
+        return unsupported(refused);
     }
     check_memory_nodes(on, devices)?;
     check_shared_memory(on, devices)?;
@@ -250,6 +253,16 @@ fn check_topology(on: &Subject<'_>) -> Check {
     Ok(())
 }
 
+/// Firmware that talks on a serial port needs one.
+fn check_serial_bios(on: &Subject<'_>) -> Check {
+    let bios = on.def.os.as_ref().and_then(|os| os.bios.as_ref());
+    let speaks = bios.is_some_and(|bios| bios.use_serial == Some(YesNo::Yes));
+    if speaks && on.def.devices.as_ref().is_none_or(|devices| devices.serials.is_empty()) {
+        return contradiction("need at least one serial port to use BIOS serial output");
+    }
+    Ok(())
+}
+
 /// Devices on USB need a controller.
 fn check_usb(on: &Subject<'_>, devices: &Devices) -> Check {
     let has_controller = devices.controllers.iter().any(|controller| {
@@ -315,7 +328,7 @@ fn check_disk(on: &Subject<'_>, disk: &Disk) -> Check {
         if let Some(id) = driver.iothread
             && !has_iothread(on.def, id)
         {
-            return unsupported(format!("iothread '{id}' not defined in iothreadid"));
+            return unsupported(format!("Disk iothread '{id}' not defined in iothreadid"));
         }
     }
     let mut sources: Vec<&Source> = disk.source.iter().collect();
@@ -351,6 +364,11 @@ fn has_iothread(def: &DomainDef, id: u32) -> bool {
 }
 
 fn check_interface(_: &Subject<'_>, interface: &Interface) -> Check {
+    let is_user = interface.kind == Some(InterfaceType::User);
+    let backend = interface.backend.as_ref().and_then(|backend| backend.kind.as_deref());
+    if is_user && interface.mtu.is_some() && backend != Some("passt") {
+        return unsupported("setting MTU on interface type user is not supported yet");
+    }
     let kind = interface.teaming.as_ref();
     if let Some(teaming) = kind
         && teaming.kind.as_deref() == Some("transient")
@@ -397,6 +415,12 @@ fn check_ports(devices: &Devices) -> Check {
     for port in ports.chain(&devices.consoles).chain(&devices.channels) {
         check_port(port, has_spice)?;
     }
+    for redirdev in &devices.redirdevs {
+        check_spice(redirdev.kind, has_spice)?;
+    }
+    if devices.audios.iter().any(|audio| audio.kind == Some(AudioType::Spice)) && !has_spice {
+        return unsupported("Spice audio is not supported without spice graphics");
+    }
     Ok(())
 }
 
@@ -409,10 +433,17 @@ fn check_port(port: &CharDevice, has_spice: bool) -> Check {
     {
         return unsupported(format!("tcp chardev protocol '{protocol}' not supported"));
     }
-    if port.kind == Some(CharType::SpicePort) && !has_spice {
-        return unsupported("chardev 'spiceport' not supported without spice graphics");
+    check_spice(port.kind, has_spice)
+}
+
+/// What a display carries needs the display.
+fn check_spice(kind: Option<CharType>, has_spice: bool) -> Check {
+    match kind {
+        Some(kind @ (CharType::SpicePort | CharType::SpiceVmc)) if !has_spice => {
+            unsupported(format!("chardev '{kind}' not supported without spice graphics"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefGraphics`, src/qemu/qemu_validate.c
@@ -444,6 +475,7 @@ fn check_graphics(on: &Subject<'_>, devices: &Devices) -> Check {
     }
     for video in &devices.videos {
         let Some(model) = &video.model else { continue };
+        check_video(model)?;
         let wants_3d = model
             .acceleration
             .as_ref()
@@ -455,12 +487,30 @@ fn check_graphics(on: &Subject<'_>, devices: &Devices) -> Check {
     Ok(())
 }
 
+/// libvirt 11.3.0: `qemuValidateDomainDeviceDefVideo`, src/qemu/qemu_validate.c
+fn check_video(model: &VideoModelDef) -> Check {
+    let Some(kind) = model.kind else { return Ok(()) };
+    match kind {
+        VideoModel::Xen | VideoModel::Vbox | VideoModel::Parallels | VideoModel::Gop => {
+            unsupported(format!("domain configuration does not support video model '{kind}'"))
+        }
+        VideoModel::Virtio | VideoModel::Qxl | VideoModel::None => Ok(()),
+        _ if model.heads.is_some_and(|heads| heads > 1) => {
+            unsupported(format!("video type '{kind}' doesn't support multiple 'heads'"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// libvirt 11.3.0: `qemuValidateDomainDeviceDefTPM`, src/qemu/qemu_validate.c
 fn check_tpm(on: &Subject<'_>, devices: &Devices) -> Check {
     for tpm in &devices.tpms {
         let version = tpm.backend.as_ref().and_then(|backend| backend.version);
         if version == Some(TpmVersion::V1_2) {
-            if matches!(tpm.model, Some(TpmModel::TpmCrb | TpmModel::TpmSpapr)) {
+            if matches!(
+                tpm.model,
+                Some(TpmModel::TpmCrb | TpmModel::TpmSpapr | TpmModel::SpaprTpmProxy)
+            ) {
                 let model = tpm.model.map(TpmModel::as_str).unwrap_or_default();
                 return unsupported(format!("TPM 1.2 is not supported for model '{model}'"));
             }
@@ -481,6 +531,17 @@ fn check_tpm(on: &Subject<'_>, devices: &Devices) -> Check {
             let backend = backend.map(|kind| kind.as_str()).unwrap_or_default();
             return unsupported(format!(
                 "The QEMU executable {} does not support TPM backend type {backend}",
+                on.program()
+            ));
+        }
+        let flag = match tpm.model {
+            Some(TpmModel::TpmSpapr) => "tpm-spapr",
+            Some(TpmModel::SpaprTpmProxy) => "spapr-tpm-proxy",
+            _ => continue,
+        };
+        if !on.emulator.has(flag) {
+            return unsupported(format!(
+                "The QEMU executable {} does not support TPM model {flag}",
                 on.program()
             ));
         }

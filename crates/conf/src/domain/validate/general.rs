@@ -355,8 +355,14 @@ fn check_cells(def: &DomainDef) -> Check {
         );
     }
     let count = def.vcpu.as_ref().and_then(|vcpu| vcpu.count).unwrap_or(1);
-    let sets = numa.cells.iter().filter_map(|cell| cell.cpus.as_deref());
-    let highest = sets.filter_map(bitmap::parse).flatten().max();
+    let sets = || numa.cells.iter().filter_map(|cell| cell.cpus.as_deref());
+    let placed = sets().filter_map(bitmap::parse).flatten().count();
+    if usize::try_from(count).is_ok_and(|count| placed > count) {
+        return Err(DomainError::Internal(String::from(
+            "Number of CPUs in <numa> exceeds the <vcpu> count",
+        )));
+    }
+    let highest = sets().filter_map(bitmap::parse).flatten().max();
     if highest.is_some_and(|highest| highest >= count) {
         return Err(DomainError::Internal(String::from(
             "CPU IDs in <numa> exceed the <vcpu> count",

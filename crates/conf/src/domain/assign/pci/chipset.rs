@@ -58,10 +58,6 @@ fn reserve_i440fx(devices: &mut Devices, buses: &mut Buses) -> Result<(), Domain
                 Pci::new(0, 1, 1),
                 "Primary IDE controller must have PCI address 0:0:1.1",
             )?,
-            (Some(ControllerType::Ide), Some(1..)) => {
-                let text = "Only 1 IDE controller is supported";
-                return Err(DomainError::QemuInternal(String::from(text)));
-            }
             (Some(ControllerType::Usb), Some(0))
                 if controller.model == Some(ControllerModel::Piix3Uhci) =>
             {

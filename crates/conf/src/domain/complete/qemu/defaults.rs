@@ -132,9 +132,7 @@ fn add_ps2(devices: &mut Devices, def: &DomainDef, machine: MachineKind) {
         return;
     }
     for kind in [InputType::Mouse, InputType::Keyboard] {
-        let is_same = |input: &Input| {
-            input.kind == Some(kind) && matches!(input.bus, None | Some(InputBus::Ps2))
-        };
+        let is_same = |input: &Input| input.kind == Some(kind) && input.bus == Some(InputBus::Ps2);
         if !devices.inputs.iter().any(is_same) {
             let (kind, bus) = (Some(kind), Some(InputBus::Ps2));
             devices.inputs.push(Input { kind, bus, ..Input::default() });

@@ -43,6 +43,12 @@ pub(super) fn complete(devices: &mut Devices, machine: MachineKind, arch: &str) 
         if hostdev.mode == Some(HostdevMode::Subsystem) {
             hostdev.managed.get_or_insert(YesNo::No);
         }
+        if hostdev.kind == Some(HostdevType::Pci)
+            && let Some(address) = hostdev.source.as_mut().and_then(|it| it.address.as_mut())
+            && let Some(bus) = address.bus.as_deref().and_then(pci_number)
+        {
+            address.bus = Some(format!("0x{bus:02x}"));
+        }
         let is_mdev = hostdev.kind == Some(HostdevType::Mdev);
         if is_mdev && hostdev.model.as_deref() == Some("vfio-pci") {
             hostdev.display.get_or_insert(OnOff::Off);
@@ -125,6 +131,14 @@ fn default_port(protocol: &str) -> Option<&'static str> {
         "nfs" => "2049",
         _ => return None,
     })
+}
+
+/// A number in the base that its prefix says.
+fn pci_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
 }
 
 /// Without a number the first unit of an iSCSI target is meant.

@@ -89,9 +89,6 @@ fn fill(cpu: &mut Cpu, emulator: &EmulatorCapabilities, is_emulated: bool) {
             cpu.matching = None;
             cpu.model = None;
             cpu.check.get_or_insert(CpuCheck::None);
-            if emulator.has("cpu.migratable") {
-                cpu.migratable.get_or_insert(OnOff::On);
-            }
         }
         _ => {}
     }

@@ -127,7 +127,7 @@ impl Launch {
         };
         let mut command = Command::new(&self.program)
             .args([option(CONF_FILE, &self.conf_file)])
-            .args(["--leasefile-ro", NO_PING])
+            .args(["--leasefile-ro"])
             .args([option("--dhcp-script=", &self.dhcp_script)])
             .deadline(START_DEADLINE);
         if let Some(servers_file) = &self.servers_file {
@@ -158,8 +158,6 @@ impl Launch {
 }
 
 const CONF_FILE: &str = "--conf-file=";
-/// Without it a new guest's address is pinged for three seconds before it is offered.
-const NO_PING: &str = "--no-ping";
 const SERVERS_FILE: &str = "--servers-file=";
 
 /// A running dnsmasq process.
@@ -324,22 +322,6 @@ mod tests {
         check("", None);
         assert!(Version { major: 2, minor: 100 } > MINIMUM_VERSION);
         assert!(Version { major: 2, minor: 66 } < MINIMUM_VERSION);
-    }
-
-    #[test]
-    fn an_address_is_offered_at_once() {
-        let launch = Launch {
-            program: "dnsmasq".into(),
-            conf_file: "/c".into(),
-            dhcp_script: "/h".into(),
-            servers_file: None,
-            environment: Vec::new(),
-        };
-        let line = launch.command().line();
-        assert!(
-            line.ends_with("--conf-file=/c --leasefile-ro --no-ping --dhcp-script=/h"),
-            "{line}"
-        );
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Dhcp4 {
         Some((name, resolves))
     }
 
+    /// The name in replies: as dnsmasq does, a client hears its own name again even if it does not get it.
+    fn name_said(&self, asked: &Asked<'_>) -> Option<Name> {
+        self.name(asked).map(|(name, _)| name).or_else(|| asked.name.name.clone())
+    }
+
     /// How long the lease of an address lasts: what the client asks for, up to what is configured.
     ///
     /// dnsmasq: `calc_time`, src/rfc2131.c
@@ -88,13 +93,16 @@ impl Dhcp4 {
             self.pool.offer(address, mac, now.boot);
         }
         let time = self.time(asked, address);
-        let offered = |(name, _): (Name, bool)| {
+        let offered = |name: Name| {
             let sent = asked.name.name.as_ref();
             let is_same = sent.is_none_or(|sent| sent.label.eq_ignore_ascii_case(&name.label));
-            let is_given = self.host(asked).is_some_and(|(_, host)| host.name.is_some());
+            // A host that is known by its name only is not recognised that early.
+            let has_key = |host: &Host4| host.mac.is_some() || host.client_id.is_some();
+            let is_given =
+                self.host(asked).is_some_and(|(_, host)| host.name.is_some() && has_key(host));
             (asked.name.fqdn.is_some() || is_given && is_same).then_some(name)
         };
-        let name = self.name(asked).and_then(offered);
+        let name = self.name_said(asked).and_then(offered);
         self.send_offer(asked, &Answer { address, time, name: name.as_ref(), fuzz: 0 }, out);
     }
 
@@ -313,7 +321,8 @@ impl Dhcp4 {
         let name = self.name(asked);
         let name = self.name_of_address(asked, address).map(|name| (name, true)).or(name);
         let is_durable = self.grant(now, asked, address, (time, name.as_ref()), out);
-        let name = name.as_ref().map(|(name, _)| name);
+        let name = name.map(|(name, _)| name).or_else(|| self.name_said(asked));
+        let name = name.as_ref();
         self.send_ack(asked, &Answer { address, time, name, fuzz }, is_durable, out);
     }
 
@@ -438,7 +447,7 @@ impl Dhcp4 {
             let lease = self.pool.lease_at(address)?;
             Name::parse(lease.hostname.as_deref()?)
         };
-        let name = self.name(asked).map(|(name, _)| name).or_else(of_lease);
+        let name = self.name_said(asked).or_else(of_lease);
         let name = name.or_else(|| self.name_of_address(asked, address));
         self.send_information(asked, name.as_ref(), out);
     }

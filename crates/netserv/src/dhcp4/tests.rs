@@ -257,6 +257,10 @@ fn a_reservation_is_for_its_client() {
     // Neither a fixed address nor its name is given.
     let others = [world.lease(1, &[(12, b"web")]), world.lease(2, &[])];
     assert!(!others.contains(&address(11)));
+    // The client hears its name again all the same, and a host known by its name is offered none.
+    let again = world.select(1, others[0], &[(12, b"web")]).unwrap();
+    assert_eq!(again.option(12).unwrap(), b"web");
+    assert_eq!(world.discover(8, &[(12, b"printer")]).unwrap().option(12), None);
     assert_eq!(world.server.pool.table().of_name("web").count(), 1);
     nak("address reserved")(world.select(3, address(11), &[]));
     let bytes = message(mac(7), &[(53, &[3]), (50, &address(10).octets())]);

@@ -44,7 +44,7 @@ pub struct Host6 {
 }
 
 /// Router advertisements of a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaSpec {
     /// The prefixes that are announced: address of the host and length in bits, in the order of the definition.
     pub prefixes: Vec<(Ipv6Addr, u8)>,

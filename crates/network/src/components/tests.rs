@@ -286,11 +286,10 @@ fn our_own_service_takes_the_place_of_dnsmasq_and_leaves_it() {
     );
     let name = "<dns><host ip='1.2.3.4'><hostname>a</hostname></host></dns>";
     check_change(BUILTIN, &format!("{BUILTIN}{name}"), &[SERVE]);
-    // What it cannot serve yet keeps its dnsmasq.
     let ipv6 = "<ip family='ipv6' address='fd00::1' prefix='64'/>";
     let network = NAT.replace("</network>", &format!("{BUILTIN}{ipv6}</network>"));
     let want = wanted(&Network::parsed(&network), &facts()).unwrap();
-    assert!(matches!(want.dhcp, Some(Server::Dnsmasq(_))));
+    assert!(matches!(want.dhcp, Some(Server::Builtin(_))));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //!
 //! Which definitions it can serve is decided here, and nowhere else; the others get a dnsmasq.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use oxivirt_conf::network::{Dhcp, DhcpHost, DhcpRange, IpDef, Lease};
 use oxivirt_conf::{DhcpServer, YesNo};
 use oxivirt_netserv_api::{
-    Boot, Dhcp4Spec, DnsSpec, Forwarder, Host4, HostNames, LeaseTime, NetworkSpec, OwnAddress,
-    Range4, Srv, Txt,
+    Boot, Dhcp4Spec, Dhcp6Spec, DnsSpec, Forwarder, Host4, Host6, HostNames, LeaseTime,
+    NetworkSpec, OwnAddress, RaSpec, Range4, Range6, Srv, TftpRoot, Txt,
 };
 use oxivirt_types::ip::{Address, Family};
 use oxivirt_types::link_name::LinkName;
@@ -54,15 +56,10 @@ fn wish(network: &Network) -> Result<Option<DhcpServer>, PlanError> {
 
 /// What of a definition the service does not serve yet.
 pub(crate) fn unserved(network: &Network) -> Option<&'static str> {
-    let has_ipv6 = network.ips.iter().any(|ip| ip.family() == Family::Ipv6);
-    let has_tftp = network.ips.iter().any(|ip| ip.tftp_root.is_some());
-    let n_serving = network.ips.iter().filter(|ip| ip.dhcp.serves()).count();
-    match () {
-        () if has_ipv6 => Some("IPv6 addresses"),
-        () if has_tftp => Some("TFTP"),
-        () if n_serving > 1 => Some("DHCP on several addresses"),
-        () => None,
-    }
+    let n_serving =
+        |family| network.ips.iter().filter(|ip| ip.family() == family && ip.dhcp.serves()).count();
+    let has_several = [Family::Ipv4, Family::Ipv6].into_iter().any(|family| n_serving(family) > 1);
+    has_several.then_some("DHCP on several addresses of a version of IP")
 }
 
 /// The specification of a network that can be served; the index of its bridge is known only on the host.
@@ -80,8 +77,23 @@ pub(crate) fn spec(network: &Network, bridge: &LinkName) -> Result<NetworkSpec, 
         let prefix = prefix(ip, bridge)?;
         let local_ptr = ip.local_ptr == Some(YesNo::Yes);
         spec.addresses.push(OwnAddress { address: ip.address.ip(), prefix, local_ptr });
-        if let Some(address) = ip.address.ipv4().filter(|_| ip.dhcp.serves()) {
-            spec.dhcp4 = Some(dhcp4(address, prefix, &ip.dhcp));
+        match ip.address.ip() {
+            IpAddr::V4(address) => {
+                if ip.dhcp.serves() {
+                    spec.dhcp4 = Some(dhcp4(address, prefix, &ip.dhcp));
+                }
+                let root = |path: &String| TftpRoot { address: address.into(), path: path.clone() };
+                spec.tftp.extend(ip.tftp_root.as_ref().map(root));
+            }
+            IpAddr::V6(address) => {
+                let ra = spec.ra.get_or_insert_with(RaSpec::default);
+                ra.prefixes.push((address, prefix));
+                if ip.dhcp.serves() {
+                    let dhcp = dhcp6(address, prefix, &ip.dhcp);
+                    ra.lease = dhcp.ranges.iter().filter_map(|range| range.lease).min();
+                    spec.dhcp6 = Some(dhcp);
+                }
+            }
         }
     }
     spec.dns = network.dns.is_enabled().then(|| dns(network));
@@ -115,6 +127,35 @@ fn dhcp4(address: std::net::Ipv4Addr, prefix: u8, dhcp: &Dhcp) -> Dhcp4Spec {
         boot,
         ..Dhcp4Spec::new(address, prefix)
     }
+}
+
+fn dhcp6(address: Ipv6Addr, prefix: u8, dhcp: &Dhcp) -> Dhcp6Spec {
+    let range = |range: &DhcpRange| match (range.start.ip(), range.end.ip()) {
+        (IpAddr::V6(start), IpAddr::V6(end)) => {
+            Some(Range6 { start, end, lease: range.lease.map(lease) })
+        }
+        _ => None,
+    };
+    let host = |host: &DhcpHost| Host6 {
+        duid: host.id.as_deref().and_then(duid),
+        name: host.name.clone(),
+        address: match host.ip.ip() {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        },
+        lease: host.lease.map(lease),
+    };
+    Dhcp6Spec {
+        address,
+        prefix,
+        ranges: dhcp.ranges.iter().filter_map(range).collect(),
+        hosts: dhcp.hosts.iter().map(host).collect(),
+    }
+}
+
+/// The bytes of a DUID that is written in hexadecimal digits and colons.
+fn duid(text: &str) -> Option<Vec<u8>> {
+    text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
 fn lease(lease: Lease) -> LeaseTime {
@@ -225,9 +266,36 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_and_tftp_are_said_as_well() {
+        let spec = spec_of(
+            "<ip address='10.1.0.1' prefix='24'><tftp root='/srv/tftp'/></ip>\
+             <ip family='ipv6' address='fd00::1' prefix='64'><dhcp>\
+             <range start='fd00::10' end='fd00::ff'><lease expiry='3' unit='hours'/></range>\
+             <host id='0:4:7e:11' name='a' ip='fd00::7'/></dhcp></ip>\
+             <ip family='ipv6' address='fd01::1' prefix='64'/>",
+        );
+        let dhcp = spec.dhcp6.as_ref().unwrap();
+        assert_eq!(dhcp.ranges[0].lease, Some(LeaseTime::Seconds(10_800)));
+        assert_eq!(dhcp.hosts[0].duid.as_deref(), Some(&[0, 4, 0x7e, 0x11][..]));
+        let ra = spec.ra.as_ref().unwrap();
+        assert_eq!(ra.prefixes.len(), 2);
+        assert_eq!(ra.lease, Some(LeaseTime::Seconds(10_800)));
+        assert_eq!(spec.tftp[0].path, "/srv/tftp");
+        assert_eq!(spec.check(), Ok(()));
+        assert!(spec_of("<ip address='10.1.0.1' prefix='24'/>").ra.is_none());
+    }
+
+    #[test]
     fn what_is_not_served_is_named() {
         assert_eq!(unserved(&network("<ip address='10.1.0.1' prefix='24'/>")), None);
         let ipv6 = "<ip family='ipv6' address='fd00::1' prefix='64'/>";
-        assert_eq!(unserved(&network(ipv6)), Some("IPv6 addresses"));
+        assert_eq!(unserved(&network(ipv6)), None);
+        let with_range = |net: u8| {
+            format!(
+                "<ip address='10.{net}.0.1' prefix='24'><dhcp><range start='10.{net}.0.2' end='10.{net}.0.5'/></dhcp></ip>"
+            )
+        };
+        let several = [with_range(1), with_range(2)].concat();
+        assert!(unserved(&network(&several)).is_some());
     }
 }

@@ -154,6 +154,15 @@ pub fn has_link(name: &str) -> bool {
     nix::net::if_::if_nametoindex(name).is_ok()
 }
 
+/// The index of the link with this name, in the network namespace of the calling thread
+/// (if_nametoindex(3)).
+///
+/// # Errors
+/// No link has the name.
+pub fn link_index(name: &str) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(name)?)
+}
+
 /// Turns an rtnetlink error into ours.
 fn refused(action: impl Into<String>) -> impl FnOnce(rtnetlink::Error) -> NetlinkError {
     let action = action.into();

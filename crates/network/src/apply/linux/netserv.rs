@@ -54,7 +54,7 @@ pub(super) fn serve(step: &Serve) -> Result<(), HostError> {
     let _one = LIFE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut client = connect(&step.service)?;
     let mut spec = step.spec.clone();
-    let index = nix_index(&spec.bridge);
+    let index = oxivirt_netlink::link_index(&spec.bridge);
     spec.ifindex = index.map_err(|source| socket_error(&spec.bridge, source))?;
     let host = Request::Host(name_servers(), host_names());
     client.request(&host, &[]).map_err(NetservError::from)?;
@@ -82,11 +82,6 @@ fn open(spec: &NetworkSpec) -> Result<Vec<OwnedFd>, NetservError> {
     let open = |role| sockets::open(spec, role);
     let opened: io::Result<Vec<OwnedFd>> = sockets::roles(spec).into_iter().map(open).collect();
     opened.map_err(|source| socket_error(&spec.bridge, source))
-}
-
-fn nix_index(bridge: &str) -> io::Result<u32> {
-    let text = fs::read_to_string(format!("/sys/class/net/{bridge}/ifindex"))?;
-    text.trim().parse().map_err(io::Error::other)
 }
 
 /// A connection to the service, which is started if none answers.

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod bad_input;
+mod builtin;
 mod bus;
 mod coexist;
 mod disturbed;

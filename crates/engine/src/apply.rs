@@ -77,7 +77,7 @@ async fn run_sequence<S: Step, X: Executor<S>>(executor: &X, steps: &[S]) -> Seq
 }
 
 /// Carries out an undo list to its end, whatever fails on the way but what is required
-/// ([`Undo::is_required`]); returns the failures.
+/// ([`crate::Undo::is_required`]); returns the failures.
 pub async fn undo<S: Step, X: Executor<S>>(executor: &X, plan: &Plan<S::Undo>) -> Vec<X::Error> {
     let mut errors = Vec::new();
     for stage in &plan.stages {

@@ -10,7 +10,7 @@
 use oxivirt_rpc::xdr::{List, Text};
 
 use super::{Needs, Procedure, Reply, protocol};
-use crate::wire::{Domain, Empty};
+use crate::wire::{Domain, Empty, OfDomain, OfDomainList, SNAPSHOTS_MAX};
 
 /// Most names of a list that is always empty.
 const NONE: usize = 0;
@@ -42,15 +42,15 @@ protocol! {
         "virConnectListNWFilters" Open [Connect "search-nwfilters"];
     187 domain_snapshot_num(dom: Domain, flags: u32) -> i32:
         "virDomainSnapshotNum" Connection Domain [Domain "read"];
-    188 domain_snapshot_list_names(dom: Domain, maxnames: i32, flags: u32) -> List<Text, NONE>:
+    188 domain_snapshot_list_names(dom: Domain, maxnames: i32, flags: u32) -> List<Text, SNAPSHOTS_MAX>:
         "virDomainSnapshotListNames" Connection Domain [Domain "read"];
-    189 domain_snapshot_lookup_by_name(dom: Domain, name: Text, flags: u32) -> Text:
+    189 domain_snapshot_lookup_by_name(dom: Domain, name: Text, flags: u32) -> OfDomain:
         "virDomainSnapshotLookupByName" Connection Domain [Domain "read"];
     190 domain_has_current_snapshot(dom: Domain, flags: u32) -> i32:
         "virDomainHasCurrentSnapshot" Connection Domain [Domain "read"];
-    191 domain_snapshot_current(dom: Domain, flags: u32) -> Text:
+    191 domain_snapshot_current(dom: Domain, flags: u32) -> OfDomain:
         "virDomainSnapshotCurrent" Connection Domain [Domain "read"];
-    274 domain_list_all_snapshots(dom: Domain, need_results: i32, flags: u32) -> Empty:
+    274 domain_list_all_snapshots(dom: Domain, need_results: i32, flags: u32) -> OfDomainList:
         "virDomainListAllSnapshots" Connection Domain [Domain "read"];
     284 connect_list_all_interfaces(need_results: i32, flags: u32) -> Empty:
         "virConnectListAllInterfaces" Open [Connect "search-interfaces"];
@@ -62,8 +62,8 @@ protocol! {
         "virConnectListAllSecrets" Open [Connect "search-secrets"];
     401 connect_list_all_nwfilter_bindings(need_results: i32, flags: u32) -> Empty:
         "virConnectListAllNWFilterBindings" Open [Connect "search-nwfilter-bindings"];
-    413 domain_list_all_checkpoints(dom: Domain, need_results: i32, flags: u32) -> Empty:
+    413 domain_list_all_checkpoints(dom: Domain, need_results: i32, flags: u32) -> OfDomainList:
         "virDomainListAllCheckpoints" Connection Domain [Domain "read"];
-    415 domain_checkpoint_lookup_by_name(dom: Domain, name: Text, flags: u32) -> Text:
+    415 domain_checkpoint_lookup_by_name(dom: Domain, name: Text, flags: u32) -> OfDomain:
         "virDomainCheckpointLookupByName" Connection Domain [Domain "read"];
 }

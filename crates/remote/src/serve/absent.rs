@@ -9,7 +9,7 @@ use super::network::no_such_name;
 use super::session::not_open;
 use crate::protocol::Reply;
 use crate::protocol::absent::AbsentCalls;
-use crate::wire::{Domain, Empty};
+use crate::wire::{Domain, Empty, OfDomain, OfDomainList, SNAPSHOTS_MAX};
 
 impl Calls {
     /// Only a hypervisor's connection has secondary drivers.
@@ -42,13 +42,13 @@ macro_rules! empty {
                 dom: Domain,
                 name: Text,
                 _: u32,
-            ) -> Reply<Text> {
+            ) -> Reply<OfDomain> {
                 self.absent_of::<()>("virDomainSnapshotLookupByName", &dom).await?;
                 let none = Error::new(ErrorCode::NO_DOMAIN_SNAPSHOT, ErrorDomain::QEMU, "");
                 Err(no_such_name(none, "no domain snapshot with matching name '", &name))
             }
 
-            async fn domain_snapshot_current(self, _: Context, dom: Domain, _: u32) -> Reply<Text> {
+            async fn domain_snapshot_current(self, _: Context, dom: Domain, _: u32) -> Reply<OfDomain> {
                 self.absent_of::<()>("virDomainSnapshotCurrent", &dom).await?;
                 let detail = "the domain does not have a current snapshot";
                 Err(Error::new(ErrorCode::NO_DOMAIN_SNAPSHOT, ErrorDomain::QEMU, detail).into())
@@ -60,7 +60,7 @@ macro_rules! empty {
                 dom: Domain,
                 name: Text,
                 _: u32,
-            ) -> Reply<Text> {
+            ) -> Reply<OfDomain> {
                 self.absent_of::<()>("virDomainCheckpointLookupByName", &dom).await?;
                 let none = Error::new(ErrorCode::NO_DOMAIN_CHECKPOINT, ErrorDomain::QEMU, "");
                 Err(no_such_name(none, "no domain checkpoint with matching name '", &name))
@@ -95,9 +95,9 @@ empty! {
     connect_list_all_nwfilter_bindings(i32, u32) -> Empty;
     @domains {
     domain_snapshot_num("virDomainSnapshotNum", u32) -> i32;
-    domain_snapshot_list_names("virDomainSnapshotListNames", i32, u32) -> List<Text, 0>;
+    domain_snapshot_list_names("virDomainSnapshotListNames", i32, u32) -> List<Text, SNAPSHOTS_MAX>;
     domain_has_current_snapshot("virDomainHasCurrentSnapshot", u32) -> i32;
-    domain_list_all_snapshots("virDomainListAllSnapshots", i32, u32) -> Empty;
-    domain_list_all_checkpoints("virDomainListAllCheckpoints", i32, u32) -> Empty;
+    domain_list_all_snapshots("virDomainListAllSnapshots", i32, u32) -> OfDomainList;
+    domain_list_all_checkpoints("virDomainListAllCheckpoints", i32, u32) -> OfDomainList;
     }
 }

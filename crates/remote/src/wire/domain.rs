@@ -221,3 +221,24 @@ pub struct Empty {
     /// How many.
     pub ret: u32,
 }
+
+/// Most snapshots or checkpoints of a list (`REMOTE_DOMAIN_SNAPSHOT_LIST_MAX`).
+pub const SNAPSHOTS_MAX: usize = 16384;
+
+/// A snapshot or a checkpoint (`remote_nonnull_domain_snapshot`, `remote_nonnull_domain_checkpoint`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfDomain {
+    /// Its name.
+    pub name: Text,
+    /// The domain that it is of.
+    pub dom: Domain,
+}
+
+/// Snapshots or checkpoints, and their number (`remote_domain_list_all_snapshots_ret` and the like).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfDomainList {
+    /// The objects.
+    pub elements: List<OfDomain, SNAPSHOTS_MAX>,
+    /// How many.
+    pub ret: i32,
+}

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use domain::{
     ADDRESSES_MAX, AllDomains, DOMAINS_MAX, Domain, DomainInfo, DomainInterface, DomainInterfaces,
-    DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, SchedulerType, SecurityLabel,
+    DomainState, Empty, INTERFACES_MAX, InterfaceAddress, JobInfo, OfDomain, OfDomainList,
+    SNAPSHOTS_MAX, SchedulerType, SecurityLabel,
 };
 pub use domain_event::{DomainEventNumber, append_domain_event, read_domain_event};
 pub use domain_stats::{

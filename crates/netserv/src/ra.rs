@@ -94,7 +94,7 @@ impl Advertiser {
         }
         let due = self.last_to_all.map_or(now.boot, |last| last.saturating_add(MIN_DELAY));
         if due > now.boot {
-            // Whoever asked hears the next one.
+            // The client that asked receives the next one.
             self.next = self.next.min(due);
             return;
         }

@@ -35,7 +35,7 @@ pub trait Files: fmt::Debug + Send {
     /// and has no `..`.
     ///
     /// # Errors
-    /// [`OpenError`], which the client is told.
+    /// [`OpenError`], which the client gets as an error packet.
     fn open(&mut self, root: &str, path: &str) -> Result<Box<dyn File>, OpenError>;
 }
 

@@ -185,7 +185,7 @@ impl Dhcp4 {
         self.pool.table().iter()
     }
 
-    /// Addresses that are given to nobody before a time.
+    /// Barred addresses, and until when they are not offered.
     pub fn barred(&self) -> impl Iterator<Item = (IpAddr, Duration)> {
         self.pool.barred().map(|(address, until)| (address.into(), until))
     }
@@ -252,8 +252,8 @@ impl Dhcp4 {
         }
     }
 
-    /// Another machine has an address that was asked for: it is given to nobody for a while, and whoever would
-    /// have got it gets another one.
+    /// Another machine has an address that was probed: it is barred for a while, and the client that
+    /// waited for it gets another one.
     pub fn conflict(
         &mut self,
         now: Now,

@@ -1,4 +1,4 @@
-//! Which address a client gets: leases, offers and addresses that are nobody's.
+//! Which address a client gets: leases, offers and barred addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -120,7 +120,7 @@ impl Pool {
         range.and_then(|range| range.lease).unwrap_or_default()
     }
 
-    /// Addresses that are given to nobody before a time.
+    /// Barred addresses, and until when they are not offered.
     pub(super) fn barred(&self) -> impl Iterator<Item = (Ipv4Addr, Duration)> {
         self.barred.iter().map(|(address, until)| (*address, *until))
     }
@@ -213,7 +213,7 @@ impl Pool {
         lease
     }
 
-    /// Gives an address to nobody until a time.
+    /// Bars an address: it is not offered until a time.
     pub(super) fn bar(&mut self, address: Ipv4Addr, until: Duration) {
         self.drop_offer(address);
         self.barred.insert(address, until);

@@ -15,7 +15,7 @@ use crate::{Event, Now, Out};
 
 /// Why a request gets no address.
 enum No {
-    /// The client is told, with this text.
+    /// The client gets a DHCPNAK with this text.
     Nak(&'static str),
     /// It is not answered; the word names a counter.
     Silence(&'static str),
@@ -84,7 +84,7 @@ impl Dhcp4 {
             if asked.n_tries >= MAX_TRIES && asked.probed != Some(address) {
                 return out.dropped("conflicts");
             }
-            // Nobody else may be offered it meanwhile.
+            // No other client may be offered it meanwhile.
             self.pool.offer(address, mac, now.boot);
             if self.probe(now, asked, address, out) {
                 return;

@@ -17,7 +17,7 @@ const O: u8 = 0x02;
 pub(super) struct From {
     /// The client's address.
     pub(super) address: Ipv6Addr,
-    /// Its Ethernet address, if a relay told it or the kernel knows it.
+    /// Its Ethernet address, if a relay's option 79 or the kernel's neighbour table has it.
     pub(super) mac: Option<Mac>,
     /// Whether it was sent to all servers.
     pub(super) is_to_all: bool,

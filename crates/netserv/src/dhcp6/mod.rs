@@ -136,7 +136,7 @@ impl Dhcp6 {
         self.pool.table().iter()
     }
 
-    /// Addresses that are given to nobody, and until when.
+    /// Barred addresses, and until when they are not offered.
     pub fn barred(&self) -> impl Iterator<Item = (IpAddr, Duration)> {
         self.pool.barred()
     }

@@ -1,4 +1,4 @@
-//! Which IPv6 address a client gets: leases, offers and addresses that are nobody's.
+//! Which IPv6 address a client gets: leases, offers and barred addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -118,7 +118,7 @@ impl Pool {
         range.and_then(|range| range.lease).unwrap_or(LEASE)
     }
 
-    /// Whether a client may have an address: in a range or its own fixed one, and nobody else's.
+    /// Whether a client may have an address: in a range or its own fixed one, and of no other client.
     pub(super) fn is_available(
         &self,
         address: Ipv6Addr,
@@ -167,12 +167,12 @@ impl Pool {
         self.hold(address, Some(owner), now.saturating_add(OFFER));
     }
 
-    /// Gives an address to nobody until a time.
+    /// Bars an address: it is not offered until a time.
     pub(super) fn bar(&mut self, address: Ipv6Addr, until: Duration) {
         self.hold(address, None, until);
     }
 
-    /// Addresses that are given to nobody, and until when.
+    /// Barred addresses, and until when they are not offered.
     pub(super) fn barred(&self) -> impl Iterator<Item = (IpAddr, Duration)> {
         let barred = self.held.iter().filter(|(_, (holder, _))| holder.is_none());
         barred.map(|(address, (_, until))| ((*address).into(), *until))

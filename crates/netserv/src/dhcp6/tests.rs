@@ -298,7 +298,7 @@ fn fixed_hosts_are_found_by_duid_and_by_name() {
     assert!(reply.contains("(fd00::2:21="), "{reply}");
     assert!(reply.ends_with(r"fqdn1=\x05named\x03lan\x04test\x00"), "{reply}");
     assert_eq!(bench.leases(), ["fd00::20 fixed", "fd00::2:21 named"]);
-    // Nobody else gets such an address or name.
+    // No other client gets such an address or name.
     assert!(!bench.lease(b"\0\x04other", &["fd00::20"]).contains("fd00::20="));
 }
 
@@ -331,7 +331,7 @@ fn names_of_clients() {
     assert_eq!(fqdn.unwrap(), r"3=\x04beta\x03lan\x04test\x00");
     let [Event::Added(info)] = &out.events[..] else { panic!("{out:?}") };
     assert_eq!((info.hostname.as_deref(), info.resolves), (Some("beta"), false));
-    // The newest has the name; the name of a fixed host and an illegal one are nobody's.
+    // The newest has the name; no lease gets the name of a fixed host or an illegal one.
     let (_, out) = lease(&mut bench, b"\0\x04c", b"\x01\x05ALPHA\0");
     assert_eq!(out.records.len(), 2);
     lease(&mut bench, b"\0\x04d", b"\x01\x05fixed\0");

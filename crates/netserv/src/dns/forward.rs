@@ -144,7 +144,7 @@ impl Forwarder {
         if turn.host.cache.answer(turn.now.boot, &key, query, client.limit, &mut answer) {
             return turn.out.send(client.socket, client.to, client.local, answer);
         }
-        // Whoever does not want recursion gets what is here (RFC 1035 §4.1.1).
+        // A query without recursion desired gets local and cached answers only (RFC 1035 §4.1.1).
         if !query.has(flag::RD) || key.servers().is_empty() {
             return fail(turn, query, &client, num::REFUSED);
         }
@@ -232,7 +232,7 @@ impl Forwarder {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// A connection is gone; nobody waits there any longer.
+    /// A connection has closed; its questions need no answer.
     pub(crate) fn disconnected(&mut self, socket: Socket) {
         let waiting = &mut self.waiting;
         for pending in self.pending.values_mut() {
@@ -292,7 +292,7 @@ impl Forwarder {
     }
 
     fn next_server(&mut self, turn: &mut Turn<'_>, mut pending: Pending) {
-        // If all who asked are gone, nobody needs the answer.
+        // Without a client that waits, the answer is not needed.
         if pending.waiting.is_empty() {
             return;
         }

@@ -67,7 +67,7 @@ impl NameService {
             _ if packet.ifindex == self.ifindex || packet.ifindex == LOOPBACK => {
                 self.question(turn, packet);
             }
-            // The network's guests and the host may ask, nobody else (CVE-2012-3411).
+            // Only the network's guests and the host may ask (CVE-2012-3411).
             _ => turn.out.dropped("dns-foreign-link"),
         }
     }

@@ -250,7 +250,7 @@ impl Writer {
         file::replace(&path, bytes, 0o600, Durability::Synced).map_err(io::Error::other)
     }
 
-    /// Jobs after which nobody waits for a reply of a client.
+    /// Jobs that no reply to a client depends on.
     fn later(&mut self, job: Job) -> Option<Done> {
         match job {
             Job::LeaseFile { uuid, number, bridge, leases, duid } => {

@@ -33,7 +33,7 @@ mod kind {
 pub struct State {
     /// The leases, by address.
     pub leases: BTreeMap<IpAddr, LeaseInfo>,
-    /// Addresses that are given to nobody before a Unix time.
+    /// Barred addresses, and the Unix time until which they are not offered.
     pub barred: BTreeMap<IpAddr, u64>,
     /// The server's DUID.
     pub duid: Option<Vec<u8>>,
@@ -128,7 +128,7 @@ fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 impl State {
-    /// A state of leases and of addresses that are given to nobody before a Unix time.
+    /// A state of leases and barred addresses, each of these with the Unix time of its end.
     #[must_use]
     pub fn new(
         leases: impl IntoIterator<Item = LeaseInfo>,
